@@ -1,0 +1,32 @@
+"""Errors that a user can act on. Each message says what was wrong, where, and what to do."""
+
+
+class EspalierError(Exception):
+    """Root of all errors raised on purpose. The CLI prints its message without a traceback."""
+
+
+class ConfigError(EspalierError):
+    """A recipe, an override or a config field is wrong."""
+
+
+class DataError(EspalierError):
+    """A record or file of data is wrong; the message names the file and line."""
+
+
+class MissingExtraError(EspalierError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs the package {package!r}: pip install 'espalier[{extra}]'")
+
+
+class EngineError(EspalierError):
+    """An engine refused or lost a request. `retryable` says whether the same call may succeed later."""
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class EnvError(EspalierError):
+    """An environment failed. The episode is recorded as failed with this message; the run goes on."""

@@ -1,0 +1,1 @@
+"""Token generation: the embedded continuous-batching engine and its OpenAI-compatible server."""

@@ -1,0 +1,1 @@
+"""Language models: tokens and chat rendering, decoder, heads, adapters, weight files."""

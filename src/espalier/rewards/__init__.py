@@ -1,0 +1,1 @@
+"""Rewards: verifiers of finished episodes, composed with weights in a rubric."""

@@ -1,0 +1,1 @@
+"""Reinforcement learning: trajectories, algorithms, rollout, learner and the one loop."""
