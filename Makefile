@@ -1,0 +1,50 @@
+# Two commands: `make demo` post-trains a small language model and prints where its report is; `make test` runs the tests.
+# Both make a virtual environment in .venv and install into it; run again, they install nothing.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+
+.PHONY: help demo test check docs clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMPS)/venv:
+	@echo "==> making a virtual environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "Espalier needs Python 3.11 or later; this is %d.%d. Try: make PYTHON=python3.11" % v[:2])'
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/rl: $(STAMPS)/venv pyproject.toml constraints.txt
+	@echo "==> installing espalier with its reinforcement-learning parts (about a minute, once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[rl]'
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/rl
+	@echo "==> installing what the tests need (about a minute, once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMPS)/rl  ## post-train a small language model with reinforcement learning, then print where its report is
+	@echo "==> espalier run recipes/rl/quickstart.yaml"
+	@$(BIN)/espalier run recipes/rl/quickstart.yaml $(ARGS)
+
+test: $(STAMPS)/dev  ## run the tests
+	@echo "==> pytest"
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMPS)/dev  ## lint, format check, types, documentation
+	@echo "==> ruff, mypy, mkdocs"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/mkdocs build --strict -q
+
+docs: $(STAMPS)/dev  ## serve the documentation on localhost:8000
+	@$(BIN)/mkdocs serve
+
+clean:  ## remove the virtual environment and build products
+	rm -rf $(VENV) build dist site

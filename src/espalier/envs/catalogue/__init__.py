@@ -1,0 +1,1 @@
+"""Our seeded environments, one a file."""

@@ -1,0 +1,1 @@
+"""The one loop: issue, collect, train, publish, evaluate, save."""
