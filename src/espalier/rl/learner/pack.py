@@ -1,0 +1,145 @@
+"""Rows of Python lists become flat columns once a step, and flat columns become tensors once a micro-batch.
+
+A token at flat position `t` is predicted by the hidden state at `t - 1`. The first token of a row has no context, so
+`t - 1` never crosses into the row before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from espalier.core.errors import EspalierError
+from espalier.rl.trajectory import Stream, Trajectory
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+class PackError(EspalierError):
+    """A row cannot be trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """All rows of a step, end to end: N tokens of R rows, and what is known of each token.
+
+    offsets: [R+1] start of each row, and the end. tokens, versions: [N]. behave: [N] log-prob when sampled.
+    rl, ce, ref: [N] weight in each loss stream, zero where the token feeds none.
+    """
+
+    offsets: Ints
+    tokens: Ints
+    versions: Ints
+    behave: Floats
+    rl: Floats
+    ce: Floats
+    ref: Floats
+
+    @property
+    def lengths(self) -> Ints:
+        """[R] tokens of each row."""
+        return np.diff(self.offsets)
+
+    def spread(self, values: Sequence[Sequence[float]]) -> Floats:
+        """[N] column of per-row per-token values."""
+        return _flat(values, len(self.tokens), np.float32)
+
+    def split(self, column: Floats) -> list[list[float]]:
+        """The inverse of `spread`."""
+        flat = column.tolist()
+        return [flat[start:end] for start, end in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One micro-batch on the device.
+
+    lengths: tokens of each of its rows. tokens, positions: [N], positions restart at each row. source: [N] where each
+    token stands in the step's columns. policy, ce: [M] the flat positions whose log-probs the policy's streams (rl or
+    ref) and cross entropy need.
+    """
+
+    lengths: list[int]
+    tokens: Tensor
+    positions: Tensor
+    source: Ints
+    policy: Ints
+    ce: Ints
+
+    def gather(self, column: NDArray[Any], at: Ints) -> Tensor:
+        """Values of a step-wide column at this micro-batch's positions `at`: [M]."""
+        return torch.from_numpy(column[self.source[at]]).to(self.tokens.device)
+
+    def rows(self, at: Ints) -> Tensor:
+        """[M] row index, within the micro-batch, of the positions `at`."""
+        ends = np.cumsum(self.lengths)
+        return torch.from_numpy(np.searchsorted(ends, at, side="right")).to(self.tokens.device)
+
+
+def columns(rows: Sequence[Trajectory]) -> Columns:
+    """Flatten `rows`. Raises PackError where a row gives weight to its first token."""
+    lengths = np.fromiter((len(row.tokens) for row in rows), np.int64, len(rows))
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    size = int(offsets[-1])
+
+    def column(values: Callable[[Trajectory], Sequence[Any]], dtype: type[np.generic]) -> NDArray[Any]:
+        return _flat((values(row) for row in rows), size, dtype)
+
+    mask = column(lambda row: row.mask, np.float32)
+    weighted = any(row.weights for row in rows)
+
+    def stream(name: Stream, absent: Floats) -> Floats:
+        if not weighted:
+            return absent
+        result = absent.copy()
+        for row, start, length in zip(rows, offsets, lengths, strict=False):
+            if row.weights and name in row.weights:
+                result[start : start + length] = row.weights[name]
+        return result
+
+    none = np.zeros(size, np.float32)
+    result = Columns(
+        offsets=offsets,
+        tokens=column(lambda row: row.tokens, np.int64),
+        versions=column(lambda row: row.versions, np.int64),
+        behave=column(lambda row: row.logprobs, np.float32),
+        rl=stream("rl", mask),
+        ce=stream("ce", none),
+        ref=stream("ref", mask),
+    )
+    first = offsets[:-1][lengths > 0]
+    if np.any(result.rl[first]) or np.any(result.ce[first]) or np.any(result.ref[first]):
+        raise PackError("a row gives its first token a loss weight, but nothing predicts it: start rows with context")
+    return result
+
+
+def pack(table: Columns, rows: Sequence[int], device: torch.device) -> Packed:
+    """The given rows of the table, in that order, as one micro-batch."""
+    chosen = np.asarray(rows, np.int64)
+    lengths = table.lengths[chosen]
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    positions = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    source = positions + np.repeat(table.offsets[chosen], lengths)
+    return Packed(
+        lengths=lengths.tolist(),
+        tokens=torch.from_numpy(table.tokens[source]).to(device),
+        positions=torch.from_numpy(positions).to(device),
+        source=source,
+        policy=np.flatnonzero((table.rl[source] != 0) | (table.ref[source] != 0)),
+        ce=np.flatnonzero(table.ce[source]),
+    )
+
+
+def _flat(values: Iterable[Sequence[Any]], size: int, dtype: type[np.generic]) -> NDArray[Any]:
+    flat = np.fromiter(chain.from_iterable(values), dtype, -1)
+    if len(flat) != size:
+        raise PackError(f"per-token values number {len(flat)} for {size} tokens: the rows' lists are not aligned")
+    return flat
