@@ -1,0 +1,28 @@
+"""The recipe section `engine:`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from espalier.core.config import Config
+
+
+class EngineConfig(Config):
+    """The embedded engine."""
+
+    max_rows: int = Field(default=128, ge=1)
+    """Sequences that decode at the same time. On two CPU cores 64 to 256 are about equally fast."""
+
+    max_len: int = Field(default=512, ge=2)
+    """Longest sequence in tokens, prompt and completion together."""
+
+    prefill_tokens: int = Field(default=2048, ge=1)
+    """Prompt tokens that one step may compute; longer prompts are prefilled in chunks."""
+
+    retain_rows: int = Field(default=32, ge=0)
+    """Extra KV rows that keep finished sequences, so that next turns and forks reuse them."""
+
+    weights: Literal["alias", "copy"] = "alias"
+    """`alias` shares the learner's tensors, `copy` keeps the engine's own."""

@@ -1,0 +1,98 @@
+"""What every KV row holds, and the longest prefix of a prompt among them.
+
+One mechanism serves the samples of a prompt, the next turn of a conversation and a fork at any token: find the row that
+holds most of the prompt, copy its KV. Rows count only if all their KV was computed by the current weights.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+NO_VERSION = -1
+
+
+class Match(NamedTuple):
+    """Row `row` holds the first `length` tokens of the prompt."""
+
+    row: int
+    length: int
+
+
+class PrefixIndex:
+    """Tokens [rows, max_len] and, per row, how many of them have KV (`held`), under which version, and when last used.
+
+    `pin` is the number of the session a row is kept for, 0 for none.
+    """
+
+    def __init__(self, rows: int, max_len: int) -> None:
+        self.tokens = np.zeros((rows, max_len), dtype=np.int64)
+        self.held = np.zeros(rows, dtype=np.int64)
+        self.version = np.full(rows, NO_VERSION, dtype=np.int64)
+        self.prompt = np.zeros(rows, dtype=np.int64)
+        self.pin = np.zeros(rows, dtype=np.int64)
+        self.used = np.zeros(rows, dtype=np.int64)
+        self._clock = 0
+
+    def match(self, prompt: npt.NDArray[np.int64], key: int, version: int) -> Match:
+        """The row that holds the longest prefix of `prompt` (hash `key`) at `version`; length 0 if none does."""
+        usable = self.version == version
+        twins = np.flatnonzero(usable & (self.prompt == key) & (self.held >= len(prompt)))
+        for row in twins:
+            if np.array_equal(self.tokens[row, : len(prompt)], prompt):
+                return Match(int(row), len(prompt))
+        rows = np.flatnonzero(usable & (self.held > 0) & (self.tokens[:, 0] == prompt[0]))
+        if not len(rows):
+            return Match(0, 0)
+        width = min(len(prompt), int(self.held[rows].max()))
+        equal = self.tokens[rows, :width] == prompt[:width]
+        common = np.where(equal.all(1), width, equal.argmin(1))
+        common = np.minimum(common, self.held[rows])
+        best = int(common.argmax())
+        return Match(int(rows[best]), int(common[best]))
+
+    def open(self, row: int, prompt: npt.NDArray[np.int64], key: int, held: int, version: int) -> None:
+        """Row `row` begins `prompt`, the first `held` tokens of which have KV."""
+        self.tokens[row, : len(prompt)] = prompt
+        self.held[row], self.version[row], self.prompt[row], self.pin[row] = held, version, key, 0
+
+    def move(self, source: int, target: int) -> None:
+        """Row `target` holds what `source` held; `source` holds nothing."""
+        length = self.held[source] + 1  # the newest token has no KV yet
+        self.tokens[target, :length] = self.tokens[source, :length]
+        for field in (self.held, self.version, self.prompt, self.pin, self.used):
+            field[target] = field[source]
+        self.clear(source)
+
+    def clear(self, row: int) -> None:
+        """Row `row` holds nothing."""
+        self.held[row], self.version[row], self.prompt[row], self.pin[row] = 0, NO_VERSION, 0, 0
+
+    def touch(self, row: int) -> None:
+        """Row `row` was used now."""
+        self._clock += 1
+        self.used[row] = self._clock
+
+    def expire(self) -> None:
+        """The weights changed: no row may be reused. Active rows go on, but nobody copies from them."""
+        self.version[:] = NO_VERSION
+        self.pin[:] = 0
+
+    def unpin(self, session: int) -> None:
+        """Rows kept for `session` become ordinary retained rows."""
+        self.pin[self.pin == session] = 0
+
+    def victim(self, first: int) -> int | None:
+        """The row from `first` on that is missed least: an empty one, else the least recently used, pinned ones last."""
+        if first >= len(self.held):
+            return None
+        rank = self.used[first:] + np.where(self.pin[first:] > 0, 1 << 40, 0)
+        rank[self.version[first:] == NO_VERSION] = -1
+        return first + int(rank.argmin())
+
+    def worth(self, row: int) -> tuple[bool, bool, int]:
+        """What keeping a row is worth, to be compared: usable, pinned, when last used."""
+        usable = bool(self.version[row] != NO_VERSION and self.held[row] > 0)
+        return usable, bool(self.pin[row]), int(self.used[row])
