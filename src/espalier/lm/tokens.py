@@ -1,0 +1,252 @@
+"""Tokenizers: characters for tiny models, byte-level BPE, and any Hugging Face `tokenizer.json`.
+
+Invariant: `encode` never yields a control token, whatever the text says; only `encode_markup` and `id` do. Text from
+outside therefore cannot speak in another role.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+
+from espalier.core.errors import ConfigError, DataError
+from espalier.core.files import write_atomic, write_json
+from espalier.lm.detokenizer import Detokenizer
+
+PLAIN_CONTROL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|tool|>", "</think>")
+"""Control tokens of `PlainRenderer`."""
+
+GLM_ROLES = ("<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
+"""Control tokens of `GLMRenderer` that no visible text holds."""
+
+GLM_MARKUP = (
+    *("<think>", "</think>", "<tool_call>", "</tool_call>"),
+    *("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "<tool_response>", "</tool_response>"),
+)
+"""Control tokens of `GLMRenderer` inside a turn; decoding shows them even with `skip_special`."""
+
+_GUARD = "\ufdd0"
+"""A Unicode noncharacter: single, it breaks up a control token's name; doubled, it stands for itself."""
+
+_WORDS = r"\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+"""What BPE merges within: words and punctuation with their leading space, white space, and every single digit."""
+
+_EOS = ("<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "</s>", "<eos>")
+"""Names that end a text in published vocabularies, tried where no tokenizer_config.json says."""
+
+
+class Tokenizer:
+    """A `tokenizers.Tokenizer` with its end and padding tokens.
+
+    `config` is the content of tokenizer_config.json (`eos_token` is required, `pad_token` defaults to it); `template`
+    is the checkpoint's chat template, if it has one. Control tokens are the special added tokens and those named like
+    markup, `<...>`.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, config: Mapping[str, Any], template: str | None = None) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        self.config = dict(config)
+        self.template = template
+        self._backend = backend
+        self._ids: dict[str, int] = backend.get_vocab(with_added_tokens=True)
+        self.vocab_size: int = max(self._ids.values()) + 1
+        added = backend.get_added_tokens_decoder().values()
+        self.control: frozenset[str] = frozenset(t.content for t in added if t.special or _is_markup(t.content))
+        self.eos_id: int = self.id(_name(config, "eos_token") or "")
+        self.pad_id: int = self.id(_name(config, "pad_token") or _name(config, "eos_token") or "")
+
+    def id(self, token: str) -> int:
+        """The id of a token by its name. Raises ConfigError where the vocabulary lacks it."""
+        if token not in self._ids:
+            raise ConfigError(f"the vocabulary of {self.vocab_size} tokens has no {token!r}: name one that it has")
+        return self._ids[token]
+
+    def __contains__(self, token: str) -> bool:
+        return token in self._ids
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, taken literally. Raises DataError where the vocabulary cannot spell it."""
+        return self._run(self._literal, text)
+
+    def encode_markup(self, text: str) -> list[int]:
+        """Ids of `text` in which the names of control tokens stand for them, except inside what `escape` returned."""
+        if _GUARD not in text:
+            return self._run(self._backend, text)
+        ids: list[int] = []
+        for part in self._names.split(text):
+            if part in self.control:
+                ids.append(self._ids[part])
+            elif part:
+                ids += self.encode(re.sub(f"{_GUARD}({_GUARD}?)", r"\1", part))
+        return ids
+
+    def escape(self, text: str) -> str:
+        """Text from outside, made safe to stand inside markup: `encode_markup` takes it literally."""
+        doubled = text.replace(_GUARD, _GUARD * 2)
+        return self._names.sub(lambda match: match[0][0] + _GUARD + match[0][1:], doubled)
+
+    def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
+        """Text of `ids`; ids beyond the vocabulary have none."""
+        return str(self._backend.decode(ids, skip_special_tokens=skip_special))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text that each token adds; they join to the text. A character of several tokens appears at its last."""
+        stream = self.stream(skip_special=False)
+        pieces = [stream.push([token]) for token in ids]
+        if pieces:
+            pieces[-1] += stream.flush()
+        return pieces
+
+    def stream(self, *, skip_special: bool = True) -> Detokenizer:
+        """A decoder of one stream of ids into pieces of whole characters."""
+        return Detokenizer(lambda ids: self.decode(ids, skip_special))
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer.json, tokenizer_config.json and the chat template, as transformers reads them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / "tokenizer.json", self._backend.to_str(pretty=True))
+        write_json(folder / "tokenizer_config.json", self.config)
+        if self.template is not None:
+            write_atomic(folder / "chat_template.jinja", self.template)
+
+    @cached_property
+    def _names(self) -> re.Pattern[str]:
+        longest_first = sorted(self.control, key=lambda name: (-len(name), name))
+        return re.compile("(" + ("|".join(map(re.escape, longest_first)) or "(?!)") + ")")
+
+    @cached_property
+    def _literal(self) -> tokenizers.Tokenizer:
+        """A copy that sees no control token in a text, not even those that the file does not mark as special."""
+        data = json.loads(self._backend.to_str())
+        for token in data["added_tokens"]:
+            token["special"] = token["content"] in self.control
+        copy = tokenizers.Tokenizer.from_str(json.dumps(data))
+        copy.encode_special_tokens = True
+        return copy
+
+    def _run(self, backend: tokenizers.Tokenizer, text: str) -> list[int]:
+        try:
+            return list(backend.encode(text, add_special_tokens=False).ids)
+        except Exception as error:  # the library raises bare Exception for a symbol without an id
+            missing = next(((i, c) for i, c in enumerate(text) if c not in self._ids), None)
+            if missing is None:
+                raise DataError(f"the tokenizer cannot encode {text[:60]!r}: {error}") from error
+            raise DataError(
+                f"character {missing[1]!r} at position {missing[0]} of {text[:60]!r} is not in the tokenizer's"
+                " alphabet: add it there, or use a byte-level tokenizer"
+            ) from error
+
+
+def char_tokenizer(alphabet: Iterable[str], control: Sequence[str] = PLAIN_CONTROL) -> Tokenizer:
+    """One token per character of `alphabet` (any strings; order and repeats do not matter) after the control tokens.
+
+    The first control token pads, the second ends a turn. A character outside the alphabet is a DataError when encoded.
+    """
+    letters = sorted(set("".join(alphabet)))
+    if not letters:
+        raise ConfigError("the alphabet of a character tokenizer is empty: give it the texts, or their characters")
+    vocabulary = {token: i for i, token in enumerate((*control, *letters))}
+    backend = tokenizers.Tokenizer(models.WordLevel(vocabulary))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    backend.decoder = decoders.Fuse()
+    backend.add_special_tokens(list(control))
+    return Tokenizer(backend, _config(pad=control[0], eos=control[1]))
+
+
+def train_bpe(
+    texts: Iterable[str], vocab_size: int, special: Sequence[str] = GLM_ROLES, markup: Sequence[str] = GLM_MARKUP
+) -> Tokenizer:
+    """Byte-level BPE learnt from `texts`: any text encodes, each digit is its own token, equal texts learn equally.
+
+    The first of `special` ends and pads. `vocab_size` is an upper bound: scarce texts have fewer merges. Raises
+    ConfigError where it has no room for the 256 bytes and the control tokens.
+    """
+    control = (*special, *markup)
+    if vocab_size < 256 + len(control):
+        raise ConfigError(
+            f"vocab_size {vocab_size} is too small: 256 bytes and {len(control)} control tokens need"
+            f" {256 + len(control)}"
+        )
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[AddedToken(t, special=t in special, normalized=False) for t in control],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return Tokenizer(backend, _config(pad=special[0], eos=special[0]))
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a Hugging Face folder, or of a `tokenizer.json` (files beside it count too).
+
+    Raises ConfigError where there is none or nothing says which token ends a text, DataError where a file is broken.
+    """
+    folder, file = (path, path / "tokenizer.json") if path.is_dir() else (path.parent, path)
+    if not file.is_file():
+        raise ConfigError(f"no tokenizer at {file}: name a folder that holds tokenizer.json, or that file")
+    try:
+        backend = tokenizers.Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for a malformed file
+        raise DataError(f"{file}: not a tokenizer file ({error})") from error
+    config = _read_json(folder / "tokenizer_config.json")
+    if _name(config, "eos_token") is None:
+        found = next((name for name in _EOS if backend.token_to_id(name) is not None), None)
+        if found is None:
+            raise ConfigError(f"{folder}: no eos_token: add it to tokenizer_config.json")
+        config["eos_token"] = found
+    return Tokenizer(backend, config, _template(folder, config))
+
+
+def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    template = config.get("chat_template")
+    if isinstance(template, list):  # several named ones
+        template = next((t["template"] for t in template if t["name"] == "default"), None)
+    return template
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{file}: not a JSON object ({error})") from error
+
+
+def _config(*, pad: str, eos: str) -> dict[str, Any]:
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": eos,
+        "pad_token": pad,
+        "clean_up_tokenization_spaces": False,
+    }
+
+
+def _name(config: Mapping[str, Any], key: str) -> str | None:
+    """A token's name in tokenizer_config.json, which writes it as a string or as an object with `content`."""
+    token = config.get(key)
+    return token["content"] if isinstance(token, dict) else token
+
+
+def _is_markup(name: str) -> bool:
+    return len(name) > 2 and name.startswith("<") and name.endswith(">")
