@@ -1,0 +1,259 @@
+"""The shape of a decoder, and the recipe's `model:` section. Imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from espalier.core.config import Config
+from espalier.core.errors import ConfigError
+
+Family = Literal["llama", "qwen3", "glm4", "glm4_moe"]
+
+
+class RopeScaling(Config):
+    """Llama 3.1's stretching of the slow rotary frequencies."""
+
+    factor: float = Field(gt=0)
+    """How far the slow frequencies are slowed."""
+    low_freq_factor: float = 1.0
+    """Wavelengths beyond original_max_position_embeddings / low_freq_factor are slowed in full."""
+    high_freq_factor: float = 4.0
+    """Wavelengths below original_max_position_embeddings / high_freq_factor are kept."""
+    original_max_position_embeddings: int = Field(gt=0)
+    """Context length before the stretching."""
+
+
+class MoEConfig(Config):
+    """GLM-4.5's mixture of experts: shared ones that see every token, and routed ones, of which a token takes a few.
+
+    Field names are Hugging Face's for Glm4Moe.
+    """
+
+    n_routed_experts: int = Field(gt=0)
+    """Routed experts in a layer."""
+    num_experts_per_tok: int = Field(gt=0)
+    """Routed experts that a token goes to."""
+    moe_intermediate_size: int = Field(gt=0)
+    """Inner width of one expert."""
+    n_shared_experts: int = Field(1, gt=0)
+    """Experts that every token goes to, kept as one MLP of their joint width."""
+    first_k_dense_replace: int = Field(1, ge=0)
+    """The first layers, which have a dense MLP instead of experts."""
+    n_group: int = Field(1, gt=0)
+    """Groups that the routed experts are divided into."""
+    topk_group: int = Field(1, gt=0)
+    """Groups that a token may take its experts from."""
+    norm_topk_prob: bool = True
+    """Make the gate weights of a token's experts sum to one."""
+    routed_scaling_factor: float = 1.0
+    """Multiplies the gate weights."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        group, rest = divmod(self.n_routed_experts, self.n_group)
+        if rest or (self.n_group > 1 and group < 2):
+            raise ConfigError(
+                f"n_routed_experts={self.n_routed_experts} experts do not divide into n_group={self.n_group} groups "
+                "of two or more"
+            )
+        if self.topk_group > self.n_group or self.num_experts_per_tok > group * self.topk_group:
+            raise ConfigError(
+                f"num_experts_per_tok={self.num_experts_per_tok} experts do not fit in topk_group={self.topk_group} "
+                f"of n_group={self.n_group} groups of {group}"
+            )
+        return self
+
+
+class DecoderConfig(Config):
+    """A decoder's shape, in the field names of Hugging Face's config.json."""
+
+    family: Family
+    """Architecture; Hugging Face's model_type."""
+    vocab_size: int = Field(gt=0)
+    """Rows of the embedding."""
+    hidden_size: int = Field(gt=0)
+    """Width of the residual stream."""
+    intermediate_size: int = Field(gt=0)
+    """Inner width of a dense MLP."""
+    num_hidden_layers: int = Field(gt=0)
+    """Decoder layers."""
+    num_attention_heads: int = Field(gt=0)
+    """Query heads."""
+    num_key_value_heads: int = Field(gt=0)
+    """Key and value heads; as many as query heads unless given."""
+    head_dim: int = Field(gt=0)
+    """Width of a head; hidden_size / num_attention_heads unless given."""
+    max_position_embeddings: int = Field(4096, gt=0)
+    """Longest row."""
+    rope_theta: float = Field(10000.0, gt=0)
+    """Base of the rotary frequencies."""
+    rope_scaling: RopeScaling | None = None
+    """Llama 3.1's scaling of them."""
+    partial_rotary_factor: float = Field(gt=0, le=1)
+    """Share of each head that is rotated: 0.5 in the GLM families unless given, 1 in the others."""
+    rms_norm_eps: float = Field(1e-6, gt=0)
+    """Added to the mean square in every norm."""
+    tie_word_embeddings: bool = False
+    """Use the embedding as output head."""
+    attention_bias: bool = False
+    """Biases on the query, key and value projections (and in llama and qwen3 on the output projection)."""
+    qk_norm: bool
+    """Norms over each query and key head: always in qwen3, never in llama and glm4, a choice in glm4_moe."""
+    moe: MoEConfig | None = None
+    """Experts of the glm4_moe family."""
+    bos_token_id: int | None = None
+    """Written to config.json for other tools."""
+    eos_token_id: int | tuple[int, ...] | None = None
+    """Written to config.json: transformers' generate stops there."""
+    pad_token_id: int | None = None
+    """Written to config.json for other tools."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        given = {name: value for name, value in values.items() if value is not None}
+        heads, hidden, family = given.get("num_attention_heads"), given.get("hidden_size"), given.get("family")
+        derived = {
+            "qk_norm": family == "qwen3",
+            "partial_rotary_factor": 0.5 if family in ("glm4", "glm4_moe") else 1.0,
+        }
+        if isinstance(heads, int) and isinstance(hidden, int) and heads > 0:
+            derived |= {"num_key_value_heads": heads, "head_dim": hidden // heads}
+        return derived | given
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ConfigError(
+                f"num_attention_heads={self.num_attention_heads} is no multiple of "
+                f"num_key_value_heads={self.num_key_value_heads}"
+            )
+        if self.rotary_dim % 2 or not self.rotary_dim:
+            raise ConfigError(
+                f"head_dim={self.head_dim} x partial_rotary_factor={self.partial_rotary_factor} must be even: "
+                "rotary embedding turns pairs"
+            )
+        if self.family in ("llama", "qwen3") and self.partial_rotary_factor != 1.0:
+            raise ConfigError(f"the {self.family} family rotates whole heads: leave partial_rotary_factor at 1")
+        if self.family != "glm4_moe" and self.qk_norm != (self.family == "qwen3"):
+            raise ConfigError(f"qk_norm={self.qk_norm} does not exist in the {self.family} family: leave it out")
+        if (self.moe is None) == (self.family == "glm4_moe"):
+            raise ConfigError("the glm4_moe family needs a `moe` section, and the others have none")
+        return self
+
+    @property
+    def rotary_dim(self) -> int:
+        """Rotated dimensions at the start of each head."""
+        return int(self.head_dim * self.partial_rotary_factor)
+
+    @property
+    def interleaved(self) -> bool:
+        """Whether rotary pairs are neighbours (GLM-4) rather than half a rotary width apart."""
+        return self.family == "glm4"
+
+    @property
+    def post_norms(self) -> bool:
+        """Whether the outputs of attention and MLP are normed before they are added (GLM-4)."""
+        return self.family == "glm4"
+
+    @property
+    def output_bias(self) -> bool:
+        """Whether attention's output projection has a bias."""
+        return self.attention_bias and self.family in ("llama", "qwen3")
+
+    def sparse(self, layer: int) -> bool:
+        """Whether the layer's MLP is a mixture of experts."""
+        return self.moe is not None and layer >= self.moe.first_k_dense_replace
+
+    @classmethod
+    def from_hf(cls, values: Mapping[str, Any]) -> DecoderConfig:
+        """Read the content of a config.json of transformers 4 or 5.
+
+        Raises ConfigError where it describes something that the decoder does not do.
+        """
+        from espalier.lm.hf_config import read
+
+        return read(values)
+
+    def to_hf(self) -> dict[str, Any]:
+        """The content of a config.json that transformers 5 and vLLM read."""
+        from espalier.lm.hf_config import write
+
+        return write(self)
+
+
+class LoraConfig(Config):
+    """Low-rank adapters (Hu et al. 2021): W x + (alpha / rank) B A x, where only A and B are trained."""
+
+    rank: int = Field(8, gt=0)
+    """Rows of A."""
+    alpha: float = Field(16.0, gt=0)
+    """The adapter is scaled by alpha / rank."""
+    targets: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "gate_up_proj",
+        "down_proj",
+    )
+    """Last names of the linear layers to adapt. Names that a family does not have are passed over."""
+
+
+class TokenizerConfig(Config):
+    """Where the tokenizer comes from."""
+
+    kind: Literal["char", "bpe", "file"] = "char"
+    """char: one token per character of the task's texts. bpe: trained on them. file: read from `path`."""
+    alphabet: str | None = None
+    """char: the characters; those of the task's texts unless given."""
+    vocab_size: int = Field(2048, gt=0)
+    """bpe: tokens to learn, special ones included."""
+    path: Path | None = None
+    """file: a tokenizer.json, or a folder with one."""
+
+
+class ModelConfig(Config):
+    """The model to train: a checkpoint (`path`) or a tiny model from a preset with random weights."""
+
+    path: Path | None = None
+    """A Hugging Face folder: config.json, safetensors, tokenizer.json. Sets aside preset, decoder and tokenizer."""
+    preset: Literal["tiny", "small", "moe-tiny"] = "tiny"
+    """Shape of the model when there is no `path`."""
+    decoder: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the preset's decoder to change, such as `hidden_size: 256`."""
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    """Tokens, when there is no `path`."""
+    renderer: Literal["plain", "glm", "template"] = "plain"
+    """How a conversation becomes tokens. template: the chat template of the checkpoint at `path`."""
+    thinking: bool = False
+    """Whether the assistant's turn opens with thinking."""
+    lora: LoraConfig | None = None
+    """Train adapters instead of the weights."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the weights."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA where there is one."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in self.decoder:
+            if name not in DecoderConfig.model_fields:
+                near = difflib.get_close_matches(name, DecoderConfig.model_fields, n=1)
+                raise ConfigError(
+                    f"model.decoder.{name} does not exist" + (f": did you mean {near[0]}?" if near else "")
+                )
+        if self.renderer == "template" and self.path is None and self.tokenizer.kind != "file":
+            raise ConfigError("model.renderer=template needs a chat template: set model.path or model.tokenizer.path")
+        if self.tokenizer.kind == "file" and self.path is None and self.tokenizer.path is None:
+            raise ConfigError("model.tokenizer.kind=file needs model.tokenizer.path")
+        return self

@@ -1,0 +1,50 @@
+"""Rotary position embedding (Su et al. 2021), whole or partial, in both layouts that checkpoints use."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from espalier.lm.config import DecoderConfig, RopeScaling
+
+
+def inverse_frequencies(config: DecoderConfig) -> Tensor:
+    """[rotary_dim / 2] radians per position of each pair, fp32 on CPU."""
+    exponents = torch.arange(0, config.rotary_dim, 2, dtype=torch.float32) / config.rotary_dim
+    frequencies = 1.0 / config.rope_theta**exponents
+    return frequencies if config.rope_scaling is None else _llama3(frequencies, config.rope_scaling)
+
+
+def _llama3(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
+    """Slow waves are divided by `factor`, fast ones kept, those between interpolated (Llama 3.1's release)."""
+    turns = scaling.original_max_position_embeddings * frequencies / (2 * math.pi)
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    kept = ((turns - low) / (high - low)).clamp(0.0, 1.0)
+    return frequencies * (kept + (1.0 - kept) / scaling.factor)
+
+
+class Rotation:
+    """The rotations of N tokens, made once a forward pass and applied in every layer."""
+
+    def __init__(self, positions: Tensor, frequencies: Tensor, dtype: torch.dtype, *, interleaved: bool) -> None:
+        angles = positions[:, None].float() * frequencies
+        cos, sin = angles.cos(), angles.sin()
+        self.interleaved = interleaved
+        self.width = 2 * angles.shape[1]
+        if interleaved:
+            cos, sin = cos.repeat_interleave(2, dim=-1), torch.stack((-sin, sin), dim=-1).flatten(-2)
+        else:
+            cos, sin = cos.repeat(1, 2), torch.cat((-sin, sin), dim=-1)
+        self.cos, self.sin = cos[:, None].to(dtype), sin[:, None].to(dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rotate the first dimensions of each head of x [N, heads, head_dim]."""
+        turned = x[..., : self.width]
+        if self.interleaved:
+            partner = turned.reshape(*turned.shape[:-1], -1, 2).flip(-1).flatten(-2)
+        else:
+            partner = turned.roll(self.width // 2, dims=-1)
+        turned = turned * self.cos + partner * self.sin
+        return turned if self.width == x.shape[-1] else torch.cat((turned, x[..., self.width :]), dim=-1)
