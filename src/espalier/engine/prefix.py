@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 NO_VERSION = -1
+_PINNED = 1 << 40
 
 
 class Match(NamedTuple):
@@ -60,11 +61,16 @@ class PrefixIndex:
 
     def move(self, source: int, target: int) -> None:
         """Row `target` holds what `source` held; `source` holds nothing."""
-        length = self.held[source] + 1  # the newest token has no KV yet
-        self.tokens[target, :length] = self.tokens[source, :length]
+        self.tokens[target] = self.tokens[source]
         for field in (self.held, self.version, self.prompt, self.pin, self.used):
             field[target] = field[source]
         self.clear(source)
+
+    def swap(self, one: int, other: int) -> None:
+        """Exchange what two rows hold."""
+        pair, reverse = [one, other], [other, one]
+        for field in (self.tokens, self.held, self.version, self.prompt, self.pin, self.used):
+            field[pair] = field[reverse]
 
     def clear(self, row: int) -> None:
         """Row `row` holds nothing."""
@@ -84,15 +90,16 @@ class PrefixIndex:
         """Rows kept for `session` become ordinary retained rows."""
         self.pin[self.pin == session] = 0
 
-    def victim(self, first: int) -> int | None:
-        """The row from `first` on that is missed least: an empty one, else the least recently used, pinned ones last."""
-        if first >= len(self.held):
+    def victim(self, first: int, spare: int) -> int | None:
+        """The row from `first` on, other than `spare`, whose content is worth least; None if there is no such row."""
+        worth = self.worth(slice(first, None))
+        if spare >= first:
+            worth[spare - first] = np.iinfo(np.int64).max
+        if not len(worth) or worth.min() == np.iinfo(np.int64).max:
             return None
-        rank = self.used[first:] + np.where(self.pin[first:] > 0, 1 << 40, 0)
-        rank[self.version[first:] == NO_VERSION] = -1
-        return first + int(rank.argmin())
+        return first + int(worth.argmin())
 
-    def worth(self, row: int) -> tuple[bool, bool, int]:
-        """What keeping a row is worth, to be compared: usable, pinned, when last used."""
-        usable = bool(self.version[row] != NO_VERSION and self.held[row] > 0)
-        return usable, bool(self.pin[row]), int(self.used[row])
+    def worth(self, rows: slice | list[int]) -> npt.NDArray[np.int64]:
+        """What rows are worth keeping: -1 if nobody can use them, else when they were last used; pinned rows most."""
+        usable = (self.version[rows] != NO_VERSION) & (self.held[rows] > 0)
+        return np.where(usable, self.used[rows] + (self.pin[rows] > 0) * _PINNED, -1)

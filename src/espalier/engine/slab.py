@@ -1,13 +1,18 @@
-"""The KV slab: one block of keys and values a row, allocated once, read as views.
+"""The KV slab: one block of keys and values a row, allocated once, read in place.
 
-Layout `[layers, 2, rows * kv_heads, max_len, head_dim]`: the keys (and values) of rows 0..b-1 are one strided batch of
-matrices, which the CPU's batched matmul takes as it stands. A page table would have to gather them every step.
+Decoding on CPU is bound by how fast the cache is read, and the fastest reader that PyTorch has is the embedding bag: a
+weighted sum of table rows. Both products of attention are such sums. The output is the sum of value rows, weighted by
+the probabilities; the scores of `CHUNK` positions at once are the sum of the rows of the transposed keys, weighted by
+the query. So values lie as `[position, head_dim]`, keys as `[chunk, head_dim, CHUNK]`. `benchmarks/rollout.py` times
+this against SDPA and against batched matmuls over the same views.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+CHUNK = 64
 
 
 class Slab:
@@ -28,41 +33,50 @@ class Slab:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        self.rows, self.kv_heads, self.max_len, self.head_dim = rows, kv_heads, max_len, head_dim
-        self.blocks = torch.zeros(layers, 2, rows * kv_heads, max_len, head_dim, dtype=dtype, device=device)
-        self.hidden = torch.zeros(rows, max_len, hidden_size, dtype=dtype, device=device)
-        self._by_row = self.blocks.view(layers, 2, rows, kv_heads, max_len, head_dim)
-        self._flat = list(self.blocks.view(layers, -1, head_dim))
-        self._flat_hidden = self.hidden.view(rows * max_len, hidden_size)
-        heads = torch.arange(kv_heads, device=device) * max_len
-        self._offsets = torch.cat([heads, heads + rows * kv_heads * max_len])
+        self.rows, self.kv_heads, self.head_dim = rows, kv_heads, head_dim
+        self.chunks = -(-max_len // CHUNK)
+        self.max_len = self.chunks * CHUNK
+        self.dtype, self.device = dtype, device
+        self.keys = torch.zeros(layers, rows, kv_heads, self.chunks, head_dim, CHUNK, dtype=dtype, device=device)
+        self.values = torch.zeros(layers, rows, kv_heads, self.max_len, head_dim, dtype=dtype, device=device)
+        self.hidden = torch.zeros(rows, self.max_len, hidden_size, dtype=dtype, device=device)
+        self.key_tables = list(self.keys.view(layers, -1, CHUNK))
+        self.value_tables = list(self.values.view(layers, -1, head_dim))
+        self._heads = torch.arange(kv_heads, device=device)
 
-    def keys(self, layer: int, rows: int, length: int) -> Tensor:
-        """Keys of rows 0..rows-1: a view [rows * kv_heads, length, head_dim]."""
-        return self.blocks[layer, 0, : rows * self.kv_heads, :length]
+    def slots(self, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where `write` puts tokens at `positions` [N] of `rows` [N]: block and chunk [N, kv_heads], place [N, 1]."""
+        blocks = (rows * self.kv_heads)[:, None] + self._heads
+        return blocks * self.chunks + (positions // CHUNK)[:, None], blocks * self.max_len + positions[:, None], (
+            positions % CHUNK
+        )[:, None]
 
-    def values(self, layer: int, rows: int, length: int) -> Tensor:
-        """Values of rows 0..rows-1: a view [rows * kv_heads, length, head_dim]."""
-        return self.blocks[layer, 1, : rows * self.kv_heads, :length]
-
-    def gather(self, layer: int, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of chosen rows, copied: two [len(rows), kv_heads, length, head_dim]."""
-        keys, values = self._by_row[layer, :, :, :, :length].index_select(1, rows)
-        return keys, values
-
-    def slots(self, rows: Tensor, positions: Tensor) -> Tensor:
-        """Where `write` puts the keys and values of tokens at `positions` [N] of `rows` [N]: [N, 2 * kv_heads]."""
-        return (rows * (self.kv_heads * self.max_len) + positions)[:, None] + self._offsets
-
-    def write(self, layer: int, slots: Tensor, keys_values: Tensor) -> None:
-        """Store `keys_values` [N, 2 * kv_heads, head_dim], key heads first."""
-        self._flat[layer].index_put_((slots,), keys_values)
+    def write(self, layer: int, slots: tuple[Tensor, Tensor, Tensor], keys: Tensor, values: Tensor) -> None:
+        """Store `keys` and `values`, each [N, kv_heads, head_dim]."""
+        chunk, place, column = slots
+        self.key_tables[layer].view(-1, self.head_dim, CHUNK)[chunk, :, column] = keys
+        self.value_tables[layer][place] = values
 
     def write_hidden(self, rows: Tensor, positions: Tensor, hidden: Tensor) -> None:
         """Store the final hidden states [N, hidden_size]."""
-        self._flat_hidden.index_put_((rows * self.max_len + positions,), hidden)
+        self.hidden[rows, positions] = hidden
+
+    def gather(self, layer: int, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of chosen rows, copied: two [len(rows), kv_heads, length, head_dim]."""
+        keys = self.keys[layer, :, :, : -(-length // CHUNK)].index_select(0, rows)
+        keys = keys.transpose(-1, -2).reshape(len(rows), self.kv_heads, -1, self.head_dim)[:, :, :length]
+        return keys, self.values[layer, :, :, :length].index_select(0, rows)
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` positions of row `source` to row `target`."""
-        self._by_row[:, :, target, :, :length] = self._by_row[:, :, source, :, :length]
+        chunks = -(-length // CHUNK)
+        self.keys[:, target, :, :chunks] = self.keys[:, source, :, :chunks]
+        self.values[:, target, :, :length] = self.values[:, source, :, :length]
         self.hidden[target, :length] = self.hidden[source, :length]
+
+    def swap(self, one: int, other: int, length: int) -> None:
+        """Exchange the first `length` positions of two rows."""
+        chunks = -(-length // CHUNK)
+        parts = (self.keys[:, :, :, :chunks], self.values[:, :, :, :length], self.hidden[None, :, :length])
+        for part in parts:
+            part[:, [one, other]] = part[:, [other, one]]

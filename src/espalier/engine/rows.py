@@ -1,0 +1,94 @@
+"""The KV rows: which are active, what the others keep, and the copying between them.
+
+Invariant: in a forward pass the active sequences are exactly rows 0..active-1, so decoding reads views. All other rows keep
+what finished in them until it is the least recently used thing in the way; rows pinned by a session go last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from espalier.engine.prefix import Match, PrefixIndex
+from espalier.engine.sequence import Sequence
+from espalier.engine.slab import Slab
+
+Move = Callable[[int, int], None]
+
+
+class Rows:
+    """Gives rows to sequences, takes them back and keeps the active ones together.
+
+    `on_move(source, target)` is called when an active sequence changes its row.
+    """
+
+    def __init__(self, slab: Slab, index: PrefixIndex, on_move: Move) -> None:
+        self.slab, self.index, self.on_move = slab, index, on_move
+        self.active = 0
+        self.holes: list[int] = []
+
+    @property
+    def running(self) -> int:
+        """Active sequences."""
+        return self.active - len(self.holes)
+
+    def give(self, sequence: Sequence, version: int) -> None:
+        """Put `sequence` into a row, with all of its prompt that some row already holds."""
+        match = self.index.match(sequence.prompt, sequence.key, version)
+        row = self._choose(match, sequence.session)
+        if match.row != row or self.index.held[row] > match.length:
+            self._save(row, spare=match.row)
+        if match.length and match.row != row:
+            self.slab.copy(match.row, row, match.length)
+            self._supersede(match, sequence.session)
+        self.index.open(row, sequence.prompt, sequence.key, match.length, version)
+        sequence.row, sequence.cached = row, match.length
+
+    def take(self, row: int) -> None:
+        """The sequence in `row` is done. The row keeps its KV; it is a hole until given away or compacted."""
+        self.index.touch(row)
+        self.holes.append(row)
+
+    def compact(self) -> None:
+        """Move the last active rows into the holes."""
+        for hole in sorted(self.holes, reverse=True):
+            last = self.active - 1
+            if hole != last:
+                self._swap(hole, last)
+                self.on_move(last, hole)
+            self.active = last
+        self.holes.clear()
+
+    def _choose(self, match: Match, session: int) -> int:
+        """The row that already holds the prefix if it may become active, else the hole missed least, else a new row."""
+        if match.length and match.row in self.holes and self.index.pin[match.row] in (0, session):
+            self.holes.remove(match.row)
+            return match.row
+        if self.holes:
+            return self.holes.pop(int(self.index.worth(self.holes).argmin()))
+        self.active += 1
+        return self.active - 1
+
+    def _save(self, row: int, spare: int) -> None:
+        """Before `row` is overwritten, keep its content in a free row if one holds less. `spare` must survive."""
+        victim = self.index.victim(self.active, spare)
+        if victim is None or self.index.worth([victim]) >= self.index.worth([row]):
+            return
+        self.slab.copy(row, victim, int(self.index.held[row]))
+        self.index.move(row, victim)
+
+    def _supersede(self, match: Match, session: int) -> None:
+        """A session's next turn has copied the row pinned for it; the old row need not be kept."""
+        if session and self.index.pin[match.row] == session:
+            self.index.pin[match.row] = 0
+            if self.index.held[match.row] == match.length:
+                self.index.clear(match.row)
+
+    def _swap(self, hole: int, last: int) -> None:
+        """Exchange a finished row with an active one; the finished content is dropped if nobody could use it."""
+        index = self.index
+        if index.worth([hole])[0] >= 0:
+            self.slab.swap(hole, last, int(max(index.held[hole], index.held[last])))
+            index.swap(hole, last)
+        else:
+            self.slab.copy(last, hole, int(index.held[last]))
+            index.move(last, hole)

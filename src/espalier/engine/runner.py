@@ -1,0 +1,44 @@
+"""What computes hidden states and logits for the engine."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from espalier.engine.plan import StepAttention
+from espalier.lm.decoder import Decoder
+
+
+class Runner(Protocol):
+    """A decoder as the engine sees it."""
+
+    def forward(self, tokens: Tensor, positions: Tensor, attend: StepAttention) -> Tensor:
+        """Final hidden states [N, hidden_size] of tokens [N] at positions [N]."""
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """fp32 logits [M, vocabulary] of hidden states [M, hidden_size]."""
+        ...
+
+    def refresh(self) -> None:
+        """The decoder's weights changed: derive anew what was derived from them."""
+        ...
+
+
+class DecoderRunner:
+    """The decoder as it stands: every family, nothing derived."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder = decoder
+
+    def forward(self, tokens: Tensor, positions: Tensor, attend: StepAttention) -> Tensor:
+        """See `Runner`."""
+        return self.decoder(tokens, positions, attend)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Runner`."""
+        return self.decoder.logits(hidden)
+
+    def refresh(self) -> None:
+        """See `Runner`."""
