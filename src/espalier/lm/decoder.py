@@ -6,6 +6,9 @@ plan's business, so that packed training and a cached engine run the same code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -86,10 +89,18 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.model = Stack(config)
-        if not config.tie_word_embeddings:
-            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.register_buffer("frequencies", inverse_frequencies(config), persistent=False)
+        with torch.device("meta"):  # spares torch's own initialisation, and the global generator
+            self.model = Stack(config)
+            if not config.tie_word_embeddings:
+                self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.to_empty(device=torch.get_default_device())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Rotary frequencies stay fp32 whatever type the weights are converted to."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.frequencies = inverse_frequencies(self.config).to(self.frequencies.device)
+        return self
 
     @property
     def head_weight(self) -> Tensor:

@@ -1,0 +1,129 @@
+"""Hugging Face folders: config.json and safetensors, in one file or in shards with an index. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from espalier.core.errors import ConfigError, DataError
+from espalier.core.files import temporary, write_json
+from espalier.lm import expert_names
+from espalier.lm.config import DecoderConfig
+from espalier.lm.decoder import Decoder
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+
+
+def save_model(model: Decoder, path: Path) -> None:
+    """Write config.json and model.safetensors into the folder `path`, made if needed; a file is new or as it was.
+
+    transformers, vLLM and SGLang load the folder. To replace a whole folder in one step, save into
+    `espalier.core.files.atomic_dir`. Raises ConfigError for a model with adapters: merge or save those.
+    """
+    own = _tensors(model)
+    if any(".lora_" in name for name in own):
+        raise ConfigError("the model has LoRA adapters: save them with save_adapters, or merge them first")
+    path.mkdir(parents=True, exist_ok=True)
+    tensors = {name: part.contiguous() for whole in own.items() for name, part in expert_names.split(*whole)}
+    with temporary(path / WEIGHTS, folder=False) as temp:
+        save_file(tensors, temp, {"format": "pt"})
+        temp.replace(path / WEIGHTS)
+    (path / INDEX).unlink(missing_ok=True)
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    write_json(path / CONFIG, {**model.config.to_hf(), "dtype": dtype})
+
+
+def load_config(path: Path) -> DecoderConfig:
+    """Read config.json of the folder `path`. Raises ConfigError or DataError, naming the file."""
+    file = path / CONFIG
+    try:
+        return DecoderConfig.from_hf(_json(file))
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Decoder:
+    """Read a decoder from the Hugging Face folder `path`, its weights converted to `dtype`, on CPU.
+
+    Raises DataError, naming tensor and file, where a tensor is missing, unexpected or of another shape.
+    """
+    model = Decoder(load_config(path))
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    own = _tensors(model)
+    room = {name: tensor.numel() for name, tensor in own.items()}
+    for file in _shards(path):
+        for name, tensor in _read(file):
+            if _ignored(name, model.config):
+                continue
+            found = expert_names.place(name, own)
+            if found is None:
+                raise DataError(
+                    f"{file}: tensor {name} has no place in a {model.config.family} model of this config.json"
+                )
+            target, part = found
+            if part.shape != tensor.shape:
+                raise DataError(
+                    f"{file}: tensor {name} has shape {_shape(tensor)}, config.json asks for {_shape(part)}"
+                )
+            part.copy_(tensor)
+            room[target] -= tensor.numel()
+    missing = [name for name, rest in room.items() if rest > 0]
+    if missing:
+        raise DataError(
+            f"{path}: tensor {missing[0]} is missing" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
+        )
+    return model
+
+
+def _tensors(model: Decoder) -> dict[str, Tensor]:
+    return {name: tensor.detach() for name, tensor in model.state_dict().items()}
+
+
+def _ignored(name: str, config: DecoderConfig) -> bool:
+    """Old rotary tables, a tied head stored all the same, and GLM-4.5's layer for predicting further tokens."""
+    tied = config.tie_word_embeddings and name == "lm_head.weight"
+    further = config.family == "glm4_moe" and name.startswith(f"model.layers.{config.num_hidden_layers}.")
+    return tied or further or name.endswith("rotary_emb.inv_freq")
+
+
+def _shards(path: Path) -> list[Path]:
+    index = path / INDEX
+    if (path / WEIGHTS).exists():
+        return [path / WEIGHTS]
+    if not index.exists():
+        raise DataError(f"{path}: there is neither {WEIGHTS} nor {INDEX}; weights in other formats are not read")
+    content = _json(index)
+    if not isinstance(content.get("weight_map"), dict):
+        raise DataError(f"{index}: there is no weight_map")
+    return [path / name for name in sorted(set(content["weight_map"].values()))]
+
+
+def _read(file: Path) -> Iterator[tuple[str, Tensor]]:
+    try:
+        with safe_open(file, framework="pt") as shard:
+            for name in shard.keys():  # noqa: SIM118 (a shard is no mapping)
+                yield name, shard.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{file}: cannot be read as safetensors ({error})") from error
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: a JSON object was expected")
+    return content
+
+
+def _shape(tensor: Tensor) -> list[int]:
+    return list(tensor.shape)

@@ -1,0 +1,59 @@
+"""Scalar heads on a decoder's hidden states, saved next to its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from espalier.core.errors import DataError
+from espalier.core.files import write_atomic
+
+
+class ScalarHead(nn.Module):
+    """A linear map from a hidden state to a number. It starts at zero, and so says 0 everywhere."""
+
+    FILE: ClassVar[str]
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(hidden_size, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[M, hidden_size] -> [M]."""
+        out: Tensor = self.score(hidden)
+        return out[:, 0]
+
+    def save(self, folder: Path) -> None:
+        """Write the head into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / self.FILE, save(self.state_dict(), {"format": "pt"}))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the head from `folder`. Raises DataError where it is absent or broken."""
+        path = folder / cls.FILE
+        try:
+            tensors = load_file(path)
+            head = cls(tensors["score.weight"].shape[1])
+            head.load_state_dict(tensors)
+        except (OSError, SafetensorError, LookupError, RuntimeError) as error:
+            raise DataError(f"{path}: cannot be read as a {cls.__name__} ({error})") from error
+        return head
+
+
+class ValueHead(ScalarHead):
+    """The expected return from a token on, for PPO's critic: one value for each hidden state."""
+
+    FILE = "value_head.safetensors"
+
+
+class RewardHead(ScalarHead):
+    """The score of a whole answer, read at its last token."""
+
+    FILE = "reward_head.safetensors"

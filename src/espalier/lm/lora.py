@@ -1,0 +1,155 @@
+"""Low-rank adapters (Hu et al. 2021), in memory and in PEFT's layout on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from espalier.core.errors import ConfigError, DataError
+from espalier.core.files import write_atomic, write_json
+from espalier.lm.config import LoraConfig
+from espalier.lm.decoder import Decoder
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+PREFIX = "base_model.model."
+
+
+class LoraLinear(nn.Linear):
+    """A frozen linear layer plus scale * B A. `weight` keeps its name and its storage."""
+
+    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = base.in_features, base.out_features
+        self.weight, self.bias = base.weight, base.bias
+        self.rank, self.alpha = rank, alpha
+        self.lora_A = nn.Parameter(base.weight.new_empty(rank, base.in_features))
+        self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in] -> [N, out]."""
+        low = F.linear(x, self.lora_A)
+        return F.linear(x, self.weight, self.bias) + F.linear(low, self.lora_B) * (self.alpha / self.rank)
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """The base layer with the adapter added to its weight, in place."""
+        base = nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
+        self.weight += (self.lora_B.double() @ self.lora_A.double() * (self.alpha / self.rank)).to(self.weight.dtype)
+        base.weight, base.bias = self.weight, self.bias
+        return base
+
+
+def inject(model: Decoder, config: LoraConfig, *, seed: int = 0) -> None:
+    """Adapt the targeted linear layers of `model` in place, and freeze everything but the adapters.
+
+    B starts at zero, so the model computes what it did; A is drawn from `seed`. Raises ConfigError where no layer has a
+    targeted name or the model has adapters already.
+    """
+    if _adapted(model):
+        raise ConfigError("the model has LoRA adapters already: merge them first")
+    chosen = [name for name, module in model.named_modules() if _last(name) in config.targets and _plain(module)]
+    if not chosen:
+        raise ConfigError(
+            f"lora.targets {', '.join(config.targets)}: the {model.config.family} model has no such layer"
+        )
+    model.requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)
+    for name in chosen:
+        base = model.get_submodule(name)
+        assert isinstance(base, nn.Linear)
+        layer = LoraLinear(base, config.rank, config.alpha)
+        bound = 1 / math.sqrt(base.in_features)
+        drawn = torch.rand(layer.lora_A.shape, generator=generator) * (2 * bound) - bound
+        with torch.no_grad():
+            layer.lora_A.copy_(drawn)
+        model.set_submodule(name, layer)
+
+
+def merge(model: Decoder) -> None:
+    """Add the adapters to the weights in place and drop them; every parameter is trainable again."""
+    for name, layer in _adapted(model).items():
+        model.set_submodule(name, layer.merged())
+    model.requires_grad_(True)
+
+
+def save_adapters(model: Decoder, path: Path, *, base: str | None = None) -> None:
+    """Write adapter_config.json and adapter_model.safetensors, which PEFT loads, into the folder `path`.
+
+    `base` names the checkpoint that they adapt. Raises ConfigError where the model has none.
+    """
+    layers = _adapted(model)
+    if not layers:
+        raise ConfigError("the model has no LoRA adapters to save")
+    path.mkdir(parents=True, exist_ok=True)
+    tensors = {f"{name}.{part}": tensor for name, layer in layers.items() for part, tensor in _parts(layer).items()}
+    write_atomic(path / WEIGHTS, save({PREFIX + k: v.contiguous() for k, v in tensors.items()}, {"format": "pt"}))
+    first = next(iter(layers.values()))
+    content = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": first.rank,
+        "lora_alpha": first.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "target_modules": sorted({_last(name) for name in layers}),
+    }
+    write_json(path / CONFIG, content)
+
+
+def load_adapters(model: Decoder, path: Path) -> None:
+    """Inject the adapters of the folder `path`, written by `save_adapters` or by PEFT, into `model`.
+
+    Raises DataError, naming file and tensor, where they do not fit it.
+    """
+    config, file = _read_config(path / CONFIG), path / WEIGHTS
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{file}: cannot be read as safetensors ({error})") from error
+    inject(model, config)
+    own = {
+        f"{PREFIX}{name}.{part}": tensor
+        for name, layer in _adapted(model).items()
+        for part, tensor in _parts(layer).items()
+    }
+    if odd := sorted(own.keys() ^ tensors.keys()):
+        raise DataError(f"{file}: tensor {odd[0]} is {'missing' if odd[0] in own else 'not one of this model'}")
+    for name, tensor in own.items():
+        if tensor.shape != tensors[name].shape:
+            raise DataError(f"{file}: tensor {name} has shape {list(tensors[name].shape)}, not {list(tensor.shape)}")
+        tensor.copy_(tensors[name])
+
+
+def _read_config(file: Path) -> LoraConfig:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["peft_type"] != "LORA" or content.get("bias", "none") != "none" or content.get("use_dora"):
+            raise DataError(f"{file}: only plain LoRA adapters without biases can be loaded")
+        return LoraConfig(rank=content["r"], alpha=content["lora_alpha"], targets=tuple(content["target_modules"]))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{file}: not a LoRA adapter's config ({error!r})") from error
+
+
+def _parts(layer: LoraLinear) -> dict[str, Tensor]:
+    return {"lora_A.weight": layer.lora_A.detach(), "lora_B.weight": layer.lora_B.detach()}
+
+
+def _adapted(model: Decoder) -> dict[str, LoraLinear]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, LoraLinear)}
+
+
+def _plain(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) and not isinstance(module, LoraLinear)
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
