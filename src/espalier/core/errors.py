@@ -13,6 +13,10 @@ class DataError(EspalierError):
     """A record or file of data is wrong; the message names the file and line."""
 
 
+class RunError(EspalierError):
+    """A run folder cannot be used as asked: it is missing, finished, or in use by another process."""
+
+
 class MissingExtraError(EspalierError):
     """An optional dependency is not installed."""
 

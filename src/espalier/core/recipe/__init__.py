@@ -1,0 +1,1 @@
+"""Recipes: YAML files and overrides become a typed config that knows where each value comes from."""

@@ -1,0 +1,168 @@
+"""What a job is given to work with.
+
+    runs/<name>/<time>/
+        config.yaml        resolved recipe           metrics.jsonl   every metric, the source of truth
+        environment.json   versions, git, machine    checkpoints/    written by the job, atomically
+        state.json         status and seconds        artefacts/      written by the job
+        report.json        the report's blocks       report.html     made from the files beside it
+        result.json        the job's figures, once it has finished
+
+The folder appears complete under its name, or not at all. One process at a time holds its lock.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from rich.console import Console
+
+from espalier.core import files
+from espalier.core.clock import Clock, RealClock
+from espalier.core.data import DataRoot
+from espalier.core.environment import environment
+from espalier.core.errors import RunError
+from espalier.core.folder import State, Status, make_folder, open_folder, read_state, write_state
+from espalier.core.report import blocks as report_blocks
+from espalier.core.report.build import build
+from espalier.core.stop import Stop
+from espalier.core.tracking.metrics import MetricLog, last_seconds
+from espalier.core.tracking.progress import Progress
+from espalier.core.tracking.sinks import RunInfo, Tracker, open_sink
+
+
+class Run:
+    """Made by `Run.create` or `Run.reopen`; used as a context manager around the job.
+
+    path: the folder. job, name, seed: from the recipe. data: the data root. metrics: log them here.
+    checkpoints: the folder for checkpoints; write them with `core.files.atomic_dir`. resumed: whether the folder
+    existed before, so that the job should look into `checkpoints`. stop: `stop.requested` once the user wants to stop;
+    the job then writes a checkpoint and returns.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        lock: IO[str],
+        config: Mapping[str, Any],
+        *,
+        data: DataRoot | None = None,
+        console: Console | None = None,
+        clock: Clock | None = None,
+        resumed: bool = False,
+    ) -> None:
+        self.path = path
+        self.job: str = config["job"]
+        self.name: str = config["name"]
+        self.seed: int = config["seed"]
+        self.data = data or DataRoot.find()
+        self.checkpoints = path / "checkpoints"
+        self.resumed = resumed
+        self.stop = Stop()
+        self._lock = lock
+        self._console = console or Console()
+        self._clock = clock or RealClock()
+        self._started = self._clock.now()
+        self._before = max(read_state(path).seconds, last_seconds(path / "metrics.jsonl")) if resumed else 0.0
+        trackers: Sequence[Tracker] = config.get("trackers", ())
+        info = RunInfo(path, self.name, config)
+        self.metrics = MetricLog(
+            path / "metrics.jsonl",
+            seconds=lambda: self.seconds,
+            sinks=[open_sink(tracker, info, self.say) for tracker in trackers],
+        )
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        *,
+        job: str,
+        name: str,
+        seed: int = 0,
+        trackers: Sequence[Tracker] = (),
+        config: Mapping[str, Any] | None = None,
+        data: DataRoot | None = None,
+        console: Console | None = None,
+        clock: Clock | None = None,
+    ) -> Run:
+        """Start a run in a new folder below `root`. `config` is the job's, as plain data."""
+        whole = {"job": job, "name": name, "seed": seed, "trackers": list(trackers), **(config or {})}
+        path, lock = make_folder(root, name, whole)
+        return cls(path, lock, whole, data=data, console=console, clock=clock)
+
+    @classmethod
+    def reopen(
+        cls, path: Path, *, data: DataRoot | None = None, console: Console | None = None, clock: Clock | None = None
+    ) -> Run:
+        """Go on with the run in `path`. The job finds its checkpoint and calls `metrics.rewind` with its step.
+
+        Raises RunError where the run has finished or another process holds it.
+        """
+        config, lock = open_folder(path)
+        if read_state(path).status == "finished":
+            lock.close()
+            raise RunError(f"{path} has finished: there is nothing to resume. Its report is {path / 'report.html'}.")
+        first = json.loads((path / "environment.json").read_text())
+        first.setdefault("resumed", []).append(environment())
+        files.write_json(path / "environment.json", first)
+        return cls(path, lock, config, data=data, console=console, clock=clock, resumed=True)
+
+    @property
+    def seconds(self) -> float:
+        """Age of the run, over all its sessions."""
+        return self._before + self._clock.now() - self._started
+
+    def artefact(self, name: str) -> Path:
+        """The path of the job's own file `name` (may hold folders), ready to be written."""
+        path = self.path / "artefacts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def progress(self, total: int, title: str) -> Progress:
+        """Shows `total` steps of work called `title`; a context manager with `update` and `note`."""
+        return Progress(total, title, console=self._console, clock=self._clock, stop=self.stop)
+
+    def say(self, text: str) -> None:
+        """One line for the user."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def report(self, blocks: Sequence[report_blocks.Block]) -> Path:
+        """Write the report made of `blocks`; may be called again as the run goes on. Returns the HTML file."""
+        report_blocks.save(blocks, self.path / "report.json")
+        return build(self.path)
+
+    def finish(self, figures: Mapping[str, float]) -> None:
+        """The job is done: write its figures, with `seconds`, `seed` and `job`, into `result.json`."""
+        own = {"seconds": round(self.seconds, 3), "seed": self.seed, "job": self.job}
+        if clash := figures.keys() & own.keys():
+            raise ValueError(f"the job's figure {clash.pop()!r} has a name that every result has already")
+        finite = {key: value if math.isfinite(value) else None for key, value in figures.items()}
+        files.write_json(self.path / "result.json", {**finite, **own})
+        self._write_state("finished")
+
+    def __enter__(self) -> Run:
+        self._write_state("running")
+        self.stop.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop.__exit__(kind, error, trace)
+        try:
+            self.metrics.close()
+            if error is not None and not isinstance(error, KeyboardInterrupt):
+                self._write_state("failed", f"{type(error).__name__}: {error}")
+            elif read_state(self.path).status != "finished":
+                self._write_state("interrupted")
+            build(self.path)
+        finally:
+            self._lock.close()
+
+    def _write_state(self, status: Status, error: str = "") -> None:
+        write_state(self.path, State(status, round(self.seconds, 3), error))

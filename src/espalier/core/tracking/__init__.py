@@ -1,0 +1,1 @@
+"""Following a run: metrics on disk, sinks that pass them on, progress in the terminal."""
