@@ -60,8 +60,9 @@ class Tokenizer:
         self.vocab_size: int = max(self._ids.values()) + 1
         added = backend.get_added_tokens_decoder().values()
         self.control: frozenset[str] = frozenset(t.content for t in added if t.special or _is_markup(t.content))
-        self.eos_id: int = self.id(_name(config, "eos_token") or "")
-        self.pad_id: int = self.id(_name(config, "pad_token") or _name(config, "eos_token") or "")
+        self.eos_name = _name(config, "eos_token") or ""
+        self.eos_id: int = self.id(self.eos_name)
+        self.pad_id: int = self.id(_name(config, "pad_token") or self.eos_name)
 
     def id(self, token: str) -> int:
         """The id of a token by its name. Raises ConfigError where the vocabulary lacks it."""
@@ -81,17 +82,29 @@ class Tokenizer:
         if _GUARD not in text:
             return self._run(self._backend, text)
         ids: list[int] = []
-        for part in self._names.split(text):
+        for part in self.control_names.split(text):
             if part in self.control:
                 ids.append(self._ids[part])
             elif part:
-                ids += self.encode(re.sub(f"{_GUARD}({_GUARD}?)", r"\1", part))
+                ids += self.encode(unescape(part))
         return ids
 
     def escape(self, text: str) -> str:
         """Text from outside, made safe to stand inside markup: `encode_markup` takes it literally."""
         doubled = text.replace(_GUARD, _GUARD * 2)
-        return self._names.sub(lambda match: match[0][0] + _GUARD + match[0][1:], doubled)
+        return self.control_names.sub(lambda match: match[0][0] + _GUARD + match[0][1:], doubled)
+
+    def decode_markup(self, ids: Sequence[int]) -> str:
+        """The inverse of `encode_markup`: control tokens by name, ordinary text escaped. See `unescape`."""
+        control = {self._ids[name]: name for name in self.control}
+        text, ordinary = "", list[int]()
+        for token in ids:
+            if token in control:
+                text += self.escape(self.decode(ordinary)) + control[token]
+                ordinary = []
+            else:
+                ordinary.append(token)
+        return text + self.escape(self.decode(ordinary))
 
     def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
         """Text of `ids`; ids beyond the vocabulary have none."""
@@ -117,8 +130,15 @@ class Tokenizer:
         if self.template is not None:
             write_atomic(folder / "chat_template.jinja", self.template)
 
+    @property
+    def named_tokens(self) -> dict[str, str]:
+        """The tokens that tokenizer_config.json names: `bos_token`, `eos_token` and the like."""
+        found = {key: _name(self.config, key) for key in self.config if key.endswith("_token")}
+        return {key: name for key, name in found.items() if name is not None}
+
     @cached_property
-    def _names(self) -> re.Pattern[str]:
+    def control_names(self) -> re.Pattern[str]:
+        """Matches the name of any control token, and captures it."""
         longest_first = sorted(self.control, key=lambda name: (-len(name), name))
         return re.compile("(" + ("|".join(map(re.escape, longest_first)) or "(?!)") + ")")
 
@@ -143,6 +163,11 @@ class Tokenizer:
                 f"character {missing[1]!r} at position {missing[0]} of {text[:60]!r} is not in the tokenizer's"
                 " alphabet: add it there, or use a byte-level tokenizer"
             ) from error
+
+
+def unescape(text: str) -> str:
+    """The text that `Tokenizer.escape` was given."""
+    return re.sub(f"{_GUARD}({_GUARD}?)", r"\1", text)
 
 
 def char_tokenizer(alphabet: Iterable[str], control: Sequence[str] = PLAIN_CONTROL) -> Tokenizer:
@@ -245,7 +270,8 @@ def _config(*, pad: str, eos: str) -> dict[str, Any]:
 def _name(config: Mapping[str, Any], key: str) -> str | None:
     """A token's name in tokenizer_config.json, which writes it as a string or as an object with `content`."""
     token = config.get(key)
-    return token["content"] if isinstance(token, dict) else token
+    token = token.get("content") if isinstance(token, dict) else token
+    return token if isinstance(token, str) else None
 
 
 def _is_markup(name: str) -> bool:
