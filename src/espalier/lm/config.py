@@ -233,10 +233,10 @@ class ModelConfig(Config):
     """Fields of the preset's decoder to change, such as `hidden_size: 256`."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     """Tokens, when there is no `path`."""
-    renderer: Literal["plain", "glm", "template"] = "plain"
-    """How a conversation becomes tokens. template: the chat template of the checkpoint at `path`."""
+    renderer: Literal["plain", "glm", "template"] | None = None
+    """How a conversation becomes tokens; template: by the checkpoint's own. With `path` template, else plain."""
     thinking: bool = False
-    """Whether the assistant's turn opens with thinking."""
+    """Whether the assistant thinks before it answers (glm, template)."""
     lora: LoraConfig | None = None
     """Train adapters instead of the weights."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -252,8 +252,15 @@ class ModelConfig(Config):
                 raise ConfigError(
                     f"model.decoder.{name} does not exist" + (f": did you mean {near[0]}?" if near else "")
                 )
-        if self.renderer == "template" and self.path is None and self.tokenizer.kind != "file":
-            raise ConfigError("model.renderer=template needs a chat template: set model.path or model.tokenizer.path")
-        if self.tokenizer.kind == "file" and self.path is None and self.tokenizer.path is None:
-            raise ConfigError("model.tokenizer.kind=file needs model.tokenizer.path")
+        if self.path is None:
+            self._check_tokenizer()
         return self
+
+    def _check_tokenizer(self) -> None:
+        kind = self.tokenizer.kind
+        if kind == "file" and self.tokenizer.path is None:
+            raise ConfigError("model.tokenizer.kind=file needs model.tokenizer.path")
+        if self.renderer == "glm" and kind == "char":
+            raise ConfigError("model.renderer=glm has too many markers for single characters: tokenizer.kind=bpe")
+        if self.renderer == "template" and kind != "file":
+            raise ConfigError("model.renderer=template needs a chat template: set model.path or model.tokenizer.path")

@@ -1,0 +1,92 @@
+"""From the recipe's `model:` section to a model that can be sampled from and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from espalier.core.errors import ConfigError, DataError
+from espalier.core.files import atomic_dir
+from espalier.core.seed import derive
+from espalier.lm.chat import GLMRenderer, PlainRenderer, Renderer, TemplateRenderer
+from espalier.lm.config import ModelConfig
+from espalier.lm.decoder import Decoder
+from espalier.lm.files import load_model, save_model
+from espalier.lm.lora import inject
+from espalier.lm.presets import decoder_config
+from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer, char_tokenizer, load_tokenizer, train_bpe
+
+
+@dataclass(slots=True)
+class LanguageModel:
+    """A decoder and how to speak to it."""
+
+    decoder: Decoder
+    tokenizer: Tokenizer
+    renderer: Renderer
+
+    def save(self, path: Path) -> None:
+        """Make `path` a Hugging Face folder of model and tokenizer, in one step; what was there is replaced."""
+        with atomic_dir(path) as folder:
+            save_model(self.decoder, folder)
+            self.tokenizer.save(folder)
+
+
+def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> LanguageModel:
+    """The model of the section: loaded from `path`, or made of a preset with weights drawn from `seed`.
+
+    `texts` train a bpe tokenizer, or give a char tokenizer its alphabet. Raises ConfigError or DataError where the
+    section, the files and the texts do not fit together.
+    """
+    dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
+    if config.path is not None:
+        decoder = load_model(config.path, dtype)
+        tokenizer = load_tokenizer(config.path)
+        if tokenizer.vocab_size > decoder.config.vocab_size:
+            raise DataError(
+                f"{config.path}: the tokenizer has {tokenizer.vocab_size} tokens, the model {decoder.config.vocab_size}"
+            )
+        renderer = _renderer(config, tokenizer)
+    else:
+        tokenizer = _tokenizer(config, texts)
+        renderer = _renderer(config, tokenizer)
+        tokens = {"vocab_size": tokenizer.vocab_size, "pad_token_id": tokenizer.pad_id, "eos_token_id": renderer.stop}
+        decoder = Decoder(decoder_config(config, **tokens)).to(dtype)
+        decoder.reset(derive(seed, "model"))
+    if config.lora is not None:
+        inject(decoder, config.lora, seed=derive(seed, "lora"))
+    return LanguageModel(decoder.to(_device(config)), tokenizer, renderer)
+
+
+def _tokenizer(config: ModelConfig, texts: Iterable[str]) -> Tokenizer:
+    section, plain = config.tokenizer, config.renderer != "glm"
+    if section.kind == "char":
+        return char_tokenizer(section.alphabet or texts)
+    if section.kind == "bpe":
+        pad, end, *markers = PLAIN_CONTROL
+        roles = {"special": (end, pad, *markers), "markup": ()} if plain else {}
+        return train_bpe(texts, section.vocab_size, **roles)
+    if section.path is None:
+        raise ConfigError("model.tokenizer.kind=file needs model.tokenizer.path")
+    return load_tokenizer(section.path)
+
+
+def _renderer(config: ModelConfig, tokenizer: Tokenizer) -> Renderer:
+    match config.renderer or ("plain" if config.path is None else "template"):
+        case "plain":
+            return PlainRenderer(tokenizer)
+        case "glm":
+            return GLMRenderer(tokenizer, thinking=config.thinking)
+        case "template":
+            return TemplateRenderer(tokenizer, variables={"enable_thinking": config.thinking})
+
+
+def _device(config: ModelConfig) -> torch.device:
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("model.device=cuda: torch finds no CUDA device; use auto or cpu")
+    return torch.device(config.device)
