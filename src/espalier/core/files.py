@@ -49,6 +49,7 @@ def atomic_dir(path: Path) -> Iterator[Path]:
         sync_tree(temp)
         old = path.with_name(f".{path.name}.old")
         if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
             path.rename(old)
         temp.rename(path)
         sync(path.parent)

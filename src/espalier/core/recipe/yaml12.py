@@ -48,6 +48,15 @@ for _tag, _pattern, _first in _RESOLVERS:
         _class.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), _first)
 
 
+def scalar(node: yaml.Node) -> Any:
+    """The value of a scalar node."""
+    loader = Loader("")
+    try:
+        return loader.construct_object(node)
+    finally:
+        loader.dispose()
+
+
 def load(text: str) -> Any:
     """The value of a YAML document."""
     return yaml.load(text, Loader)

@@ -1,0 +1,106 @@
+"""The typed side of a recipe: the job it names, the job's config, and every value with its origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from espalier.core.config import Config
+from espalier.core.errors import ConfigError
+from espalier.core.job import Job
+from espalier.core.recipe.explain import explain
+from espalier.core.recipe.layers import KeyPath, Layers, dotted_name, read_layers
+from espalier.core.tracking.sinks import Tracker
+
+
+class RunConfig(Config):
+    """The keys of a recipe that belong to the run; all others are the job's."""
+
+    job: str
+    """What to run: `<domain>.<name>`, as `espalier list` shows them."""
+    name: str
+    """Folder of the runs; the recipe's file name where not set."""
+    seed: int = 0
+    """Every random stream of the run derives from it."""
+    trackers: tuple[Tracker, ...] = ()
+    """Where metrics go besides the run folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe that has been checked. `layers` knows where each value was set."""
+
+    run: RunConfig
+    job: Job
+    config: Config
+    layers: Layers
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """Every value, defaults included, as plain data that reads back to the same recipe."""
+        return self.run.model_dump(mode="json") | self.config.model_dump(mode="json")
+
+    def values(self) -> Iterator[tuple[str, Any, str]]:
+        """Dotted key, value and origin (`file:line`, the override or `default`) of each value."""
+        for path, value in _leaves((), self.resolved):
+            yield dotted_name(path), value, self.layers.origin(path) or "default"
+
+
+def load_recipe(files: Sequence[Path], overrides: Sequence[str], find_job: Callable[[str], Job]) -> Recipe:
+    """Read a recipe from `files` and `overrides`; `find_job` returns the job of a name.
+
+    Raises ConfigError that names each bad key, where it was set and what was probably meant.
+    """
+    layers = read_layers(files, overrides)
+    if not isinstance(layers.data.get("job"), str):
+        raise ConfigError(
+            f"{files[-1]}: a recipe names its job, for example `job: rl.train`; `espalier list` shows them"
+        )
+    try:
+        job = find_job(layers.data["job"])
+    except ConfigError as error:
+        raise ConfigError(f"{layers.origins[('job',)]}: {error}") from None
+    layers.data.setdefault("name", files[-1].stem)
+    own = {key: value for key, value in layers.data.items() if key in RunConfig.model_fields}
+    rest = {key: value for key, value in layers.data.items() if key not in RunConfig.model_fields}
+    run, problems = _check(RunConfig, own, job, layers)
+    config, more = _check(job.config, rest, job, layers)
+    if run is None or config is None:
+        raise ConfigError("\n".join([*problems, *more]))
+    return Recipe(run, job, config, layers)
+
+
+def schema(job: Job) -> dict[str, Any]:
+    """JSON schema of the recipes of `job`, for editors."""
+    merged = job.config.model_json_schema()
+    run = RunConfig.model_json_schema()
+    merged["title"] = f"recipe of the job {job.name}"
+    merged["properties"] = run["properties"] | merged.get("properties", {})
+    merged["required"] = ["job", *merged.get("required", [])]
+    return merged
+
+
+C = TypeVar("C", bound=Config)
+
+
+def _check(model: type[C], data: dict[str, Any], job: Job, layers: Layers) -> tuple[C | None, list[str]]:
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, explain(error, (job.config, RunConfig), layers)
+
+
+def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict) and value:
+        items = value.items()
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        items = enumerate(value)
+    else:
+        yield path, value
+    for key, inner in items:
+        yield from _leaves((*path, key), inner)
