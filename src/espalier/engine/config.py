@@ -8,6 +8,9 @@ from pydantic import Field
 
 from espalier.core.config import Config
 
+PREFILL_TOKENS = 2048
+RETAIN_ROWS = 32
+
 
 class EngineConfig(Config):
     """The embedded engine."""
@@ -18,10 +21,10 @@ class EngineConfig(Config):
     max_len: int = Field(default=512, ge=2)
     """Longest sequence in tokens, prompt and completion together."""
 
-    prefill_tokens: int = Field(default=2048, ge=1)
+    prefill_tokens: int = Field(default=PREFILL_TOKENS, ge=1)
     """Prompt tokens that one step may compute; longer prompts are prefilled in chunks."""
 
-    retain_rows: int = Field(default=32, ge=0)
+    retain_rows: int = Field(default=RETAIN_ROWS, ge=0)
     """Extra KV rows that keep finished sequences, so that next turns and forks reuse them."""
 
     weights: Literal["alias", "copy"] = "alias"

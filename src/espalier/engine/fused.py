@@ -32,11 +32,12 @@ class _Layer:
 
 
 def fusible(decoder: Decoder) -> bool:
-    """Whether `FusedRunner` covers this decoder: dense, fp32, on CPU, no adapters."""
-    names = dict(decoder.named_parameters())
-    plain = all("lora" not in name for name in names)
-    fp32 = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in names.values())
-    return plain and fp32 and decoder.config.family in ("llama", "qwen3", "glm4")
+    """Whether `FusedRunner` covers this decoder: a dense family, fp32 on CPU, no adapters, no output bias."""
+    config = decoder.config
+    fp32 = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in decoder.parameters())
+    with torch.device("meta"):
+        plain = decoder.state_dict().keys() == Decoder(config).state_dict().keys()
+    return config.moe is None and not config.output_bias and fp32 and plain
 
 
 class FusedRunner:
@@ -50,9 +51,8 @@ class FusedRunner:
             config.num_key_value_heads,
             config.head_dim,
         )
-        self.rotary = int(self.head_dim * config.partial_rotary_factor)
-        frequency = config.rope_theta ** (-torch.arange(0, self.rotary, 2, dtype=torch.float32) / self.rotary)
-        angle = torch.outer(torch.arange(max_len, dtype=torch.float32), frequency)
+        self.rotary = config.rotary_dim
+        angle = torch.outer(torch.arange(max_len, dtype=torch.float32), decoder.frequencies)
         self.epsilon = torch.tensor(config.rms_norm_eps)
         self.rotation = torch.polar(torch.ones_like(angle), angle)[:, None]
         self.refresh()
@@ -138,7 +138,7 @@ class FusedRunner:
     def _order(self) -> Tensor:
         """The head dimensions with rotary pairs side by side. GLM-4 checkpoints have them so already."""
         order = torch.arange(self.head_dim)
-        if self.decoder.config.family != "glm4":
+        if not self.decoder.config.interleaved:
             order[: self.rotary] = order[: self.rotary].view(2, -1).t().flatten()
         return order
 

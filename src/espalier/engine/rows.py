@@ -58,6 +58,13 @@ class Rows:
             self.active = last
         self.holes.clear()
 
+    def reset(self) -> None:
+        """Every row is free and holds nothing."""
+        self.active = 0
+        self.holes.clear()
+        for row in range(self.slab.rows):
+            self.index.clear(row)
+
     def _choose(self, match: Match, session: int) -> int:
         """The row that already holds the prefix if it may become active, else the hole missed least, else a new row."""
         if match.length and match.row in self.holes and self.index.pin[match.row] in (0, session):

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from espalier.engine.api import Sampling
+from espalier.engine.api import Finish, Sampling
+
+
+class Progress(NamedTuple):
+    """News of a streamed request: one token, its untempered log-prob, and the most probable (token, log-prob) there.
+
+    `finish` is set with the last token, and with token -1 if the request was aborted.
+    """
+
+    token: int
+    raw_logprob: float
+    top: list[tuple[int, float]]
+    finish: Finish | None
 
 
 @dataclass(slots=True, eq=False)
@@ -15,7 +29,8 @@ class Sequence:
     """A prompt, how to continue it, and where it stands.
 
     `key` is a hash of the prompt: equal prompts share a prefill. `session` is the session's number, 0 for none.
-    `row` is its KV row while it runs. `spans` are pairs of (tokens sampled before, version that samples from there on).
+    `row` is its KV row while it runs, and until the next step after it ended with `finish`. `spans` are pairs of (tokens sampled before, version that samples from there on).
+    A streamed request collects `news` with `top` alternatives a token; `reported` tokens are among them.
     """
 
     prompt: npt.NDArray[np.int64]
@@ -28,6 +43,10 @@ class Sequence:
     spans: list[tuple[int, int]] = field(default_factory=list)
     key: int = field(init=False)
     priority: tuple[int, int] = (0, 0)
+    finish: Finish | None = None
+    top: int = 0
+    reported: int = 0
+    news: deque[Progress] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.key = hash(self.prompt.tobytes())

@@ -47,9 +47,11 @@ class Slab:
     def slots(self, rows: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Where `write` puts tokens at `positions` [N] of `rows` [N]: block and chunk [N, kv_heads], place [N, 1]."""
         blocks = (rows * self.kv_heads)[:, None] + self._heads
-        return blocks * self.chunks + (positions // CHUNK)[:, None], blocks * self.max_len + positions[:, None], (
-            positions % CHUNK
-        )[:, None]
+        return (
+            blocks * self.chunks + (positions // CHUNK)[:, None],
+            blocks * self.max_len + positions[:, None],
+            (positions % CHUNK)[:, None],
+        )
 
     def write(self, layer: int, slots: tuple[Tensor, Tensor, Tensor], keys: Tensor, values: Tensor) -> None:
         """Store `keys` and `values`, each [N, kv_heads, head_dim]."""

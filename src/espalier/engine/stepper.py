@@ -24,7 +24,7 @@ from espalier.engine.rows import Rows
 from espalier.engine.runner import Runner
 from espalier.engine.sampler import Sampler
 from espalier.engine.scheduler import Scheduler, chunks
-from espalier.engine.sequence import Sequence
+from espalier.engine.sequence import Progress, Sequence
 from espalier.engine.slab import Slab
 
 Finished = tuple[Sequence, Completion]
@@ -68,6 +68,7 @@ class Stepper:
         """End a waiting or running request now, with what it sampled so far."""
         if sequence.row < 0:
             self.scheduler.cancel(sequence)
+            sequence.finish = "abort"
             return self._completion(sequence, np.zeros(0, dtype=np.int64), np.zeros((2, 0)), "abort")
         return self._retire(sequence.row, "abort")[1]
 
@@ -79,6 +80,36 @@ class Stepper:
         for sequence in self.running:
             sequence.spans.append((int(self._state["length"][sequence.row]) - len(sequence.prompt), version))
         self.stats.version = version
+
+    def reset(self) -> None:
+        """Forget every request and everything cached."""
+        self.scheduler.waiting.clear()
+        self._leaders.clear()
+        self.sequences = [None] * len(self.sequences)
+        self.rows.reset()
+
+    @torch.inference_mode()
+    def report(self, sequence: Sequence) -> bool:
+        """Append to `sequence.news` what was sampled since the last call; whether there is any news."""
+        row = sequence.row
+        if row >= 0:
+            sampled, new = self._sampled(row), slice(sequence.reported, None)
+            first, length = self._state["prompt"][row] + sequence.reported, self._state["length"][row]
+            tops: list[list[tuple[int, float]]] = [[]] * int(length - first)
+            if sequence.top and length > first:
+                logits = self.runner.logits(self.slab.hidden[row, first - 1 : length - 1])
+                best = logits.log_softmax(-1).topk(min(sequence.top, logits.shape[-1]))
+                tops = [
+                    list(zip(*pair, strict=True)) for pair in zip(*(part.tolist() for part in best[::-1]), strict=True)
+                ]
+            raw = self._logprobs[1, row, first:length].tolist()
+            sequence.news += [Progress(*item, None) for item in zip(sampled[new].tolist(), raw, tops, strict=True)]
+            sequence.reported = len(sampled)
+        if sequence.finish == "abort":
+            sequence.news.append(Progress(-1, 0.0, [], "abort"))
+        elif sequence.finish is not None and sequence.news:
+            sequence.news[-1] = sequence.news[-1]._replace(finish=sequence.finish)
+        return bool(sequence.news)
 
     @torch.inference_mode()
     def step(self, *, admit: bool = True) -> list[Finished]:
@@ -212,7 +243,7 @@ class Stepper:
             del self._leaders[sequence.key]
         if self.index.version[row] == self.stats.version:
             self.index.pin[row] = sequence.session
-        self.sequences[row], sequence.row = None, -1
+        self.sequences[row], sequence.finish = None, finish
         self.rows.take(row)
         return sequence, completion
 

@@ -1,0 +1,248 @@
+"""The embedded engine: continuous batching in this process, on this thread.
+
+One asyncio task takes steps while there is work and yields to the callers in between. Nothing else touches the KV, so a
+weight update between two steps is atomic, and equal calls in equal order give equal tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from collections.abc import AsyncIterator
+from collections.abc import Sequence as Ordered
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from espalier.core.errors import EngineError
+from espalier.engine.api import Completion, EngineStats, PauseMode, Sampling, WeightUpdate
+from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
+from espalier.engine.fused import FusedRunner, fusible
+from espalier.engine.runner import DecoderRunner, Runner
+from espalier.engine.sampler import check
+from espalier.engine.scoring import score_rows
+from espalier.engine.sequence import Progress, Sequence
+from espalier.engine.slab import Slab
+from espalier.engine.stepper import Stepper
+from espalier.engine.weights import assign
+from espalier.lm.decoder import Decoder
+
+
+class LocalEngine:
+    """Implements `espalier.engine.api.Engine` over a decoder; the arguments are those of `EngineConfig`.
+
+    With `weights="alias"` the engine shares `model` with the learner, who calls `load` after each change: what the
+    engine derives from the weights is derived then. With `"copy"` it keeps its own.
+    """
+
+    def __init__(
+        self,
+        model: Decoder,
+        *,
+        max_rows: int,
+        max_len: int,
+        prefill_tokens: int = PREFILL_TOKENS,
+        retain_rows: int = RETAIN_ROWS,
+        weights: Literal["alias", "copy"] = "alias",
+    ) -> None:
+        self.config = EngineConfig(
+            max_rows=max_rows, max_len=max_len, prefill_tokens=prefill_tokens, retain_rows=retain_rows, weights=weights
+        )
+        self.model = copy.deepcopy(model) if weights == "copy" else model
+        shape, parameter = self.model.config, next(self.model.parameters())
+        slab = Slab(
+            layers=shape.num_hidden_layers,
+            rows=max_rows + retain_rows,
+            kv_heads=shape.num_key_value_heads,
+            max_len=max_len,
+            head_dim=shape.head_dim,
+            hidden_size=shape.hidden_size,
+            dtype=parameter.dtype,
+            device=parameter.device,
+        )
+        runner: Runner = FusedRunner(self.model, slab.max_len) if fusible(self.model) else DecoderRunner(self.model)
+        self._stepper = Stepper(runner, slab, self.config, heads=shape.num_attention_heads)
+        self._waiting: dict[Sequence, asyncio.Future[Completion]] = {}
+        self._sessions: dict[str, int] = {}
+        self._paused: PauseMode | None = None
+        self._driver: asyncio.Task[None] | None = None
+        self._streams: dict[Sequence, asyncio.Event] = {}
+        self._scores: list[tuple[list[int], asyncio.Future[list[float]]]] = []
+
+    @property
+    def version(self) -> int:
+        """The policy version that samples now."""
+        return self._stepper.stats.version
+
+    async def generate(self, prompt: Ordered[int], sampling: Sampling, *, session: str = "") -> Completion:
+        """See `Engine`. A request that cannot fit raises EngineError; cancelling the awaiting task frees its row."""
+        sequence, future = self._submit(prompt, sampling, session)
+        try:
+            completion: Completion = await future
+            return completion
+        finally:
+            self._withdraw(sequence)
+
+    async def stream(self, prompt: Ordered[int], sampling: Sampling, *, top: int = 0) -> AsyncIterator[Progress]:
+        """Like `generate`, but hands out tokens as they are sampled, with the `top` most probable ones at each place.
+
+        The last item carries the finish reason. Closing the iterator early frees the row.
+        """
+        sequence, future = self._submit(prompt, sampling, "")
+        sequence.top = top
+        stepped = self._streams[sequence] = asyncio.Event()
+        try:
+            while not future.done():
+                await stepped.wait()
+                stepped.clear()
+                while sequence.news:
+                    yield sequence.news.popleft()
+            future.result()
+        finally:
+            del self._streams[sequence]
+            self._withdraw(sequence)
+
+    async def score(self, tokens: Ordered[int]) -> list[float]:
+        """See `Engine`."""
+        self._check_ids(tokens)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[float]] = loop.create_future()
+        if not self._scores:
+            loop.call_soon(self._score_all)
+        self._scores.append((list(tokens), future))
+        return await future
+
+    async def pause(self, mode: PauseMode) -> None:
+        """See `Engine`. Returns when the mode is in effect; requests that have no row yet stay queued."""
+        if mode not in ("abort", "finish", "keep"):
+            raise EngineError(f"pause mode {mode!r} does not exist: use abort, finish or keep")
+        self._paused = mode
+        if mode == "abort":
+            for sequence in self._stepper.running:
+                self._resolve(sequence, self._stepper.abort(sequence))
+            self._report()
+        while mode == "finish" and self._stepper.running:
+            self._wake()
+            assert self._driver is not None
+            await asyncio.wait({self._driver})
+
+    async def load(self, update: WeightUpdate) -> None:
+        """See `Engine`. All names and shapes are checked before the first tensor is taken."""
+        assign(self.model, update.tensors, alias=self.config.weights == "alias")
+        self._stepper.set_version(update.version)
+
+    async def resume(self) -> None:
+        """See `Engine`."""
+        self._paused = None
+        self._wake()
+
+    async def release(self, session: str) -> None:
+        """See `Engine`."""
+        number = self._sessions.pop(session, 0)
+        if number:
+            self._stepper.index.unpin(number)
+
+    async def stats(self) -> EngineStats:
+        """See `Engine`."""
+        stepper = self._stepper
+        return replace(stepper.stats, running=len(stepper.running), waiting=len(stepper.scheduler.waiting))
+
+    def _wake(self) -> None:
+        if (self._driver is None or self._driver.done()) and self._runnable:
+            self._driver = asyncio.get_running_loop().create_task(self._drive())
+
+    @property
+    def _runnable(self) -> bool:
+        if self._paused is None:
+            return self._stepper.busy
+        return self._paused == "finish" and bool(self._stepper.running)
+
+    async def _drive(self) -> None:
+        """Step while there is work. An error here ends every request that waits, and leaves the engine usable."""
+        try:
+            while self._runnable:
+                for sequence, completion in self._stepper.step(admit=self._paused is None):
+                    self._resolve(sequence, completion)
+                self._report()
+                await asyncio.sleep(0)
+        except Exception as error:
+            self._fail(error)
+
+    def _submit(
+        self, prompt: Ordered[int], sampling: Sampling, session: str
+    ) -> tuple[Sequence, asyncio.Future[Completion]]:
+        self._check(prompt, sampling)
+        ids = np.array(prompt, dtype=np.int64)
+        sequence = Sequence(ids, sampling, self._number(session), submitted=time.perf_counter())
+        future = self._waiting[sequence] = asyncio.get_running_loop().create_future()
+        self._stepper.submit(sequence)
+        self._wake()
+        return sequence, future
+
+    def _resolve(self, sequence: Sequence, completion: Completion) -> None:
+        future = self._waiting.pop(sequence, None)
+        if future is not None and not future.done():
+            future.set_result(completion)
+
+    def _withdraw(self, sequence: Sequence) -> None:
+        """The caller has left. Where it left early, free what its request holds."""
+        if self._waiting.pop(sequence, None) is not None:
+            self._stepper.abort(sequence)
+
+    def _report(self) -> None:
+        """Wake the streams whose requests have news."""
+        for sequence, stepped in self._streams.items():
+            if self._stepper.report(sequence) or sequence not in self._waiting:
+                stepped.set()
+
+    def _score_all(self) -> None:
+        """Score what was asked for in this turn of the event loop, several rows to a forward pass."""
+        asked, self._scores = self._scores, []
+        try:
+            scores = score_rows(self.model, [tokens for tokens, _ in asked], self.config.prefill_tokens)
+        except Exception as error:
+            _fail_all([future for _, future in asked], error, "while scoring")
+            return
+        for (_, future), row in zip(asked, scores, strict=True):
+            if not future.done():
+                future.set_result(row)
+
+    def _fail(self, error: Exception) -> None:
+        self._stepper.reset()
+        futures, self._waiting = list(self._waiting.values()), {}
+        _fail_all(futures, error, "in a step")
+        for stepped in self._streams.values():
+            stepped.set()
+
+    def _number(self, session: str) -> int:
+        if not session:
+            return 0
+        return self._sessions.setdefault(session, max(self._sessions.values(), default=0) + 1)
+
+    def _check(self, prompt: Ordered[int], sampling: Sampling) -> None:
+        check(sampling)
+        self._check_ids(prompt)
+        longest = len(prompt) + sampling.max_tokens
+        if longest > self.config.max_len:
+            raise EngineError(
+                f"a prompt of {len(prompt)} tokens and max_tokens={sampling.max_tokens} need {longest} positions, the "
+                f"engine has max_len={self.config.max_len}: raise engine.max_len, or ask for fewer tokens"
+            )
+
+    def _check_ids(self, tokens: Ordered[int]) -> None:
+        if not tokens:
+            raise EngineError("an empty prompt cannot be continued: pass at least one token")
+        size = self.model.config.vocab_size
+        wrong = next((token for token in tokens if not 0 <= token < size), None)
+        if wrong is not None:
+            raise EngineError(f"token id {wrong} is outside the model's vocabulary of {size}: check the tokenizer")
+
+
+def _fail_all(futures: Ordered[asyncio.Future[Any]], error: Exception, where: str) -> None:
+    for future in futures:
+        if not future.done():
+            failure = EngineError(f"the engine failed {where}: {type(error).__name__}: {error}", retryable=True)
+            failure.__cause__ = error
+            future.set_exception(failure)
