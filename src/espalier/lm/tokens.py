@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import write_atomic, write_json
@@ -210,11 +210,15 @@ def train_bpe(
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[AddedToken(t, special=t in special, normalized=False) for t in control],
+        special_tokens=list(control),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
+    data = json.loads(backend.to_str())
+    for token in data["added_tokens"]:  # the trainer marks all of them as special
+        token["special"] = token["content"] in special
+    backend = tokenizers.Tokenizer.from_str(json.dumps(data))
     return Tokenizer(backend, _config(pad=special[0], eos=special[0]))
 
 
