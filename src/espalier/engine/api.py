@@ -89,7 +89,7 @@ class Engine(Protocol):
     async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
         """Sample one completion. Calls with the same prompt at the same time share its prefill.
 
-        `session` pins the finished row's KV, so that the next turn of the same conversation prefills only its new tokens.
+        `session` pins the finished row's KV, so that the conversation's next turn prefills only its new tokens.
         """
         ...
 

@@ -19,12 +19,12 @@ import numpy as np
 from espalier.core.errors import EngineError
 from espalier.engine.api import Completion, EngineStats, PauseMode, Sampling, WeightUpdate
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
-from espalier.engine.fused import FusedRunner, fusible
-from espalier.engine.runner import DecoderRunner, Runner
+from espalier.engine.forward.fused import FusedRunner, fusible
+from espalier.engine.forward.runner import DecoderRunner, Runner
+from espalier.engine.kv.slab import Slab
 from espalier.engine.sampler import check
 from espalier.engine.scoring import score_rows
 from espalier.engine.sequence import Progress, Sequence
-from espalier.engine.slab import Slab
 from espalier.engine.stepper import Stepper
 from espalier.engine.weights import assign
 from espalier.lm.decoder import Decoder

@@ -8,7 +8,8 @@ Admission needs only a free row: a row holds a sequence up to `max_len`, so noth
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Sequence as Ordered
+from collections.abc import Callable
+from collections.abc import Sequence as Ordered
 
 import numpy as np
 import numpy.typing as npt

@@ -29,8 +29,9 @@ class Sequence:
     """A prompt, how to continue it, and where it stands.
 
     `key` is a hash of the prompt: equal prompts share a prefill. `session` is the session's number, 0 for none.
-    `row` is its KV row while it runs, and until the next step after it ended with `finish`. `spans` are pairs of (tokens sampled before, version that samples from there on).
-    A streamed request collects `news` with `top` alternatives a token; `reported` tokens are among them.
+    `row` is its KV row while it runs, and until the next step after it ended with `finish`. `spans` are pairs of
+    (tokens sampled before, version that samples from there on). A streamed request collects `news`, with `top`
+    alternatives a token; `reported` tokens are among them.
     """
 
     prompt: npt.NDArray[np.int64]

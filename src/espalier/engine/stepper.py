@@ -1,8 +1,8 @@
 """The engine without its event loop: queue requests, take steps, collect completions. Deterministic and synchronous.
 
 A step admits waiting requests, computes one token of every active row (and a chunk of the prompts being prefilled) in
-one forward pass, samples the rows whose prompt is complete and retires the rows that ended. Per-token work is vectorised
-over rows; Python touches a sequence only when it starts and when it ends.
+one forward pass, samples the rows whose prompt is complete and retires the rows that ended. Work per token is
+vectorised over rows; Python touches a sequence only when it starts and when it ends.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch import Tensor
 
 from espalier.engine.api import Completion, EngineStats, Finish
 from espalier.engine.config import EngineConfig
-from espalier.engine.bags import Bags
-from espalier.engine.plan import StepAttention, make_step
-from espalier.engine.prefill import Span
-from espalier.engine.prefix import PrefixIndex
-from espalier.engine.rows import Rows
-from espalier.engine.runner import Runner
+from espalier.engine.forward.bags import Bags
+from espalier.engine.forward.plan import StepAttention, make_step
+from espalier.engine.forward.prefill import Span
+from espalier.engine.forward.runner import Runner
+from espalier.engine.kv.prefix import PrefixIndex
+from espalier.engine.kv.rows import Rows
+from espalier.engine.kv.slab import Slab
 from espalier.engine.sampler import Sampler
 from espalier.engine.scheduler import Scheduler, chunks
 from espalier.engine.sequence import Progress, Sequence
-from espalier.engine.slab import Slab
 
 Finished = tuple[Sequence, Completion]
 _ROW = np.dtype([("length", "i8"), ("prompt", "i8"), ("limit", "i8"), ("order", "i8")])
@@ -40,7 +40,7 @@ class Stepper:
         self.bags, self.scale = Bags(slab, heads), slab.head_dim**-0.5
         self.scheduler = Scheduler()
         self.index = PrefixIndex(rows, max_len)
-        self.rows = Rows(slab, self.index, self._move)
+        self.rows = Rows(slab, self.index, self._move, retain=config.retain_rows > 0)
         self.sampler = Sampler(rows)
         self.sequences: list[Sequence | None] = [None] * rows
         self.stats = EngineStats()

@@ -79,6 +79,7 @@ class Slab:
     def swap(self, one: int, other: int, length: int) -> None:
         """Exchange the first `length` positions of two rows."""
         chunks = -(-length // CHUNK)
-        parts = (self.keys[:, :, :, :chunks], self.values[:, :, :, :length], self.hidden[None, :, :length])
-        for part in parts:
-            part[:, [one, other]] = part[:, [other, one]]
+        for part in (self.keys[:, :, :, :chunks], self.values[:, :, :, :length], self.hidden[None, :, :length]):
+            kept = part[:, one].clone()
+            part[:, one] = part[:, other]
+            part[:, other] = kept

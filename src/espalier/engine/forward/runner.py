@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from espalier.engine.plan import StepAttention
+from espalier.engine.forward.plan import StepAttention
 from espalier.lm.decoder import Decoder
 
 
@@ -34,7 +34,8 @@ class DecoderRunner:
 
     def forward(self, tokens: Tensor, positions: Tensor, attend: StepAttention) -> Tensor:
         """See `Runner`."""
-        return self.decoder(tokens, positions, attend)
+        hidden: Tensor = self.decoder(tokens, positions, attend)
+        return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
         """See `Runner`."""

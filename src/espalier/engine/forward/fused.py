@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from espalier.engine.plan import StepAttention
+from espalier.engine.forward.plan import StepAttention
 from espalier.lm.decoder import Decoder
 
 
@@ -77,8 +77,10 @@ class FusedRunner:
             qk = qkv[:, :queries]
             if layer.qk_norm is not None:
                 qk.mul_(self._inverse_rms(qk)).mul_(layer.qk_norm)
-            torch.view_as_complex(qk[..., : self.rotary].unflatten(-1, (-1, 2))).mul_(rotation)
-            attended = attend.attend(i, *qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=1)).view(count, -1)
+            pairs = qk[..., : self.rotary].view(count, queries, -1, 2)
+            torch.view_as_complex(pairs).mul_(rotation)
+            attended = attend.attend(i, qkv[:, : self.heads], qkv[:, self.heads : queries], qkv[:, queries:])
+            attended = attended.view(count, -1)
             x = self._add(x, attended, layer.o, layer.after_attention)
             gate_up = F.linear(self._norm(x), layer.gate_up)
             gate, up = gate_up.chunk(2, dim=-1)

@@ -1,4 +1,4 @@
-"""Attention over the slab for one step: every active row's newest token, and the rest of the prompts being prefilled."""
+"""Attention over the slab for one step: every active row's newest token, and the prompts being prefilled."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from espalier.engine.bags import Bags
-from espalier.engine.prefill import Patch, Span, make_patches
+from espalier.engine.forward.bags import Bags
+from espalier.engine.forward.prefill import Patch, Span, make_patches
 
 
 class Step(NamedTuple):
     """The tokens of one step: first one of each of the rows 0..decoding-1, then those of `spans`, span after span.
 
-    rows, positions [N]: of every token. spans: prompt positions being prefilled, shortest first.
+    rows, positions [N]: of every token. longest: the highest position of the decoding ones. spans: prompt positions
+    being prefilled, shortest first.
     """
 
     rows: Tensor
     positions: Tensor
     decoding: int
+    longest: int
     spans: list[Span]
 
 
 def make_step(positions: npt.NDArray[np.int64], spans: list[Span], device: torch.device) -> Step:
     """The step that computes `positions` [b] of rows 0..b-1 and, before them, `spans`."""
-    decoding, rows = len(positions), np.arange(len(positions))
+    decoding, longest, rows = len(positions), int(positions.max()), np.arange(len(positions))
     spans = sorted(spans, key=lambda span: span.stop - span.start)
     if spans:
         rows = np.concatenate([rows, *(np.full(span.stop - span.start, span.row) for span in spans)])
         positions = np.concatenate([positions, *(np.arange(span.start, span.stop) for span in spans)])
-    return Step(torch.from_numpy(rows).to(device), torch.from_numpy(positions).to(device), decoding, spans)
+    return Step(torch.from_numpy(rows).to(device), torch.from_numpy(positions).to(device), decoding, longest, spans)
 
 
 class StepAttention:
@@ -44,7 +46,7 @@ class StepAttention:
     def __init__(self, bags: Bags, step: Step, *, scale: float) -> None:
         self.bags, self.slab, self.step, self.scale = bags, bags.slab, step, scale
         self.slots = self.slab.slots(step.rows, step.positions)
-        self.decode = bags.lay(step.positions[: step.decoding])
+        self.decode = bags.lay(step.positions[: step.decoding], step.longest)
         self.patches: list[Patch] = make_patches(step.spans, step.decoding, self.slab) if step.spans else []
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -1,16 +1,17 @@
 """The KV rows: which are active, what the others keep, and the copying between them.
 
-Invariant: in a forward pass the active sequences are exactly rows 0..active-1, so decoding reads views. All other rows keep
-what finished in them until it is the least recently used thing in the way; rows pinned by a session go last.
+Invariant: in a forward pass the active sequences are exactly rows 0..active-1, so decoding reads them in place. What
+finished in a row stays there until the row is needed, and then moves to the free row that is missed least: pinned rows
+always, others if `retain` rows were asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from espalier.engine.prefix import Match, PrefixIndex
+from espalier.engine.kv.prefix import Match, PrefixIndex
+from espalier.engine.kv.slab import Slab
 from espalier.engine.sequence import Sequence
-from espalier.engine.slab import Slab
 
 Move = Callable[[int, int], None]
 
@@ -21,8 +22,8 @@ class Rows:
     `on_move(source, target)` is called when an active sequence changes its row.
     """
 
-    def __init__(self, slab: Slab, index: PrefixIndex, on_move: Move) -> None:
-        self.slab, self.index, self.on_move = slab, index, on_move
+    def __init__(self, slab: Slab, index: PrefixIndex, on_move: Move, *, retain: bool) -> None:
+        self.slab, self.index, self.on_move, self.retain = slab, index, on_move, retain
         self.active = 0
         self.holes: list[int] = []
 
@@ -77,11 +78,15 @@ class Rows:
 
     def _save(self, row: int, spare: int) -> None:
         """Before `row` is overwritten, keep its content in a free row if one holds less. `spare` must survive."""
-        victim = self.index.victim(self.active, spare)
-        if victim is None or self.index.worth([victim]) >= self.index.worth([row]):
-            return
-        self.slab.copy(row, victim, int(self.index.held[row]))
-        self.index.move(row, victim)
+        worth = self._worth(row)
+        victim = self.index.victim(self.active, spare) if worth >= 0 else None
+        if victim is not None and self.index.worth([victim])[0] < worth:
+            self.slab.copy(row, victim, int(self.index.held[row]))
+            self.index.move(row, victim)
+
+    def _worth(self, row: int) -> int:
+        """See `PrefixIndex.worth`; -1 also for what nobody asked to keep."""
+        return int(self.index.worth([row])[0]) if self.retain or self.index.pin[row] else -1
 
     def _supersede(self, match: Match, session: int) -> None:
         """A session's next turn has copied the row pinned for it; the old row need not be kept."""
@@ -91,9 +96,9 @@ class Rows:
                 self.index.clear(match.row)
 
     def _swap(self, hole: int, last: int) -> None:
-        """Exchange a finished row with an active one; the finished content is dropped if nobody could use it."""
+        """Exchange a finished row with an active one; the finished content is dropped if nobody wants it."""
         index = self.index
-        if index.worth([hole])[0] >= 0:
+        if self._worth(hole) >= 0:
             self.slab.swap(hole, last, int(max(index.held[hole], index.held[last])))
             index.swap(hole, last)
         else:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from espalier.engine.slab import Slab
+from espalier.engine.kv.slab import Slab
 
 
 class Span(NamedTuple):
@@ -36,7 +36,7 @@ class Patch:
     length: int
 
     def attend(self, slab: Slab, layer: int, q: Tensor) -> Tensor:
-        """Scaled queries of the whole step [N, heads, head_dim] -> results of this patch [sum of lengths, heads, head_dim].
+        """Scaled queries of the step [N, heads, head_dim] -> results of this patch [sum of lengths, heads, head_dim].
 
         The query heads that share a KV head are laid side by side as query positions.
         """

@@ -1,0 +1,1 @@
+"""The KV cache: its memory, what its rows hold, and who gets them."""
