@@ -1,0 +1,119 @@
+"""What an algorithm is: one choice per axis. Imports without torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+
+from espalier.core.config import Config
+from espalier.core.errors import ConfigError
+from espalier.rl.algorithms.rows import ROWS
+
+Advantage = Literal["reward", "group_mean", "group_std", "leave_one_out", "gae"]
+Loss = Literal["reinforce", "ppo", "gspo", "cispo"]
+Correction = Literal["none", "bypass", "tis", "icepop", "sequence_mask", "decoupled", "double_sided"]
+Aggregate = Literal["token", "sequence", "sequence_sum", "constant"]
+Estimator = Literal["k1", "k2", "k3"]
+
+
+class Algorithm(Config):
+    """A row of the table under `name`, with any of its fields changed: `Algorithm(name="dapo", clip_high=0.3)`.
+
+    Three log-probs are told apart: `behave`, the engine's when it sampled; `prox`, the learner's at the start of the
+    update; `new`, the current one.
+    """
+
+    name: str = "grpo"
+    """The row of the table that gives the fields not set here."""
+    advantage: Advantage = "group_std"
+    """Where credit comes from: the reward itself, its distance from the group's mean (divided by the group's standard
+    deviation with `group_std`, from the mean of the others with `leave_one_out`), or a critic (`gae`)."""
+    whiten: Literal["none", "batch", "task"] = "none"
+    """Shift and scale token advantages to mean 0 and deviation 1, over the whole batch or within each task."""
+    gamma: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Discount per token, for `reward` and `gae` advantages."""
+    lam: float = Field(default=1.0, ge=0.0, le=1.0)
+    """GAE's lambda: 1 is the Monte-Carlo return minus the value, 0 the one-step error."""
+    filter_zero_variance: bool = False
+    """Replace groups whose rewards are all equal by new ones (DAPO's dynamic sampling)."""
+    loss: Loss = "ppo"
+    """The policy loss of a token."""
+    clip_low: float = Field(default=0.2, ge=0.0, le=1.0)
+    """The ratio is held above 1 - clip_low. 1 leaves it free below."""
+    clip_high: PositiveFloat = 0.2
+    """The ratio is held below 1 + clip_high."""
+    dual_clip: float | None = Field(default=None, gt=1.0)
+    """Bounds the loss of bad tokens (advantage below 0) at this multiple of it; null: no bound. Only for `ppo`."""
+    aggregate: Aggregate = "token"
+    """How token losses become one: mean over tokens; mean over rows of each row's mean (`sequence`) or sum
+    (`sequence_sum`); sum over rows divided by rows and a `constant` length."""
+    constant: PositiveFloat | None = None
+    """The length that `constant` aggregation divides by, in tokens; null: the longest row of the optimizer step."""
+    correction: Correction = "bypass"
+    """Treatment of samples from another policy. `bypass`: ratio new/behave. `none`: ratio new/prox. `tis`, `icepop`,
+    `decoupled`: ratio new/prox, weight prox/behave truncated, kept inside bounds, or exact. `sequence_mask`: ratio
+    new/behave, drifted bad rows dropped. `double_sided`: weight new/behave inside the clip bounds, else 0."""
+    correction_low: PositiveFloat = 0.5
+    """Smallest importance weight that `icepop` keeps, and smallest mean ratio that `sequence_mask` keeps."""
+    correction_high: PositiveFloat = 2.0
+    """Cap of the importance weight in `tis`, and the largest that `icepop` keeps."""
+    kl_coef: NonNegativeFloat = 0.0
+    """Weight of the KL divergence to the reference."""
+    kl_estimator: Estimator = "k2"
+    """With d = log new/ref: d, d²/2 or exp(-d) - 1 + d. As a loss, k2 has the gradient of KL(new || ref) and k3 that of
+    KL(ref || new); k1 belongs in the reward."""
+    kl_as: Literal["loss", "reward"] = "loss"
+    """Where the KL goes: into the loss, or subtracted from the reward."""
+    entropy_coef: NonNegativeFloat = 0.0
+    """Weight of the entropy bonus."""
+    overlong_buffer: NonNegativeInt = 0
+    """Tokens before the length limit over which a penalty grows from 0 to 1 (DAPO's soft overlong punishment)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_row(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        name = given.get("name", "grpo")
+        if name not in ROWS:
+            near = difflib.get_close_matches(str(name), ROWS, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(ROWS)}"
+            raise ConfigError(f"algorithm.name: there is no algorithm {name!r}; {hint}")
+        return {**ROWS[name], **given}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.kl_coef and self.kl_as == "loss" and self.kl_estimator == "k1":
+            raise ConfigError("algorithm.kl_estimator: k1 as a loss has no expected gradient; use k2, or kl_as=reward")
+        if self.correction == "double_sided" and self.loss != "reinforce":
+            raise ConfigError(
+                f"algorithm.correction: double_sided weights a plain policy gradient; set loss=reinforce, not {self.loss}"
+            )
+        if self.dual_clip is not None and self.loss != "ppo":
+            raise ConfigError(f"algorithm.dual_clip belongs to loss=ppo, not {self.loss}; set it to null")
+        if self.correction_low > self.correction_high:
+            raise ConfigError("algorithm.correction_low must not exceed correction_high")
+        return self
+
+    @property
+    def needs_group(self) -> bool:
+        """Whether a row is judged against others of its group, so that groups need two rows or more."""
+        return self.advantage in ("group_mean", "group_std", "leave_one_out")
+
+    @property
+    def needs_values(self) -> bool:
+        """Whether credit needs a critic's values."""
+        return self.advantage == "gae"
+
+    @property
+    def needs_prox(self) -> bool:
+        """Whether `prox` matters once the weights have moved within a step; until then it equals `new`."""
+        return self.correction in ("none", "tis", "icepop", "decoupled")
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether log-probs under a reference model are used."""
+        return self.kl_coef > 0.0

@@ -1,0 +1,152 @@
+"""The loss of one micro-batch: policy, KL to the reference and entropy bonus, and what to report about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from espalier.core.errors import ConfigError
+from espalier.rl.algorithms import correction, policy
+from espalier.rl.algorithms.config import Algorithm
+from espalier.rl.algorithms.divergence import kl_loss
+from espalier.rl.algorithms.policy import TokenLoss
+from espalier.rl.algorithms.reduce import Denominators, reduce
+
+__all__ = ["Denominators", "TokenBatch", "merge", "policy_objective"]
+
+Stats = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """The trainable tokens of whole rows, flat: every tensor is [M].
+
+    new: log-prob under the current weights, with gradient. behave: the engine's when it sampled. advantage: the
+    token's. weight: in the policy loss; 0 leaves the token out. row: Long, the token's row in this micro-batch; a row
+    is never divided between micro-batches.
+    prox: log-prob under the weights at the start of the step; None while they have not moved, where it equals `new`.
+    ref: log-prob under the reference; needed with `kl_coef` > 0 and `kl_as` = loss. ref_weight: weight in the KL loss;
+    None: `weight`. entropy: of the token's distribution, with gradient where `entropy_coef` > 0.
+    """
+
+    new: Tensor
+    behave: Tensor
+    advantage: Tensor
+    weight: Tensor
+    row: Tensor
+    prox: Tensor | None = None
+    ref: Tensor | None = None
+    entropy: Tensor | None = None
+    ref_weight: Tensor | None = None
+
+
+def policy_objective(
+    algorithm: Algorithm, batch: TokenBatch, denominators: Denominators, ref: Denominators | None = None
+) -> tuple[Tensor, Stats]:
+    """This micro-batch's share of the step's loss (a scalar to call backward on), and statistics to `merge`.
+
+    denominators: counts of `weight` over the whole optimizer step. ref: counts of `ref_weight`, where given.
+
+    Statistics, detached scalars. Each is this micro-batch's share of a mean over the step's tokens, so shares add up;
+    names ending in /max take the largest. loss/rl: policy loss with entropy bonus. loss/ref: KL loss times `kl_coef`.
+    clip/low, clip/high: tokens where a bound of the ratio is in force. ratio/mean, ratio/max: new over old. kl/ref: k3.
+    entropy. correction/mean, correction/masked: importance weight, and tokens it leaves out.
+    """
+    present = batch.weight != 0
+    token = _token_loss(algorithm, batch, present.to(batch.new.dtype))
+    weight = _correction_weight(algorithm, batch, present.to(batch.new.dtype))
+    per_token = token.loss if weight is None else token.loss * weight
+    if algorithm.entropy_coef:
+        if batch.entropy is None:
+            raise ConfigError("algorithm.entropy_coef is set, but the batch has no entropy")
+        per_token = per_token - algorithm.entropy_coef * batch.entropy
+    loss = reduce(per_token, batch.weight, batch.row, algorithm.aggregate, denominators)
+    stats = {"loss/rl": loss.detach()} | _report(batch, token, weight, present, denominators.tokens)
+    if algorithm.needs_reference and algorithm.kl_as == "loss":
+        divergence = algorithm.kl_coef * _reference_loss(algorithm, batch, ref or denominators)
+        stats["loss/ref"] = divergence.detach()
+        loss = loss + divergence
+    return loss, stats
+
+
+def merge(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
+    """The statistics of a whole optimizer step from those of its micro-batches."""
+    result: dict[str, float] = {}
+    for part in parts:
+        for name, value in part.items():
+            if name.endswith("/max"):
+                result[name] = max(float(value), result.get(name, float("-inf")))
+            else:
+                result[name] = result.get(name, 0.0) + float(value)
+    return result
+
+
+def _old(algorithm: Algorithm, batch: TokenBatch) -> Tensor:
+    """The denominator of the policy ratio."""
+    return _prox(batch) if algorithm.needs_prox else batch.behave
+
+
+def _prox(batch: TokenBatch) -> Tensor:
+    return batch.new.detach() if batch.prox is None else batch.prox
+
+
+def _token_loss(algorithm: Algorithm, batch: TokenBatch, present: Tensor) -> TokenLoss:
+    new, old, adv = batch.new, _old(algorithm, batch), batch.advantage
+    low, high = algorithm.clip_low, algorithm.clip_high
+    if algorithm.loss == "reinforce":
+        return policy.reinforce(new, old, adv)
+    if algorithm.loss == "ppo":
+        return policy.ppo_clip(new, old, adv, low=low, high=high, dual=algorithm.dual_clip)
+    if algorithm.loss == "gspo":
+        return policy.gspo(new, old, adv, present, batch.row, low=low, high=high)
+    return policy.cispo(new, old, adv, low=low, high=high)
+
+
+def _correction_weight(algorithm: Algorithm, batch: TokenBatch, present: Tensor) -> Tensor | None:
+    """[M] importance weights, or None where all are one."""
+    new, behave = batch.new, batch.behave
+    low, high = algorithm.correction_low, algorithm.correction_high
+    if algorithm.correction == "tis":
+        return correction.truncated_is(_prox(batch), behave, cap=high)
+    if algorithm.correction == "icepop":
+        return correction.icepop(_prox(batch), behave, low=low, high=high)
+    if algorithm.correction == "decoupled":
+        return correction.decoupled(_prox(batch), behave)
+    if algorithm.correction == "sequence_mask":
+        return correction.sequence_mask(new, behave, batch.advantage, present, batch.row, low=low)
+    if algorithm.correction == "double_sided":
+        return correction.double_sided(new, behave, low=algorithm.clip_low, high=algorithm.clip_high)
+    return None
+
+
+def _reference_loss(algorithm: Algorithm, batch: TokenBatch, denominators: Denominators) -> Tensor:
+    """KL to the reference, aggregated. Tokens of another policy are weighted by new/behave, truncated."""
+    if batch.ref is None:
+        raise ConfigError("algorithm.kl_coef is set, but the batch has no reference log-probs: set learner.reference")
+    importance = correction.truncated_is(batch.new.detach(), batch.behave, cap=algorithm.correction_high)
+    estimate = importance * kl_loss(batch.new, batch.ref, algorithm.kl_estimator)
+    weight = batch.weight if batch.ref_weight is None else batch.ref_weight
+    return reduce(estimate, weight, batch.row, algorithm.aggregate, denominators)
+
+
+@torch.no_grad()
+def _report(batch: TokenBatch, token: TokenLoss, weight: Tensor | None, present: Tensor, tokens: float) -> Stats:
+    def share(values: Tensor) -> Tensor:
+        return torch.where(present, values.to(batch.new.dtype), 0.0).sum() / max(tokens, 1.0)
+
+    stats = {
+        "clip/low": share(token.low),
+        "clip/high": share(token.high),
+        "ratio/mean": share(token.ratio),
+        "ratio/max": torch.where(present, token.ratio, 0.0).amax() if len(present) else batch.new.new_zeros(()),
+    }
+    if batch.entropy is not None:
+        stats["entropy"] = share(batch.entropy)
+    if batch.ref is not None:
+        stats["kl/ref"] = share(kl_loss(batch.new, batch.ref, "k3"))
+    if weight is not None:
+        stats |= {"correction/mean": share(weight), "correction/masked": share(weight == 0)}
+    return stats
