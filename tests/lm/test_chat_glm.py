@@ -63,6 +63,15 @@ def test_the_sampled_marker_is_trained_and_not_repeated() -> None:
     assert text(said + following).count("<|user|>") == 1
 
 
+def test_a_demonstration_stops_with_the_marker_of_whoever_speaks_next() -> None:
+    interrupted = GLM.demonstration([Message.user("a"), CALL, Message.user("never mind"), CALL])
+    assert [text(ids) for ids, _ in interrupted[1:]] == [
+        CALL_TEXT + "<|user|>",
+        "\nnever mind<|assistant|>",
+        CALL_TEXT + "<|observation|>",
+    ]
+
+
 def test_a_marker_that_does_not_fit_is_followed_by_the_one_that_does() -> None:
     expected = "<|observation|>\n<tool_response>\none\n</tool_response><|assistant|>"
     for last in (USER, TOKENIZER.eos_id, TOKENIZER.id("a")):

@@ -12,7 +12,8 @@ from espalier.lm.tokens import Tokenizer, char_tokenizer, train_bpe
 
 LETTERS = "0123456789+*=() abc"
 CHATML = """{% for m in messages %}<|user|>{{ m.role }}
-{% if m.reasoning_content and (loop.last or messages[loop.index].role == 'tool') %}<think>{{ m.reasoning_content }}</think>
+{% if m.reasoning_content and (loop.last or messages[loop.index].role == 'tool') -%}
+<think>{{ m.reasoning_content }}</think>
 {% endif %}{{ m.content }}{% for c in m.tool_calls or [] %}
 <tool_call>{{ c.function | tojson }}</tool_call>{% endfor %}<|endoftext|>
 {% endfor %}{% if add_generation_prompt %}<|user|>assistant

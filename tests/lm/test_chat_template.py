@@ -134,7 +134,8 @@ def test_the_end_of_text_wins_over_other_markers_after_a_call() -> None:
 def test_a_template_that_rewrites_history_is_refused_for_further_turns() -> None:
     rewriting = renderer(
         "{% for m in messages %}{% if m.role != 'assistant' or loop.last or messages | length < 4 %}"
-        "<|im_start|>{{ m.role }} {{ m.content }}{% if m.role == 'assistant' %}<|im_end|>{% endif %}{% endif %}{% endfor %}"
+        "<|im_start|>{{ m.role }} {{ m.content }}{% if m.role == 'assistant' %}<|im_end|>{% endif %}{% endif %}"
+        "{% endfor %}"
     )
     assert rewriting.opening([Message.user("hello")])
     with pytest.raises(ConfigError, match="rewrites earlier turns"):

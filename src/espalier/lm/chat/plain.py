@@ -59,7 +59,7 @@ class PlainRenderer(Renderer):
         said = turn(ids, self.stop)
         split = said.index(self._think) + 1 if self._think in said else 0
         reasoning, text = self._tokenizer.decode(said[: max(split - 1, 0)]), self._tokenizer.decode(said[split:])
-        found = _CALLS.search(text) if tools else None
+        found = _CALLS.search(text)
         calls = [_read_call(body, tools) for body in found[0][1:-1].split("][")] if found else []
         if found is None or None in calls:
             return Message.assistant(text, reasoning)
