@@ -90,7 +90,7 @@ class Algorithm(Config):
             raise ConfigError("algorithm.kl_estimator: k1 as a loss has no expected gradient; use k2, or kl_as=reward")
         if self.correction == "double_sided" and self.loss != "reinforce":
             raise ConfigError(
-                f"algorithm.correction: double_sided weights a plain policy gradient; set loss=reinforce, not {self.loss}"
+                f"algorithm.correction: double_sided weights a plain gradient; set loss=reinforce, not {self.loss}"
             )
         if self.dual_clip is not None and self.loss != "ppo":
             raise ConfigError(f"algorithm.dual_clip belongs to loss=ppo, not {self.loss}; set it to null")
