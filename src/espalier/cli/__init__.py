@@ -1,1 +1,1 @@
-"""The command line. A domain is imported only when its verb is used."""
+"""The command line. A verb imports what it needs when it is used, so that `espalier --help` is quick."""

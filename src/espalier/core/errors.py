@@ -1,5 +1,8 @@
 """Errors that a user can act on. Each message says what was wrong, where, and what to do."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class EspalierError(Exception):
     """Root of all errors raised on purpose. The CLI prints its message without a traceback."""
@@ -34,3 +37,12 @@ class EngineError(EspalierError):
 
 class EnvError(EspalierError):
     """An environment failed. The episode is recorded as failed with this message; the run goes on."""
+
+
+def nearest(wrong: str, good: Iterable[str]) -> str:
+    """The end of a message about a wrong name: `; did you mean 'X'?`, or what there is to choose from."""
+    options = sorted(good)
+    close = get_close_matches(wrong, options, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there is {', '.join(options)}" if options else ""

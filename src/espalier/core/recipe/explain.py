@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from espalier.core.errors import nearest
 from espalier.core.recipe.layers import KeyPath, Layers, dotted_name
 
 _KINDS = {
@@ -37,15 +38,6 @@ Models = Sequence[type[BaseModel]]
 def explain(error: ValidationError, roots: Models, layers: Layers) -> list[str]:
     """One line for each thing that is wrong with the recipe, whose keys are the fields of all `roots` together."""
     return list(dict.fromkeys(_line(detail, roots, layers) for detail in error.errors()))
-
-
-def nearest(wrong: str, good: Iterable[str]) -> str:
-    """`; did you mean X?`, or what there is to choose from."""
-    options = sorted(good)
-    close = get_close_matches(wrong, options, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; there is {', '.join(options)}" if options else ""
 
 
 def _line(detail: ErrorDetails, roots: Models, layers: Layers) -> str:

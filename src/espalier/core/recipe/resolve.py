@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
@@ -22,7 +22,7 @@ class RunConfig(Config):
 
     job: str
     """What to run: `<domain>.<name>`, as `espalier list` shows them."""
-    name: str
+    name: str = Field(pattern=r"^\w[\w.-]*$")
     """Folder of the runs; the recipe's file name where not set."""
     seed: int = 0
     """Every random stream of the run derives from it."""

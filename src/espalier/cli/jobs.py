@@ -1,0 +1,40 @@
+"""Which jobs there are: one explicit table of domains. A domain is imported when one of its jobs is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from espalier.core.errors import ConfigError, MissingExtraError, nearest
+from espalier.core.job import Job, JobFunction
+
+
+def _rl() -> tuple[Job, ...]:
+    from espalier.rl.jobs import JOBS
+
+    return JOBS
+
+
+DOMAINS: Mapping[str, Callable[[], tuple[Job, ...]]] = {"rl": _rl}
+"""Jobs by domain. A domain's name is also the extra that installs what it needs."""
+
+
+def find_job(name: str) -> Job:
+    """The job `<domain>.<name>`. Raises ConfigError that suggests the nearest."""
+    domain = name.partition(".")[0]
+    if domain not in DOMAINS:
+        raise ConfigError(f"there is no domain {domain!r} for the job {name!r}{nearest(domain, DOMAINS)}")
+    jobs = {job.name: job for job in DOMAINS[domain]()}
+    if name not in jobs:
+        raise ConfigError(f"there is no job {name!r}{nearest(name, jobs)}")
+    return jobs[name]
+
+
+def load_function(job: Job) -> JobFunction:
+    """The job's function. Raises MissingExtraError where a package of its domain is not installed."""
+    try:
+        return job.load()
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "espalier"):
+            raise
+        raise MissingExtraError(missing, job.name.partition(".")[0]) from error

@@ -1,0 +1,85 @@
+"""`espalier VERB ...`: finds the verb, and turns errors meant for the user into a message and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from espalier import __version__
+from espalier.core.errors import EspalierError, nearest
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+VERBS: Mapping[str, str] = {
+    "run": "run a recipe",
+    "resume": "go on with a run that was stopped or killed",
+    "list": "show the recipes and the jobs",
+    "config": "show a recipe's values and where each comes from",
+    "report": "make the HTML report of a run again",
+    "serve": "serve a model by the OpenAI protocol",
+}
+
+
+def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]:
+    """The two functions of a verb: one declares its arguments, one does the work and returns the exit code."""
+    match verb:
+        case "run" | "resume":
+            from espalier.cli import running
+
+            return (running.add_run, running.run) if verb == "run" else (running.add_resume, running.resume)
+        case "serve":
+            from espalier.engine import serve_command
+
+            return serve_command.add_arguments, serve_command.serve
+        case _:
+            from espalier.cli import showing
+
+            return {
+                "list": (showing.add_list, showing.show_list),
+                "config": (showing.add_config, showing.show_config),
+                "report": (showing.add_report, showing.make_report),
+            }[verb]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv`; returns the exit code: 0, 2 after a user's mistake, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        print(f"espalier {__version__}")
+        return 0
+    try:
+        return _call(words[0], words[1:])
+    except EspalierError as error:
+        print(f"espalier: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("espalier: stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of `espalier list | head` has gone
+        sys.stderr.close()
+        return 0
+
+
+def _call(verb: str, words: Sequence[str]) -> int:
+    if verb not in VERBS:
+        raise EspalierError(f"there is no verb {verb!r}{nearest(verb, VERBS)} `espalier --help` explains them.")
+    add_arguments, work = _load(verb)
+    parser = argparse.ArgumentParser(f"espalier {verb}", description=VERBS[verb])
+    add_arguments(parser)
+    return work(parser.parse_intermixed_args(words))
+
+
+def _help() -> str:
+    lines = [f"  {verb:<8} {summary}" for verb, summary in VERBS.items()]
+    end = "`espalier VERB --help` says more. To begin: espalier run recipes/rl/quickstart.yaml"
+    return "\n".join(["usage: espalier VERB ...", "", *lines, "", end])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

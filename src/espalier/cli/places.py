@@ -1,0 +1,58 @@
+"""Finding what the user names: recipes and run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from espalier.core.errors import ConfigError, RunError, nearest
+
+RECIPES = Path("recipes")
+
+
+def split_words(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Recipe files and `key=value` overrides, told apart by the `=`."""
+    overrides = [word for word in words if "=" in word and not Path(word).is_file()]
+    files = [find_recipe(word) for word in words if word not in overrides]
+    if not files:
+        raise ConfigError("name a recipe: a YAML file, or one of those that `espalier list` shows")
+    return files, overrides
+
+
+def find_recipe(word: str) -> Path:
+    """The file `word`, or the recipe below `recipes/` that is called so (`rl/quickstart`, `quickstart`)."""
+    if Path(word).is_file():
+        return Path(word)
+    names = {short_name(path): path for path in all_recipes()}
+    wanted = word.removesuffix(".yaml").removeprefix(f"{RECIPES}/")
+    if wanted in names:
+        return names[wanted]
+    same = [path for path in names.values() if path.stem == wanted]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise ConfigError(f"several recipes are called {word!r}: {', '.join(map(str, same))}")
+    stems = {path.stem for path in names.values()} if "/" not in wanted else names
+    good = nearest(wanted, stems) or f"; there is no folder {RECIPES}/ here"
+    raise ConfigError(f"there is no recipe {word!r}{good}")
+
+
+def all_recipes() -> list[Path]:
+    """The recipes below `recipes/` of the current folder."""
+    return sorted(RECIPES.rglob("*.yaml"))
+
+
+def short_name(path: Path) -> str:
+    """`rl/quickstart` for `recipes/rl/quickstart.yaml`."""
+    return path.relative_to(RECIPES).with_suffix("").as_posix()
+
+
+def find_run(word: str) -> Path:
+    """The run folder `word`, or the newest run in the folder `word` (`runs/quickstart`)."""
+    path = Path(word)
+    if (path / "config.yaml").is_file():
+        return path
+    newest = max(path.glob("[!.]*/config.yaml"), default=None)
+    if newest is None:
+        raise RunError(f"{word} is not a run folder. Runs lie in runs/<name>/<time>.")
+    return newest.parent

@@ -1,0 +1,110 @@
+"""`espalier run` and `espalier resume`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from espalier.cli.jobs import find_job, load_function
+from espalier.cli.places import find_run, split_words
+from espalier.core.data import DataRoot
+from espalier.core.errors import RunError
+from espalier.core.folder import newest_unfinished
+from espalier.core.recipe import yaml12
+from espalier.core.recipe.resolve import Recipe, load_recipe
+from espalier.core.run import Run
+from espalier.core.tracking.progress import duration, readable
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `espalier run`."""
+    parser.add_argument("words", nargs="+", metavar="RECIPE | key=value", help="recipe files, merged, then overrides")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--resume", action="store_true", help="go on with the recipe's unfinished run, if there is one")
+    _add_data_root(parser)
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `espalier resume`."""
+    parser.add_argument("run", metavar="RUN", help="the run folder: runs/<name>/<time>, or runs/<name> for the newest")
+    _add_data_root(parser)
+
+
+def _add_data_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-root", type=Path, help="folder of data sets (default: ESPALIER_DATA)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run a recipe in a new folder, or in that of its unfinished run."""
+    files, overrides = split_words(args.words)
+    recipe = load_recipe(files, overrides, find_job)
+    unfinished = newest_unfinished(args.runs_dir, recipe.run.name) if args.resume else None
+    if unfinished:
+        _check_same(recipe, unfinished)
+        return _execute(recipe, Run.reopen(unfinished, data=DataRoot.find(args.data_root)), args.data_root)
+    started = Run.create(
+        args.runs_dir,
+        job=recipe.run.job,
+        name=recipe.run.name,
+        seed=recipe.run.seed,
+        trackers=recipe.run.trackers,
+        config=recipe.config.model_dump(mode="json"),
+        data=DataRoot.find(args.data_root),
+    )
+    return _execute(recipe, started, args.data_root)
+
+
+def resume(args: argparse.Namespace) -> int:
+    """Go on with a run, by the config in its folder."""
+    path = find_run(args.run)
+    recipe = load_recipe([path / "config.yaml"], [], find_job)
+    return _execute(recipe, Run.reopen(path, data=DataRoot.find(args.data_root)), args.data_root)
+
+
+def _check_same(recipe: Recipe, path: Path) -> None:
+    """A run goes on by the config it began with."""
+    theirs = yaml12.load((path / "config.yaml").read_text("utf-8"))
+    ours = recipe.resolved
+    if differing := [key for key in ours | theirs if ours.get(key) != theirs.get(key)]:
+        raise RunError(
+            f"the unfinished run {path} has another config ({', '.join(differing)} differ). "
+            f"`espalier resume {path}` goes on with its own; without --resume a new run starts."
+        )
+
+
+def _execute(recipe: Recipe, run: Run, data_root: Path | None) -> int:
+    console = Console(highlight=False)
+    console.print(f"{'resuming' if run.resumed else 'run'} {run.path}", markup=False, soft_wrap=True)
+    again = ["espalier", "resume", str(run.path), *(["--data-root", str(data_root)] if data_root else [])]
+    try:
+        with run:
+            figures = load_function(recipe.job)(recipe.config, run)
+            if not run.stop.requested:
+                run.finish(figures)
+    except KeyboardInterrupt:
+        run.stop.request()
+    except Exception:
+        console.print(f"failed; to go on from the last checkpoint: {shlex.join(again)}", markup=False, soft_wrap=True)
+        raise
+    if run.stop.requested:
+        console.print(f"stopped; to go on: {shlex.join(again)}", markup=False, soft_wrap=True)
+        return INTERRUPTED
+    _show_result(console, run, figures)
+    return 0
+
+
+def _show_result(console: Console, run: Run, figures: Mapping[str, float]) -> None:
+    table = Table.grid(padding=(0, 2))
+    for name, value in figures.items():
+        table.add_row(f"  {name}", readable(value))
+    console.print(f"\nfinished in {duration(run.seconds)}")
+    console.print(table)
+    console.print(f"report: {run.path / 'report.html'}", markup=False, soft_wrap=True)

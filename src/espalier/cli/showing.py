@@ -1,0 +1,70 @@
+"""`espalier list`, `espalier config` and `espalier report`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from espalier.cli.jobs import DOMAINS, find_job
+from espalier.cli.places import RECIPES, all_recipes, find_run, short_name, split_words
+from espalier.core.recipe.resolve import load_recipe, schema
+from espalier.core.report.build import build
+
+
+def add_list(parser: argparse.ArgumentParser) -> None:
+    """`espalier list` takes no arguments."""
+
+
+def show_list(args: argparse.Namespace) -> int:
+    """Print the recipes below `recipes/` and the jobs of every domain, each with a line of summary."""
+    recipes = {short_name(path): _summary(path) for path in all_recipes()}
+    _print_section(f"recipes ({RECIPES}/)", recipes or {"none": f"there is no folder {RECIPES}/ here"})
+    jobs = {job.name: job.summary for load in DOMAINS.values() for job in load()}
+    _print_section("jobs", jobs)
+    return 0
+
+
+def _summary(path: Path) -> str:
+    """The first line of a recipe, where it is a comment."""
+    with path.open(encoding="utf-8") as file:
+        first = file.readline()
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _print_section(title: str, entries: dict[str, str]) -> None:
+    width = max(map(len, entries), default=0)
+    print(title)
+    for name, summary in entries.items():
+        print(f"  {name:<{width}}  {summary}".rstrip())
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `espalier config`."""
+    parser.add_argument("words", nargs="+", metavar="RECIPE | key=value", help="recipe files, merged, then overrides")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of the recipe instead")
+
+
+def show_config(args: argparse.Namespace) -> int:
+    """Print every value of a recipe and where it was set."""
+    files, overrides = split_words(args.words)
+    recipe = load_recipe(files, overrides, find_job)
+    if args.schema:
+        print(json.dumps(schema(recipe.job), indent=2))
+        return 0
+    rows = [(key, json.dumps(value, ensure_ascii=False), origin) for key, value, origin in recipe.values()]
+    keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
+    for key, value, origin in rows:
+        print(f"{key:<{keys}}  {value:<{min(values, 40)}}  {origin}")
+    return 0
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `espalier report`."""
+    parser.add_argument("run", metavar="RUN", help="the run folder: runs/<name>/<time>, or runs/<name> for the newest")
+
+
+def make_report(args: argparse.Namespace) -> int:
+    """Make `report.html` again from the folder's files; the run may have finished, crashed or be going on."""
+    print(build(find_run(args.run)))
+    return 0
