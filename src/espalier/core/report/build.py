@@ -16,7 +16,7 @@ from espalier.core.report import blocks as b
 from espalier.core.report.series import curve, finite, matching, stack, total
 from espalier.core.tracking.metrics import History, read_history
 
-_STYLES = ("style.css", "samples.css")
+_STYLES = ("style.css", "charts.css", "samples.css")
 _SCRIPTS = ("tools.js", "chart.js", "blocks.js", "samples.js", "page.js")
 _IMAGE_TYPES = {
     ".png": "image/png",
