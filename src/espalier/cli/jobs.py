@@ -29,6 +29,11 @@ def find_job(name: str) -> Job:
     return jobs[name]
 
 
+def all_jobs() -> list[Job]:
+    """The jobs of every domain."""
+    return [job for load in DOMAINS.values() for job in load()]
+
+
 def load_function(job: Job) -> JobFunction:
     """The job's function. Raises MissingExtraError where a package of its domain is not installed."""
     try:

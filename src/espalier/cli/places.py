@@ -33,7 +33,7 @@ def find_recipe(word: str) -> Path:
     if same:
         raise ConfigError(f"several recipes are called {word!r}: {', '.join(map(str, same))}")
     stems = {path.stem for path in names.values()} if "/" not in wanted else names
-    good = nearest(wanted, stems) or f"; there is no folder {RECIPES}/ here"
+    good = nearest(wanted, stems) or f"; there is no recipe below {RECIPES}/ here"
     raise ConfigError(f"there is no recipe {word!r}{good}")
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from espalier.cli.jobs import DOMAINS, find_job
+from espalier.cli.jobs import all_jobs, find_job
 from espalier.cli.places import RECIPES, all_recipes, find_run, short_name, split_words
 from espalier.core.recipe.resolve import load_recipe, schema
 from espalier.core.report.build import build
@@ -19,8 +19,8 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 def show_list(args: argparse.Namespace) -> int:
     """Print the recipes below `recipes/` and the jobs of every domain, each with a line of summary."""
     recipes = {short_name(path): _summary(path) for path in all_recipes()}
-    _print_section(f"recipes ({RECIPES}/)", recipes or {"none": f"there is no folder {RECIPES}/ here"})
-    jobs = {job.name: job.summary for load in DOMAINS.values() for job in load()}
+    _print_section(f"recipes ({RECIPES}/)", recipes or {"none": f"there is no recipe below {RECIPES}/ here"})
+    jobs = {job.name: job.summary for job in all_jobs()}
     _print_section("jobs", jobs)
     return 0
 

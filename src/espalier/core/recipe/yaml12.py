@@ -38,10 +38,17 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_str(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    # Unless they are escaped, the line breaks that YAML 1.1 knows besides \n come back as something else.
+    style = '"' if any(mark in text for mark in "\x85\u2028\u2029\r") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
 def _construct_int(loader: Loader, node: yaml.ScalarNode) -> int:
     return int(node.value.replace("_", ""))  # PyYAML would read 010 as octal
 
 
+_Dumper.add_representer(str, _represent_str)
 Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 for _tag, _pattern, _first in _RESOLVERS:
     for _class in (Loader, _Dumper):
