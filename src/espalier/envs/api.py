@@ -35,8 +35,8 @@ class Task:
 class Step:
     """What an environment answers to one action.
 
-    `reward` is None where the environment does not judge this step itself (a rubric does). `info` holds figures that are
-    logged as `env/<name>/<key>`.
+    `reward` is None where the environment does not judge this step itself (a rubric does). `info` holds figures that
+    are logged as `env/<name>/<key>`.
     """
 
     messages: tuple[Message, ...] = ()
@@ -49,8 +49,8 @@ class Step:
 class Episode:
     """A finished conversation, as rewards see it.
 
-    `finish` is how the policy's last turn ended ("stop", "length" or "abort"); `env_reward` is the sum of the step rewards, None
-    if there was none; `tokens` counts the sampled tokens.
+    `finish` is how the policy's last turn ended ("stop", "length" or "abort"); `env_reward` is the sum of the step
+    rewards, None if there was none; `tokens` counts the sampled tokens.
     """
 
     task: Task
@@ -104,6 +104,10 @@ class TaskSet(Protocol):
 
     def env(self) -> Env:
         """A new environment for one episode."""
+        ...
+
+    def tools(self, task: Task) -> Sequence[ToolSpec]:
+        """Tools that the environment of `task` offers; empty for none."""
         ...
 
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:

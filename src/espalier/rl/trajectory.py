@@ -46,8 +46,8 @@ class Trajectory:
     logprobs: log-prob under the distribution that was sampled, 0.0 where not sampled.
     versions: policy version per token, -1 where not sampled.
     rewards: component name -> weighted value; reward: their sum, None before scoring.
-    advantages: per token, set by credit assignment (or by a tree search). weights: per-token weight of each loss stream; an absent
-    stream has weight 1 on masked tokens for "rl" and "ref", and 0 for "ce".
+    advantages: per token, set by credit assignment (or by a tree search). weights: per-token weight of each stream; an
+    absent one has weight 1 on masked tokens for "rl" and "ref", and 0 for "ce".
     origin: (member index of the parent row, token offset) when forked.
     """
 
@@ -123,11 +123,10 @@ class Trajectory:
     def check(self) -> None:
         """Raise ValueError where the aligned lists disagree, a number is not finite or the mask is illegal."""
         n = len(self.tokens)
-        aligned = {"mask": self.mask, "logprobs": self.logprobs, "versions": self.versions}
+        aligned: dict[str, Sequence[float]] = {"mask": self.mask, "logprobs": self.logprobs, "versions": self.versions}
         if self.advantages is not None:
             aligned["advantages"] = self.advantages
-        for name, stream in (self.weights or {}).items():
-            aligned[f"weights[{name}]"] = stream
+        aligned |= {f"weights[{name}]": stream for name, stream in (self.weights or {}).items()}
         for name, values in aligned.items():
             if len(values) != n:
                 raise ValueError(f"row {self.key}: {name} has {len(values)} entries for {n} tokens")

@@ -13,7 +13,7 @@ Metrics = Mapping[str, float]
 
 
 class Learner(Protocol):
-    """Turns groups into gradient steps. `version` counts the updates done; weights of version v generated tokens tagged v."""
+    """Turns groups into gradient steps. `version` counts the updates; tokens tagged v were sampled by version v."""
 
     @property
     def version(self) -> int:

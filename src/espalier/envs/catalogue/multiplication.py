@@ -1,0 +1,85 @@
+"""Multiplication with worked steps: digit by digit from the right, carries written out.
+
+    347*6=   ->   7*6=42 4*6+4=28 3*6+2=20 #2082
+
+A worked answer is a row of small local steps, a direct one (`#2082`) a guess. Demonstrations mix the two, with slips, so
+that imitation alone is mediocre and reinforcement has something to find.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from random import Random
+from typing import Any, Literal
+
+from pydantic import Field
+
+from espalier.core.config import Config
+from espalier.envs.procedural import Procedural
+
+_ANSWER = re.compile(r"(?:[^#]* )?#(\d+)")
+
+
+class MultiplicationConfig(Config):
+    """A number of `digits` digits times one digit."""
+
+    env: Literal["multiplication"] = "multiplication"
+    """The environment."""
+    weight: float = Field(default=1.0, gt=0)
+    """Share in a mixture."""
+    digits: int = Field(default=3, ge=1, le=12)
+    """Digits of the first factor: the difficulty."""
+    direct: float = Field(default=0.7, ge=0.0, le=1.0)
+    """Share of demonstrations without steps: right top digits, guesses inside."""
+    slips: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Probability that a worked step of a demonstration is wrong."""
+
+
+class Multiplication(Procedural):
+    """Instances `{"a": 347, "b": 6}`."""
+
+    name = "multiplication"
+
+    def __init__(self, config: MultiplicationConfig, seed: int) -> None:
+        super().__init__(seed)
+        self._config = config
+
+    def draw(self, random: Random) -> dict[str, Any]:
+        """See `Procedural`."""
+        digits = self._config.digits
+        return {"a": random.randrange(10 ** (digits - 1), 10**digits), "b": random.randrange(2, 10)}
+
+    def question(self, data: Mapping[str, Any]) -> str:
+        """See `Procedural`."""
+        return f"{data['a']}*{data['b']}="
+
+    def verify(self, data: Mapping[str, Any], response: str) -> bool:
+        """The whole response must be steps and one final `#answer`, nothing after it."""
+        found = _ANSWER.fullmatch(response)
+        return found is not None and found[1] == str(data["a"] * data["b"])
+
+    def solve(self, data: Mapping[str, Any], random: Random) -> str:
+        """See `Procedural`."""
+        if random.random() < self._config.direct:
+            return f"#{self._guess(data['a'] * data['b'], random)}"
+        return self._work(data["a"], data["b"], random)
+
+    def _guess(self, answer: int, random: Random) -> str:
+        digits = list(str(answer))
+        for place in range(1, len(digits) - 1):
+            if random.random() < 0.5:
+                digits[place] = str(random.randrange(10))
+        return "".join(digits)
+
+    def _work(self, a: int, b: int, random: Random) -> str:
+        steps, low, carry = [], "", 0
+        for place, digit in enumerate(reversed(str(a))):
+            result = int(digit) * b + carry
+            if random.random() < self._config.slips:
+                result = max(0, result + random.choice((-10, -2, -1, 1, 2, 10)))
+            steps.append(f"{digit}*{b}={result}" if place == 0 else f"{digit}*{b}+{carry}={result}")
+            carry, last = divmod(result, 10)
+            low = f"{last}{low}"
+        top = str(carry) if carry else ""
+        return f"{' '.join(steps)} #{top}{low}"

@@ -1,0 +1,93 @@
+"""From config to objects: the one place that knows which class plays which part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from espalier.core.errors import ConfigError
+from espalier.core.run import Run
+from espalier.core.seed import derive
+from espalier.engine.config import EngineConfig
+from espalier.engine.local import LocalEngine
+from espalier.envs.api import TaskSet
+from espalier.envs.build import build_tasks
+from espalier.lm.build import LanguageModel, build
+from espalier.rewards.rubric import Rubric
+from espalier.rl.browse import Browser
+from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, TrainConfig
+from espalier.rl.demonstrations import sample_texts
+from espalier.rl.loop.evaluate import Evaluator
+from espalier.rl.loop.source import heldout
+from espalier.rl.rollout.groups import GroupPlayer
+
+TOKENIZER_TASKS = 2000
+"""Train tasks whose texts make a tokenizer."""
+
+
+@dataclass(slots=True)
+class Setting:
+    """What both jobs stand on: a model, the tasks, the rubric and an engine."""
+
+    language: LanguageModel
+    tasks: TaskSet
+    rubric: Rubric
+    engine: LocalEngine
+    seed: int
+
+    def player(self, rollout: RolloutConfig, purpose: str) -> GroupPlayer:
+        """A player of groups whose noise is named by `purpose`."""
+        seed = derive(self.seed, purpose)
+        return GroupPlayer(self.engine, self.language.renderer, self.tasks, self.rubric, rollout, seed=seed)
+
+    def evaluator(self, rollout: RolloutConfig, config: EvaluationConfig) -> Evaluator:
+        """The held-out evaluation."""
+        tasks = list(heldout(self.tasks, config.tasks))
+        plain = {"temperature": config.temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+        player = self.player(rollout.model_copy(update=plain), "evaluation")
+        return Evaluator(player, tasks, config, verdict=verdict(self.rubric, config))
+
+    def browser(self, config: TrainConfig, folder: Path) -> Browser:
+        """Shows samples of held-out tasks."""
+        return Browser(
+            self.player(config.rollout, "browser"),
+            list(heldout(self.tasks, config.evaluation.browse)),
+            config.algorithm,
+            self.language.tokenizer,
+            folder,
+            verdict=verdict(self.rubric, config.evaluation),
+            correct_above=config.evaluation.correct_above,
+        )
+
+
+def setting(config: TrainConfig | SFTConfig, run: Run) -> Setting:
+    """Build tasks, model and engine. Equal configs and seeds give equal objects."""
+    torch.manual_seed(derive(run.seed, "torch"))
+    tasks = build_tasks(config.tasks, seed=derive(run.seed, "tasks"), data=run.data.path)
+    texts = sample_texts(tasks, TOKENIZER_TASKS, seed=derive(run.seed, "texts"))
+    language = build(config.model, seed=run.seed, texts=texts)
+    return Setting(language, tasks, Rubric(config.rewards), engine_for(language, config.engine), run.seed)
+
+
+def engine_for(language: LanguageModel, config: EngineConfig) -> LocalEngine:
+    """The embedded engine over the model's own weights."""
+    return LocalEngine(
+        language.decoder,
+        max_rows=config.max_rows,
+        max_len=config.max_len,
+        prefill_tokens=config.prefill_tokens,
+        retain_rows=config.retain_rows,
+        weights=config.weights,
+    )
+
+
+def verdict(rubric: Rubric, config: EvaluationConfig) -> str:
+    """Name of the reward component that says whether an attempt is correct."""
+    names = rubric.names
+    if config.component is None:
+        return names[0]
+    if config.component not in names:
+        raise ConfigError(f"evaluation.component={config.component!r} is not in the rubric: it has {', '.join(names)}")
+    return config.component

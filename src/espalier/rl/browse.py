@@ -1,0 +1,81 @@
+"""Samples to look at: a few held-out groups, before and after training, token by token."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from espalier.core.files import write_json
+from espalier.core.report.blocks import Passage, Sample, Samples
+from espalier.envs.api import Task
+from espalier.lm.tokens import Tokenizer
+from espalier.rl.algorithms.config import Algorithm
+from espalier.rl.algorithms.credit import advantages
+from espalier.rl.rollout.groups import GroupPlayer, Played
+from espalier.rl.trajectory import Trajectory
+
+_BY_GROUP = {"advantage": "group_mean", "whiten": "none", "kl_coef": 0.0}
+"""Colours show how an attempt compares with the others at its task, whatever the algorithm trains on."""
+
+
+class Browser:
+    """Plays the same held-out `tasks` whenever asked, and keeps what came as JSON files in `folder`."""
+
+    def __init__(
+        self,
+        player: GroupPlayer,
+        tasks: Sequence[Task],
+        algorithm: Algorithm,
+        tokenizer: Tokenizer,
+        folder: Path,
+        *,
+        verdict: str,
+        correct_above: float,
+    ) -> None:
+        self._player = player
+        self._tasks = tasks
+        self._algorithm = algorithm
+        self._tokenizer = tokenizer
+        self._folder = folder
+        self._verdict = verdict
+        self._correct_above = correct_above
+
+    async def write(self, name: str) -> None:
+        """Play the tasks and keep the rows as the set `name`."""
+        groups = await asyncio.gather(*(self._player.play(i, task) for i, task in enumerate(self._tasks)))
+        rated = [group for group in groups if group.rows]
+        by_group = self._algorithm.model_copy(update=_BY_GROUP)
+        per_row = iter(advantages(by_group, [group.rows for group in rated]).advantages)
+        samples = [self._sample(group, row, next(per_row)) for group in rated for row in group.rows]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._folder / f"{name}.json", samples)
+
+    def _sample(self, group: Played, row: Trajectory, advantage: Sequence[float]) -> dict[str, Any]:
+        passages = []
+        for turn in row.turns:
+            ids = row.tokens[turn.start : turn.end]
+            passage: dict[str, Any] = {"role": turn.role, "pieces": self._tokenizer.pieces(ids), "values": {}}
+            if turn.role == "assistant":
+                passage["values"] = {
+                    "advantage": list(advantage[turn.start : turn.end]),
+                    "logprob": row.logprobs[turn.start : turn.end],
+                }
+            passages.append(passage)
+        facts: dict[str, str | float] = {"task": row.task, "answer": group.task.answer, "status": row.status.value}
+        facts |= {"reward": row.reward or 0.0, "tokens": row.sampled, **row.rewards}
+        correct = row.info["raw"][self._verdict] > self._correct_above
+        return {"key": f"{row.key}/{row.member}", "passages": passages, "correct": correct, "facts": facts}
+
+    def block(self) -> Samples:
+        """The browser of all sets that were written, the oldest first."""
+        files = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        sets = {path.stem: [_load(sample) for sample in json.loads(path.read_text())] for path in files}
+        return Samples("Samples of held-out tasks", sets, colour="advantage")
+
+
+def _load(sample: dict[str, Any]) -> Sample:
+    passages = [Passage(**passage) for passage in sample["passages"]]
+    return Sample(sample["key"], passages, sample["correct"], sample["facts"])

@@ -1,0 +1,165 @@
+"""Recipe sections of reinforcement learning. Imports without torch."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from espalier.core.config import Config
+from espalier.core.errors import ConfigError
+from espalier.engine.config import EngineConfig
+from espalier.envs.config import TasksConfig
+from espalier.lm.config import ModelConfig
+from espalier.rewards.config import RubricConfig
+from espalier.rl.algorithms.config import Algorithm
+from espalier.rl.algorithms.table import algorithm
+from espalier.rl.learner.config import LearnerConfig, OptimConfig
+
+
+class RolloutConfig(Config):
+    """How trajectories are sampled. One step trains on `groups_per_step * samples_per_group` of them."""
+
+    groups_per_step: PositiveInt = 16
+    """Tasks in one training step."""
+    samples_per_group: PositiveInt = 8
+    """Attempts at each task."""
+    max_tokens: PositiveInt = 64
+    """Tokens the policy may sample in one episode, all turns together."""
+    max_turns: PositiveInt = 1
+    """Turns the policy may take in one episode."""
+    temperature: PositiveFloat = 1.0
+    """Softmax temperature; the learner trains the policy at the same temperature."""
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Nucleus truncation. Below 1 the ratio of the loss is biased: leave it for training."""
+    top_k: NonNegativeInt = 0
+    """Sample among the k likeliest tokens only; 0 for all. Biased like `top_p`."""
+    min_p: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Drop tokens below this share of the likeliest one's probability. Biased like `top_p`."""
+    repairs: NonNegativeInt = 1
+    """Times a failed attempt is played again before it is left out."""
+    skip_zero_variance: bool = False
+    """Leave groups whose rewards are all equal out of the update, without replacing them: they would only cost time."""
+    max_resampled: PositiveInt = 2
+    """With `algorithm.filter_zero_variance`: groups replaced in one step at most, in multiples of `groups_per_step`."""
+    env_seconds: PositiveFloat = 60.0
+    """Deadline of each call of an environment."""
+    max_lag: Literal[0] = 0
+    """Versions that a token may be older than the weights being trained. 0 is on-policy training."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the sampling distribution differs from the policy's."""
+        return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
+
+
+class WarmStartConfig(Config):
+    """Supervised start on demonstrations by the tasks' oracles, before reinforcement learning."""
+
+    steps: NonNegativeInt = 0
+    """Training steps; 0 for none."""
+    rows_per_step: PositiveInt = 128
+    """Demonstrations a step."""
+    optim: OptimConfig = OptimConfig(name="muon", lr=3e-3, schedule="linear", warmup=10)
+    """Its optimizer; the schedule's length is `steps` unless it says otherwise."""
+
+    def schedule(self) -> OptimConfig:
+        """The optimizer with its schedule as long as the warm start."""
+        length = self.optim.total_steps or self.steps
+        return self.optim.model_copy(update={"total_steps": length})
+
+
+class EvaluationConfig(Config):
+    """Checks on held-out tasks, sampled apart from training."""
+
+    every: PositiveInt = 20
+    """Training steps between two evaluations; there is always one before the first and after the last step."""
+    tasks: PositiveInt = 200
+    """Held-out tasks in each; the same ones every time."""
+    samples: PositiveInt = 2
+    """Attempts at each: avg@n and pass@k for k up to n."""
+    temperature: NonNegativeFloat = 1.0
+    """0 is greedy."""
+    correct_above: float = 0.99
+    """An attempt is correct where its verdict (the unweighted value of `component`) is above this."""
+    component: str | None = None
+    """The reward component that says whether an attempt is correct; the first of the rubric unless given."""
+    browse: NonNegativeInt = 12
+    """Held-out tasks whose samples the report shows, before and after training."""
+
+
+class CheckpointConfig(Config):
+    """What a run can be resumed from."""
+
+    every: PositiveInt = 1
+    """Training steps between two checkpoints; a killed run loses at most the steps since."""
+    keep: PositiveInt = 1
+    """Newest checkpoints to keep."""
+
+
+class SFTConfig(Config):
+    """Supervised fine-tuning on demonstrations: job `rl.sft`."""
+
+    model: ModelConfig = ModelConfig()
+    """The model to train."""
+    tasks: TasksConfig
+    """Where demonstrations and held-out tasks come from."""
+    rewards: RubricConfig = RubricConfig()
+    """What makes a held-out answer correct."""
+    steps: PositiveInt = 200
+    """Training steps."""
+    rows_per_step: PositiveInt = 128
+    """Demonstrations a step."""
+    learner: LearnerConfig = LearnerConfig()
+    """Optimizer and micro-batches."""
+    engine: EngineConfig = EngineConfig()
+    """The engine that samples the evaluations."""
+    rollout: RolloutConfig = RolloutConfig()
+    """Limits of an episode in the evaluations."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Checks on held-out tasks."""
+    checkpoint: CheckpointConfig = CheckpointConfig(every=50)
+    """What a run can be resumed from."""
+
+
+class TrainConfig(Config):
+    """Reinforcement learning, perhaps after a supervised warm start: job `rl.train`."""
+
+    model: ModelConfig = ModelConfig()
+    """The model to train."""
+    tasks: TasksConfig
+    """What it is trained on."""
+    rewards: RubricConfig = RubricConfig()
+    """How episodes are scored."""
+    algorithm: Algorithm = algorithm("grpo")
+    """A row of the algorithm table by `name`, with any of its fields changed."""
+    warm_start: WarmStartConfig = WarmStartConfig()
+    """Supervised start."""
+    steps: PositiveInt = 200
+    """Training steps of reinforcement learning."""
+    rollout: RolloutConfig = RolloutConfig()
+    """How trajectories are sampled."""
+    learner: LearnerConfig = LearnerConfig()
+    """Optimizer and micro-batches."""
+    engine: EngineConfig = EngineConfig()
+    """The engine that samples."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Checks on held-out tasks."""
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    """What a run can be resumed from."""
+    shuffle_rewards: bool = False
+    """Negative control: deal the rewards of each step out at random, so that nothing can be learned."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.learner.temperature != self.rollout.temperature:
+            raise ConfigError(
+                f"learner.temperature ({self.learner.temperature:g}) must equal rollout.temperature "
+                f"({self.rollout.temperature:g}): the loss is about the policy that sampled"
+            )
+        if self.rollout.max_tokens >= self.engine.max_len:
+            raise ConfigError(
+                f"engine.max_len ({self.engine.max_len}) must leave room for prompts beyond rollout.max_tokens "
+                f"({self.rollout.max_tokens})"
+            )
+        return self

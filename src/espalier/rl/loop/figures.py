@@ -1,0 +1,64 @@
+"""What one training step says about itself, in canonical names."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from espalier.engine.api import EngineStats
+from espalier.rl.rollout.groups import Played
+from espalier.rl.trajectory import Status
+
+
+def rollout_figures(groups: Sequence[Played], counts: Counter[str], version: int) -> dict[str, float]:
+    """Rewards, lengths, turns, lag and environment figures of a step's groups. `version` is the one trained from."""
+    rows = [row for group in groups for row in group.rows]
+    episodes = [episode for group in groups for episode in group.episodes]
+    lengths = np.array([row.sampled for row in rows])
+    lags = np.array([row.lag(version) for row in rows])
+    figures = {
+        "reward/total": _mean(row.reward for row in rows),
+        "reward/std": float(np.std([row.reward or 0.0 for row in rows])),
+        "reward/zero_std_frac": _mean(not group.informative for group in groups),
+        "len/mean": float(lengths.mean()),
+        "len/max": float(lengths.max()),
+        "len/truncated": _mean(row.status == Status.TRUNCATED for row in rows),
+        "turns": _mean(episode.turns for episode in episodes),
+        "lag/mean": float(lags.mean()),
+        "lag/max": float(lags.max()),
+        "group/filtered": counts["filtered"],
+        "group/failed": counts["failed"],
+        "group/repaired": counts["repaired"],
+    }
+    by_env, by_component, by_info = defaultdict(list), defaultdict(list), defaultdict(list)
+    for row, episode in zip(rows, episodes, strict=True):
+        by_env[row.task].append(row.reward)
+        for name, value in row.rewards.items():
+            by_component[name].append(value)
+        for name, value in episode.info.items():
+            by_info[f"env/{row.task}/{name}"].append(value)
+    figures |= {f"reward/component/{name}": _mean(values) for name, values in by_component.items()}
+    if len(by_env) > 1:
+        figures |= {f"reward/task/{name}": _mean(values) for name, values in by_env.items()}
+    figures |= {name: _mean(values) for name, values in by_info.items()}
+    return figures
+
+
+def engine_figures(before: EngineStats, after: EngineStats) -> dict[str, float]:
+    """What the engine did between two readings of its counters."""
+    busy = after.busy_seconds - before.busy_seconds
+    sampled = after.sampled_tokens - before.sampled_tokens
+    prefilled = after.prefilled_tokens - before.prefilled_tokens
+    cached = after.cached_tokens - before.cached_tokens
+    return {
+        "engine/tokens": float(sampled),
+        "engine/tokens_s": sampled / busy if busy > 0 else 0.0,
+        "engine/prefill_tokens": float(prefilled),
+        "engine/cached_frac": cached / (cached + prefilled) if cached + prefilled else 0.0,
+    }
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    return float(np.mean([value or 0.0 for value in values]))

@@ -1,0 +1,167 @@
+"""The loop of reinforcement learning: collect, train, publish; evaluate and save on their own schedule.
+
+Synchronous training is this loop with `max_lag = 0`: admission then starts exactly the groups of the coming step, so
+every token is sampled by the weights it trains.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from espalier.core.run import Run
+from espalier.core.seed import rng
+from espalier.core.tracking.progress import Progress
+from espalier.engine.api import Engine
+from espalier.rl.config import TrainConfig
+from espalier.rl.learner.api import Learner
+from espalier.rl.loop.admission import Admission
+from espalier.rl.loop.checkpoints import Checkpoints, State
+from espalier.rl.loop.collect import Collector
+from espalier.rl.loop.evaluate import Evaluation, Evaluator
+from espalier.rl.loop.figures import engine_figures, rollout_figures
+from espalier.rl.loop.source import TaskSource
+from espalier.rl.rollout.groups import GroupPlayer, Played
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the loop wires together; it knows them by their protocols alone."""
+
+    engine: Engine
+    learner: Learner
+    player: GroupPlayer
+    source: TaskSource
+    evaluator: Evaluator
+    checkpoints: Checkpoints
+
+
+class Loop:
+    """Runs from step `done` to `config.steps`, or until the run is asked to stop.
+
+    Metrics are logged at `offset + step`, where `offset` counts the steps of the warm start. `figures` are the
+    results; they travel in the checkpoints.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: TrainConfig,
+        parts: Parts,
+        *,
+        offset: int,
+        state: State,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._run = run
+        self._config = config
+        self._parts = parts
+        self._offset = offset
+        self._clock = clock
+        self.step = state.step
+        self.figures = dict(state.figures)
+        groups = config.rollout.groups_per_step
+        self._admission = Admission(**state.admission) if state.admission else Admission(groups, config.rollout.max_lag)
+        self._collector = Collector(
+            parts.player,
+            parts.source,
+            self._admission,
+            resample=config.algorithm.filter_zero_variance,
+            max_rejected=config.rollout.max_resampled * groups,
+        )
+
+    async def run(self, progress: Progress) -> bool:
+        """Returns whether all steps were done."""
+        try:
+            while self.step < self._config.steps and not self._run.stop.requested:
+                await self._one(progress)
+        finally:
+            await self._collector.close()
+        return self.step >= self._config.steps
+
+    async def begin(self, progress: Progress) -> None:
+        """Give the engine the weights; before the first step, measure what they can do."""
+        await self.publish()
+        if self.step == 0:
+            accuracy = (await self.evaluate(progress)).accuracy
+            self.figures |= {"accuracy_before": accuracy, "accuracy_after": accuracy}
+            await self.save()
+
+    async def publish(self) -> None:
+        """Give the engine the learner's weights."""
+        engine = self._parts.engine
+        await engine.pause("keep")
+        await engine.load(await self._parts.learner.publish())
+        await engine.resume()
+
+    async def evaluate(self, progress: Progress) -> Evaluation:
+        """Held-out figures of the current weights, logged."""
+        started = self._clock()
+        evaluation = await self._parts.evaluator()
+        self._run.metrics.log(self._offset + self.step, evaluation.metrics | {"time/evaluate": self._clock() - started})
+        progress.note(f"step {self.step}: held-out accuracy {evaluation.accuracy:.1%}")
+        return evaluation
+
+    async def _one(self, progress: Progress) -> None:
+        parts, config = self._parts, self._config
+        begun = self._clock()
+        before = await parts.engine.stats()
+        collected = await self._collector.collect()
+        generated = self._clock()
+        after = await parts.engine.stats()
+        groups = collected.groups
+        metrics = rollout_figures(groups, collected.counts, self._admission.version) | engine_figures(before, after)
+        if config.shuffle_rewards:
+            shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
+        trained = await parts.learner.update(
+            [g.rows for g in groups if g.informative or not config.rollout.skip_zero_variance]
+        )
+        self._admission.advance()
+        published = self._clock()
+        await self.publish()
+        self.step += 1
+        now = self._clock()
+        metrics |= dict(trained) | {
+            "time/generate": generated - begun,
+            "time/train": published - generated,
+            "time/publish": now - published,
+        }
+        await self._periodic(progress)
+        metrics["time/step"] = self._clock() - begun
+        self._run.metrics.log(self._offset + self.step, metrics)
+        progress.update(self.step, shown(metrics, self.figures))
+
+    async def _periodic(self, progress: Progress) -> None:
+        last = self.step == self._config.steps
+        if last or self.step % self._config.evaluation.every == 0:
+            evaluation = await self.evaluate(progress)
+            self.figures["accuracy_after"] = evaluation.accuracy
+        if last or self.step % self._config.checkpoint.every == 0 or self._run.stop.requested:
+            await self.save()
+
+    async def save(self) -> None:
+        """Write a checkpoint of this step."""
+        state = State("rl", self.step, self._parts.source.cursor, self._admission.save(), self.figures)
+        await self._parts.checkpoints.save(self._offset + self.step, state, self._parts.learner)
+
+
+def shuffle_rewards(groups: list[Played], random: Random) -> None:
+    """Deal the rewards of the step out at random among its rows: the negative control."""
+    rows = [row for group in groups for row in group.rows]
+    rewards = [row.reward for row in rows]
+    random.shuffle(rewards)
+    for row, reward in zip(rows, rewards, strict=True):
+        row.reward = reward
+
+
+def shown(metrics: dict[str, float], figures: dict[str, float]) -> dict[str, float]:
+    """What the console shows of a step."""
+    return {
+        "reward": metrics["reward/total"],
+        "held-out accuracy": figures["accuracy_after"],
+        "length": metrics["len/mean"],
+        "entropy": metrics.get("entropy", 0.0),
+        "tokens/s": metrics["engine/tokens"] / metrics["time/generate"],
+    }

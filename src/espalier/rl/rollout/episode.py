@@ -1,0 +1,76 @@
+"""One episode: an environment and the policy take turns until one of them ends it, or a limit does.
+
+Errors of the environment are data: the row is marked FAILED with the message, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from espalier.core.errors import EnvError
+from espalier.envs.api import Env, Episode, Step, Task
+from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.session import Session
+from espalier.rl.trajectory import Status
+
+T = TypeVar("T")
+
+
+async def play(env: Env, task: Task, session: Session, limits: RolloutConfig) -> Episode:
+    """Play `task` to its end. `session.row` holds the tokens and the status afterwards; the environment is closed."""
+    episode = Episode(task, [], turns=0)
+    try:
+        await _converse(env, task, session, limits, episode)
+    except EnvError as error:
+        session.row.status, session.row.error = Status.FAILED, str(error)
+    finally:
+        await session.close()
+    try:
+        await _stage(env, "close", env.close(), limits.env_seconds)
+    except EnvError as error:  # the episode stands; only the clean-up failed
+        row_error = f"{session.row.error}; {error}" if session.row.error else str(error)
+        session.row.error = row_error
+    episode.tokens = session.row.sampled
+    return episode
+
+
+async def _converse(env: Env, task: Task, session: Session, limits: RolloutConfig, episode: Episode) -> None:
+    row = session.row
+    episode.messages += await _stage(env, "reset", env.reset(task), limits.env_seconds)
+    session.open(episode.messages, env.tools())
+    while True:
+        action, episode.finish = await session.act()
+        episode.messages.append(action)
+        episode.turns += 1
+        step = await _stage(env, "step", env.step(action), limits.env_seconds)
+        _account(episode, session, step)
+        if step.done:
+            row.status = Status.DONE if episode.finish == "stop" else Status.TRUNCATED
+            return
+        if episode.turns >= limits.max_turns or session.budget <= 0 or episode.finish != "stop":
+            row.status = Status.TRUNCATED
+            return
+        session.observe(step.messages)
+        episode.messages += step.messages
+
+
+def _account(episode: Episode, session: Session, step: Step) -> None:
+    session.row.turns[-1].reward = step.reward
+    if step.reward is not None:
+        episode.env_reward = (episode.env_reward or 0.0) + step.reward
+    for name, value in step.info.items():
+        episode.info[name] = episode.info.get(name, 0.0) + value
+
+
+async def _stage(env: Env, stage: str, work: Awaitable[T], seconds: float) -> T:
+    """Await one call of the environment under its deadline; whatever goes wrong in it becomes an EnvError."""
+    try:
+        return await asyncio.wait_for(work, seconds)
+    except EnvError:
+        raise
+    except TimeoutError:
+        raise EnvError(f"{env.name}: {stage} took longer than {seconds:g} s (rollout.env_seconds)") from None
+    except Exception as error:
+        raise EnvError(f"{env.name}: {stage} raised {type(error).__name__}: {error}") from error

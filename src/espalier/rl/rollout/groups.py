@@ -1,0 +1,107 @@
+"""A group: several attempts at one task by the same policy, scored and compared with each other.
+
+A failed attempt is repaired (played again under new noise) or left out; a group that keeps fewer than two members, or
+none of one, is failed as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from espalier.core.errors import EnvError
+from espalier.core.seed import derive
+from espalier.engine.api import Engine, Sampling
+from espalier.envs.api import Episode, Task, TaskSet
+from espalier.lm.chat import Renderer
+from espalier.rewards.rubric import Rubric
+from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.episode import play
+from espalier.rl.rollout.session import Session
+from espalier.rl.trajectory import Group, Status, Trajectory
+
+
+@dataclass(slots=True)
+class Played:
+    """A scored group: its rows, their episodes, and what it took."""
+
+    index: int
+    task: Task
+    rows: Group = field(default_factory=list)
+    episodes: list[Episode] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    repaired: int = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether enough members are left to compare."""
+        return len(self.rows) >= 2 or (len(self.rows) == 1 and not self.errors)
+
+    @property
+    def informative(self) -> bool:
+        """Whether the members' rewards differ at all (exact comparison: equal rewards give zero advantage)."""
+        return len({row.reward for row in self.rows}) > 1
+
+
+class GroupPlayer:
+    """Plays groups with one engine and one rubric. `seed` names the noise; equal calls give equal groups."""
+
+    def __init__(
+        self, engine: Engine, renderer: Renderer, tasks: TaskSet, rubric: Rubric, config: RolloutConfig, *, seed: int
+    ) -> None:
+        self._engine = engine
+        self._renderer = renderer
+        self._tasks = tasks
+        self._rubric = rubric
+        self._config = config
+        self._seed = seed
+
+    async def play(self, index: int, task: Task, members: int | None = None) -> Played:
+        """Play group `index`: `members` attempts (the config's number unless given), in the order of their index."""
+        played = Played(index, task)
+        count = members or self._config.samples_per_group
+        async with asyncio.TaskGroup() as group:
+            attempts = [group.create_task(self._member(played, member)) for member in range(count)]
+        for attempt in attempts:
+            if (result := attempt.result()) is not None:
+                played.rows.append(result[0])
+                played.episodes.append(result[1])
+        return played
+
+    async def _member(self, played: Played, member: int) -> tuple[Trajectory, Episode] | None:
+        for attempt in range(self._config.repairs + 1):
+            row, episode = await self._attempt(played, member, attempt)
+            if row.status != Status.FAILED:
+                return row, episode
+            played.errors.append(row.error or "failed")
+            played.repaired += attempt < self._config.repairs
+        return None
+
+    async def _attempt(self, played: Played, member: int, attempt: int) -> tuple[Trajectory, Episode]:
+        config, task = self._config, played.task
+        row = Trajectory(task.env, task.key, played.index, member)
+        sampling = Sampling(
+            max_tokens=config.max_tokens,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            top_k=config.top_k,
+            min_p=config.min_p,
+            stop=self._renderer.stop,
+            seed=derive(self._seed, played.index, member, attempt),
+        )
+        env = self._tasks.env()
+        name = f"{played.index}.{member}.{attempt}" if config.max_turns > 1 else ""
+        session = Session(self._engine, self._renderer, row, sampling, name=name)
+        episode = await play(env, task, session, config)
+        if row.status != Status.FAILED:
+            await self._score(row, episode)
+        return row, episode
+
+    async def _score(self, row: Trajectory, episode: Episode) -> None:
+        try:
+            scores = await self._rubric.score(episode)
+        except EnvError as error:
+            row.status, row.error = Status.FAILED, str(error)
+            return
+        row.rewards, row.reward = dict(scores.components), scores.total
+        row.info["raw"] = dict(scores.raw)

@@ -1,0 +1,66 @@
+"""Job `rl.sft`: supervised fine-tuning on the oracle's demonstrations, checked on held-out tasks."""
+
+from __future__ import annotations
+
+import asyncio
+
+from espalier.core.run import Run
+from espalier.core.seed import derive
+from espalier.rl.algorithms.table import algorithm
+from espalier.rl.assemble import setting
+from espalier.rl.config import SFTConfig
+from espalier.rl.demonstrations import Demonstrations
+from espalier.rl.learner.learner import TorchLearner
+from espalier.rl.loop.checkpoints import Checkpoints, State
+from espalier.rl.loop.supervise import Supervision
+from espalier.rl.report import supervised_report
+
+
+def sft(config: SFTConfig, run: Run) -> dict[str, float]:
+    """Returns `accuracy_before` and `accuracy_after`, sampled on held-out tasks."""
+    return asyncio.run(_sft(config, run))
+
+
+async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
+    scene = setting(config, run)
+    seed = derive(run.seed, "learner")
+    learner = TorchLearner(scene.language.decoder, config.learner, algorithm("reinforce"), seed=seed)
+    checkpoints = Checkpoints(run.checkpoints, keep=config.checkpoint.keep)
+    state = State("sft", 0)
+    if run.resumed and (found := checkpoints.latest()):
+        path, state = found
+        await learner.load(path)
+    run.metrics.rewind(state.step)
+    evaluator = scene.evaluator(config.rollout, config.evaluation)
+    figures = dict(state.figures)
+
+    with run.progress(config.steps, "supervised fine-tuning") as progress:
+
+        async def evaluate(step: int) -> None:
+            await scene.engine.load(await learner.publish())
+            evaluation = await evaluator()
+            run.metrics.log(step, evaluation.metrics)
+            figures.setdefault("accuracy_before", evaluation.accuracy)
+            figures["accuracy_after"] = evaluation.accuracy
+            progress.note(f"step {step}: held-out accuracy {evaluation.accuracy:.1%}")
+
+        if state.step == 0:
+            await evaluate(0)
+        supervision = Supervision(
+            run,
+            learner,
+            Demonstrations(scene.tasks, scene.language.renderer, seed=derive(run.seed, "demonstrations")),
+            checkpoints,
+            steps=config.steps,
+            rows=config.rows_per_step,
+            save_every=config.checkpoint.every,
+            stage="sft",
+            evaluate=evaluate,
+            evaluate_every=config.evaluation.every,
+            figures=figures,
+        )
+        finished = await supervision.train(progress, state.step)
+    run.report(supervised_report(figures))
+    if finished:
+        scene.language.save(run.path / "model")
+    return figures

@@ -1,0 +1,109 @@
+"""Job `rl.train`: a supervised warm start, reinforcement learning, and a report of both."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from espalier.core.run import Run
+from espalier.core.seed import derive
+from espalier.rl.assemble import Setting, setting
+from espalier.rl.config import TrainConfig
+from espalier.rl.demonstrations import Demonstrations
+from espalier.rl.learner.config import LearnerConfig
+from espalier.rl.learner.learner import TorchLearner
+from espalier.rl.loop.checkpoints import Checkpoints, State
+from espalier.rl.loop.loop import Loop, Parts
+from espalier.rl.loop.source import TaskSource
+from espalier.rl.loop.supervise import Supervision
+from espalier.rl.plan import plan
+from espalier.rl.report import story, training_report
+
+
+def train(config: TrainConfig, run: Run) -> dict[str, float]:
+    """Returns `accuracy_before` (after the warm start) and `accuracy_after`, both sampled on held-out tasks.
+
+    A run that is asked to stop writes a checkpoint and returns the figures it has.
+    """
+    return asyncio.run(Training(config, run).run())
+
+
+class Training:
+    """One run of the job: the objects, and the two stages that use them."""
+
+    def __init__(self, config: TrainConfig, run: Run) -> None:
+        self._config = config
+        self._run = run
+        self._setting: Setting = setting(config, run)
+        self._checkpoints = Checkpoints(run.checkpoints, keep=config.checkpoint.keep)
+
+    async def run(self) -> dict[str, float]:
+        """Both stages, from the newest checkpoint on."""
+        for line in plan(self._config, self._setting.language):
+            self._run.say(line)
+        found = self._checkpoints.latest() if self._run.resumed else None
+        if found and found[1].stage == "rl":
+            return await self._reinforce(*found)
+        path, step = (found[0], found[1].step) if found else (None, 0)
+        if not await self._warm_start(path, step):
+            return {}
+        warm = self._config.warm_start
+        return await self._reinforce(None, State("rl", 0, cursor=warm.steps * warm.rows_per_step))
+
+    async def _warm_start(self, path: Path | None, start: int) -> bool:
+        """Supervised training of the model in place; returns whether it was finished."""
+        run, config, warm = self._run, self._config, self._config.warm_start
+        if not warm.steps:
+            return True
+        learner = self._learner(
+            LearnerConfig(optim=warm.schedule(), tokens_per_microbatch=config.learner.tokens_per_microbatch),
+            "warm_start",
+        )
+        if path:
+            await learner.load(path)
+        run.metrics.rewind(start)
+        seed = derive(run.seed, "demonstrations")
+        demonstrations = Demonstrations(self._setting.tasks, self._setting.language.renderer, seed=seed)
+        supervision = Supervision(
+            run,
+            learner,
+            demonstrations,
+            self._checkpoints,
+            steps=warm.steps,
+            rows=warm.rows_per_step,
+            save_every=config.checkpoint.every,
+            stage="warm_start",
+        )
+        with run.progress(warm.steps, "warm start") as progress:
+            return await supervision.train(progress, start)
+
+    async def _reinforce(self, path: Path | None, state: State) -> dict[str, float]:
+        run, config, setting = self._run, self._config, self._setting
+        learner = self._learner(config.learner, "learner")
+        if path:
+            await learner.load(path)
+        run.metrics.rewind(config.warm_start.steps + state.step)
+        parts = Parts(
+            engine=setting.engine,
+            learner=learner,
+            player=setting.player(config.rollout, "rollout"),
+            source=TaskSource(setting.tasks, state.cursor),
+            evaluator=setting.evaluator(config.rollout, config.evaluation),
+            checkpoints=self._checkpoints,
+        )
+        loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state)
+        browser = setting.browser(config, run.artefact("samples"))
+        with run.progress(config.steps, "reinforcement learning") as progress:
+            await loop.begin(progress)
+            if state.step == 0:
+                await browser.write("before")
+            finished = await loop.run(progress)
+            await browser.write("after")
+        run.report(training_report(loop.figures, browser.block(), story=story(config, loop.figures)))
+        if finished:
+            setting.language.save(run.path / "model")
+        return loop.figures
+
+    def _learner(self, config: LearnerConfig, purpose: str) -> TorchLearner:
+        seed = derive(self._run.seed, purpose)
+        return TorchLearner(self._setting.language.decoder, config, self._config.algorithm, seed=seed)
