@@ -14,7 +14,7 @@ from espalier.rl.algorithms import correction, policy
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.divergence import entropy, kl_estimate, kl_loss
 from espalier.rl.algorithms.gae import returns_to_go
-from espalier.rl.algorithms.objective import TokenBatch, policy_objective
+from espalier.rl.algorithms.objective import Denominators, TokenBatch, policy_objective
 from espalier.rl.algorithms.table import algorithm
 
 F64 = torch.float64
@@ -123,12 +123,9 @@ def test_p08_k2_of_another_policys_tokens_keeps_its_gradient() -> None:
     behave = torch.log_softmax(tensor(0.0, -0.8, 0.9, 0.3), -1)
     logp = torch.log_softmax(logits, -1)
     reverse = torch.autograd.grad((logp.exp() * (logp - ref)).sum(), logits, retain_graph=True)[0]
-    data = TokenBatch(logp, behave, torch.zeros(4, dtype=F64), torch.ones(4, dtype=F64), torch.arange(4), ref=ref)
-    row = algorithm("reinforce", kl_coef=1.0, aggregate="token")
-    weighted = TokenBatch(
-        logp, behave, data.advantage, 4 * behave.exp(), data.row, ref=ref
-    )  # token mean -> expectation
-    loss, _ = policy_objective(row, weighted, counts([[]]).__class__(4.0, 4.0, 4.0))
+    expectation = 4 * behave.exp()  # weights that turn the mean over four tokens into the mean over their distribution
+    data = TokenBatch(logp, behave, torch.zeros(4, dtype=F64), expectation, torch.arange(4), ref=ref)
+    loss, _ = policy_objective(algorithm("reinforce", kl_coef=1.0), data, Denominators.count([1] * 4))
     torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], reverse)
 
 
