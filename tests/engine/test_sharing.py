@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 import torch
-from conftest import VOCABULARY, complete, decoder, engine, reference
+from engine_models import VOCABULARY, complete, decoder, engine, reference
 
 from espalier.engine.api import Completion, Sampling, WeightUpdate
 from espalier.engine.local import LocalEngine

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from espalier.engine.forward.plan import StepAttention
 from espalier.lm.decoder import Decoder
+from espalier.lm.lora import LoraLinear
 
 
 @dataclass(slots=True)
@@ -32,12 +33,9 @@ class _Layer:
 
 
 def fusible(decoder: Decoder) -> bool:
-    """Whether `FusedRunner` covers this decoder: a dense family, fp32 on CPU, no adapters, no output bias."""
-    config = decoder.config
+    """Whether `FusedRunner` covers this decoder: a dense family, fp32 on CPU, no output bias."""
     fp32 = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in decoder.parameters())
-    with torch.device("meta"):
-        plain = decoder.state_dict().keys() == Decoder(config).state_dict().keys()
-    return config.moe is None and not config.output_bias and fp32 and plain
+    return fp32 and decoder.config.moe is None and not decoder.config.output_bias
 
 
 class FusedRunner:
@@ -60,7 +58,7 @@ class FusedRunner:
     @torch.no_grad()
     def refresh(self) -> None:
         """See `Runner`."""
-        named = {name: parameter.detach() for name, parameter in self.decoder.named_parameters()}
+        named = _weights(self.decoder)
         self.embedding = named["model.embed_tokens.weight"].clone()
         final = named["model.norm.weight"]
         head = named.get("lm_head.weight", named["model.embed_tokens.weight"])
@@ -149,3 +147,12 @@ class FusedRunner:
         heads = rows.view(-1, self.head_dim, rows.shape[-1])
         queries = self.heads + self.kv_heads
         return torch.cat([heads[:queries][:, self._order()], heads[queries:]]).reshape(rows.shape)
+
+
+def _weights(decoder: Decoder) -> dict[str, Tensor]:
+    """Parameters by Hugging Face name, adapters merged in."""
+    named = {name: parameter.detach() for name, parameter in decoder.named_parameters()}
+    for name, module in decoder.named_modules():
+        if isinstance(module, LoraLinear):
+            named[f"{name}.weight"] = module.weight + module.lora_B @ module.lora_A * (module.alpha / module.rank)
+    return named

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import VOCABULARY, assert_equal_but_for_ties, complete, decoder, engine, reference
+from engine_models import VOCABULARY, assert_equal_but_for_ties, complete, decoder, engine, reference
 
 from espalier.engine.api import Sampling
 from espalier.engine.forward.bags import Bags
