@@ -47,6 +47,8 @@ class Progress:
     def update(self, step: int, values: Mapping[str, float]) -> None:
         """`step` steps are done now; `values` are shown by their labels."""
         self.step = step
+        if not self._marks and step == 1:  # a resumed job begins elsewhere: its pace is known from the second update on
+            self._marks.append((self._started, 0))
         self._marks.append((self._clock.now(), step))
         for label, value in values.items():
             self.values.setdefault(label, deque(maxlen=24)).append(float(value))
@@ -68,7 +70,7 @@ class Progress:
         return (last - first) / (end - start) if end > start else 0.0
 
     def __enter__(self) -> Progress:
-        self._marks.append((self._clock.now(), self.step))
+        self._started = self._clock.now()
         if self._live is not None:
             self._stop.tell = self.notes.append
             self._live.start()

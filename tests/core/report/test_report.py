@@ -1,0 +1,156 @@
+import base64
+import json
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from espalier.core.errors import RunError
+from espalier.core.report import blocks as b
+from espalier.core.report.build import build, embed
+from espalier.core.run import Run
+
+EVIL = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(1)> &amp; \u2028 ]]>"
+
+
+class Page(HTMLParser):
+    """Elements of a page, and the text of its scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.scripts: list[str] = []
+        self._inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag == "script":
+            self.scripts.append("")
+        self._inside = tag == "script"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.scripts[-1] += data
+
+    @property
+    def content(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.scripts[0])
+        return content
+
+
+def page_of(run: Run) -> Page:
+    return Page((run.path / "report.html").read_text())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path, job="toy.train", name="toy", config={"text": EVIL})
+
+
+def all_blocks() -> list[b.Block]:
+    passages = [
+        b.Passage("user", [EVIL]),
+        b.Passage("assistant", ["a", EVIL], {"advantage": [0.5, None], "logprob": [-1.0, float("nan")]}),
+    ]
+    return [
+        b.Curves("Accuracy", ["eval/*"], references=[b.Reference("published", 0.5)], percent=True),
+        b.Shares("Shares", ["reward/*"]),
+        b.Timing("Time"),
+        b.Table("Table", ["a", EVIL], [[1, "x"], [0.123456789, None]]),
+        b.Image("Image", "artefacts/dot.png"),
+        b.Text("Text", f"one\n\n`two` {EVIL}"),
+        b.Samples("Samples", {"before": [b.Sample("k", passages, correct=True, facts={"reward": 1.0})]}, "advantage"),
+    ]
+
+
+def test_one_file_without_links_that_holds_everything(run: Run) -> None:
+    for step in range(1, 5):
+        run.metrics.log(step, {"eval/a": 0.1 * step, "eval/a_lo": 0.05 * step, "eval/a_hi": 0.2 * step})
+        run.metrics.log(step, {"reward/x": 1.0, "reward/y": -3.0, "time/train": 2.0})
+    run.artefact("dot.png").write_bytes(b"\x89PNG")
+    with run:
+        run.report(all_blocks())
+        run.finish({"accuracy": 0.4})
+    page = page_of(run)
+    assert page.links == []
+    assert page.tags.count("script") == 2, "text of the run must not become markup"
+    assert "img" not in page.tags
+    content = page.content
+    assert content["status"] == "finished"
+    assert content["figures"]["accuracy"] == 0.4
+    curves, shares, timing, table, image, text, samples = content["blocks"]
+    assert curves["series"] == [
+        {
+            "label": "eval/a",
+            "steps": [1, 2, 3, 4],
+            "seconds": [0.0] * 4,
+            "values": [0.1, 0.2, 0.3, 0.4],
+            "lo": [0.05, 0.1, 0.15, 0.2],
+            "hi": [0.2, 0.4, 0.6, 0.8],
+        }
+    ]
+    assert shares["series"][1] == {"label": "reward/y", "values": [3.0] * 4}
+    assert timing["parts"] == [["time/train", 8.0]]
+    assert table["rows"] == [[1, "x"], [0.12346, None]]
+    assert base64.b64decode(image["source"].partition(",")[2]) == b"\x89PNG"
+    assert text["text"].endswith(EVIL)
+    (sample,) = samples["sets"][0]["samples"]
+    assert sample["passages"][1]["pieces"] == ["a", EVIL]
+    assert sample["passages"][1]["values"] == {"advantage": [0.5, None], "logprob": [-1.0, None]}
+
+
+def test_it_is_rebuilt_from_the_folder_alone_while_the_run_goes_on_or_after_it_was_killed(run: Run) -> None:
+    for name in ("loss", "eval/a", "time/train"):
+        run.metrics.log(1, {name: 1.0})
+    build(run.path)
+    running = page_of(run).content
+    assert running["status"] == "running"
+    assert [(block["kind"], block["title"]) for block in running["blocks"]] == [
+        ("curves", "loss"),
+        ("curves", "eval"),
+        ("timing", "Time"),
+    ]
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "torn')
+    run.metrics.close()
+    run._lock.close()
+    build(run.path)
+    assert page_of(run).content["status"] == "killed"
+
+
+def test_blocks_survive_their_file(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    b.save(all_blocks()[:6], file)
+    first = b.load(file)
+    b.save(first, file)
+    assert b.load(file) == first
+    assert [block.kind for block in first] == ["curves", "shares", "timing", "table", "image", "text"]
+
+
+def test_what_is_missing_is_shown_as_missing(run: Run) -> None:
+    run.report([b.Curves("Nothing", ["no/*"]), b.Image("None", "artefacts/none.png"), b.Timing("No time")])
+    curves, image, timing = page_of(run).content["blocks"]
+    assert (curves["series"], image["source"], timing["parts"]) == ([], None, [])
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is not a run folder"):
+        build(tmp_path)
+
+
+@given(st.text())
+def test_embedded_text_reads_back_and_cannot_leave_its_element(text: str) -> None:
+    embedded = embed({"a": text})
+    assert json.loads(embedded) == {"a": text}
+    assert not re.search("[<>&\u2028\u2029]", embedded)
