@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+SHORT = 128
+"""Up to this width, plain matrix products beat the fused CPU kernel, whose blocks are larger."""
+
+SLACK = 0.8
+"""Rows are padded together when the shortest has at least this share of the longest's tokens."""
 
 
 class Attention(Protocol):
@@ -18,33 +27,124 @@ class Attention(Protocol):
         ...
 
 
-class PackedAttention:
-    """Causal attention within each of the rows that are packed end to end.
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """Rows of similar length. tokens: Long [rows, width], flat index of each; a padded place repeats the first."""
 
-    Rows are padded on the right, and only in here: a causal mask keeps the padding out of sight by itself.
+    tokens: Tensor
+    real: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, width = self.tokens.shape
+        return rows, width
+
+
+class PackedAttention:
+    """Causal attention within each of the rows that are packed end to end, for training and scoring.
+
+    Rows are padded on the right, in buckets of similar length, and only in here. A causal mask keeps right padding out
+    of sight by itself. Where each token goes is worked out once and serves every layer, forward and backward.
     """
 
     def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
-        size = torch.tensor(lengths)
-        width = int(size.max()) if len(size) else 0
-        real = torch.arange(width) < size[:, None]
-        self.rows, self.width = len(size), width
-        self.slots = real.flatten().nonzero().flatten().to(device)
+        self.buckets = _buckets(np.asarray(lengths, np.int64), torch.device(device))
+        self.count = int(sum(lengths))
+        self._places: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attention`."""
-        q, k, v = (self._pad(x) for x in (q, k, v))
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1])
-        return out.transpose(1, 2).reshape(self.rows * self.width, *out.shape[1::2])[self.slots]
+        heads, kv_heads = q.shape[1], k.shape[1]
+        if not self.count:
+            return q
+        query_places, key_places = self._place(heads), self._place(kv_heads)
+        parts = zip(
+            self.buckets,
+            self._spread(q, query_places),
+            self._spread(k, key_places),
+            self._spread(v, key_places),
+            strict=True,
+        )
+        outs = [_attend(*part, heads, kv_heads) for part in parts]
+        out: Tensor = _Collect.apply(torch.cat(outs), query_places[1])  # type: ignore[no-untyped-call]
+        return out.view(q.shape)
 
-    def _pad(self, x: Tensor) -> Tensor:
-        """[N, heads, D] -> [rows, heads, width, D]."""
-        padded = x.new_zeros(self.rows * self.width, *x.shape[1:]).index_copy(0, self.slots, x)
-        return padded.view(self.rows, self.width, *x.shape[1:]).transpose(1, 2)
+    def _spread(self, x: Tensor, places: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        rows = _Spread.apply(x.reshape(-1, x.shape[-1]), *places)  # type: ignore[no-untyped-call]
+        return torch.split(rows, [bucket.tokens.numel() * x.shape[1] for bucket in self.buckets])
+
+    def _place(self, heads: int) -> tuple[Tensor, Tensor]:
+        """Between flat [N, heads] and padded [rows, heads, width] of every bucket in turn: both index lists."""
+        if heads in self._places:
+            return self._places[heads]
+        head = torch.arange(heads, device=self.buckets[0].tokens.device)[:, None]
+        there = torch.cat([(b.tokens[:, None] * heads + head).flatten() for b in self.buckets])
+        real = torch.cat([b.real[:, None].expand(-1, heads, -1).flatten() for b in self.buckets])
+        back = torch.empty(self.count * heads, dtype=torch.long, device=there.device)
+        slots = real.nonzero()[:, 0]
+        back[there[slots]] = slots
+        self._places[heads] = there, back
+        return there, back
 
 
 def packed_positions(lengths: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
     """[N] position of each token within its row."""
-    size = torch.tensor(lengths)
-    starts = size.cumsum(0) - size
-    return (torch.arange(int(size.sum())) - starts.repeat_interleave(size)).to(device)
+    size = np.asarray(lengths, np.int64)
+    starts = np.cumsum(size) - size
+    return torch.from_numpy(np.arange(size.sum()) - np.repeat(starts, size)).to(device)
+
+
+def _buckets(lengths: npt.NDArray[np.int64], device: torch.device) -> list[_Bucket]:
+    starts = np.cumsum(lengths) - lengths
+    order = np.argsort(-lengths, kind="stable")
+    buckets = []
+    while len(order) and (width := int(lengths[order[0]])):
+        size = int(np.count_nonzero(lengths[order] >= SLACK * width))
+        chosen, order = order[:size], order[size:]
+        real = np.arange(width) < lengths[chosen, None]
+        tokens = starts[chosen, None] + np.where(real, np.arange(width), 0)
+        buckets.append(_Bucket(torch.from_numpy(tokens).to(device), torch.from_numpy(real).to(device)))
+    return buckets
+
+
+def _attend(bucket: _Bucket, q: Tensor, k: Tensor, v: Tensor, heads: int, kv_heads: int) -> Tensor:
+    """q, k, v of a bucket, [rows * its heads * width, D] each -> like q."""
+    (rows, width), dim = bucket.shape, q.shape[-1]
+    if width > SHORT or q.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        q, k, v = (x.view(rows, -1, width, dim) for x in (q, k, v))
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=heads != kv_heads)
+        return out.reshape(-1, dim)
+    q, k, v = (x.view(rows * kv_heads, -1, dim) for x in (q, k, v))  # heads that share keys become more queries
+    future = torch.full((width, width), -torch.inf, dtype=q.dtype).triu_(1).repeat(heads // kv_heads, 1)
+    scores = torch.baddbmm(future, q, k.mT, alpha=dim**-0.5)
+    return torch.bmm(scores.softmax(-1), v).view(-1, dim)
+
+
+class _Spread(torch.autograd.Function):
+    """Rows to their padded places. Padding is copied from somewhere, and its gradient is nil by the causal mask."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return x.index_select(0, there)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (back,) = ctx.saved_tensors
+        return grads[0].index_select(0, back), None, None
+
+
+class _Collect(torch.autograd.Function):
+    """Rows from their padded places."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        ctx.places = len(x)
+        return x.index_select(0, back)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (back,) = ctx.saved_tensors
+        padded = grads[0].new_zeros(ctx.places, grads[0].shape[-1])
+        return padded.index_copy_(0, back, grads[0]), None

@@ -17,6 +17,7 @@ from espalier.lm.attention import Attention
 from espalier.lm.config import DecoderConfig
 from espalier.lm.mlp import MLP, FusedMLP
 from espalier.lm.moe import MoE, Routing
+from espalier.lm.norm import RMSNorm
 from espalier.lm.rotary import Rotation, inverse_frequencies
 
 
@@ -32,8 +33,8 @@ class SelfAttention(nn.Module):
         self.k_proj = nn.Linear(hidden, keys, bias=bias)
         self.v_proj = nn.Linear(hidden, keys, bias=bias)
         self.o_proj = nn.Linear(queries, hidden, bias=config.output_bias)
-        self.q_norm = nn.RMSNorm(config.head_dim, config.rms_norm_eps) if config.qk_norm else None
-        self.k_norm = nn.RMSNorm(config.head_dim, config.rms_norm_eps) if config.qk_norm else None
+        self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps) if config.qk_norm else None
 
     def forward(self, x: Tensor, rotate: Rotation, attend: Attention) -> Tensor:
         """[N, hidden] -> [N, hidden]."""
@@ -57,10 +58,10 @@ class Layer(nn.Module):
             self.mlp = MoE(config, config.moe)
         else:
             self.mlp = (FusedMLP if config.family == "glm4" else MLP)(hidden, config.intermediate_size)
-        self.input_layernorm = nn.RMSNorm(hidden, eps)
-        self.post_attention_layernorm = nn.RMSNorm(hidden, eps)
-        self.post_self_attn_layernorm = nn.RMSNorm(hidden, eps) if config.post_norms else nn.Identity()
-        self.post_mlp_layernorm = nn.RMSNorm(hidden, eps) if config.post_norms else nn.Identity()
+        self.input_layernorm = RMSNorm(hidden, eps)
+        self.post_attention_layernorm = RMSNorm(hidden, eps)
+        self.post_self_attn_layernorm = RMSNorm(hidden, eps) if config.post_norms else nn.Identity()
+        self.post_mlp_layernorm = RMSNorm(hidden, eps) if config.post_norms else nn.Identity()
 
     def forward(self, x: Tensor, rotate: Rotation, attend: Attention, routing: Routing | None) -> Tensor:
         """[N, hidden] -> [N, hidden]."""
@@ -78,7 +79,7 @@ class Stack(nn.Module):
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config, layer) for layer in range(config.num_hidden_layers))
-        self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
 
 class Decoder(nn.Module):
