@@ -39,12 +39,20 @@ class Stepped:
     skipped: bool
 
 
+@dataclass(slots=True)
+class Clock:
+    """Steps that moved the weights, and how many were skipped in a row since the last of them."""
+
+    steps: int = 0
+    skipped: int = 0
+
+
 class Optimizer:
     """AdamW, or Muon for the matrices inside the layers and AdamW for the rest, over the trainable parameters."""
 
     def __init__(self, named: Iterable[tuple[str, nn.Parameter]], config: OptimConfig) -> None:
         self.config = config
-        self.steps = 0
+        self.clock = Clock()
         self._named = {name: p for name, p in named if p.requires_grad}
         if not self._named:
             raise ConfigError("the model has no trainable parameter: all of them have requires_grad False")
@@ -55,7 +63,7 @@ class Optimizer:
     @property
     def lr(self) -> float:
         """AdamW's learning rate at the next step."""
-        return self.config.lr * scale(self.config, self.steps)
+        return self.config.lr * scale(self.config, self.clock.steps)
 
     def step(self) -> Stepped:
         """Clip, apply and clear the gradients; a gradient that is not finite is cleared and nothing else happens."""
@@ -64,29 +72,31 @@ class Optimizer:
         norm_tensor = nn.utils.get_total_norm(grads)
         norm, lr = float(norm_tensor), self.lr
         skipped = not math.isfinite(norm)
-        if not skipped:
+        if skipped:
+            self.clock.skipped += 1
+        else:
             if self.config.grad_clip is not None and norm > self.config.grad_clip:
                 nn.utils.clip_grads_with_norm_(params, self.config.grad_clip, norm_tensor)
-            factor = scale(self.config, self.steps)
+            factor = scale(self.config, self.clock.steps)
             for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * factor
                 optimizer.step()
-            self.steps += 1
+            self.clock = Clock(self.clock.steps + 1)
         for p in params:
             p.grad = None
         return Stepped(norm, lr, skipped)
 
     def state(self) -> dict[str, Tensor]:
-        """Moments and step counts by `<parameter>.<entry>`; with `steps`, all that the next step depends on."""
+        """Moments and step counts by `<parameter>.<entry>`; with `clock`, all that the next step depends on."""
         return {
             f"{name}.{entry}": value
             for optimizer, name, parameter in self._owned()
             for entry, value in optimizer.state.get(parameter, {}).items()
         }
 
-    def load(self, state: Mapping[str, Tensor], steps: int) -> None:
-        """Restore `state()` and `steps`. Raises DataError where it belongs to other parameters or another optimizer."""
+    def load(self, state: Mapping[str, Tensor], clock: Clock) -> None:
+        """Restore `state()` and `clock`. Raises DataError where it belongs to other parameters or another optimizer."""
         left = dict(state)
         for optimizer, name, parameter in self._owned():
             held = optimizer.state[parameter]
@@ -103,7 +113,7 @@ class Optimizer:
                 f"{len(left)} entries of the optimizer state fit no parameter, the first is {min(left)!r}: "
                 "resume with the model, adapters and optim.name that were saved"
             )
-        self.steps = steps
+        self.clock = clock
 
     def _owned(self) -> Iterator[tuple[torch.optim.Optimizer, str, nn.Parameter]]:
         """Every trainable parameter with its name and the optimizer that moves it."""

@@ -48,6 +48,11 @@ class Columns:
         """[R] tokens of each row."""
         return np.diff(self.offsets)
 
+    def counts(self, weight: NDArray[Any]) -> Ints:
+        """[R] tokens of each row whose `weight` [N] is not zero."""
+        before = np.concatenate(([0], np.cumsum(weight != 0)))
+        return np.diff(before[self.offsets])
+
     def spread(self, values: Sequence[Sequence[float]]) -> Floats:
         """[N] column of per-row per-token values."""
         return _flat(values, len(self.tokens), np.float32)
@@ -84,8 +89,11 @@ class Packed:
         return torch.from_numpy(np.searchsorted(ends, at, side="right")).to(self.tokens.device)
 
 
-def columns(rows: Sequence[Trajectory]) -> Columns:
-    """Flatten `rows`. Raises PackError where a row gives weight to its first token."""
+def columns(rows: Sequence[Trajectory], *, ref: bool = True) -> Columns:
+    """Flatten `rows`; without `ref` the stream of that name is off.
+
+    Raises PackError where a row gives weight to its first token, or its lists are not aligned.
+    """
     lengths = np.fromiter((len(row.tokens) for row in rows), np.int64, len(rows))
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     size = int(offsets[-1])
@@ -113,7 +121,7 @@ def columns(rows: Sequence[Trajectory]) -> Columns:
         behave=column(lambda row: row.logprobs, np.float32),
         rl=stream("rl", mask),
         ce=stream("ce", none),
-        ref=stream("ref", mask),
+        ref=stream("ref", mask) if ref else none,
     )
     first = offsets[:-1][lengths > 0]
     if np.any(result.rl[first]) or np.any(result.ce[first]) or np.any(result.ref[first]):

@@ -1,0 +1,70 @@
+"""What a learner needs to go on as if it had never stopped: tensors in safetensors, numbers in JSON, no pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from espalier.core.errors import DataError
+
+FORMAT = 1
+
+
+def weights(module: nn.Module, *, frozen: bool = False) -> dict[str, Tensor]:
+    """Trainable parameters (all of them with `frozen`) and buffers by name, each shared tensor once."""
+    parameters = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad or frozen}
+    saved = module.state_dict(keep_vars=True)
+    buffers = {name: b for name, b in module.named_buffers() if name in saved}
+    return parameters | buffers
+
+
+@torch.no_grad()
+def set_weights(module: nn.Module, saved: Mapping[str, Tensor], *, frozen: bool = False) -> None:
+    """Copy `weights(...)` back, in place. Raises DataError where names or shapes differ."""
+    own = weights(module, frozen=frozen)
+    odd = sorted(own.keys() ^ saved.keys()) or sorted(n for n in own if own[n].shape != saved[n].shape)
+    if odd:
+        raise DataError(
+            f"the checkpoint is of another model: {len(odd)} tensors differ in name or shape, the first is {odd[0]!r}"
+        )
+    for name, tensor in own.items():
+        tensor.copy_(saved[name])
+
+
+def write(folder: Path, parts: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    """Write each part as `<part>.safetensors` and `state` as `state.json` into `folder`, made if needed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, tensors in parts.items():
+        save_file(
+            {key: tensor.detach().contiguous() for key, tensor in tensors.items()}, folder / f"{name}.safetensors"
+        )
+    text = json.dumps({"format": FORMAT, **state}, indent=1)
+    (folder / "state.json").write_text(text, encoding="utf-8")
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The numbers. Raises DataError where the file is absent, broken or of another format."""
+    path = folder / "state.json"
+    try:
+        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a learner checkpoint ({error})") from error
+    if state.get("format") != FORMAT:
+        raise DataError(f"{path}: format {state.get('format')!r}, this version reads {FORMAT}")
+    return state
+
+
+def read_part(folder: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of one part. Raises DataError where the file is absent or broken."""
+    path = folder / f"{name}.safetensors"
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); resume with the learner config that was saved") from error

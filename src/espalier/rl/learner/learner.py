@@ -1,0 +1,182 @@
+"""From groups of trajectories to new weights: reinforcement learning, supervised training and mixes of both."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from espalier.core.errors import ConfigError, DataError, EspalierError
+from espalier.core.seed import np_rng
+from espalier.engine.api import WeightUpdate
+from espalier.lm.decoder import Decoder
+from espalier.rl.algorithms.config import Algorithm
+from espalier.rl.algorithms.objective import Stats, merge
+from espalier.rl.learner import checkpoint
+from espalier.rl.learner.api import Metrics
+from espalier.rl.learner.balance import microbatches, slices
+from espalier.rl.learner.config import LearnerConfig
+from espalier.rl.learner.critic import Critic
+from espalier.rl.learner.experience import Experience, Passes, experience
+from espalier.rl.learner.figures import Figures
+from espalier.rl.learner.losses import Counts, PolicyLoss, ValueLoss, trained_rows
+from espalier.rl.learner.optim import Clock, Optimizer
+from espalier.rl.learner.pack import Columns, Floats, Packed, pack
+from espalier.rl.learner.precision import autocast
+from espalier.rl.learner.reference import Reference
+from espalier.rl.learner.stages import Pass, forward_only, policy_pass, value_pass
+from espalier.rl.trajectory import Group
+
+
+class LearnerError(EspalierError):
+    """Training cannot go on."""
+
+
+class TorchLearner:
+    """Implements `espalier.rl.learner.api.Learner` for a model in this process.
+
+    Only parameters with `requires_grad` are trained and saved. `critic` and `reference` start the value model and the
+    anchor from given weights, where `config.critic` and `config.reference` ask for them; without, both are copies of
+    `model` as it is now. `seed` deals rows to optimizer steps; nothing else is random.
+    """
+
+    def __init__(
+        self,
+        model: Decoder,
+        config: LearnerConfig,
+        algorithm: Algorithm,
+        *,
+        critic: Critic | None = None,
+        reference: Decoder | None = None,
+        seed: int,
+    ) -> None:
+        if critic is not None and config.critic is None:
+            raise ConfigError("a critic was given, but learner.critic is not set")
+        if reference is not None and config.reference == "none":
+            raise ConfigError("a reference was given, but learner.reference is none")
+        self.model, self.config, self.algorithm, self._seed = model, config, algorithm, seed
+        self._device = next(model.parameters()).device
+        self._context = autocast(config.precision, self._device)
+        self._optimizer = Optimizer(model.named_parameters(), config.optim)
+        self.reference: Reference | None = None
+        if config.reference != "none":
+            decay = config.ema_decay if config.reference == "ema" else 1.0
+            self.reference = Reference(reference, decay) if reference is not None else Reference.of(model, decay)
+        self.critic: Critic | None = None
+        if config.critic is not None:
+            self.critic = critic if critic is not None else Critic.beside(model)
+            self._critic_optimizer = Optimizer(self.critic.named_parameters(), config.critic.optim)
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """Number of updates done."""
+        return self._version
+
+    async def update(self, groups: list[Group]) -> Metrics:
+        """See `Learner.update`. Rows that can move nothing are a step without optimizer steps, not an error.
+
+        Raises LearnerError after `max_skipped` optimizer steps in a row whose gradients were not finite.
+        """
+        begun = time.perf_counter()
+        data = experience(groups, self.algorithm, self._passes(), self._score)
+        rows = trained_rows(data.table)
+        figures = Figures(data, self._version)
+        for epoch in range(self.config.epochs):
+            order = np_rng(self._seed, "slices", self._version, epoch)
+            for piece in slices(len(rows), self.config.updates_per_step, order):
+                await self._optimise(data, [rows[i] for i in piece], figures)
+        self._version += 1
+        if self.reference is not None:
+            self.reference.follow(self.model)
+        return figures.metrics() | {"lr": self._optimizer.lr, "time/train": time.perf_counter() - begun}
+
+    async def publish(self) -> WeightUpdate:
+        """See `Learner.publish`. The tensors are the learner's own, not copies."""
+        return WeightUpdate(self._version, checkpoint.weights(self.model, frozen=True))
+
+    async def save(self, path: Path) -> None:
+        """See `Learner.save`."""
+        parts = {"policy": checkpoint.weights(self.model), "policy_optimizer": self._optimizer.state()}
+        clocks = {"policy": self._optimizer.clock}
+        if self.critic is not None:
+            parts |= {"critic": checkpoint.weights(self.critic), "critic_optimizer": self._critic_optimizer.state()}
+            clocks["critic"] = self._critic_optimizer.clock
+        if self.reference is not None:
+            parts["reference"] = checkpoint.weights(self.reference.model, frozen=True)
+        state = {"version": self._version, "seed": self._seed}
+        checkpoint.write(path, parts, state | {name: asdict(clock) for name, clock in clocks.items()})
+
+    async def load(self, path: Path) -> None:
+        """See `Learner.load`. Raises DataError where the checkpoint does not fit this learner."""
+        state = checkpoint.read_state(path)
+        if state["seed"] != self._seed:
+            raise DataError(f"{path}: saved with learner seed {state['seed']}, resumed with {self._seed}")
+        checkpoint.set_weights(self.model, checkpoint.read_part(path, "policy"))
+        self._optimizer.load(checkpoint.read_part(path, "policy_optimizer"), Clock(**state["policy"]))
+        if self.critic is not None:
+            checkpoint.set_weights(self.critic, checkpoint.read_part(path, "critic"))
+            self._critic_optimizer.load(checkpoint.read_part(path, "critic_optimizer"), Clock(**state["critic"]))
+        if self.reference is not None:
+            checkpoint.set_weights(self.reference.model, checkpoint.read_part(path, "reference"), frozen=True)
+        self._version = state["version"]
+
+    def _passes(self) -> Passes:
+        algorithm, temperature = self.algorithm, self.config.temperature
+        moves = self.config.updates_per_step * self.config.epochs > 1
+        penalised = algorithm.needs_reference and algorithm.kl_as == "reward"
+        anchor = self.reference if algorithm.needs_reference else None
+        return Passes(
+            prox=policy_pass(self.model, temperature) if penalised or (moves and algorithm.needs_prox) else None,
+            ref=policy_pass(anchor.model, temperature) if anchor is not None else None,
+            values=value_pass(self.critic) if self.critic is not None else None,
+        )
+
+    def _score(self, table: Columns, run: Pass) -> Floats:
+        return forward_only(run, table, self._deal(table, trained_rows(table)), self._device, self._context)
+
+    def _deal(self, table: Columns, rows: Sequence[int]) -> list[list[int]]:
+        """The rows in micro-batches."""
+        lengths = table.lengths[np.asarray(rows, np.int64)].tolist()
+        return [[rows[i] for i in piece] for piece in microbatches(lengths, self.config.tokens_per_microbatch)]
+
+    async def _optimise(self, data: Experience, rows: Sequence[int], figures: Figures) -> None:
+        """One optimizer step of the policy, and one of the critic."""
+        counts = Counts.of(data.table, rows, self.algorithm.constant)
+        batches = [pack(data.table, piece, self._device) for piece in self._deal(data.table, rows)]
+        policy = PolicyLoss(self.model, self.algorithm, self.config, data, counts)
+        if policy.active(rows):
+            found = np.full(len(data.table.tokens), np.nan, np.float32)
+            stats = await self._accumulate(batches, lambda batch: policy(batch, found))
+            figures.policy(stats, self._optimizer.step(), found)
+            self._check(self._optimizer)
+        if self.critic is not None and self.config.critic is not None and counts.rl.tokens:
+            value = ValueLoss(value_pass(self.critic), self.config.critic, data, counts)
+            stats = await self._accumulate([batch for batch in batches if len(batch.policy)], value)
+            figures.critic(stats, self._critic_optimizer.step())
+            self._check(self._critic_optimizer)
+
+    async def _accumulate(
+        self, batches: Sequence[Packed], loss_of: Callable[[Packed], tuple[Tensor, Stats]]
+    ) -> dict[str, float]:
+        """Gradients of all micro-batches, which add up. The event loop gets a turn after each."""
+        parts: list[Stats] = []
+        for batch in batches:
+            with self._context:
+                loss, stats = loss_of(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            parts.append(stats)
+            await asyncio.sleep(0)
+        return merge(parts)
+
+    def _check(self, optimizer: Optimizer) -> None:
+        if (skipped := optimizer.clock.skipped) >= self.config.max_skipped:
+            raise LearnerError(
+                f"the gradients of {skipped} optimizer steps in a row were not finite (update {self._version}): "
+                "lower learner.optim.lr, or look for log-probs or rewards that explode in metrics.jsonl"
+            )

@@ -1,0 +1,127 @@
+"""The loss of a micro-batch: reinforcement learning, KL to the reference, cross entropy; and the critic's.
+
+Each component is divided by its own count over the whole optimizer step, known before the first backward pass. So
+gradients do not depend on how rows are dealt to micro-batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from espalier.lm.decoder import Decoder
+from espalier.rl.algorithms.config import Aggregate, Algorithm
+from espalier.rl.algorithms.objective import Stats, TokenBatch, policy_objective
+from espalier.rl.algorithms.reduce import Denominators, reduce
+from espalier.rl.learner.config import CriticConfig, LearnerConfig
+from espalier.rl.learner.critic import value_loss
+from espalier.rl.learner.experience import Experience
+from espalier.rl.learner.pack import Columns, Floats, Packed
+from espalier.rl.learner.stages import Pass, hidden_states, token_logprobs
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Denominators of one optimizer step, for each stream."""
+
+    rl: Denominators
+    ce: Denominators
+    ref: Denominators
+
+    @staticmethod
+    def of(table: Columns, rows: Sequence[int], constant: float | None) -> Counts:
+        """Over the given rows of the table; `constant` is `Algorithm.constant`."""
+        chosen = np.asarray(rows, np.int64)
+        streams = (table.rl, table.ce, table.ref)
+        return Counts(*(Denominators.count(table.counts(weight)[chosen], constant) for weight in streams))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLoss:
+    """The policy's loss over micro-batches of one optimizer step."""
+
+    model: Decoder
+    algorithm: Algorithm
+    config: LearnerConfig
+    data: Experience
+    counts: Counts
+
+    def active(self, rows: Sequence[int]) -> bool:
+        """Whether the rows can move the weights at all: without credit, cross entropy, KL or bonus they cannot."""
+        table = self.data.table
+        moving = (self.data.advantage * table.rl != 0) | (table.ce != 0)
+        if self.algorithm.entropy_coef:
+            moving |= table.rl != 0
+        if self.algorithm.needs_reference and self.algorithm.kl_as == "loss":
+            moving |= table.ref != 0
+        return bool(table.counts(moving)[np.asarray(rows, np.int64)].any())
+
+    def __call__(self, batch: Packed, logprobs: Floats) -> tuple[Tensor, Stats]:
+        """This micro-batch's share of the loss and of the statistics; its log-probs go into `logprobs` [N]."""
+        hidden = hidden_states(self.model, batch)
+        loss, stats = hidden.new_zeros(()).float(), Stats()
+        if len(batch.policy):
+            new, entropy = token_logprobs(
+                self.model, hidden, batch, batch.policy, self.config.temperature, entropy=True
+            )
+            logprobs[batch.source[batch.policy]] = new.detach().cpu().numpy()
+            part, stats = policy_objective(
+                self.algorithm, self._tokens(batch, new, entropy), self.counts.rl, self.counts.ref
+            )
+            loss = loss + part
+        if len(batch.ce):
+            new, _ = token_logprobs(self.model, hidden, batch, batch.ce, 1.0)
+            weight = batch.gather(self.data.table.ce, batch.ce)
+            how: Aggregate = "token" if self.config.ce_mean == "token" else "sequence"
+            part = reduce(-new, weight, batch.rows(batch.ce), how, self.counts.ce)
+            stats["loss/ce"] = part.detach()
+            loss = loss + part
+        return loss, stats
+
+    def _tokens(self, batch: Packed, new: Tensor, entropy: Tensor | None) -> TokenBatch:
+        data, at = self.data, batch.policy
+
+        def known(column: Floats | None) -> Tensor | None:
+            return None if column is None else batch.gather(column, at)
+
+        return TokenBatch(
+            new=new,
+            behave=batch.gather(data.table.behave, at),
+            advantage=batch.gather(data.advantage, at),
+            weight=batch.gather(data.table.rl, at),
+            row=batch.rows(at),
+            prox=known(data.prox),
+            ref=known(data.ref),
+            entropy=entropy,
+            ref_weight=known(data.table.ref if self.algorithm.needs_reference else None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ValueLoss:
+    """The critic's loss over micro-batches of one optimizer step: the mean over the policy's tokens."""
+
+    values: Pass
+    config: CriticConfig
+    data: Experience
+    counts: Counts
+
+    def __call__(self, batch: Packed) -> tuple[Tensor, Stats]:
+        """This micro-batch's share."""
+        data, at = self.data, batch.policy
+        assert data.values is not None
+        assert data.returns is not None
+        error = value_loss(
+            self.values(batch), batch.gather(data.values, at), batch.gather(data.returns, at), self.config.value_clip
+        )
+        loss = reduce(error, batch.gather(data.table.rl, at).bool().float(), batch.rows(at), "token", self.counts.rl)
+        return loss, {"loss/value": loss.detach()}
+
+
+def trained_rows(table: Columns) -> list[int]:
+    """Rows with a weighted token in any stream; the others are context for nobody."""
+    feeding = table.counts(table.rl) + table.counts(table.ce) + table.counts(table.ref)
+    return np.flatnonzero(feeding).tolist()

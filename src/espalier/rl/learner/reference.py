@@ -1,0 +1,32 @@
+"""The anchor of KL terms: the initial weights, frozen, or a moving average of the policy's."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from espalier.lm.decoder import Decoder
+
+
+class Reference:
+    """A model without gradients. `decay` 1 keeps it frozen; below 1 it follows: w <- decay w + (1 - decay) policy.
+
+    The moving average as an anchor is T1's (Hou et al. 2025); the default decay is ours.
+    """
+
+    def __init__(self, model: Decoder, decay: float = 1.0) -> None:
+        self.model = model.requires_grad_(False)
+        self.decay = decay
+
+    @staticmethod
+    def of(policy: Decoder, decay: float = 1.0) -> Reference:
+        """A reference that starts from a copy of the policy."""
+        return Reference(copy.deepcopy(policy), decay)
+
+    @torch.no_grad()
+    def follow(self, policy: Decoder) -> None:
+        """Move towards the policy."""
+        if self.decay < 1.0:
+            own, other = list(self.model.parameters()), [p.detach() for p in policy.parameters()]
+            torch._foreach_lerp_(own, other, 1.0 - self.decay)  # type: ignore[arg-type]

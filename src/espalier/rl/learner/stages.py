@@ -1,0 +1,65 @@
+"""Passes over packed rows: the forward half of training, and the passes without gradient that come before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espalier.lm.attention import PackedAttention
+from espalier.lm.decoder import Decoder
+from espalier.lm.logits import logprobs
+from espalier.rl.learner.critic import Critic
+from espalier.rl.learner.pack import Columns, Floats, Ints, Packed, pack
+
+Pass = Callable[[Packed], Tensor]
+"""A forward pass over one micro-batch that gives a number for each of its policy positions [M]."""
+
+
+def hidden_states(model: Decoder, batch: Packed) -> Tensor:
+    """[N, hidden] of every token of the micro-batch."""
+    return model(batch.tokens, batch.positions, PackedAttention(batch.lengths, batch.tokens.device))
+
+
+def token_logprobs(
+    model: Decoder, hidden: Tensor, batch: Packed, at: Ints, temperature: float, *, entropy: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Log-probs [M] of the tokens at flat positions `at`, and on request the entropy of what they were drawn from."""
+    index = torch.from_numpy(at).to(hidden.device)
+    before = hidden.index_select(0, index - 1)
+    return logprobs(model, before, batch.tokens[index], temperature=temperature, entropy=entropy)
+
+
+def policy_pass(model: Decoder, temperature: float) -> Pass:
+    """Log-probs under `model`: the proximal policy or the reference."""
+
+    def run(batch: Packed) -> Tensor:
+        return token_logprobs(model, hidden_states(model, batch), batch, batch.policy, temperature)[0]
+
+    return run
+
+
+def value_pass(critic: Critic) -> Pass:
+    """Values of the states in which the policy's tokens were chosen."""
+
+    def run(batch: Packed) -> Tensor:
+        before = torch.from_numpy(batch.policy - 1).to(batch.tokens.device)
+        return critic(batch.tokens, batch.positions, PackedAttention(batch.lengths, batch.tokens.device), before)
+
+    return run
+
+
+@torch.no_grad()
+def forward_only(
+    run: Pass, table: Columns, batches: Sequence[Sequence[int]], device: torch.device, context: torch.autocast
+) -> Floats:
+    """One pass over all micro-batches: [N], zero where it says nothing."""
+    result = np.zeros(len(table.tokens), np.float32)
+    for rows in batches:
+        batch = pack(table, rows, device)
+        if len(batch.policy):
+            with context:
+                result[batch.source[batch.policy]] = run(batch).float().cpu().numpy()
+    return result
