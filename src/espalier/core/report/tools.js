@@ -93,7 +93,7 @@ function whenSized(node, draw) {
   let last = 0;
   new ResizeObserver(() => {
     const width = Math.floor(node.clientWidth);
-    if (width > 0 && width !== last) requestAnimationFrame(() => draw((last = width)));
+    if (width > 0 && width !== last) draw((last = width));
   }).observe(node);
 }
 
