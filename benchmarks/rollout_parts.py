@@ -80,7 +80,8 @@ def _sampling(rows: int, vocabulary: int, repeats: int) -> Row:
     index, positions = np.arange(rows), np.arange(rows)
     for row in range(rows):
         sampler.set(row, Sampling(1, seed=row))
-    keys = sampler.requests["key"][:, None] ^ np.array([stream(i) for i in range(vocabulary)], dtype=np.uint64)
+    streams = np.array([stream(seed) for seed in range(rows)], dtype=np.uint64)
+    keys = streams[:, None] ^ (np.arange(vocabulary, dtype=np.uint64) << np.uint64(20))
 
     def gumbel(_: int) -> Tensor:
         noise = torch.from_numpy(uniforms(keys, positions[:, None]).astype(np.float32)).clamp_(min=1e-20)
