@@ -69,7 +69,7 @@ class WandbSink:
         self._run = wandb.init(
             project="espalier",
             name=info.name,
-            id=info.path.name,
+            id=f"{info.name}-{info.path.name}",
             dir=str(info.path),
             config=dict(info.config),
             resume="allow",
