@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from collections.abc import Sequence as Ordered
 from dataclasses import replace
 from typing import Any, Literal
@@ -85,7 +85,7 @@ class LocalEngine:
         finally:
             self._withdraw(sequence)
 
-    async def stream(self, prompt: Ordered[int], sampling: Sampling, *, top: int = 0) -> AsyncIterator[Progress]:
+    async def stream(self, prompt: Ordered[int], sampling: Sampling, *, top: int = 0) -> AsyncGenerator[Progress, None]:
         """Like `generate`, but hands out tokens as they are sampled, with the `top` most probable ones at each place.
 
         The last item carries the finish reason. Closing the iterator early frees the row.
