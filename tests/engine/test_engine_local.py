@@ -298,6 +298,22 @@ def test_a_stream_is_the_completion_piece_by_piece(model: Decoder) -> None:
     run(main)
 
 
+def test_streams_that_end_while_others_start_lose_nothing(model: Decoder) -> None:
+    """With the prompt cached, a request of one token starts and ends between two forward passes."""
+
+    async def main() -> None:
+        local = engine(model, max_rows=3, retain_rows=0)
+        samplings = [Sampling(max_tokens=1 + i % 3, seed=i) for i in range(24)]
+        whole = await asyncio.gather(*(local.generate(PROMPT, sampling) for sampling in samplings))
+
+        async def collect(sampling: Sampling) -> list[int]:
+            return [item.token async for item in local.stream(PROMPT, sampling, top=1)]
+
+        assert await asyncio.gather(*map(collect, samplings)) == [completion.tokens for completion in whole]
+
+    run(main)
+
+
 def test_leaving_a_stream_frees_its_row(model: Decoder) -> None:
     async def main() -> None:
         local = engine(model, max_rows=1)

@@ -91,7 +91,7 @@ class LocalEngine:
         The last item carries the finish reason. Closing the iterator early frees the row.
         """
         sequence, future = self._submit(prompt, sampling, "")
-        sequence.top = top
+        sequence.streamed, sequence.top = True, top
         stepped = self._streams[sequence] = asyncio.Event()
         try:
             while not future.done():
@@ -194,7 +194,9 @@ class LocalEngine:
     def _report(self) -> None:
         """Wake the streams whose requests have news."""
         for sequence, stepped in self._streams.items():
-            if self._stepper.report(sequence) or sequence not in self._waiting:
+            if sequence in self._waiting:
+                self._stepper.report(sequence)
+            if sequence.news:
                 stepped.set()
 
     def _score_all(self) -> None:

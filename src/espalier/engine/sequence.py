@@ -29,9 +29,8 @@ class Sequence:
     """A prompt, how to continue it, and where it stands.
 
     `key` is a hash of the prompt: equal prompts share a prefill. `session` is the session's number, 0 for none.
-    `row` is its KV row while it runs, and until the next step after it ended with `finish`. `spans` are pairs of
-    (tokens sampled before, version that samples from there on). A streamed request collects `news`, with `top`
-    alternatives a token; `reported` tokens are among them.
+    `row` is its KV row while it runs. `spans` are pairs of (tokens sampled before, version that samples from there on).
+    A `streamed` request collects `news`, with `top` alternatives a token; `reported` counts the tokens among them.
     """
 
     prompt: npt.NDArray[np.int64]
@@ -44,13 +43,20 @@ class Sequence:
     spans: list[tuple[int, int]] = field(default_factory=list)
     key: int = field(init=False)
     priority: tuple[int, int] = (0, 0)
-    finish: Finish | None = None
+    streamed: bool = False
     top: int = 0
     reported: int = 0
     news: deque[Progress] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.key = hash(self.prompt.tobytes())
+
+    def end(self, finish: Finish) -> None:
+        """The news is complete: its last token carries `finish`, an abort an item of its own."""
+        if finish == "abort":
+            self.news.append(Progress(-1, 0.0, [], finish))
+        elif self.streamed:
+            self.news[-1] = self.news[-1]._replace(finish=finish)
 
     @property
     def limit(self) -> int:

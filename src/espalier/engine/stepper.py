@@ -68,7 +68,7 @@ class Stepper:
         """End a waiting or running request now, with what it sampled so far."""
         if sequence.row < 0:
             self.scheduler.cancel(sequence)
-            sequence.finish = "abort"
+            sequence.end("abort")
             return self._completion(sequence, np.zeros(0, dtype=np.int64), np.zeros((2, 0)), "abort")
         return self._retire(sequence.row, "abort")[1]
 
@@ -89,27 +89,21 @@ class Stepper:
         self.rows.reset()
 
     @torch.inference_mode()
-    def report(self, sequence: Sequence) -> bool:
-        """Append to `sequence.news` what was sampled since the last call; whether there is any news."""
+    def report(self, sequence: Sequence) -> None:
+        """Append to a running sequence's `news` what was sampled since the last call."""
         row = sequence.row
-        if row >= 0:
-            sampled, new = self._sampled(row), slice(sequence.reported, None)
-            first, length = self._state["prompt"][row] + sequence.reported, self._state["length"][row]
-            tops: list[list[tuple[int, float]]] = [[]] * int(length - first)
-            if sequence.top and length > first:
-                logits = self.runner.logits(self.slab.hidden[row, first - 1 : length - 1])
-                best = logits.log_softmax(-1).topk(min(sequence.top, logits.shape[-1]))
-                tops = [
-                    list(zip(*pair, strict=True)) for pair in zip(*(part.tolist() for part in best[::-1]), strict=True)
-                ]
-            raw = self._logprobs[1, row, first:length].tolist()
-            sequence.news += [Progress(*item, None) for item in zip(sampled[new].tolist(), raw, tops, strict=True)]
-            sequence.reported = len(sampled)
-        if sequence.finish == "abort":
-            sequence.news.append(Progress(-1, 0.0, [], "abort"))
-        elif sequence.finish is not None and sequence.news:
-            sequence.news[-1] = sequence.news[-1]._replace(finish=sequence.finish)
-        return bool(sequence.news)
+        first, length = int(self._state["prompt"][row]) + sequence.reported, int(self._state["length"][row])
+        if row < 0 or first == length:
+            return
+        tops: list[list[tuple[int, float]]] = [[]] * (length - first)
+        if sequence.top:
+            logits = self.runner.logits(self.slab.hidden[row, first - 1 : length - 1])
+            best = logits.log_softmax(-1).topk(min(sequence.top, logits.shape[-1]))
+            pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            tops = [list(zip(tokens, logprobs, strict=True)) for tokens, logprobs in pairs]
+        tokens, raw = self.index.tokens[row, first:length].tolist(), self._logprobs[1, row, first:length].tolist()
+        sequence.news += [Progress(*item, None) for item in zip(tokens, raw, tops, strict=True)]
+        sequence.reported += length - first
 
     @torch.inference_mode()
     def step(self, *, admit: bool = True) -> list[Finished]:
@@ -243,7 +237,10 @@ class Stepper:
             del self._leaders[sequence.key]
         if self.index.version[row] == self.stats.version:
             self.index.pin[row] = sequence.session
-        self.sequences[row], sequence.finish = None, finish
+        if sequence.streamed:
+            self.report(sequence)
+        sequence.end(finish)
+        self.sequences[row], sequence.row = None, -1
         self.rows.take(row)
         return sequence, completion
 

@@ -7,7 +7,7 @@ is ignored.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -173,10 +173,8 @@ class CompletionRequest(_Generation):
     suffix: Annotated[str | None, Field(max_length=0)] = None
 
     @property
-    def prompts(self) -> list[str] | list[Ids]:
+    def prompts(self) -> list[str | Ids]:
         """One or more prompts, each a text or token ids."""
-        if isinstance(self.prompt, str):
-            return [self.prompt]
-        if self.prompt and isinstance(self.prompt[0], int):
-            return [self.prompt]  # type: ignore[list-item]
-        return self.prompt
+        given = self.prompt
+        several = not isinstance(given, str) and not all(isinstance(part, int) for part in given)
+        return cast("list[str | Ids]", given if several else [given])
