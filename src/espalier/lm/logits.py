@@ -25,8 +25,8 @@ def logprobs(
 ) -> tuple[Tensor, Tensor | None]:
     """Log-probs [M] of targets [M] under softmax(logits(hidden [M, d]) / temperature), and its entropy [M] in nats.
 
-    Both are fp32 and differentiable. At most `chunk` logits exist at a time: beyond that, they are computed again in
-    the backward pass.
+    Both are fp32 and differentiable; the head is multiplied in the type of `hidden`, autocast or not. At most `chunk`
+    logits exist at a time: beyond that, they are computed again in the backward pass.
     """
     rows = max(1, chunk // decoder.config.vocab_size)
     chosen, entropies = _Logprobs.apply(  # type: ignore[no-untyped-call]
@@ -63,25 +63,28 @@ class _Logprobs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
         hidden, weight, targets, spread, kept = ctx.saved_tensors
-        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        by_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        by_weight: Tensor | None = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        by_chosen = (grads[0] / ctx.temperature)[:, None]
+        by_entropy = (grads[1] / ctx.temperature)[:, None] if ctx.entropy else None
         for start in range(0, len(hidden), ctx.rows):
             part = slice(start, start + ctx.rows)
             logp = _logp(hidden[part], weight, ctx.temperature) if kept is None else kept
-            p = logp.exp()
-            by_logit = p * -grads[0][part, None]
-            if ctx.entropy:
-                by_logit -= grads[1][part, None] * p * (logp + spread[part, None])
-            by_logit.scatter_add_(1, targets[part, None], grads[0][part, None])
-            by_logit = by_logit.div_(ctx.temperature).to(hidden.dtype)
-            if grad_hidden is not None:
-                torch.mm(by_logit, weight.to(hidden.dtype), out=grad_hidden[part])
-            if grad_weight is not None:
-                grad_weight += (by_logit.t() @ hidden[part]).to(weight.dtype)
-        return grad_hidden, grad_weight, None, None, None, None
+            by_logit = logp.exp()
+            if by_entropy is None:
+                by_logit.mul_(-by_chosen[part])
+            else:
+                by_logit.mul_((logp + spread[part, None]).mul_(-by_entropy[part]).sub_(by_chosen[part]))
+            by_logit = by_logit.scatter_add_(1, targets[part, None], by_chosen[part]).to(hidden.dtype)
+            if by_hidden is not None:
+                torch.mm(by_logit, weight.to(hidden.dtype), out=by_hidden[part])
+            if by_weight is not None:
+                by_weight += by_logit.t() @ hidden[part]
+        return by_hidden, by_weight, None, None, None, None
 
 
 def _logp(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
-    logits = F.linear(hidden, weight.to(hidden.dtype))
+    with torch.autocast(hidden.device.type, enabled=False):
+        logits = F.linear(hidden, weight.to(hidden.dtype))
     wide = logits if logits.dtype == torch.float64 else logits.float()
     return torch.log_softmax(wide if temperature == 1.0 else wide / temperature, dim=-1)
