@@ -93,6 +93,21 @@ def test_reads_stacked_experts(tmp_path: Path) -> None:
         assert torch.equal(tensor, model.state_dict()[name])
 
 
+def test_passes_over_tensors_that_are_not_the_models(tmp_path: Path) -> None:
+    """GLM-4.5's layer for further tokens, old rotary tables, and a tied head stored all the same."""
+    config = random_config("glm4_moe", 0).model_copy(update={"tie_word_embeddings": True})
+    model = random_decoder(config)
+    save_model(model, tmp_path)
+    extra = (
+        f"model.layers.{config.num_hidden_layers}.eh_proj.weight",
+        "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "lm_head.weight",
+    )
+    _damage(tmp_path, lambda tensors: tensors.update({name: torch.ones(2) for name in extra}))
+    for name, tensor in load_model(tmp_path).state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name])
+
+
 def _damage(folder: Path, change) -> None:
     tensors = load_file(folder / "model.safetensors")
     change(tensors)

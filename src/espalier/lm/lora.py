@@ -52,18 +52,10 @@ def inject(model: Decoder, config: LoraConfig, *, seed: int = 0) -> None:
     B starts at zero, so the model computes what it did; A is drawn from `seed`. Raises ConfigError where no layer has a
     targeted name or the model has adapters already.
     """
-    if _adapted(model):
-        raise ConfigError("the model has LoRA adapters already: merge them first")
-    chosen = [name for name, module in model.named_modules() if _last(name) in config.targets and _plain(module)]
-    if not chosen:
-        raise ConfigError(
-            f"lora.targets {', '.join(config.targets)}: the {model.config.family} model has no such layer"
-        )
+    chosen = _targeted(model, config)
     model.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
-    for name in chosen:
-        base = model.get_submodule(name)
-        assert isinstance(base, nn.Linear)
+    for name, base in chosen.items():
         layer = LoraLinear(base, config.rank, config.alpha)
         bound = 1 / math.sqrt(base.in_features)
         drawn = torch.rand(layer.lora_A.shape, generator=generator) * (2 * bound) - bound
@@ -115,18 +107,23 @@ def load_adapters(model: Decoder, path: Path) -> None:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{file}: cannot be read as safetensors ({error})") from error
-    inject(model, config)
-    own = {
-        f"{PREFIX}{name}.{part}": tensor
-        for name, layer in _adapted(model).items()
-        for part, tensor in _parts(layer).items()
+    shapes = {
+        f"{PREFIX}{name}.{part}": shape
+        for name, layer in _targeted(model, config).items()
+        for part, shape in (
+            ("lora_A.weight", (config.rank, layer.in_features)),
+            ("lora_B.weight", (layer.out_features, config.rank)),
+        )
     }
-    if odd := sorted(own.keys() ^ tensors.keys()):
-        raise DataError(f"{file}: tensor {odd[0]} is {'missing' if odd[0] in own else 'not one of this model'}")
-    for name, tensor in own.items():
-        if tensor.shape != tensors[name].shape:
-            raise DataError(f"{file}: tensor {name} has shape {list(tensors[name].shape)}, not {list(tensor.shape)}")
-        tensor.copy_(tensors[name])
+    if odd := sorted(shapes.keys() ^ tensors.keys()):
+        raise DataError(f"{file}: tensor {odd[0]} is {'missing' if odd[0] in shapes else 'not one of this model'}")
+    for name, shape in shapes.items():
+        if tensors[name].shape != shape:
+            raise DataError(f"{file}: tensor {name} has shape {list(tensors[name].shape)}, not {list(shape)}")
+    inject(model, config)
+    for name, layer in _adapted(model).items():
+        for part, tensor in _parts(layer).items():
+            tensor.copy_(tensors[f"{PREFIX}{name}.{part}"])
 
 
 def _read_config(file: Path) -> LoraConfig:
@@ -139,16 +136,24 @@ def _read_config(file: Path) -> LoraConfig:
         raise DataError(f"{file}: not a LoRA adapter's config ({error!r})") from error
 
 
+def _targeted(model: Decoder, config: LoraConfig) -> dict[str, nn.Linear]:
+    if _adapted(model):
+        raise ConfigError("the model has LoRA adapters already: merge them first")
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    chosen = {name: module for name, module in linear.items() if _last(name) in config.targets}
+    if not chosen:
+        raise ConfigError(
+            f"lora.targets {', '.join(config.targets)}: the {model.config.family} model has no such layer"
+        )
+    return chosen
+
+
 def _parts(layer: LoraLinear) -> dict[str, Tensor]:
     return {"lora_A.weight": layer.lora_A.detach(), "lora_B.weight": layer.lora_B.detach()}
 
 
 def _adapted(model: Decoder) -> dict[str, LoraLinear]:
     return {name: module for name, module in model.named_modules() if isinstance(module, LoraLinear)}
-
-
-def _plain(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) and not isinstance(module, LoraLinear)
 
 
 def _last(name: str) -> str:
