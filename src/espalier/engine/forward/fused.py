@@ -75,8 +75,7 @@ class FusedRunner:
             qk = qkv[:, :queries]
             if layer.qk_norm is not None:
                 qk.mul_(self._inverse_rms(qk)).mul_(layer.qk_norm)
-            pairs = qk[..., : self.rotary].view(count, queries, -1, 2)
-            torch.view_as_complex(pairs).mul_(rotation)
+            torch.view_as_complex(qk[..., : self.rotary].view(count, queries, -1, 2)).mul_(rotation)
             attended = attend.attend(i, qkv[:, : self.heads], qkv[:, self.heads : queries], qkv[:, queries:])
             attended = attended.view(count, -1)
             x = self._add(x, attended, layer.o, layer.after_attention)

@@ -71,8 +71,10 @@ class Rows:
         if match.length and match.row in self.holes and self.index.pin[match.row] in (0, session):
             self.holes.remove(match.row)
             return match.row
-        if self.holes:
-            return self.holes.pop(int(self.index.worth(self.holes).argmin()))
+        if self.holes:  # the oldest comes first
+            row = next((hole for hole in self.holes if not self.index.pin[hole]), self.holes[0])
+            self.holes.remove(row)
+            return row
         self.active += 1
         return self.active - 1
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-CHUNK = 64
+CHUNK = 32
 
 
 class Slab:
