@@ -8,7 +8,7 @@ from tiny_models import FAMILIES, LLAMA3, random_config
 
 from espalier.core.errors import ConfigError
 from espalier.lm.config import DecoderConfig, ModelConfig
-from espalier.lm.rotary import Rotation, inverse_frequencies
+from espalier.lm.layers.rotary import Rotation, inverse_frequencies
 
 GLM45 = {  # the fields of zai-org/GLM-4.5-Air's config.json, as transformers 4 wrote them, smaller
     "architectures": ["Glm4MoeForCausalLM"],

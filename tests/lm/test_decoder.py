@@ -11,7 +11,7 @@ from tiny_models import FAMILIES, packed_logits, random_config, random_decoder, 
 from espalier.lm.attention import SHORT, PackedAttention, packed_positions
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.norm import RMSNorm
+from espalier.lm.layers.norm import RMSNorm
 
 
 class OneByOne:

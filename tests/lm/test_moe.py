@@ -5,7 +5,7 @@ from tiny_models import packed_logits, random_config, random_decoder, tokens_of
 from espalier.core.errors import ConfigError
 from espalier.lm.attention import PackedAttention, packed_positions
 from espalier.lm.config import DecoderConfig, MoEConfig
-from espalier.lm.moe import Experts, Router, Routing
+from espalier.lm.layers.moe import Experts, Router, Routing
 
 LENGTHS = [5, 8]
 

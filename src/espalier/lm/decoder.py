@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from espalier.lm.attention import Attention
 from espalier.lm.config import DecoderConfig
-from espalier.lm.mlp import MLP, FusedMLP
-from espalier.lm.moe import MoE, Routing
-from espalier.lm.norm import RMSNorm
-from espalier.lm.rotary import Rotation, inverse_frequencies
+from espalier.lm.layers.mlp import MLP, FusedMLP
+from espalier.lm.layers.moe import MoE, Routing
+from espalier.lm.layers.norm import RMSNorm
+from espalier.lm.layers.rotary import Rotation, inverse_frequencies
 
 
 class SelfAttention(nn.Module):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espalier.lm.config import DecoderConfig, MoEConfig
-from espalier.lm.mlp import MLP
+from espalier.lm.layers.mlp import MLP
 
 
 class Routing:
