@@ -7,7 +7,6 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from espalier.core.config import Config
-from espalier.core.errors import ConfigError
 from espalier.engine.config import EngineConfig
 from espalier.envs.config import TasksConfig
 from espalier.lm.config import ModelConfig
@@ -153,12 +152,12 @@ class TrainConfig(Config):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.learner.temperature != self.rollout.temperature:
-            raise ConfigError(
+            raise ValueError(
                 f"learner.temperature ({self.learner.temperature:g}) must equal rollout.temperature "
                 f"({self.rollout.temperature:g}): the loss is about the policy that sampled"
             )
         if self.rollout.max_tokens >= self.engine.max_len:
-            raise ConfigError(
+            raise ValueError(
                 f"engine.max_len ({self.engine.max_len}) must leave room for prompts beyond rollout.max_tokens "
                 f"({self.rollout.max_tokens})"
             )

@@ -97,9 +97,14 @@ class Loop:
         await engine.resume()
 
     async def evaluate(self, progress: Progress) -> Evaluation:
-        """Held-out figures of the current weights, logged."""
+        """Held-out figures of the current weights, logged.
+
+        Weights are published anew afterwards, so that training finds no KV of the evaluation's: whether a step comes
+        after an evaluation or after a resume then makes no difference to it.
+        """
         started = self._clock()
         evaluation = await self._parts.evaluator()
+        await self.publish()
         self._run.metrics.log(self._offset + self.step, evaluation.metrics | {"time/evaluate": self._clock() - started})
         progress.note(f"step {self.step}: held-out accuracy {evaluation.accuracy:.1%}")
         return evaluation

@@ -1,0 +1,168 @@
+"""Gradients against a slow loop in double precision with transformers' model, and what must not change them."""
+
+from __future__ import annotations
+
+import copy
+import random
+
+import pytest
+import torch
+from learner_models import assert_close, decoder, demonstrations, gradients, rollouts
+from torch import Tensor
+
+from espalier.lm.decoder import Decoder
+from espalier.rl.algorithms.config import Algorithm
+from espalier.rl.algorithms.table import algorithm
+from espalier.rl.learner.config import LearnerConfig, OptimConfig
+from espalier.rl.learner.learner import TorchLearner
+from espalier.rl.trajectory import Group
+
+TEMPERATURE = 0.8
+
+
+def learner(model: Decoder, row: Algorithm, **config: object) -> TorchLearner:
+    settings = LearnerConfig(optim=OptimConfig(lr=1e-4), temperature=TEMPERATURE, **config)  # type: ignore[arg-type]
+    reference = decoder(seed=9) if settings.reference != "none" else None
+    return TorchLearner(copy.deepcopy(model), settings, row, reference=reference, seed=0)
+
+
+def double(model: Decoder) -> torch.nn.Module:
+    """The same weights in transformers, in double precision."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    config = Qwen3Config(**{k: v for k, v in model.config.to_hf().items() if k not in ("model_type", "architectures")})
+    result = Qwen3ForCausalLM(config).double()
+    result.load_state_dict({k: v.double() for k, v in model.state_dict().items()}, strict=False)
+    return result
+
+
+def loop_logprobs(model: torch.nn.Module, tokens: list[int], temperature: float) -> Tensor:
+    """[len(tokens) - 1] log-probs of tokens 1, 2, ..."""
+    logits = model(input_ids=torch.tensor([tokens])).logits[0, :-1] / temperature
+    return logits.log_softmax(-1)[range(len(tokens) - 1), tokens[1:]]
+
+
+def loop_loss(policy: torch.nn.Module, anchor: torch.nn.Module, groups: list[Group], row: Algorithm) -> Tensor:
+    """Group mean, PPO's clip, k2 to the reference, cross entropy: row after row, token after token."""
+    scored = [r for group in groups for r in group if r.reward is not None]
+    rl, ref = [[] for _ in scored], [[] for _ in scored]
+    ce = []
+    for group in groups:
+        for r in group:
+            if r.reward is None:
+                new = loop_logprobs(policy, r.tokens, 1.0)
+                ce += [-new[t - 1] * w for t, w in enumerate((r.weights or {})["ce"]) if w]
+                continue
+            credit = r.reward - sum(other.reward or 0.0 for other in group) / len(group)
+            new = loop_logprobs(policy, r.tokens, TEMPERATURE)
+            with torch.no_grad():
+                old = loop_logprobs(anchor, r.tokens, TEMPERATURE)
+            i = next(i for i, other in enumerate(scored) if other is r)
+            for t, sampled in enumerate(r.mask):
+                if sampled:
+                    ratio = (new[t - 1] - r.logprobs[t]).exp()
+                    bounded = ratio.clamp(1 - row.clip_low, 1 + row.clip_high)
+                    rl[i].append(torch.maximum(-credit * ratio, -credit * bounded))
+                    gap = new[t - 1] - old[t - 1]
+                    ref[i].append(ratio.detach().clamp(max=row.correction_high) * 0.5 * gap**2)
+
+    def mean(parts: list[list[Tensor]]) -> Tensor:
+        if row.aggregate == "token":
+            return torch.stack([x for part in parts for x in part]).mean()
+        return torch.stack([torch.stack(part).mean() for part in parts]).mean()
+
+    loss = torch.zeros((), dtype=torch.double)
+    if scored:
+        loss = loss + mean(rl) + row.kl_coef * mean(ref)
+    return loss + torch.stack(ce).mean() if ce else loss
+
+
+@pytest.mark.parametrize("aggregate", ["token", "sequence"])
+@pytest.mark.parametrize("mix", ["rl", "ce", "both"])
+def test_gradients_equal_a_loop_over_rows_in_double_precision(aggregate: str, mix: str) -> None:
+    row = algorithm("grpo", advantage="group_mean", aggregate=aggregate, kl_coef=0.3)
+    groups = (rollouts() if mix != "ce" else []) + (demonstrations(seed=1) if mix != "rl" else [])
+    model = decoder()
+    found, metrics = gradients(learner(model, row, reference="frozen", tokens_per_microbatch=40), groups)
+    policy, anchor = double(model), double(decoder(seed=9))
+    loss = loop_loss(policy, anchor, groups, row)
+    loss.backward()
+    expected = {name: p.grad for name, p in policy.named_parameters()}
+    assert_close(found, expected, 2e-5)  # type: ignore[arg-type]
+    parts = [metrics.get(f"loss/{name}", 0.0) for name in ("rl", "ref", "ce")]
+    assert sum(parts) == pytest.approx(float(loss), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["grpo", "dapo", "dr_grpo", "gspo", "cispo", "reinforce++"])
+def test_micro_batches_and_the_order_of_rows_do_not_change_gradients(name: str) -> None:
+    row = algorithm(name, kl_coef=0.1, entropy_coef=0.01)
+    groups = rollouts(groups=4) + demonstrations(rows=5)
+    model = decoder()
+    expected, _ = gradients(learner(model, row, reference="frozen", tokens_per_microbatch=10_000), groups)
+    for budget in (1, 37, 90):
+        shuffled = [random.Random(budget).sample(group, len(group)) for group in groups]
+        random.Random(budget).shuffle(shuffled)
+        found, _ = gradients(learner(model, row, reference="frozen", tokens_per_microbatch=budget), shuffled)
+        assert_close(found, expected, 1e-6)
+
+
+def test_a_long_neighbour_that_trains_nothing_changes_no_gradient() -> None:
+    model, groups = decoder(), rollouts()
+    expected, _ = gradients(learner(model, algorithm("dapo")), groups)
+    groups[0].append(copy.deepcopy(groups[0][0]))
+    extra = groups[0][-1]
+    extra.observe([1] * 60)
+    extra.weights = {"rl": [0.0] * len(extra.tokens)}
+    extra.reward = sum(r.reward or 0.0 for r in groups[0][:-1]) / (len(groups[0]) - 1)
+    row = algorithm("dapo", advantage="group_mean")
+    expected, _ = gradients(learner(model, row), [groups[0][:-1], *groups[1:]])
+    found, _ = gradients(learner(model, row), groups)
+    assert_close(found, expected, 1e-6)
+
+
+def test_a_row_whose_tokens_are_masked_still_feeds_its_groups_baseline() -> None:
+    row, groups = algorithm("dapo", advantage="group_mean"), rollouts(groups=1, members=2)
+    groups[0][0].reward, groups[0][1].reward = 1.0, 0.0
+    groups[0][0].weights = {"rl": [0.0] * len(groups[0][0].tokens)}
+    _, metrics = gradients(learner(decoder(), row), groups)
+    assert metrics["adv/mean"] == -0.5
+    assert metrics["tokens/trained"] == groups[0][1].sampled
+
+
+def test_a_mix_is_the_sum_of_its_parts_and_ce_weights_scale() -> None:
+    model, row = decoder(), algorithm("dapo")
+    some, others = rollouts(), demonstrations(seed=2)
+    first, _ = gradients(learner(model, row), some)
+    second, _ = gradients(learner(model, row), others)
+    both, _ = gradients(learner(model, row), some + others)
+    assert_close(both, {name: first[name] + second[name] for name in first}, 1e-6)
+    for (shown,) in others:
+        shown.weights = {"ce": [0.5 * w for w in (shown.weights or {})["ce"]]}
+    halved, _ = gradients(learner(model, row), others)
+    assert_close(halved, {name: 0.5 * second[name] for name in second}, 1e-6)
+
+
+def test_supervised_loss_equals_transformers_cross_entropy() -> None:
+    model, groups = decoder(), demonstrations(rows=8)
+    found, metrics = gradients(learner(model, algorithm("grpo")), groups)
+    peer = double(model)
+    rows = [group[0] for group in groups]
+    longest = max(len(row.tokens) for row in rows)
+    ids = torch.tensor([row.tokens + [0] * (longest - len(row.tokens)) for row in rows])
+    attention = torch.tensor([[1] * len(row.tokens) + [0] * (longest - len(row.tokens)) for row in rows])
+    labels = torch.full_like(ids, -100)
+    for i, row in enumerate(rows):
+        for t, weight in enumerate((row.weights or {})["ce"]):
+            if weight:
+                labels[i, t] = row.tokens[t]
+    loss = peer(input_ids=ids, attention_mask=attention, labels=labels).loss
+    loss.backward()
+    assert metrics["loss/ce"] == pytest.approx(float(loss), rel=1e-6)
+    assert_close(found, {name: p.grad for name, p in peer.named_parameters()}, 2e-5)  # type: ignore[misc]
+
+
+def test_ce_mean_over_rows_weighs_rows_alike() -> None:
+    groups = demonstrations(rows=2)
+    singles = [gradients(learner(decoder(), algorithm("grpo")), [group])[1]["loss/ce"] for group in groups]
+    _, metrics = gradients(learner(decoder(), algorithm("grpo"), ce_mean="row"), groups)
+    assert metrics["loss/ce"] == pytest.approx(sum(singles) / 2, rel=1e-6)

@@ -1,0 +1,53 @@
+"""Small runs of `rl.train` for tests: seconds, not minutes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from espalier.core.data import DataRoot
+from espalier.core.run import Run
+from espalier.rl.config import TrainConfig
+from espalier.rl.train import train
+
+SMALL: dict[str, Any] = {
+    "tasks": [{"env": "multiplication", "digits": 1, "direct": 1.0}],
+    "model": {
+        "decoder": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2},
+        "tokenizer": {"alphabet": "0123456789+*= #"},
+    },
+    "warm_start": {
+        "steps": 60,
+        "rows_per_step": 32,
+        "optim": {"name": "muon", "lr": 3e-3, "schedule": "linear", "warmup": 4},
+    },
+    "steps": 4,
+    "rollout": {"groups_per_step": 8, "samples_per_group": 8, "max_tokens": 16},
+    "engine": {"max_rows": 64, "max_len": 32},
+    "evaluation": {"every": 2, "tasks": 8, "samples": 2, "browse": 2},
+}
+
+
+def config(**changes: Any) -> TrainConfig:
+    """`SMALL` with some top-level sections changed."""
+    return TrainConfig.model_validate({**SMALL, **changes})
+
+
+def start(root: Path, settings: TrainConfig, *, seed: int = 0) -> Run:
+    """A new run folder below `root`."""
+    plain = settings.model_dump(mode="json")
+    return Run.create(root, job="rl.train", name="small", seed=seed, config=plain, data=DataRoot(None))
+
+
+def finish(run: Run, settings: TrainConfig) -> dict[str, float]:
+    """Do the job in `run`."""
+    with run:
+        return train(settings, run)
+
+
+def trace(run: Run) -> list[dict[str, Any]]:
+    """What the run logged, less everything about time."""
+    lines = (json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines())
+    timed = ("time/", "seconds", "engine/tokens_s")
+    return [{k: v for k, v in line.items() if not k.startswith(timed)} for line in lines]

@@ -1,0 +1,125 @@
+"""The job as a whole: what it leaves behind, and that nothing of it depends on being interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from rl_runs import SMALL, config, finish, start, trace
+from safetensors.torch import load_file
+
+from espalier.core.data import DataRoot
+from espalier.core.run import Run
+from espalier.lm.files import load_model
+from espalier.rl.config import TrainConfig
+from espalier.rl.train import train
+
+
+def test_a_run_leaves_model_report_samples_and_figures(tmp_path: Path):
+    run = start(tmp_path, config())
+    figures = finish(run, config())
+    assert figures.keys() == {"accuracy_before", "accuracy_after"}
+    assert load_model(run.path / "model").config.hidden_size == 32
+    page = (run.path / "report.html").read_text()
+    assert "Held-out accuracy" in page
+    before = json.loads((run.path / "artefacts/samples/before.json").read_text())
+    assert len(before) == 2 * 8
+    spoken = [passage for passage in before[0]["passages"] if passage["role"] == "assistant"]
+    assert len(spoken[0]["pieces"]) == len(spoken[0]["values"]["advantage"]) == len(spoken[0]["values"]["logprob"])
+    history = run.metrics.history()
+    assert [point.step for point in history["eval/avg"]] == [60, 62, 64]
+    assert [point.step for point in history["reward/total"]] == [61, 62, 63, 64]
+
+
+def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(tmp_path: Path):
+    runs = [start(tmp_path, config(), seed=seed) for seed in (3, 3, 4)]
+    for run in runs:
+        finish(run, config())
+    assert trace(runs[0]) == trace(runs[1])
+    assert trace(runs[0]) != trace(runs[2])
+
+
+def test_engine_and_learner_agree_on_logprobs_of_fresh_tokens(tmp_path: Path):
+    run = start(tmp_path, config())
+    finish(run, config())
+    gaps = [point.value for point in run.metrics.history()["mismatch/0/abs"]]
+    assert len(gaps) >= 2
+    assert max(gaps) < 1e-5
+
+
+@pytest.mark.parametrize("at", [11, 62])
+def test_stopped_and_resumed_equals_uninterrupted_to_the_last_bit(
+    tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch
+):
+    whole = start(tmp_path / "whole", config())
+    finish(whole, config())
+
+    parts = start(tmp_path / "parts", config())
+    log = parts.metrics.log
+
+    def log_and_stop(step: int, metrics) -> None:  # type: ignore[no-untyped-def]
+        log(step, metrics)
+        if step == at:
+            parts.stop.requested = True
+
+    monkeypatch.setattr(parts.metrics, "log", log_and_stop)
+    finish(parts, config())
+    assert not (parts.path / "model").exists()
+    again = Run.reopen(parts.path, data=DataRoot(None))
+    finish(again, config())
+    assert trace(again) == trace(whole)
+    ours, theirs = (load_file(run.path / "model/model.safetensors") for run in (again, whole))
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_loses_at_most_the_step(tmp_path: Path):
+    whole = start(tmp_path / "whole", config())
+    finish(whole, config())
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump({"job": "rl.train", "name": "small", **SMALL}))
+    command = [sys.executable, "-m", "espalier.cli.main", "run", str(recipe), "--runs-dir", str(tmp_path / "killed")]
+    environment = {**os.environ, "ESPALIER_DATA": str(tmp_path)}
+    first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(tmp_path.glob("killed/small/*/checkpoints/step_0000062")):
+        time.sleep(0.01)
+    first.send_signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    (folder,) = tmp_path.glob("killed/small/*")
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    done = subprocess.run([*command, "--resume"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(lines) > 1
+    again = Run.__new__(Run)
+    again.path = folder
+    assert trace(again) == trace(whole)
+
+
+def test_shuffled_rewards_are_the_same_rewards_dealt_out_anew(tmp_path: Path):
+    settings = config(shuffle_rewards=True)
+    run = start(tmp_path, settings)
+    finish(run, settings)
+    plain = start(tmp_path, config())
+    finish(plain, config())
+    ours, theirs = run.metrics.history(), plain.metrics.history()
+    assert ours["reward/total"][0].value == theirs["reward/total"][0].value, "step one samples the same rows"
+    assert ours["grad_norm"] != theirs["grad_norm"]
+
+
+def test_temperatures_of_rollout_and_learner_must_agree():
+    with pytest.raises(ValueError, match=r"learner\.temperature \(1\) must equal rollout\.temperature \(0\.7\)"):
+        config(rollout={**SMALL["rollout"], "temperature": 0.7})
+
+
+def test_train_is_exported_for_use_without_the_command_line(tmp_path: Path):
+    settings = TrainConfig.model_validate(SMALL)
+    with start(tmp_path, settings) as run:
+        assert 0.0 <= train(settings, run)["accuracy_after"] <= 1.0
