@@ -1,8 +1,8 @@
 """Rollout speed: the embedded engine against transformers' `generate`, same weights, fp32, two threads.
 
 64 prompts of 16 tokens, 8 samples each. Lengths are drawn beforehand and forced on both sides: one for each sample
-(log-normal, median 32, sigma 0.6, 4 to 160), or 48 for all; in a third case the model ends by itself. Each side takes as
-many rows at a time as suits it best; `generate` runs a batch to its longest row, and only useful tokens count. The
+(log-normal, median 32, sigma 0.6, 4 to 160), or 48 for all; in a third case the model ends by itself. Each side takes
+as many rows at a time as suits it best; `generate` runs a batch to its longest row, and only useful tokens count. The
 engine also returns two log-probs a token, which `generate` is not asked for. No number is printed unless greedy tokens
 and log-probs agree first. `--quick` has half the prompts and fewer candidates.
 """

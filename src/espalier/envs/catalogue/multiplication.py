@@ -2,8 +2,8 @@
 
     347*6=   ->   7*6=42 4*6+4=28 3*6+2=20 #2082
 
-A worked answer is a row of small local steps, a direct one (`#2082`) a guess. Demonstrations mix the two, with slips, so
-that imitation alone is mediocre and reinforcement has something to find.
+A worked answer is a row of small local steps, a direct one (`#2082`) a guess. Demonstrations mix the two, with slips,
+so that imitation alone is mediocre and reinforcement has something to find.
 """
 
 from __future__ import annotations

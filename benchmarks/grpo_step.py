@@ -1,0 +1,156 @@
+"""A full GRPO step, generate, score and train: ours against TRL's GRPOTrainer.
+
+The same Qwen3 of width 128 and 4 layers, fp32, two threads; 16 prompts of 10 to 24 tokens, 8 samples each; DAPO's loss
+without KL, AdamW, clipping at norm 1, one optimizer step for each batch of completions. Lengths are forced on both
+sides: 48 sampled tokens for all, or one for each completion, drawn beforehand (log-normal, median 16, sigma 0.7, at
+most 48). TRL trains with as many rows at a time as suits it best. Steps alternate. No number is printed unless both
+find the same gradient norm for the same rows first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from common import THREADS, Row, arguments, finish
+from espalier.engine.api import Completion, Sampling
+from espalier.engine.local import LocalEngine
+from espalier.lm.files import load_model
+from espalier.lm.tokens import load_tokenizer
+from espalier.rl.algorithms.table import algorithm
+from espalier.rl.learner.config import LearnerConfig, OptimConfig
+from espalier.rl.learner.learner import TorchLearner
+from espalier.rl.trajectory import Group, Trajectory
+from grpo_trl import Peer, Seen
+from grpo_workload import LEARNING_RATE, Step, Workload, reward, write_model
+
+BATCHES = (32, 64, 128)
+PHASES = ("generate", "score", "train")
+
+
+def main() -> int:
+    """Run it."""
+    args = arguments(__doc__ or "").parse_args()
+    torch.set_num_threads(THREADS)
+    repeats = 5 if args.quick else 15
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_model(folder)
+        for work, title in ((Workload(ragged=True), "lengths vary"), (Workload(ragged=False), "equal lengths")):
+            batch = best_batch(folder, work)
+            rows += compare(title, race(folder, work, batch, repeats), note=f"TRL's best: {batch} rows at a time")
+    return finish("GRPO step", rows, args, ("torch", "transformers", "trl"))
+
+
+class Ours:
+    """The engine and the learner on one set of weights, as the training loop joins them."""
+
+    def __init__(self, folder: Path, work: Workload) -> None:
+        self.model = load_model(folder)
+        self.work, self.tokenizer = work, load_tokenizer(folder)
+        self.engine = LocalEngine(self.model, max_rows=work.rows, max_len=work.longest + 32)
+        optim = OptimConfig(lr=LEARNING_RATE, weight_decay=0.0)
+        self.learner = TorchLearner(self.model, LearnerConfig(optim=optim), algorithm("dapo"), seed=0)
+
+    async def step(self, number: int) -> Step:
+        """Sample, score, train, hand over the weights. Raises AssertionError where the token count is wrong."""
+        begun = time.perf_counter()
+        prompts = [self.tokenizer.encode(text) for text in self.work.prompts(number)]
+        asked = [prompts[i // self.work.samples] for i in range(self.work.rows)]
+        lengths = self.work.lengths(number)
+        requests = (
+            self.engine.generate(prompt, Sampling(max_tokens=length, seed=number * self.work.rows + i))
+            for i, (prompt, length) in enumerate(zip(asked, lengths, strict=True))
+        )
+        completions = await asyncio.gather(*requests)
+        generated = time.perf_counter()
+        rewards = [reward(self.tokenizer.decode(c.tokens, skip_special=True)) for c in completions]
+        groups = self._groups(asked, completions, rewards)
+        scored = time.perf_counter()
+        await self.learner.update(groups)
+        await self.engine.load(await self.learner.publish())
+        ended = time.perf_counter()
+        assert [len(c.tokens) for c in completions] == lengths, "the engine sampled another number of tokens"
+        return {
+            "total": ended - begun,
+            "generate": generated - begun,
+            "score": scored - generated,
+            "train": ended - scored,
+        }
+
+    async def grad_norm(self, seen: Seen) -> float:
+        """The gradient norm that the learner finds for rows that the peer sampled."""
+        prompts = [self.tokenizer.encode(text) for text in seen.prompts]
+        scores = await asyncio.gather(
+            *(self.engine.score(p + c) for p, c in zip(prompts, seen.completions, strict=True))
+        )
+        completions = [
+            Completion(ids, logprobs[-len(ids) :], [], [0] * len(ids), "length", 0, 0, 0.0)
+            for ids, logprobs in zip(seen.completions, scores, strict=True)
+        ]
+        return (await self.learner.update(self._groups(prompts, completions, seen.rewards)))["grad_norm"]
+
+    def _groups(self, prompts: list[list[int]], completions: list[Completion], rewards: list[float]) -> list[Group]:
+        rows = []
+        for i, (prompt, completion, value) in enumerate(zip(prompts, completions, rewards, strict=True)):
+            group, member = divmod(i, self.work.samples)
+            row = Trajectory("digits", key=str(group), group=group, member=member, reward=value)
+            row.observe(prompt)
+            row.sample(completion.tokens, completion.logprobs, completion.versions)
+            rows.append(row)
+        return [rows[i : i + self.work.samples] for i in range(0, len(rows), self.work.samples)]
+
+
+def best_batch(folder: Path, work: Workload) -> int:
+    """The rows at a time with which TRL's training is fastest; the second of two steps is timed."""
+    seconds = {}
+    for batch in BATCHES:
+        peer = Peer(folder, work, batch)
+        peer.run(2, lambda step, seen: None)
+        seconds[batch] = peer.steps[1]["total"]
+    return min(seconds, key=lambda batch: seconds[batch])
+
+
+def race(folder: Path, work: Workload, batch: int, repeats: int) -> list[tuple[Step, Step]]:
+    """Steps of ours and of TRL's in turn, after one of each to warm up. Exits where gradient norms differ by 1%."""
+    ours, pairs = Ours(folder, work), list[tuple[Step, Step]]()
+    check = Ours(folder, work)
+
+    def between(step: Step, seen: Seen) -> None:
+        if not pairs:
+            norm = asyncio.run(check.grad_norm(seen))
+            if abs(norm / seen.grad_norm - 1) > 0.01:
+                sys.exit(
+                    f"gradient norms of the same rows differ: {norm:.5f} ours, {seen.grad_norm:.5f} TRL's; no timing"
+                )
+        pairs.append((asyncio.run(ours.step(len(pairs))), step))
+
+    Peer(folder, work, batch).run(repeats + 1, between)
+    return pairs[1:]
+
+
+def compare(title: str, pairs: list[tuple[Step, Step]], note: str) -> list[Row]:
+    """The whole step, with targets, and its phases."""
+    rows = []
+    for phase in ("total", *PHASES):
+        seconds = np.array([(ours[phase], theirs[phase]) for ours, theirs in pairs])
+        ratios = seconds[:, 1] / seconds[:, 0]
+        low, high = np.percentile(ratios, [10, 90])
+        mine, theirs = np.median(seconds, axis=0)
+        must, aim = (2.0, 4.0) if phase == "total" else (None, None)
+        name = f"step, {title}" if phase == "total" else f"  {phase}"
+        spread = (float(low), float(high))
+        text = note if phase == "total" else ""
+        rows.append(Row(name, float(mine), float(theirs), "s", float(np.median(ratios)), must, aim, spread, text))
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
