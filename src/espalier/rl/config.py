@@ -151,11 +151,6 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.learner.temperature != self.rollout.temperature:
-            raise ValueError(
-                f"learner.temperature ({self.learner.temperature:g}) must equal rollout.temperature "
-                f"({self.rollout.temperature:g}): the loss is about the policy that sampled"
-            )
         if self.rollout.max_tokens >= self.engine.max_len:
             raise ValueError(
                 f"engine.max_len ({self.engine.max_len}) must leave room for prompts beyond rollout.max_tokens "

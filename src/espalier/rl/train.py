@@ -106,4 +106,10 @@ class Training:
 
     def _learner(self, config: LearnerConfig, purpose: str) -> TorchLearner:
         seed = derive(self._run.seed, purpose)
-        return TorchLearner(self._setting.language.decoder, config, self._config.algorithm, seed=seed)
+        return TorchLearner(
+            self._setting.language.decoder,
+            config,
+            self._config.algorithm,
+            temperature=self._config.rollout.temperature,
+            seed=seed,
+        )

@@ -63,7 +63,7 @@ def sampled(model: Decoder, *, temperature: float = 1.0, groups: int = 3, member
 )
 def test_the_learner_finds_the_engines_log_probs(family: str, temperature: float) -> None:
     model = decoder(family=family)
-    learner = TorchLearner(model, LearnerConfig(temperature=temperature), algorithm("grpo"), seed=0)
+    learner = TorchLearner(model, LearnerConfig(), algorithm("grpo"), temperature=temperature, seed=0)
     metrics = update(learner, sampled(model, temperature=temperature))
     assert metrics["mismatch/0/abs"] < 1e-5
     assert metrics["mismatch/0/ess"] > 0.9999

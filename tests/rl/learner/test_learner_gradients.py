@@ -21,9 +21,9 @@ TEMPERATURE = 0.8
 
 
 def learner(model: Decoder, row: Algorithm, **config: object) -> TorchLearner:
-    settings = LearnerConfig(optim=OptimConfig(lr=1e-4), temperature=TEMPERATURE, **config)  # type: ignore[arg-type]
+    settings = LearnerConfig(optim=OptimConfig(lr=1e-4), **config)  # type: ignore[arg-type]
     reference = decoder(seed=9) if settings.reference != "none" else None
-    return TorchLearner(copy.deepcopy(model), settings, row, reference=reference, seed=0)
+    return TorchLearner(copy.deepcopy(model), settings, row, reference=reference, temperature=TEMPERATURE, seed=0)
 
 
 def double(model: Decoder) -> torch.nn.Module:

@@ -58,10 +58,6 @@ class LearnerConfig(Config):
     """Optimizer steps in one pass over the rows, each on its own slice of them."""
     epochs: PositiveInt = 1
     """Passes over the rows."""
-    temperature: PositiveFloat = 1.0
-    """Temperature of the policy whose log-probs are trained; equal to the one sampled with. Cross entropy uses 1."""
-    entropy: bool = True
-    """Compute the policy's entropy as a metric, where the algorithm does not need it."""
     reference: Literal["none", "frozen", "ema"] = "none"
     """The anchor of KL terms: none, the initial weights, or their moving average."""
     ema_decay: float = Field(default=0.99, ge=0.0, le=1.0)

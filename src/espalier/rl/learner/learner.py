@@ -42,7 +42,8 @@ class TorchLearner:
 
     Only parameters with `requires_grad` are trained and saved. `critic` and `reference` start the value model and the
     anchor from given weights, where `config.critic` and `config.reference` ask for them; without, both are copies of
-    `model` as it is now. `seed` deals rows to optimizer steps; nothing else is random.
+    `model` as it is now. `temperature` is the one sampled with: the policy that is trained is the one that sampled
+    (cross entropy always uses 1). `seed` deals rows to optimizer steps; nothing else is random.
     """
 
     def __init__(
@@ -53,13 +54,15 @@ class TorchLearner:
         *,
         critic: Critic | None = None,
         reference: Decoder | None = None,
+        temperature: float = 1.0,
         seed: int,
     ) -> None:
         if critic is not None and config.critic is None:
             raise ConfigError("a critic was given, but learner.critic is not set")
         if reference is not None and config.reference == "none":
             raise ConfigError("a reference was given, but learner.reference is none")
-        self.model, self.config, self.algorithm, self._seed = model, config, algorithm, seed
+        self.model, self.config, self.algorithm = model, config, algorithm
+        self._temperature, self._seed = temperature, seed
         self._device = next(model.parameters()).device
         self._context = autocast(config.precision, self._device)
         self._optimizer = Optimizer(model.named_parameters(), config.optim)
@@ -127,7 +130,7 @@ class TorchLearner:
         self._version = state["version"]
 
     def _passes(self) -> Passes:
-        algorithm, temperature = self.algorithm, self.config.temperature
+        algorithm, temperature = self.algorithm, self._temperature
         moves = self.config.updates_per_step * self.config.epochs > 1
         penalised = algorithm.needs_reference and algorithm.kl_as == "reward"
         anchor = self.reference if algorithm.needs_reference else None
@@ -149,7 +152,7 @@ class TorchLearner:
         """One optimizer step of the policy, and one of the critic."""
         counts = Counts.of(data.table, rows, self.algorithm.constant)
         batches = [pack(data.table, piece, self._device) for piece in self._deal(data.table, rows)]
-        policy = PolicyLoss(self.model, self.algorithm, self.config, data, counts)
+        policy = PolicyLoss(self.model, self.algorithm, self._temperature, self.config.ce_mean, data, counts)
         if policy.active(rows):
             found = np.full(len(data.table.tokens), np.nan, np.float32)
             stats = await self._accumulate(batches, lambda batch: policy(batch, found))

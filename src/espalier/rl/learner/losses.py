@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
@@ -16,7 +17,7 @@ from espalier.lm.decoder import Decoder
 from espalier.rl.algorithms.config import Aggregate, Algorithm
 from espalier.rl.algorithms.objective import Stats, TokenBatch, policy_objective
 from espalier.rl.algorithms.reduce import Denominators, reduce
-from espalier.rl.learner.config import CriticConfig, LearnerConfig
+from espalier.rl.learner.config import CriticConfig
 from espalier.rl.learner.critic import value_loss
 from espalier.rl.learner.experience import Experience
 from espalier.rl.learner.pack import Columns, Floats, Packed
@@ -45,7 +46,8 @@ class PolicyLoss:
 
     model: Decoder
     algorithm: Algorithm
-    config: LearnerConfig
+    temperature: float
+    ce_mean: Literal["token", "row"]
     data: Experience
     counts: Counts
 
@@ -64,9 +66,7 @@ class PolicyLoss:
         hidden = hidden_states(self.model, batch)
         loss, stats = hidden.new_zeros(()).float(), Stats()
         if len(batch.policy):
-            new, entropy = token_logprobs(
-                self.model, hidden, batch, batch.policy, self.config.temperature, entropy=True
-            )
+            new, entropy = token_logprobs(self.model, hidden, batch, batch.policy, self.temperature, entropy=True)
             logprobs[batch.source[batch.policy]] = new.detach().cpu().numpy()
             part, stats = policy_objective(
                 self.algorithm, self._tokens(batch, new, entropy), self.counts.rl, self.counts.ref
@@ -75,7 +75,7 @@ class PolicyLoss:
         if len(batch.ce):
             new, _ = token_logprobs(self.model, hidden, batch, batch.ce, 1.0)
             weight = batch.gather(self.data.table.ce, batch.ce)
-            how: Aggregate = "token" if self.config.ce_mean == "token" else "sequence"
+            how: Aggregate = "token" if self.ce_mean == "token" else "sequence"
             part = reduce(-new, weight, batch.rows(batch.ce), how, self.counts.ce)
             stats["loss/ce"] = part.detach()
             loss = loss + part
