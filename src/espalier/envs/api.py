@@ -102,8 +102,8 @@ class TaskSet(Protocol):
         """Task `index` of `split`: a pure function of the set's config, seed, split and index."""
         ...
 
-    def env(self) -> Env:
-        """A new environment for one episode."""
+    def env(self, task: Task) -> Env:
+        """A new environment for one episode of `task`."""
         ...
 
     def tools(self, task: Task) -> Sequence[ToolSpec]:

@@ -68,7 +68,7 @@ class Procedural(ABC):
                 return Task(self.name, key, data, split)
         raise ConfigError(f"{self.name}: {TRIES} draws gave no {split} instance; make the tasks more difficult")
 
-    def env(self) -> Env:
+    def env(self, task: Task) -> Env:
         """See `TaskSet`."""
         return QuestionEnv(self)
 

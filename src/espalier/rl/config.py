@@ -60,12 +60,7 @@ class WarmStartConfig(Config):
     rows_per_step: PositiveInt = 128
     """Demonstrations a step."""
     optim: OptimConfig = OptimConfig(name="muon", lr=3e-3, schedule="linear", warmup=10)
-    """Its optimizer; the schedule's length is `steps` unless it says otherwise."""
-
-    def schedule(self) -> OptimConfig:
-        """The optimizer with its schedule as long as the warm start."""
-        length = self.optim.total_steps or self.steps
-        return self.optim.model_copy(update={"total_steps": length})
+    """Its optimizer."""
 
 
 class EvaluationConfig(Config):

@@ -44,7 +44,7 @@ def sample_texts(tasks: TaskSet, count: int, *, seed: int) -> Iterator[str]:
         try:
             messages = list(tasks.demonstrate(task, rng(seed, "text", index)))
         except EnvError:
-            messages = asyncio.run(tasks.env().reset(task))
+            messages = asyncio.run(tasks.env(task).reset(task))
             yield task.answer
         yield from (message.content for message in messages)
 

@@ -24,7 +24,7 @@ def sft(config: SFTConfig, run: Run) -> dict[str, float]:
 async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
     scene = setting(config, run)
     seed = derive(run.seed, "learner")
-    learner = TorchLearner(scene.language.decoder, config.learner, algorithm("reinforce"), seed=seed)
+    learner = TorchLearner(scene.language.decoder, config.learner.over(config.steps), algorithm("reinforce"), seed=seed)
     checkpoints = Checkpoints(run.checkpoints, keep=config.checkpoint.keep)
     state = State("sft", 0)
     if run.resumed and (found := checkpoints.latest()):

@@ -56,7 +56,11 @@ class Training:
         if not warm.steps:
             return True
         learner = self._learner(
-            LearnerConfig(optim=warm.schedule(), tokens_per_microbatch=config.learner.tokens_per_microbatch),
+            LearnerConfig(
+                optim=warm.optim.over(warm.steps),
+                tokens_per_microbatch=config.learner.tokens_per_microbatch,
+                precision=config.learner.precision,
+            ),
             "warm_start",
         )
         if path:
@@ -79,7 +83,7 @@ class Training:
 
     async def _reinforce(self, path: Path | None, state: State) -> dict[str, float]:
         run, config, setting = self._run, self._config, self._setting
-        learner = self._learner(config.learner, "learner")
+        learner = self._learner(config.learner.over(config.steps), "learner")
         if path:
             await learner.load(path)
         run.metrics.rewind(config.warm_start.steps + state.step)

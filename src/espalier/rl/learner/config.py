@@ -33,9 +33,13 @@ class OptimConfig(Config):
     warmup: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises linearly from zero."""
     total_steps: PositiveInt | None = None
-    """Length of the schedule, warm-up included; `linear` and `cosine` need it."""
+    """Length of the schedule, warm-up included; jobs fill in the length of the run."""
     final_lr: float = Field(default=0.0, ge=0.0, le=1.0)
     """Learning rate at the end of the schedule, as a fraction of the peak."""
+
+    def over(self, steps: int) -> OptimConfig:
+        """The same with a schedule of `steps`, unless it has a length already."""
+        return self if self.total_steps else self.model_copy(update={"total_steps": steps})
 
 
 class CriticConfig(Config):
@@ -70,3 +74,9 @@ class LearnerConfig(Config):
     """Value model, for algorithms with `gae` advantages."""
     max_skipped: PositiveInt = 5
     """Consecutive steps with gradients that are not finite before training stops with an error."""
+
+    def over(self, steps: int) -> LearnerConfig:
+        """The same with schedules that last `steps` training steps, unless they have a length already."""
+        count = steps * self.updates_per_step * self.epochs
+        critic = self.critic and self.critic.model_copy(update={"optim": self.critic.optim.over(count)})
+        return self.model_copy(update={"optim": self.optim.over(count), "critic": critic})

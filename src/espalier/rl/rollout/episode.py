@@ -1,6 +1,7 @@
 """One episode: an environment and the policy take turns until one of them ends it, or a limit does.
 
-Errors of the environment are data: the row is marked FAILED with the message, and the run goes on.
+Errors of the environment, and requests that the engine refuses, are data: the row is marked FAILED with the message,
+and the run goes on.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from espalier.core.errors import EnvError
+from espalier.core.errors import EngineError, EnvError
 from espalier.envs.api import Env, Episode, Step, Task
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.session import Session
-from espalier.rl.trajectory import Status
+from espalier.rl.trajectory import Status, Trajectory
 
 T = TypeVar("T")
 
@@ -23,17 +24,21 @@ async def play(env: Env, task: Task, session: Session, limits: RolloutConfig) ->
     episode = Episode(task, [], turns=0)
     try:
         await _converse(env, task, session, limits, episode)
-    except EnvError as error:
+    except (EnvError, EngineError) as error:
         session.row.status, session.row.error = Status.FAILED, str(error)
     finally:
         await session.close()
-    try:
-        await _stage(env, "close", env.close(), limits.env_seconds)
-    except EnvError as error:  # the episode stands; only the clean-up failed
-        row_error = f"{session.row.error}; {error}" if session.row.error else str(error)
-        session.row.error = row_error
+        await _close(env, session.row, limits)
     episode.tokens = session.row.sampled
     return episode
+
+
+async def _close(env: Env, row: Trajectory, limits: RolloutConfig) -> None:
+    """Close the environment. Where that fails, the episode stands, with a note."""
+    try:
+        await _stage(env, "close", env.close(), limits.env_seconds)
+    except EnvError as error:
+        row.error = f"{row.error}; {error}" if row.error else str(error)
 
 
 async def _converse(env: Env, task: Task, session: Session, limits: RolloutConfig, episode: Episode) -> None:

@@ -60,8 +60,11 @@ class GroupPlayer:
         """Play group `index`: `members` attempts (the config's number unless given), in the order of their index."""
         played = Played(index, task)
         count = members or self._config.samples_per_group
-        async with asyncio.TaskGroup() as group:
-            attempts = [group.create_task(self._member(played, member)) for member in range(count)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                attempts = [group.create_task(self._member(played, member)) for member in range(count)]
+        except BaseExceptionGroup as errors:  # a bug, not data: the first one tells most
+            raise errors.exceptions[0] from errors
         for attempt in attempts:
             if (result := attempt.result()) is not None:
                 played.rows.append(result[0])
@@ -89,7 +92,7 @@ class GroupPlayer:
             stop=self._renderer.stop,
             seed=derive(self._seed, played.index, member, attempt),
         )
-        env = self._tasks.env()
+        env = self._tasks.env(task)
         name = f"{played.index}.{member}.{attempt}" if config.max_turns > 1 else ""
         session = Session(self._engine, self._renderer, row, sampling, name=name)
         episode = await play(env, task, session, config)

@@ -1,0 +1,134 @@
+import asyncio
+from collections.abc import Callable
+
+import pytest
+import torch
+from scripted import TASK, ScriptedEnv, ScriptedTasks, tokenizer
+
+from espalier.core.messages import Message
+from espalier.engine.local import LocalEngine
+from espalier.envs.api import Episode, Step
+from espalier.lm.chat.plain import PlainRenderer
+from espalier.lm.config import DecoderConfig
+from espalier.lm.decoder import Decoder
+from espalier.rewards.config import RubricConfig
+from espalier.rewards.rubric import Rubric
+from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.groups import GroupPlayer, Played
+from espalier.rl.trajectory import Status
+
+TOKENS = tokenizer()
+
+
+@pytest.fixture(scope="module")
+def model() -> Decoder:
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    decoder = Decoder(
+        DecoderConfig(family="qwen3", vocab_size=TOKENS.vocab_size, num_key_value_heads=2, head_dim=8, **shape)
+    )
+    decoder.reset(seed=1)
+    with torch.no_grad():
+        decoder.model.embed_tokens.weight *= 4.0  # a model that does not say everything with equal probability
+    return decoder
+
+
+def play(
+    model: Decoder, make: Callable[[], ScriptedEnv], *, seed: int = 0, group: int = 7, **settings: object
+) -> tuple[Played, LocalEngine]:
+    config = RolloutConfig.model_validate({"samples_per_group": 4, "max_tokens": 12, **settings})
+    engine = LocalEngine(model, max_rows=8, max_len=64)
+    player = GroupPlayer(engine, PlainRenderer(TOKENS), ScriptedTasks(make), Rubric(RubricConfig()), config, seed=seed)
+    return asyncio.run(player.play(group, TASK)), engine
+
+
+def length(turn: int, action: Message) -> Step:
+    """Pays for letters."""
+    return Step(reward=float(sum(c.isalpha() for c in action.content)))
+
+
+def test_members_share_the_prompt_and_differ_in_noise(model: Decoder):
+    played, engine = play(model, lambda: ScriptedEnv(length))
+    assert [row.member for row in played.rows] == [0, 1, 2, 3]
+    assert len({tuple(row.tokens) for row in played.rows}) == 4
+    assert {row.group for row in played.rows} == {7}
+    assert [row.reward for row in played.rows] == [episode.env_reward for episode in played.episodes]
+    prompt = played.rows[0].turns[0].end
+    stats = asyncio.run(engine.stats())
+    assert stats.prefilled_tokens <= prompt, "the prompt of a group is computed once"
+
+
+def test_equal_seeds_give_equal_groups_whatever_else_runs(model: Decoder):
+    first, _ = play(model, lambda: ScriptedEnv(length))
+    again, _ = play(model, lambda: ScriptedEnv(length), samples_per_group=2)
+    other, _ = play(model, lambda: ScriptedEnv(length), seed=1)
+    assert [row.tokens for row in first.rows[:2]] == [row.tokens for row in again.rows]
+    assert [row.tokens for row in first.rows] != [row.tokens for row in other.rows]
+
+
+def test_a_failed_attempt_is_played_again_under_new_noise(model: Decoder):
+    made: list[ScriptedEnv] = []
+
+    def make() -> ScriptedEnv:
+        made.append(ScriptedEnv(length, broken="step raises" if len(made) == 1 else ""))
+        return made[-1]
+
+    played, _ = play(model, make, samples_per_group=3)
+    plain, _ = play(model, lambda: ScriptedEnv(length), samples_per_group=3)
+    assert (len(played.rows), played.repaired, len(played.errors)) == (3, 1, 1)
+    assert played.usable
+    same = [a.tokens == b.tokens for a, b in zip(played.rows, plain.rows, strict=True)]
+    assert same.count(False) == 1, "only the repaired member has other noise"
+    assert all(env.closed for env in made)
+
+
+def test_what_cannot_be_repaired_is_left_out(model: Decoder):
+    played, _ = play(model, lambda: ScriptedEnv(length, broken="reset raises"), repairs=2, samples_per_group=2)
+    assert (played.rows, played.repaired, len(played.errors), played.usable) == ([], 4, 6, False)
+
+
+def test_a_lone_survivor_is_not_a_group(model: Decoder):
+    count = iter(range(9))
+    played, _ = play(
+        model, lambda: ScriptedEnv(length, broken="step raises" if next(count) else ""), repairs=0, samples_per_group=3
+    )
+    assert (len(played.rows), played.usable) == (1, False)
+
+
+def test_a_group_says_whether_it_can_teach(model: Decoder):
+    even, _ = play(model, lambda: ScriptedEnv(lambda turn, action: Step(reward=0.5)))
+    uneven, _ = play(model, lambda: ScriptedEnv(length))
+    assert (even.informative, uneven.informative) == (False, True)
+
+
+def test_a_reward_that_cannot_judge_fails_the_attempt(model: Decoder):
+    class Refusing(Rubric):
+        async def score(self, episode: Episode):  # type: ignore[no-untyped-def]
+            from espalier.core.errors import EnvError
+
+            raise EnvError("no verdict")
+
+    config = RolloutConfig(samples_per_group=2, max_tokens=4, repairs=0)
+    engine = LocalEngine(model, max_rows=8, max_len=64)
+    player = GroupPlayer(
+        engine,
+        PlainRenderer(TOKENS),
+        ScriptedTasks(lambda: ScriptedEnv(length)),
+        Refusing(RubricConfig()),
+        config,
+        seed=0,
+    )
+    played = asyncio.run(player.play(0, TASK))
+    assert played.errors == ["no verdict", "no verdict"]
+
+
+def test_turns_of_one_conversation_prefill_only_what_is_new(model: Decoder):
+    def twice(turn: int, action: Message) -> Step:
+        return Step((Message.user("more"),), reward=1.0, done=turn == 2)
+
+    played, engine = play(model, lambda: ScriptedEnv(twice), samples_per_group=1, max_turns=2, max_tokens=40)
+    row = played.rows[0]
+    stats = asyncio.run(engine.stats())
+    context = sum(turn.end - turn.start for turn in row.turns if turn.role != "assistant")
+    turns = sum(turn.role == "assistant" for turn in row.turns)
+    assert stats.prefilled_tokens <= context + turns, "what was sampled or read before is not computed again"
+    assert row.status in (Status.DONE, Status.TRUNCATED)
