@@ -33,7 +33,7 @@ class Evaluator:
         self._verdict = verdict
 
     async def __call__(self) -> Evaluation:
-        """avg@n with a 95% bootstrap interval over tasks, pass@n and length, per environment and over all."""
+        """avg@n with a 95% bootstrap interval over tasks, pass@k and length, per environment and over all."""
         config = self._config
         plays = [self._player.play(i, task, config.samples) for i, task in enumerate(self._tasks)]
         groups = await asyncio.gather(*plays)
@@ -62,6 +62,7 @@ class Evaluator:
             f"{prefix}/avg_hi": high,
             f"{prefix}/len": float(np.mean(lengths)) if lengths else 0.0,
         }
-        if n > 1:
-            figures[f"{prefix}/pass@{n}"] = float(np.mean([pass_at_k(n, int(c), n) for c in correct]))
+        ks = [2**i for i in range(1, n.bit_length())]  # powers of two up to n, and n itself
+        for k in sorted({*ks, n} - {1}):
+            figures[f"{prefix}/pass@{k}"] = float(np.mean([pass_at_k(n, int(c), k) for c in correct]))
         return figures
