@@ -1,7 +1,7 @@
 """The demo, seed after seed: held-out accuracy before and after reinforcement learning, wall time, memory.
 
-Each seed is `espalier run recipes/rl/quickstart.yaml`, or the recipe named, in a process of its own, as `make demo` runs
-it. The worst seed counts.
+Each seed is `espalier run recipes/rl/quickstart.yaml`, or the recipe named, in a process of its own, as `make demo`
+runs it. The worst seed counts.
 """
 
 from __future__ import annotations

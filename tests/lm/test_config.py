@@ -116,13 +116,13 @@ def test_rotation_is_a_rotation(interleaved) -> None:
 
 
 def test_model_section_catches_mistakes() -> None:
-    with pytest.raises(ConfigError, match="did you mean hidden_size"):
+    with pytest.raises(ValueError, match="did you mean hidden_size"):
         ModelConfig(decoder={"hiden_size": 4})
-    with pytest.raises(ConfigError, match=r"tokenizer\.path"):
+    with pytest.raises(ValueError, match=r"tokenizer\.path"):
         ModelConfig(tokenizer={"kind": "file"})
-    with pytest.raises(ConfigError, match="bpe"):
+    with pytest.raises(ValueError, match="bpe"):
         ModelConfig(renderer="glm")
-    with pytest.raises(ConfigError, match="chat template"):
+    with pytest.raises(ValueError, match="chat template"):
         ModelConfig(renderer="template")
 
 

@@ -8,8 +8,8 @@ class EspalierError(Exception):
     """Root of all errors raised on purpose. The CLI prints its message without a traceback."""
 
 
-class ConfigError(EspalierError):
-    """A recipe, an override or a config field is wrong."""
+class ConfigError(EspalierError, ValueError):
+    """A recipe, an override or a config field is wrong. Raised in a validator, it gets the recipe's file and line."""
 
 
 class DataError(EspalierError):

@@ -47,7 +47,7 @@ def read(values: Mapping[str, Any]) -> DecoderConfig:
     if family == "glm4_moe":
         fields["qk_norm"] = values.get("use_qk_norm", False)
         fields["moe"] = {name: values[name] for name in MoEConfig.model_fields if name in values}
-    return DecoderConfig(**fields)
+    return DecoderConfig.of(**fields)
 
 
 def write(config: DecoderConfig) -> dict[str, Any]:

@@ -37,6 +37,6 @@ def decoder_config(config: ModelConfig, **tokens: Any) -> DecoderConfig:
     Raises ConfigError where they do not fit together.
     """
     try:
-        return DecoderConfig(**{**PRESETS[config.preset], **tokens, **config.decoder})
-    except ValueError as error:
+        return DecoderConfig.of(**{**PRESETS[config.preset], **tokens, **config.decoder})
+    except ConfigError as error:
         raise ConfigError(f"model.decoder with preset {config.preset}: {error}") from error

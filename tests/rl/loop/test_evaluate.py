@@ -33,9 +33,8 @@ def test_figures_by_hand():
     metrics = found.metrics
     assert found.accuracy == metrics["eval/avg"] == pytest.approx((2 + 1 + 1) / 12), "a failed attempt is wrong"
     assert metrics["eval/pass@4"] == 1.0
-    assert metrics["eval/pass@2"] == pytest.approx(
-        (1 - comb(2, 2) / comb(4, 2) + 2 * (1 - comb(3, 2) / comb(4, 2))) / 3
-    )
+    pairs = [1 - comb(4 - correct, 2) / comb(4, 2) for correct in (2, 1, 1)]
+    assert metrics["eval/pass@2"] == pytest.approx(sum(pairs) / 3)
     assert metrics["eval/one/avg"] == pytest.approx(3 / 8)
     assert metrics["eval/two/avg"] == pytest.approx(1 / 4), "0.98 is not above evaluation.correct_above"
     assert metrics["eval/avg_lo"] <= found.accuracy <= metrics["eval/avg_hi"]

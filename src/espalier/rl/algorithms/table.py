@@ -12,7 +12,7 @@ from espalier.rl.algorithms.rows import ROWS
 
 def algorithm(name: str, **overrides: Any) -> Algorithm:
     """The row `name` with some fields changed. Raises ConfigError with the nearest name where there is none."""
-    return Algorithm(name=name, **overrides)
+    return Algorithm.of(name=name, **overrides)
 
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType({name: algorithm(name) for name in ROWS})
