@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from espalier.core.messages import Message, ToolSpec
 
@@ -89,14 +89,11 @@ class Env(Protocol):
         ...
 
 
+@runtime_checkable
 class TaskSet(Protocol):
-    """An indexed, seeded source of tasks and the environment that plays them."""
+    """An indexed, seeded source of tasks and the environment that plays them, told from others by its `name`."""
 
     name: str
-
-    def __len__(self) -> int:
-        """Number of distinct train tasks, or a large number where tasks are drawn without end."""
-        ...
 
     def task(self, split: Split, index: int) -> Task:
         """Task `index` of `split`: a pure function of the set's config, seed, split and index."""

@@ -1,12 +1,55 @@
 """From the recipe's `tasks:` to a task set."""
 
-from pathlib import Path
+from __future__ import annotations
 
+from typing import assert_never
+
+from espalier.core.data import DataRoot
+from espalier.envs.adapters.jsonl import Jsonl, JsonlConfig
+from espalier.envs.adapters.plugin import PluginConfig, plugin
+from espalier.envs.adapters.reasoning_gym import ReasoningGym, ReasoningGymConfig
 from espalier.envs.api import TaskSet
-from espalier.envs.catalogue.multiplication import Multiplication
-from espalier.envs.config import TasksConfig
+from espalier.envs.catalogue.brackets import Brackets, BracketsConfig
+from espalier.envs.catalogue.calculator import Calculator, CalculatorConfig
+from espalier.envs.catalogue.chain_sums import ChainSums, ChainSumsConfig
+from espalier.envs.catalogue.countdown import Countdown, CountdownConfig
+from espalier.envs.catalogue.guess_number import GuessNumber, GuessNumberConfig
+from espalier.envs.catalogue.multiplication import Multiplication, MultiplicationConfig
+from espalier.envs.catalogue.reverse import Reverse, ReverseConfig
+from espalier.envs.catalogue.sorting import Sorting, SortingConfig
+from espalier.envs.config import AnyTaskConfig, TasksConfig
+from espalier.envs.mixture import Mixture
 
 
-def build_tasks(config: TasksConfig, *, seed: int, data: Path | None) -> TaskSet:
-    """The task set of the section."""
-    return Multiplication(config[0], seed)
+def build_tasks(config: TasksConfig, *, seed: int, data: DataRoot) -> TaskSet:
+    """The task set of the section: the one it names, or a mixture."""
+    sets = [_build(entry, seed, data) for entry in config]
+    return sets[0] if len(sets) == 1 else Mixture(sets, [entry.weight for entry in config])
+
+
+def _build(config: AnyTaskConfig, seed: int, data: DataRoot) -> TaskSet:
+    match config:
+        case BracketsConfig():
+            return Brackets(config, seed)
+        case CalculatorConfig():
+            return Calculator(config, seed)
+        case ChainSumsConfig():
+            return ChainSums(config, seed)
+        case CountdownConfig():
+            return Countdown(config, seed)
+        case GuessNumberConfig():
+            return GuessNumber(config, seed)
+        case JsonlConfig():
+            return Jsonl(config, seed, data)
+        case MultiplicationConfig():
+            return Multiplication(config, seed)
+        case PluginConfig():
+            return plugin(config, seed)
+        case ReasoningGymConfig():
+            return ReasoningGym(config, seed)
+        case ReverseConfig():
+            return Reverse(config, seed)
+        case SortingConfig():
+            return Sorting(config, seed)
+        case _:
+            assert_never(config)

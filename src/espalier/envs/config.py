@@ -1,7 +1,37 @@
-"""The recipe section `tasks:`."""
+"""The recipe section `tasks:`, a list of task sets. Imports without torch."""
 
 from __future__ import annotations
 
-from espalier.envs.catalogue.multiplication import MultiplicationConfig
+from typing import Annotated
 
-TasksConfig = list[MultiplicationConfig]
+from pydantic import Field
+
+from espalier.envs.adapters.jsonl import JsonlConfig
+from espalier.envs.adapters.plugin import PluginConfig
+from espalier.envs.adapters.reasoning_gym import ReasoningGymConfig
+from espalier.envs.catalogue.brackets import BracketsConfig
+from espalier.envs.catalogue.calculator import CalculatorConfig
+from espalier.envs.catalogue.chain_sums import ChainSumsConfig
+from espalier.envs.catalogue.countdown import CountdownConfig
+from espalier.envs.catalogue.guess_number import GuessNumberConfig
+from espalier.envs.catalogue.multiplication import MultiplicationConfig
+from espalier.envs.catalogue.reverse import ReverseConfig
+from espalier.envs.catalogue.sorting import SortingConfig
+
+AnyTaskConfig = Annotated[
+    BracketsConfig
+    | CalculatorConfig
+    | ChainSumsConfig
+    | CountdownConfig
+    | GuessNumberConfig
+    | JsonlConfig
+    | MultiplicationConfig
+    | PluginConfig
+    | ReasoningGymConfig
+    | ReverseConfig
+    | SortingConfig,
+    Field(discriminator="env"),
+]
+
+TasksConfig = Annotated[list[AnyTaskConfig], Field(min_length=1)]
+"""One task set, or a mixture of several by their weights."""

@@ -1,108 +1,116 @@
-"""What all procedural task sets share: draw an instance, find its split by hash, ask once, verify."""
+"""What task sets that draw instances share: the split by hash, one question, one answer, the `#` that marks it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from espalier.core.errors import ConfigError, EnvError
+from pydantic import Field
+
+from espalier.core.config import Config
+from espalier.core.errors import ConfigError
 from espalier.core.messages import Message, ToolSpec
 from espalier.core.seed import rng
-from espalier.envs.api import Env, Split, Step, Task
+from espalier.envs.api import Env, Split, Task
+from espalier.envs.question import QuestionEnv
+from espalier.envs.splits import instance_key, split_of
 
-HELDOUT_SHARE = 0.2
-"""Share of instances, by hash, that are held out."""
 TRIES = 2000
 """Draws before a split is called empty."""
 
 
-def instance_key(env: str, data: Mapping[str, Any]) -> str:
-    """A stable name of an instance: a hash of its canonical JSON."""
-    text = env + json.dumps(data, sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+class TaskConfig(Config):
+    """What every task set is told."""
+
+    name: str = ""
+    """Its name in metrics; the environment's unless given. Needed where a mixture holds the same environment twice."""
+    weight: float = Field(default=1.0, gt=0.0)
+    """Share in a mixture, relative to the other sets'."""
 
 
-def split_of(key: str) -> Split:
-    """The split an instance belongs to, whatever seed drew it."""
-    return "heldout" if int(key, 16) % 1000 < 1000 * HELDOUT_SHARE else "train"
+C = TypeVar("C", bound=TaskConfig)
 
 
-class Procedural(ABC):
-    """An endless task set of questions with one answer message. Subclasses draw, ask, verify and demonstrate."""
+class Procedural(ABC, Generic[C]):
+    """An endless task set: task `index` is drawn by a random stream of its own. Instances are plain JSON data."""
 
-    name: str
+    env_name: str
+    """The environment, as recipes name it; instances of equal content share key and split across differing names."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, config: C, seed: int) -> None:
+        self.name = config.name or self.env_name
+        self.config = config
         self._seed = seed
-
-    def __len__(self) -> int:
-        return 1 << 40
 
     @abstractmethod
     def draw(self, random: Random) -> dict[str, Any]:
-        """A new instance as plain data: what is asked, in canonical form."""
+        """A new instance."""
 
     @abstractmethod
-    def question(self, data: Mapping[str, Any]) -> str:
-        """The text of the user's message."""
+    def env(self, task: Task) -> Env:
+        """See `TaskSet`."""
 
     @abstractmethod
-    def verify(self, data: Mapping[str, Any], response: str) -> bool:
-        """Whether `response` solves the instance."""
+    def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
+        """See `TaskSet`."""
 
-    @abstractmethod
-    def solve(self, data: Mapping[str, Any], random: Random) -> str:
-        """A demonstration of an answer."""
+    def canonical(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What of an instance decides its key and so its split."""
+        return data
+
+    def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What a task says besides its instance: the reference answer, where there is one."""
+        return {}
+
+    def tools(self, task: Task) -> Sequence[ToolSpec]:
+        """See `TaskSet`."""
+        return ()
 
     def task(self, split: Split, index: int) -> Task:
         """See `TaskSet`."""
         random = rng(self._seed, self.name, split, index)
         for _ in range(TRIES):
             data = self.draw(random)
-            key = instance_key(self.name, data)
+            key = instance_key(self.env_name, self.canonical(data))
             if split_of(key) == split:
-                return Task(self.name, key, data, split)
+                return Task(self.name, key, {**data, **self.known(data)}, split)
         raise ConfigError(f"{self.name}: {TRIES} draws gave no {split} instance; make the tasks more difficult")
+
+
+class Question(Procedural[C]):
+    """One question, one answer: any text without `#`, then `#` and the answer, then nothing."""
+
+    @abstractmethod
+    def question(self, data: Mapping[str, Any]) -> str:
+        """The text of the user's message."""
+
+    @abstractmethod
+    def verify(self, data: Mapping[str, Any], answer: str) -> bool:
+        """Whether the text after `#` solves the instance."""
+
+    @abstractmethod
+    def solve(self, data: Mapping[str, Any], random: Random) -> str:
+        """A demonstration of a whole response, as imperfect as the config asks for."""
 
     def env(self, task: Task) -> Env:
         """See `TaskSet`."""
-        return QuestionEnv(self)
+        return QuestionEnv(self.name, lambda task: self.question(task.data), self.judge)
 
-    def tools(self, task: Task) -> Sequence[ToolSpec]:
-        """See `TaskSet`."""
-        return ()
+    def judge(self, task: Task, response: str) -> float:
+        """1.0 for a response that ends in a right answer."""
+        answer = final(response)
+        return float(answer is not None and self.verify(task.data, answer))
 
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
         """See `TaskSet`."""
         return [Message.user(self.question(task.data)), Message.assistant(self.solve(task.data, rng))]
 
 
-class QuestionEnv:
-    """Asks the question, verifies the one answer."""
-
-    def __init__(self, tasks: Procedural) -> None:
-        self.name = tasks.name
-        self._tasks = tasks
-        self._task: Task | None = None
-
-    def tools(self) -> list[ToolSpec]:
-        """None."""
-        return []
-
-    async def reset(self, task: Task) -> list[Message]:
-        """The question."""
-        self._task = task
-        return [Message.user(self._tasks.question(task.data))]
-
-    async def step(self, action: Message) -> Step:
-        """Reward 1.0 for a correct answer."""
-        if self._task is None:
-            raise EnvError(f"{self.name}: step before reset")
-        return Step(reward=float(self._tasks.verify(self._task.data, action.content)))
-
-    async def close(self) -> None:
-        """Nothing to free."""
+def final(response: str) -> str | None:
+    """The text after the one `#` of a response; None where there is none, or more, or it is glued to a word."""
+    before, mark, answer = response.partition("#")
+    if not mark or "#" in answer or (before and not before.endswith(" ")):
+        return None
+    return answer

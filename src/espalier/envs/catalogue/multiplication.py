@@ -8,60 +8,54 @@ so that imitation alone is mediocre and reinforcement has something to find.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from random import Random
 from typing import Any, Literal
 
 from pydantic import Field
 
-from espalier.core.config import Config
-from espalier.envs.procedural import Procedural
-
-_ANSWER = re.compile(r"(?:[^#]* )?#(\d+)")
+from espalier.envs.catalogue.slips import slipped
+from espalier.envs.procedural import Question, TaskConfig
 
 
-class MultiplicationConfig(Config):
+class MultiplicationConfig(TaskConfig):
     """A number of `digits` digits times one digit."""
 
     env: Literal["multiplication"] = "multiplication"
     """The environment."""
-    weight: float = Field(default=1.0, gt=0)
-    """Share in a mixture."""
     digits: int = Field(default=3, ge=1, le=12)
     """Digits of the first factor: the difficulty."""
-    direct: float = Field(default=0.7, ge=0.0, le=1.0)
-    """Share of demonstrations without steps: right top digits, guesses inside."""
+    direct: float = Field(default=0.6, ge=0.0, le=1.0)
+    """Share of demonstrations without steps: right top and last digits, guesses between."""
     slips: float = Field(default=0.05, ge=0.0, le=1.0)
     """Probability that a worked step of a demonstration is wrong."""
 
 
-class Multiplication(Procedural):
+class Multiplication(Question[MultiplicationConfig]):
     """Instances `{"a": 347, "b": 6}`."""
 
-    name = "multiplication"
-
-    def __init__(self, config: MultiplicationConfig, seed: int) -> None:
-        super().__init__(seed)
-        self._config = config
+    env_name = "multiplication"
 
     def draw(self, random: Random) -> dict[str, Any]:
         """See `Procedural`."""
-        digits = self._config.digits
+        digits = self.config.digits
         return {"a": random.randrange(10 ** (digits - 1), 10**digits), "b": random.randrange(2, 10)}
 
-    def question(self, data: Mapping[str, Any]) -> str:
+    def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """See `Procedural`."""
+        return {"answer": str(data["a"] * data["b"])}
+
+    def question(self, data: Mapping[str, Any]) -> str:
+        """See `Question`."""
         return f"{data['a']}*{data['b']}="
 
-    def verify(self, data: Mapping[str, Any], response: str) -> bool:
-        """The whole response must be steps and one final `#answer`, nothing after it."""
-        found = _ANSWER.fullmatch(response)
-        return found is not None and found[1] == str(data["a"] * data["b"])
+    def verify(self, data: Mapping[str, Any], answer: str) -> bool:
+        """See `Question`."""
+        return answer == str(data["a"] * data["b"])
 
     def solve(self, data: Mapping[str, Any], random: Random) -> str:
-        """See `Procedural`."""
-        if random.random() < self._config.direct:
+        """See `Question`."""
+        if random.random() < self.config.direct:
             return f"#{self._guess(data['a'] * data['b'], random)}"
         return self._work(data["a"], data["b"], random)
 
@@ -75,9 +69,7 @@ class Multiplication(Procedural):
     def _work(self, a: int, b: int, random: Random) -> str:
         steps, low, carry = [], "", 0
         for place, digit in enumerate(reversed(str(a))):
-            result = int(digit) * b + carry
-            if random.random() < self._config.slips:
-                result = max(0, result + random.choice((-10, -2, -1, 1, 2, 10)))
+            result = slipped(int(digit) * b + carry, self.config.slips, random)
             steps.append(f"{digit}*{b}={result}" if place == 0 else f"{digit}*{b}+{carry}={result}")
             carry, last = divmod(result, 10)
             low = f"{last}{low}"

@@ -1,0 +1,1 @@
+"""Tasks from elsewhere: reasoning-gym, JSON-lines files, the user's own code."""
