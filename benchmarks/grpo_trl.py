@@ -18,6 +18,7 @@ import transformers
 from datasets import Dataset
 from transformers import (
     AutoModelForCausalLM,
+    PrinterCallback,
     PreTrainedTokenizerFast,
     StoppingCriteria,
     StoppingCriteriaList,
@@ -125,7 +126,9 @@ class Peer(TrainerCallback):  # type: ignore[misc]
         )
         prompts = [prompt for step in range(steps) for prompt in self.work.prompts(step)]
         data = Dataset.from_dict({"prompt": prompts})
-        return GRPOTrainer(model, self._score, arguments, data, processing_class=tokenizer)
+        trainer = GRPOTrainer(model, self._score, arguments, data, processing_class=tokenizer)
+        trainer.remove_callback(PrinterCallback)
+        return trainer
 
     def _score(
         self, prompts: list[str], completions: list[str], prompt_ids: Any = None, completion_ids: Any = None, **_: Any

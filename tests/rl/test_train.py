@@ -87,7 +87,7 @@ def test_killed_at_any_moment_it_loses_at_most_the_step(tmp_path: Path):
     finish(whole, config())
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump({"job": "rl.train", "name": "small", **SMALL}))
-    command = [sys.executable, "-m", "espalier.cli.main", "run", str(recipe), "--runs-dir", str(tmp_path / "killed")]
+    command = [sys.executable, "-m", "espalier", "run", str(recipe), "--runs-dir", str(tmp_path / "killed")]
     environment = {**os.environ, "ESPALIER_DATA": str(tmp_path)}
     first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

@@ -1,4 +1,4 @@
-"""A reward maps a finished episode to a number. Verifiers give 0 or 1; shaping terms any finite number."""
+"""A reward maps a finished episode to a number. Verifiers give 0 to 1; shaping terms any finite number."""
 
 from __future__ import annotations
 
@@ -7,3 +7,4 @@ from collections.abc import Awaitable, Callable
 from espalier.envs.api import Episode
 
 Reward = Callable[[Episode], float | Awaitable[float]]
+"""Raises EnvError where it cannot judge: the attempt then counts as failed."""

@@ -1,7 +1,49 @@
-"""The recipe section `rewards:`."""
+"""The recipe section `rewards:`, a list of components. Imports without torch."""
 
-from espalier.core.config import Config
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from espalier.rewards.environment import EnvRewardConfig
+from espalier.rewards.exact import ExactConfig
+from espalier.rewards.form import FormatConfig
+from espalier.rewards.length import LengthConfig
+from espalier.rewards.maths import MathsConfig
+from espalier.rewards.numeric import NumericConfig
+from espalier.rewards.pattern import RegexConfig
+from espalier.rewards.plugin import PluginRewardConfig
+from espalier.rewards.repetition import RepetitionConfig
+
+AnyComponentConfig = Annotated[
+    EnvRewardConfig
+    | ExactConfig
+    | FormatConfig
+    | LengthConfig
+    | MathsConfig
+    | NumericConfig
+    | PluginRewardConfig
+    | RegexConfig
+    | RepetitionConfig,
+    Field(discriminator="kind"),
+]
 
 
-class RubricConfig(Config):
-    """What an episode is rewarded for."""
+def component_name(component: AnyComponentConfig) -> str:
+    """What metrics call it."""
+    return component.name or component.kind
+
+
+def _named_apart(components: list[AnyComponentConfig]) -> list[AnyComponentConfig]:
+    names = [component_name(component) for component in components]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two rewards are called {twice[0]!r}: give one of them another `name`")
+    return components
+
+
+RewardsConfig = Annotated[list[AnyComponentConfig], Field(min_length=1), AfterValidator(_named_apart)]
+"""The reward is the weighted sum of the components; the first is the verdict on right and wrong."""
+
+ENV_REWARD: list[AnyComponentConfig] = [EnvRewardConfig()]
+"""The environment's own reward, and nothing else."""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from espalier.core.errors import ConfigError
 from espalier.core.run import Run
 from espalier.core.seed import derive
 from espalier.engine.config import EngineConfig
@@ -37,17 +36,18 @@ class Setting:
     engine: LocalEngine
     seed: int
 
-    def player(self, rollout: RolloutConfig, purpose: str) -> GroupPlayer:
-        """A player of groups whose noise is named by `purpose`."""
-        seed = derive(self.seed, purpose)
-        return GroupPlayer(self.engine, self.language.renderer, self.tasks, self.rubric, rollout, seed=seed)
+    def player(self, rollout: RolloutConfig, purpose: str, *, overlong: float = 0.0) -> GroupPlayer:
+        """A player of groups whose noise is named by `purpose`. overlong: `Algorithm.overlong`."""
+        seed, buffer = derive(self.seed, purpose), round(overlong * rollout.max_tokens)
+        renderer, rubric = self.language.renderer, self.rubric
+        return GroupPlayer(self.engine, renderer, self.tasks, rubric, rollout, overlong=buffer, seed=seed)
 
     def evaluator(self, rollout: RolloutConfig, config: EvaluationConfig) -> Evaluator:
         """The held-out evaluation."""
         tasks = list(heldout(self.tasks, config.tasks))
         plain = {"temperature": config.temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
         player = self.player(rollout.model_copy(update=plain), "evaluation")
-        return Evaluator(player, tasks, config, verdict=verdict(self.rubric, config))
+        return Evaluator(player, tasks, config)
 
     def browser(self, config: TrainConfig, folder: Path) -> Browser:
         """Shows samples of held-out tasks."""
@@ -57,7 +57,6 @@ class Setting:
             config.algorithm,
             self.language.tokenizer,
             folder,
-            verdict=verdict(self.rubric, config.evaluation),
             correct_above=config.evaluation.correct_above,
         )
 
@@ -68,7 +67,13 @@ def setting(config: TrainConfig | SFTConfig, run: Run) -> Setting:
     tasks = build_tasks(config.tasks, seed=derive(run.seed, "tasks"), data=run.data)
     texts = sample_texts(tasks, TOKENIZER_TASKS, seed=derive(run.seed, "texts"))
     language = build(config.model, seed=run.seed, texts=texts)
-    return Setting(language, tasks, Rubric(config.rewards), engine_for(language, config.engine), run.seed)
+    return Setting(
+        language,
+        tasks,
+        Rubric(config.rewards, verdict=config.evaluation.component),
+        engine_for(language, config.engine),
+        run.seed,
+    )
 
 
 def engine_for(language: LanguageModel, config: EngineConfig) -> LocalEngine:
@@ -81,13 +86,3 @@ def engine_for(language: LanguageModel, config: EngineConfig) -> LocalEngine:
         retain_rows=config.retain_rows,
         weights=config.weights,
     )
-
-
-def verdict(rubric: Rubric, config: EvaluationConfig) -> str:
-    """Name of the reward component that says whether an attempt is correct."""
-    names = rubric.names
-    if config.component is None:
-        return names[0]
-    if config.component not in names:
-        raise ConfigError(f"evaluation.component={config.component!r} is not in the rubric: it has {', '.join(names)}")
-    return config.component

@@ -32,7 +32,6 @@ class Browser:
         tokenizer: Tokenizer,
         folder: Path,
         *,
-        verdict: str,
         correct_above: float,
     ) -> None:
         self._player = player
@@ -40,7 +39,6 @@ class Browser:
         self._algorithm = algorithm
         self._tokenizer = tokenizer
         self._folder = folder
-        self._verdict = verdict
         self._correct_above = correct_above
 
     async def write(self, name: str) -> None:
@@ -66,7 +64,7 @@ class Browser:
             passages.append(passage)
         facts: dict[str, str | float] = {"task": row.task, "answer": group.task.answer, "status": row.status.value}
         facts |= {"reward": row.reward or 0.0, "tokens": row.sampled, **row.rewards}
-        correct = row.info["raw"][self._verdict] > self._correct_above
+        correct = row.info["verdict"] > self._correct_above
         return {"key": f"{row.key}/{row.member}", "passages": passages, "correct": correct, "facts": facts}
 
     def block(self) -> Samples:

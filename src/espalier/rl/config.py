@@ -10,7 +10,7 @@ from espalier.core.config import Config
 from espalier.engine.config import EngineConfig
 from espalier.envs.config import TasksConfig
 from espalier.lm.config import ModelConfig
-from espalier.rewards.config import RubricConfig
+from espalier.rewards.config import ENV_REWARD, RewardsConfig
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
@@ -77,7 +77,7 @@ class EvaluationConfig(Config):
     correct_above: float = 0.99
     """An attempt is correct where its verdict (the unweighted value of `component`) is above this."""
     component: str | None = None
-    """The reward component that says whether an attempt is correct; the first of the rubric unless given."""
+    """The reward component that says whether an attempt is correct; the first one unless given."""
     browse: NonNegativeInt = 12
     """Held-out tasks whose samples the report shows, before and after training."""
 
@@ -98,7 +98,7 @@ class SFTConfig(Config):
     """The model to train."""
     tasks: TasksConfig
     """Where demonstrations and held-out tasks come from."""
-    rewards: RubricConfig = RubricConfig()
+    rewards: RewardsConfig = ENV_REWARD
     """What makes a held-out answer correct."""
     steps: PositiveInt = 200
     """Training steps."""
@@ -123,7 +123,7 @@ class TrainConfig(Config):
     """The model to train."""
     tasks: TasksConfig
     """What it is trained on."""
-    rewards: RubricConfig = RubricConfig()
+    rewards: RewardsConfig = ENV_REWARD
     """How episodes are scored."""
     algorithm: Algorithm = algorithm("grpo")
     """A row of the algorithm table by `name`, with any of its fields changed."""

@@ -90,7 +90,7 @@ class Training:
         parts = Parts(
             engine=setting.engine,
             learner=learner,
-            player=setting.player(config.rollout, "rollout"),
+            player=setting.player(config.rollout, "rollout", overlong=config.algorithm.overlong),
             source=TaskSource(setting.tasks, state.cursor),
             evaluator=setting.evaluator(config.rollout, config.evaluation),
             checkpoints=self._checkpoints,

@@ -17,7 +17,7 @@ class Player:
     async def play(self, index: int, task: Task, members: int | None = None) -> Played:
         assert members == 4
         rows = [
-            Trajectory(task.env, task.key, index, m, tokens=[0] * 3, mask=[False, True, True], info={"raw": {"env": s}})
+            Trajectory(task.env, task.key, index, m, tokens=[0] * 3, mask=[False, True, True], info={"verdict": s})
             for m, s in enumerate(SCORES[task.key])
         ]
         return Played(index, task, rows, [Episode(task, []) for _ in rows], errors=["x"] * (4 - len(rows)))
@@ -25,7 +25,7 @@ class Player:
 
 def evaluate(*tasks: Task) -> Evaluation:
     config = EvaluationConfig(samples=4)
-    return asyncio.run(Evaluator(Player(), tasks, config, verdict="env")())  # type: ignore[arg-type]
+    return asyncio.run(Evaluator(Player(), tasks, config)())  # type: ignore[arg-type]
 
 
 def test_figures_by_hand():

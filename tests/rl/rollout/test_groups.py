@@ -11,7 +11,7 @@ from espalier.envs.api import Episode, Step
 from espalier.lm.chat.plain import PlainRenderer
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
-from espalier.rewards.config import RubricConfig
+from espalier.rewards.config import ENV_REWARD
 from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.groups import GroupPlayer, Played
@@ -37,7 +37,7 @@ def play(
 ) -> tuple[Played, LocalEngine]:
     config = RolloutConfig.model_validate({"samples_per_group": 4, "max_tokens": 12, **settings})
     engine = LocalEngine(model, max_rows=8, max_len=64)
-    player = GroupPlayer(engine, PlainRenderer(TOKENS), ScriptedTasks(make), Rubric(RubricConfig()), config, seed=seed)
+    player = GroupPlayer(engine, PlainRenderer(TOKENS), ScriptedTasks(make), Rubric(ENV_REWARD), config, seed=seed)
     return asyncio.run(player.play(group, TASK)), engine
 
 
@@ -113,7 +113,7 @@ def test_a_reward_that_cannot_judge_fails_the_attempt(model: Decoder):
         engine,
         PlainRenderer(TOKENS),
         ScriptedTasks(lambda: ScriptedEnv(length)),
-        Refusing(RubricConfig()),
+        Refusing(ENV_REWARD),
         config,
         seed=0,
     )

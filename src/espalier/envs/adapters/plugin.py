@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from espalier.core.errors import ConfigError
+from espalier.core.plugins import PATTERN, imported
 from espalier.envs.api import TaskSet
 from espalier.envs.procedural import TaskConfig
 
@@ -20,7 +17,7 @@ class PluginConfig(TaskConfig):
 
     env: Literal["plugin"] = "plugin"
     """The environment."""
-    factory: str = Field(pattern=r"^[\w.]+:[\w.]+$")
+    factory: str = Field(pattern=PATTERN)
     """Where the factory is, as `package.module:callable`; modules in the working directory are found."""
     options: dict[str, Any] = Field(default={})
     """Its keyword arguments, besides `seed`."""
@@ -35,23 +32,3 @@ def plugin(config: PluginConfig, seed: int) -> TaskSet:
             f"{config.factory} returned {type(tasks).__name__}, which is no TaskSet: it lacks {', '.join(missing)}"
         )
     return tasks
-
-
-def imported(where: str) -> Callable[..., Any]:
-    """The callable at `package.module:name`. Raises ConfigError where it is not there."""
-    module_name, _, name = where.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(f"{where}: {error}; is the module installed, or in {here}?") from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise ConfigError(f"{where}: {module_name} has no {name}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise ConfigError(f"{where} is {type(found).__name__}, which cannot be called")
-    result: Callable[..., Any] = found
-    return result

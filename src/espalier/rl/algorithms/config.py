@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
@@ -69,8 +69,9 @@ class Algorithm(Config):
     """Where the KL goes: into the loss, or subtracted from the reward."""
     entropy_coef: NonNegativeFloat = 0.0
     """Weight of the entropy bonus."""
-    overlong_buffer: NonNegativeInt = 0
-    """Tokens before the length limit over which a penalty grows from 0 to 1 (DAPO's soft overlong punishment)."""
+    overlong: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Last part of the length limit, as a share of it, over which the reward falls by up to 1 (DAPO's soft overlong
+    punishment); 0 for none."""
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ ROWS: Mapping[str, Mapping[str, object]] = MappingProxyType(
         "rloo": {"advantage": "leave_one_out", "loss": "reinforce"},
         "grpo": {"advantage": "group_std", "aggregate": "sequence"},
         "dr_grpo": {"advantage": "group_mean", "aggregate": "constant"},
-        "dapo": {"advantage": "group_std", "clip_high": 0.28, "filter_zero_variance": True},
+        "dapo": {"advantage": "group_std", "clip_high": 0.28, "filter_zero_variance": True, "overlong": 0.2},
         "reinforce++": {"advantage": "reward", "whiten": "batch", "kl_as": "reward", "kl_estimator": "k1"},
         "reinforce++_baseline": {"advantage": "group_mean", "whiten": "batch"},
         "gspo": {

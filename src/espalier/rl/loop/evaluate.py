@@ -26,11 +26,10 @@ class Evaluation:
 class Evaluator:
     """Plays the same held-out `tasks` each time."""
 
-    def __init__(self, player: GroupPlayer, tasks: Sequence[Task], config: EvaluationConfig, *, verdict: str) -> None:
+    def __init__(self, player: GroupPlayer, tasks: Sequence[Task], config: EvaluationConfig) -> None:
         self._player = player
         self._tasks = list(tasks)
         self._config = config
-        self._verdict = verdict
 
     async def __call__(self) -> Evaluation:
         """avg@n with a 95% bootstrap interval over tasks, pass@k and length, per environment and over all."""
@@ -48,7 +47,7 @@ class Evaluator:
 
     def correct(self, group: Played) -> list[bool]:
         """The verdict on each attempt; attempts that failed count as wrong."""
-        verdicts = [row.info["raw"][self._verdict] > self._config.correct_above for row in group.rows]
+        verdicts = [row.info["verdict"] > self._config.correct_above for row in group.rows]
         return verdicts + [False] * (self._config.samples - len(verdicts))
 
     def _figures(self, prefix: str, groups: Sequence[Played]) -> dict[str, float]:

@@ -60,6 +60,7 @@ class Loop:
         self._parts = parts
         self._offset = offset
         self._clock = clock
+        self._saving = 0.0
         self.step = state.step
         self.figures = dict(state.figures)
         groups = config.rollout.groups_per_step
@@ -132,10 +133,11 @@ class Loop:
             "time/generate": generated - begun,
             "time/train": published - generated,
             "time/publish": now - published,
+            "time/step": now - begun,
+            "time/save": self._saving,
         }
+        self._run.metrics.log(self._offset + self.step, metrics)  # before the checkpoint: a resume finds it written
         await self._periodic(progress)
-        metrics["time/step"] = self._clock() - begun
-        self._run.metrics.log(self._offset + self.step, metrics)
         progress.update(self.step, shown(metrics, self.figures))
 
     async def _periodic(self, progress: Progress) -> None:
@@ -147,9 +149,11 @@ class Loop:
             await self.save()
 
     async def save(self) -> None:
-        """Write a checkpoint of this step."""
+        """Write a checkpoint of this step. The next step reports the seconds it took."""
+        begun = self._clock()
         state = State("rl", self.step, self._parts.source.cursor, self._admission.save(), self.figures)
         await self._parts.checkpoints.save(self._offset + self.step, state, self._parts.learner)
+        self._saving = self._clock() - begun
 
 
 def shuffle_rewards(groups: list[Played], random: Random) -> None:

@@ -7,6 +7,7 @@ none of one, is failed as a whole.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 
 from espalier.core.errors import EnvError
@@ -14,6 +15,7 @@ from espalier.core.seed import derive
 from espalier.engine.api import Engine, Sampling
 from espalier.envs.api import Episode, Task, TaskSet
 from espalier.lm.chat import Renderer
+from espalier.rewards.length import soft_overlong
 from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.episode import play
@@ -44,16 +46,28 @@ class Played:
 
 
 class GroupPlayer:
-    """Plays groups with one engine and one rubric. `seed` names the noise; equal calls give equal groups."""
+    """Plays groups with one engine and one rubric. `seed` names the noise; equal calls give equal groups.
+
+    `overlong`: tokens before `config.max_tokens` over which the reward falls (DAPO's soft punishment); 0 for none.
+    """
 
     def __init__(
-        self, engine: Engine, renderer: Renderer, tasks: TaskSet, rubric: Rubric, config: RolloutConfig, *, seed: int
+        self,
+        engine: Engine,
+        renderer: Renderer,
+        tasks: TaskSet,
+        rubric: Rubric,
+        config: RolloutConfig,
+        *,
+        overlong: int = 0,
+        seed: int,
     ) -> None:
         self._engine = engine
         self._renderer = renderer
         self._tasks = tasks
         self._rubric = rubric
         self._config = config
+        self._overlong = overlong
         self._seed = seed
 
     async def play(self, index: int, task: Task, members: int | None = None) -> Played:
@@ -106,5 +120,8 @@ class GroupPlayer:
         except EnvError as error:
             row.status, row.error = Status.FAILED, str(error)
             return
-        row.rewards, row.reward = dict(scores.components), scores.total
-        row.info["raw"] = dict(scores.raw)
+        row.rewards = dict(scores.components)
+        row.info["verdict"] = scores.verdict
+        if self._overlong:
+            row.rewards["overlong"] = soft_overlong(row.sampled, self._config.max_tokens, self._overlong)
+        row.reward = math.fsum(row.rewards.values())

@@ -1,0 +1,28 @@
+"""What all reward components share."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from espalier.core.config import Config
+from espalier.core.errors import EnvError
+from espalier.envs.api import Episode
+
+
+class ComponentConfig(Config):
+    """One term of the rubric."""
+
+    name: str = ""
+    """Its name in metrics; the kind unless given. Needed where a rubric holds the same kind twice."""
+    weight: float = Field(default=1.0, allow_inf_nan=False)
+    """What its value is multiplied with; below 0 for what is unwanted, 0 to log it without paying for it."""
+    tasks: tuple[str, ...] = ()
+    """Task sets it applies to, by name; all unless given."""
+
+
+def reference(episode: Episode, kind: str) -> str:
+    """The task's reference answer. Raises EnvError where it has none."""
+    answer = episode.task.answer
+    if not answer:
+        raise EnvError(f"{episode.task.env}: the task has no reference answer for the reward {kind!r}")
+    return answer

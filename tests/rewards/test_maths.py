@@ -1,0 +1,84 @@
+import asyncio
+import time
+
+import psutil
+import pytest
+from episodes import episode
+
+from espalier.rewards.maths import Maths, MathsConfig
+
+pytest.importorskip("math_verify")
+
+
+@pytest.fixture(scope="module")
+def judge():
+    maths = Maths(MathsConfig(seconds=5.0))
+    yield maths
+    maths.close()
+
+
+@pytest.mark.parametrize(
+    ("response", "answer", "right"),
+    [
+        ("so $\\boxed{\\frac{1}{2}}$", "0.5", True),
+        ("the answer is $x^2+2x+1$", "$(x+1)^2$", True),
+        ("$\\{1,2,3\\}$", "$\\{3,2,1\\}$", True),
+        ("$\\sqrt{8}$", "2\\sqrt{2}", True),
+        ("it is 41", "42", False),
+        ("", "42", False),
+        ("\\frac{", "42", False),
+        ("$x=3$", "3", True),
+    ],
+)
+def test_equivalence(judge: Maths, response: str, answer: str, right: bool):
+    assert asyncio.run(judge(episode(response, answer))) == float(right)
+
+
+def test_many_at_once_and_the_loop_goes_on(judge: Maths):
+    async def go() -> tuple[list[float], float]:
+        ticks, longest = time.monotonic(), 0.0
+        work = asyncio.gather(*(judge(episode(f"\\boxed{{{i}}}", str(i - i % 2))) for i in range(64)))
+        while not work.done():
+            await asyncio.sleep(0.005)
+            now = time.monotonic()
+            ticks, longest = now, max(longest, now - ticks)
+        return await work, longest
+
+    verdicts, longest = asyncio.run(go())
+    assert verdicts == [float(i % 2 == 0) for i in range(64)]
+    assert longest < 1.0, "the event loop was blocked"
+
+
+def test_what_takes_too_long_is_wrong_and_the_next_call_works():
+    maths = Maths(MathsConfig(seconds=0.5))
+    try:
+        assert asyncio.run(maths(episode("\\boxed{7}", "7"))) == 1.0
+        worker = maths._worker
+        assert worker is not None
+        psutil.Process(worker.pid).suspend()  # as a computation without end would
+        started = time.monotonic()
+        assert asyncio.run(maths(episode("\\boxed{7}", "7"))) == 0.0
+        assert time.monotonic() - started < 5.0
+        assert not psutil.pid_exists(worker.pid)
+        assert asyncio.run(maths(episode("\\boxed{7}", "7"))) == 1.0
+    finally:
+        maths.close()
+
+
+def test_a_tower_of_powers_does_not_hang(judge: Maths):
+    started = time.monotonic()
+    assert asyncio.run(judge(episode("$9^{9^{9^{9^{9}}}}$", "$8^{8^{8^{8^{8}}}}$"))) == 0.0
+    assert time.monotonic() - started < 30.0
+    assert asyncio.run(judge(episode("\\boxed{7}", "7"))) == 1.0
+
+
+def test_no_worker_stays_behind():
+    maths = Maths(MathsConfig())
+    asyncio.run(maths(episode("\\boxed{7}", "7")))
+    assert maths._worker is not None
+    pid = maths._worker.pid
+    del maths
+    deadline = time.monotonic() + 5.0
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,101 @@
+import asyncio
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from episodes import episode
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from espalier.core.errors import ConfigError, EnvError
+from espalier.envs.api import Episode
+from espalier.rewards.config import RewardsConfig
+from espalier.rewards.rubric import Rubric, Scores
+
+
+def rubric(*components: dict[str, Any], verdict: str | None = None) -> Rubric:
+    return Rubric(TypeAdapter(RewardsConfig).validate_python(list(components)), verdict=verdict)
+
+
+def score(judge: Rubric, what: Episode) -> Scores:
+    return asyncio.run(judge.score(what))
+
+
+def test_a_weighted_sum_with_the_first_as_verdict():
+    judge = rubric(
+        {"kind": "numeric"},
+        {"kind": "format", "weight": 0.2, "once": ["####"]},
+        {"kind": "repetition", "weight": -0.5, "n": 1},
+    )
+    scores = score(judge, episode("no no #### 3", "4"))
+    assert scores.components == {"numeric": 0.0, "format": 0.2, "repetition": pytest.approx(-0.125)}
+    assert scores.total == pytest.approx(0.075)
+    assert scores.verdict == 0.0
+    assert score(judge, episode("#### 4", "4")).verdict == 1.0
+
+
+def test_another_verdict_and_the_same_kind_twice():
+    parts = (
+        {"kind": "regex", "pattern": "a", "name": "a"},
+        {"kind": "regex", "pattern": "b", "name": "b", "weight": 2},
+    )
+    scores = score(rubric(*parts, verdict="b"), episode("b"))
+    assert (scores.components, scores.total, scores.verdict) == ({"a": 0.0, "b": 2.0}, 2.0, 1.0)
+    with pytest.raises(ConfigError, match=r"evaluation\.component: the rewards have no 'c'; there is a, b"):
+        rubric(*parts, verdict="c")
+    with pytest.raises(ValidationError, match="two rewards are called 'regex': give one of them another `name`"):
+        rubric({"kind": "regex", "pattern": "a"}, {"kind": "regex", "pattern": "b"})
+
+
+def test_components_for_some_task_sets_only():
+    judge = rubric({"kind": "numeric", "tasks": ["gsm8k"]}, {"kind": "env", "tasks": ["sums", "other"]})
+    assert score(judge, episode("#### 4", "4", env="gsm8k")).components == {"numeric": 1.0}
+    scores = score(judge, episode("x", env_reward=0.5))
+    assert (scores.components, scores.verdict) == ({"env": 0.5}, 0.5)
+    with pytest.raises(EnvError, match="no reward applies to the task set 'third'"):
+        score(judge, episode("x", env="third"))
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.booleans()), min_size=1, max_size=6))
+def test_the_total_is_the_sum_of_the_parts(parts: list[tuple[float, bool]]):
+    components = [
+        {"kind": "regex", "name": f"r{i}", "pattern": "a" if hit else "z", "weight": weight}
+        for i, (weight, hit) in enumerate(parts)
+    ]
+    scores = score(rubric(*components), episode("a"))
+    assert scores.total == pytest.approx(sum(weight for weight, hit in parts if hit))
+    assert list(scores.components) == [f"r{i}" for i in range(len(parts))]
+
+
+MODULE = """
+async def slow(episode, factor=1): return factor * len(episode.response)
+def broken(episode): raise KeyError("x")
+def endless(episode): return float("inf")
+"""
+
+
+def test_rewards_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "my_rewards.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*__import__("sys").path])
+    own = rubric({"kind": "plugin", "function": "my_rewards:slow", "options": {"factor": 3}, "weight": 0.5})
+    assert score(own, episode("four")).total == 6.0
+    with pytest.raises(EnvError, match="the reward 'plugin' raised KeyError: 'x'"):
+        score(rubric({"kind": "plugin", "function": "my_rewards:broken"}), episode("x"))
+    with pytest.raises(EnvError, match="the reward 'endless' gave inf for the task k1 of sums"):
+        score(rubric({"kind": "plugin", "function": "my_rewards:endless", "name": "endless"}), episode("x"))
+    with pytest.raises(ConfigError, match="my_rewards has no nothing"):
+        rubric({"kind": "plugin", "function": "my_rewards:nothing"})
+
+
+@pytest.mark.parametrize("weight", [math.inf, math.nan, "much"])
+def test_weights_must_be_finite(weight: object):
+    with pytest.raises(ValidationError):
+        rubric({"kind": "env", "weight": weight})
+
+
+def test_an_empty_rubric_is_refused():
+    with pytest.raises(ValidationError):
+        rubric()
