@@ -18,8 +18,8 @@ import transformers
 from datasets import Dataset
 from transformers import (
     AutoModelForCausalLM,
-    PrinterCallback,
     PreTrainedTokenizerFast,
+    PrinterCallback,
     StoppingCriteria,
     StoppingCriteriaList,
     TrainerCallback,
