@@ -71,16 +71,18 @@ def paired(
     )
 
 
-def finish(title: str, rows: list[Row], args: argparse.Namespace, packages: tuple[str, ...]) -> int:
-    """Print the table, write the JSON. Returns the exit status: 1 if a `must` was missed."""
+def finish(
+    title: str, rows: list[Row], args: argparse.Namespace, packages: tuple[str, ...], *, spread: str = "10-90%"
+) -> int:
+    """Print the table, write the JSON. Returns the exit status: 1 if a `must` was missed. spread: what that column is."""
     versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
     console = Console(width=140)
     table = Table(title=title)
-    for column in ("", "ours", "peer", "unit", "ratio", "10-90%", "must", "aim", ""):
+    for column in ("", "ours", "peer", "unit", "ratio", spread, "must", "aim", ""):
         table.add_column(column, justify="left" if column in ("", "unit") else "right")
     for row in rows:
-        spread = f"{row.spread[0]:.2f}-{row.spread[1]:.2f}" if row.spread else ""
-        cells = (_number(row.ours), _number(row.peer), row.unit, _ratio(row.ratio), spread)
+        between = f"{row.spread[0]:.2f} to {row.spread[1]:.2f}" if row.spread else ""
+        cells = (_number(row.ours), _number(row.peer), row.unit, _ratio(row.ratio), between)
         table.add_row(row.name, *cells, _ratio(row.must), _ratio(row.aim), _verdict(row))
     console.print(table)
     for row in rows:
