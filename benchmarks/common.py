@@ -74,7 +74,7 @@ def paired(
 def finish(
     title: str, rows: list[Row], args: argparse.Namespace, packages: tuple[str, ...], *, spread: str = "10-90%"
 ) -> int:
-    """Print the table, write the JSON. Returns the exit status: 1 if a `must` was missed. spread: what that column is."""
+    """Print the table, write the JSON. Returns 1 if a `must` was missed. spread: the title of that column."""
     versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
     console = Console(width=140)
     table = Table(title=title)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,7 +31,7 @@ def test_a_run_leaves_model_report_samples_and_figures(tmp_path: Path):
     page = (run.path / "report.html").read_text()
     assert "Held-out accuracy" in page
     before = json.loads((run.path / "artefacts/samples/before.json").read_text())
-    assert len(before) == 2 * 8
+    assert len(before) == 2 * 4
     spoken = [passage for passage in before[0]["passages"] if passage["role"] == "assistant"]
     assert len(spoken[0]["pieces"]) == len(spoken[0]["values"]["advantage"]) == len(spoken[0]["values"]["logprob"])
     history = run.metrics.history()
@@ -114,6 +115,20 @@ def test_shuffled_rewards_are_the_same_rewards_dealt_out_anew(tmp_path: Path):
     ours, theirs = run.metrics.history(), plain.metrics.history()
     assert ours["reward/total"][0].value == theirs["reward/total"][0].value, "step one samples the same rows"
     assert ours["grad_norm"] != theirs["grad_norm"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rollout": {**SMALL["rollout"], "samples_per_group": 1}}, "compares the samples of a group"),
+        ({"algorithm": {"name": "ppo"}}, "needs a value model: set learner.critic"),
+        ({"algorithm": {"name": "grpo", "kl_coef": 0.1}}, "set learner.reference to frozen or ema"),
+        ({"rollout": {**SMALL["rollout"], "max_tokens": 32}}, r"engine.max_len \(32\) must leave room"),
+    ],
+)
+def test_contradictions_are_found_before_anything_is_built(changes: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        config(**changes)
 
 
 def test_train_is_exported_for_use_without_the_command_line(tmp_path: Path):

@@ -21,6 +21,10 @@ _BY_GROUP = {"advantage": "group_mean", "whiten": "none", "kl_coef": 0.0}
 """Colours show how an attempt compares with the others at its task, whatever the algorithm trains on."""
 
 
+ATTEMPTS = 4
+"""Samples of each task."""
+
+
 class Browser:
     """Plays the same held-out `tasks` whenever asked, and keeps what came as JSON files in `folder`."""
 
@@ -43,7 +47,7 @@ class Browser:
 
     async def write(self, name: str) -> None:
         """Play the tasks and keep the rows as the set `name`."""
-        groups = await asyncio.gather(*(self._player.play(i, task) for i, task in enumerate(self._tasks)))
+        groups = await asyncio.gather(*(self._player.play(i, task, ATTEMPTS) for i, task in enumerate(self._tasks)))
         rated = [group for group in groups if group.rows]
         by_group = self._algorithm.model_copy(update=_BY_GROUP)
         per_row = iter(advantages(by_group, [group.rows for group in rated]).advantages)

@@ -146,6 +146,16 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        algorithm = self.algorithm
+        if algorithm.needs_group and self.rollout.samples_per_group < 2:
+            raise ValueError(
+                f"algorithm.advantage={algorithm.advantage} compares the samples of a group: set "
+                "rollout.samples_per_group to 2 or more, or take an algorithm without groups (reinforce, ppo)"
+            )
+        if algorithm.needs_values and self.learner.critic is None:
+            raise ValueError(f"algorithm.advantage={algorithm.advantage} needs a value model: set learner.critic")
+        if algorithm.needs_reference and self.learner.reference == "none":
+            raise ValueError("algorithm.kl_coef needs a model to stay close to: set learner.reference to frozen or ema")
         if self.rollout.max_tokens >= self.engine.max_len:
             raise ValueError(
                 f"engine.max_len ({self.engine.max_len}) must leave room for prompts beyond rollout.max_tokens "
