@@ -61,10 +61,14 @@ def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> Langu
     return LanguageModel(decoder.to(_device(config)), tokenizer, renderer)
 
 
+PRINTABLE = "\n" + "".join(map(chr, range(32, 127)))
+"""Characters that a char tokenizer knows besides those of the sample texts: later texts may hold others."""
+
+
 def _tokenizer(config: ModelConfig, texts: Iterable[str]) -> Tokenizer:
     section, plain = config.tokenizer, config.renderer != "glm"
     if section.kind == "char":
-        return char_tokenizer(section.alphabet or texts)
+        return char_tokenizer(section.alphabet or [PRINTABLE, *texts])
     if section.kind == "bpe":
         pad, end, *markers = PLAIN_CONTROL
         roles = {"special": (end, pad, *markers), "markup": ()} if plain else {}

@@ -215,7 +215,7 @@ class TokenizerConfig(Config):
     kind: Literal["char", "bpe", "file"] = "char"
     """char: one token per character of the task's texts. bpe: trained on them. file: read from `path`."""
     alphabet: str | None = None
-    """char: the characters; those of the task's texts unless given."""
+    """char: the characters; printable ASCII and those of the task's texts unless given."""
     vocab_size: int = Field(2048, gt=0)
     """bpe: tokens to learn, special ones included."""
     path: Path | None = None
