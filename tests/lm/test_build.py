@@ -70,7 +70,7 @@ def test_adapters_and_types() -> None:
 
 def test_a_model_smaller_than_its_tokenizer_is_refused(tmp_path: Path) -> None:
     build(ModelConfig(), seed=0, texts=["ab"]).save(tmp_path)
-    build(ModelConfig(), seed=0, texts=["abc"]).tokenizer.save(tmp_path)
+    build(ModelConfig(), seed=0, texts=["abé"]).tokenizer.save(tmp_path)
     with pytest.raises(DataError, match="tokenizer has"):
         build(ModelConfig(path=tmp_path, renderer="plain"), seed=0)
 

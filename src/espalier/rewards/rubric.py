@@ -54,7 +54,7 @@ class Rubric:
         for component, name, reward in self._components:
             if not component.tasks or episode.task.env in component.tasks:
                 raw[name] = await _value(name, reward, episode)
-                weighted[name] = component.weight * raw[name]
+                weighted[name] = component.weight * raw[name] + 0.0  # never -0.0
         if not raw:
             raise EnvError(f"no reward applies to the task set {episode.task.env!r}: see `rewards.*.tasks`")
         decides = self._verdict if self._verdict in raw else next(iter(raw))

@@ -14,27 +14,38 @@ LEARNING = (
 )
 
 
-def training_report(figures: Mapping[str, float], samples: Samples, *, story: str) -> list[Block]:
+def training_report(config: TrainConfig, figures: Mapping[str, float], samples: Samples) -> list[Block]:
     """Blocks of a reinforcement-learning run. `figures` are the job's."""
     return [
-        Text("What happened", story),
+        Text("What happened", story(config, figures)),
         _accuracy(figures, "before reinforcement learning"),
         Curves("Reward", ["reward/total"], note="Mean over the rows of a step."),
         Curves("Response length", ["len/mean", "len/max"], note="Sampled tokens."),
         Curves("Entropy", ["entropy"], note="Of the policy, in nats a token."),
-        Curves("Clipped tokens", ["clip/low", "clip/high"], percent=True),
         Curves("Gradient norm", ["grad_norm"], log=True),
         Curves("Mismatch of engine and learner", ["mismatch/*/abs"], log=True, note="Mean |Δ log-prob|, by lag."),
         Curves("Groups without a difference in reward", ["reward/zero_std_frac"], percent=True),
-        Shares("Reward components", ["reward/component/*"]),
-        Curves("Rewards by task", ["reward/task/*"]),
-        Curves("Held-out accuracy by task", ["eval/*/avg"], percent=True),
-        Curves("Cross entropy", ["loss/ce"], note="Of the warm start, in nats a token."),
+        *_occasional(config),
         Timing("Where the time went", [f"time/{part}" for part in PARTS]),
         Curves("Speed", ["engine/tokens_s"], labels={"engine/tokens_s": "sampled tokens a second"}),
         _table(figures),
         samples,
     ]
+
+
+def _occasional(config: TrainConfig) -> list[Block]:
+    """What only some runs log."""
+    blocks: list[Block] = []
+    if config.learner.updates_per_step * config.learner.epochs > 1:
+        blocks.append(Curves("Clipped tokens", ["clip/low", "clip/high"], percent=True))
+    if len(config.rewards) > 1 or config.algorithm.overlong:
+        blocks.append(Shares("Reward components", ["reward/component/*"]))
+    if len(config.tasks) > 1:
+        blocks.append(Curves("Rewards by task", ["reward/task/*"]))
+        blocks.append(Curves("Held-out accuracy by task", ["eval/*/avg"], percent=True))
+    if config.warm_start.steps:
+        blocks.append(Curves("Cross entropy", ["loss/ce"], note="Of the warm start, in nats a token."))
+    return blocks
 
 
 def supervised_report(figures: Mapping[str, float]) -> list[Block]:

@@ -17,7 +17,7 @@ from espalier.rl.loop.loop import Loop, Parts
 from espalier.rl.loop.source import TaskSource
 from espalier.rl.loop.supervise import Supervision
 from espalier.rl.plan import plan
-from espalier.rl.report import story, training_report
+from espalier.rl.report import training_report
 
 
 def train(config: TrainConfig, run: Run) -> dict[str, float]:
@@ -103,7 +103,7 @@ class Training:
                 await browser.write("before")
             finished = await loop.run(progress)
             await browser.write("after")
-        run.report(training_report(loop.figures, browser.block(), story=story(config, loop.figures)))
+        run.report(training_report(config, loop.figures, browser.block()))
         if finished:
             setting.language.save(run.path / "model")
         return loop.figures

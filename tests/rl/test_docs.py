@@ -1,0 +1,37 @@
+"""The files that the documentation shows are run as they stand there."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs" / "rl"
+BLOCK = re.compile(r'```(?:python|yaml) title="(?P<name>[^"]+)"\n(?P<text>.*?)```', re.DOTALL)
+
+
+def files(page: str) -> dict[str, str]:
+    return {found["name"]: found["text"] for found in BLOCK.finditer((DOCS / page).read_text())}
+
+
+def test_the_environment_and_the_reward_of_ones_own_train(tmp_path: Path):
+    shown = files("environments.md") | files("rewards.md")
+    for name, text in shown.items():
+        (tmp_path / name).write_text(text)
+    reward = "rewards=[{kind: env}, {kind: plugin, name: brevity, function: brevity:brevity, options: {free: 1}}]"
+    command = [sys.executable, "-m", "espalier", "run", "parity.yaml", reward]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.glob("runs/parity/*")
+    logged = (folder / "metrics.jsonl").read_text().splitlines()
+    assert any("reward/component/brevity" in json.loads(line) for line in logged)
+    assert (folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize(("script", "page"), [("show_tasks.py", "environments.md"), ("show_rewards.py", "rewards.md")])
+def test_output_shown_is_what_the_command_prints(script: str, page: str):
+    shown = (DOCS / page).read_text().partition(f"$ python docs/rl/{script}\n")[2].partition("```")[0]
+    done = subprocess.run([sys.executable, DOCS / script], capture_output=True, text=True, check=True)
+    assert shown == done.stdout
