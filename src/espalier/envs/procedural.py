@@ -87,12 +87,20 @@ class Question(Procedural[C]):
         """The text of the user's message."""
 
     @abstractmethod
-    def verify(self, data: Mapping[str, Any], answer: str) -> bool:
-        """Whether the text after `#` solves the instance."""
+    def answer(self, data: Mapping[str, Any]) -> str:
+        """The right answer, or one of them."""
 
     @abstractmethod
     def solve(self, data: Mapping[str, Any], random: Random) -> str:
         """A demonstration of a whole response, as imperfect as the config asks for."""
+
+    def verify(self, data: Mapping[str, Any], answer: str) -> bool:
+        """Whether the text after `#` solves the instance."""
+        return answer == self.answer(data)
+
+    def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Procedural`."""
+        return {"answer": self.answer(data)}
 
     def env(self, task: Task) -> Env:
         """See `TaskSet`."""

@@ -50,17 +50,13 @@ class Brackets(Question[BracketsConfig]):
                 prefix += still_open[-1]
         return {"prefix": prefix}
 
-    def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Procedural`."""
-        return {"answer": closing(data["prefix"])}
+    def answer(self, data: Mapping[str, Any]) -> str:
+        """See `Question`."""
+        return closing(data["prefix"])
 
     def question(self, data: Mapping[str, Any]) -> str:
         """See `Question`."""
         return f"{data['prefix']}="
-
-    def verify(self, data: Mapping[str, Any], answer: str) -> bool:
-        """See `Question`."""
-        return answer == closing(data["prefix"])
 
     def solve(self, data: Mapping[str, Any], random: Random) -> str:
         """See `Question`."""

@@ -45,18 +45,14 @@ class ChainSums(Question[ChainSumsConfig]):
             terms.append(-number if minus else number)
         return {"terms": terms}
 
-    def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Procedural`."""
-        return {"answer": str(sum(data["terms"]))}
+    def answer(self, data: Mapping[str, Any]) -> str:
+        """See `Question`."""
+        return str(sum(data["terms"]))
 
     def question(self, data: Mapping[str, Any]) -> str:
         """See `Question`."""
         first, *rest = data["terms"]
         return f"{first}{''.join(f'{term:+d}' for term in rest)}="
-
-    def verify(self, data: Mapping[str, Any], answer: str) -> bool:
-        """See `Question`."""
-        return answer == str(sum(data["terms"]))
 
     def solve(self, data: Mapping[str, Any], random: Random) -> str:
         """See `Question`."""

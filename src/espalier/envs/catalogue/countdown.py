@@ -59,6 +59,10 @@ class Countdown(Question[CountdownConfig]):
         """See `Question`."""
         return f"{' '.join(map(str, data['numbers']))}>{data['target']}="
 
+    def answer(self, data: Mapping[str, Any]) -> str:
+        """The expression that the target was made with: one right answer among many."""
+        return str(data["answer"])
+
     def verify(self, data: Mapping[str, Any], answer: str) -> bool:
         """All numbers, each once, with the target as the exact value."""
         try:

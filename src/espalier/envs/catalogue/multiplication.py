@@ -41,17 +41,13 @@ class Multiplication(Question[MultiplicationConfig]):
         digits = self.config.digits
         return {"a": random.randrange(10 ** (digits - 1), 10**digits), "b": random.randrange(2, 10)}
 
-    def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Procedural`."""
-        return {"answer": str(data["a"] * data["b"])}
+    def answer(self, data: Mapping[str, Any]) -> str:
+        """See `Question`."""
+        return str(data["a"] * data["b"])
 
     def question(self, data: Mapping[str, Any]) -> str:
         """See `Question`."""
         return f"{data['a']}*{data['b']}="
-
-    def verify(self, data: Mapping[str, Any], answer: str) -> bool:
-        """See `Question`."""
-        return answer == str(data["a"] * data["b"])
 
     def solve(self, data: Mapping[str, Any], random: Random) -> str:
         """See `Question`."""

@@ -38,17 +38,13 @@ class Reverse(Question[ReverseConfig]):
         """See `Procedural`."""
         return {"word": "".join(random.choices(ascii_lowercase[: self.config.letters], k=self.config.length))}
 
-    def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Procedural`."""
-        return {"answer": data["word"][::-1]}
+    def answer(self, data: Mapping[str, Any]) -> str:
+        """See `Question`."""
+        return data["word"][::-1]
 
     def question(self, data: Mapping[str, Any]) -> str:
         """See `Question`."""
         return f"{data['word']}="
-
-    def verify(self, data: Mapping[str, Any], answer: str) -> bool:
-        """See `Question`."""
-        return answer == data["word"][::-1]
 
     def solve(self, data: Mapping[str, Any], random: Random) -> str:
         """See `Question`."""

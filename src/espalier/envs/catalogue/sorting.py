@@ -35,17 +35,13 @@ class Sorting(Question[SortingConfig]):
         """See `Procedural`."""
         return {"digits": "".join(random.choices("0123456789", k=self.config.length))}
 
-    def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Procedural`."""
-        return {"answer": "".join(sorted(data["digits"]))}
+    def answer(self, data: Mapping[str, Any]) -> str:
+        """See `Question`."""
+        return "".join(sorted(data["digits"]))
 
     def question(self, data: Mapping[str, Any]) -> str:
         """See `Question`."""
         return f"{data['digits']}="
-
-    def verify(self, data: Mapping[str, Any], answer: str) -> bool:
-        """See `Question`."""
-        return answer == "".join(sorted(data["digits"]))
 
     def solve(self, data: Mapping[str, Any], random: Random) -> str:
         """See `Question`."""
