@@ -9,6 +9,7 @@ from tiny_models import packed_logits
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.messages import Message
 from espalier.lm.build import build
+from espalier.lm.chat.plain import PlainRenderer
 from espalier.lm.config import LoraConfig, ModelConfig, TokenizerConfig
 from espalier.lm.files import load_config
 from espalier.lm.presets import PRESETS, decoder_config
@@ -80,3 +81,11 @@ def test_a_shape_that_cannot_be_is_explained() -> None:
         decoder_config(ModelConfig(decoder={"num_key_value_heads": 3}), vocab_size=9)
     with pytest.raises(ConfigError, match="num_hidden_layers"):
         decoder_config(ModelConfig(decoder={"num_hidden_layers": 0}), vocab_size=9)
+
+
+def test_a_model_from_scratch_is_read_back_in_its_own_format(tmp_path: Path) -> None:
+    language = build(ModelConfig(), seed=0, texts=["ab"])
+    language.save(tmp_path)
+    again = build(ModelConfig(path=tmp_path), seed=0)
+    assert isinstance(again.renderer, PlainRenderer)
+    assert again.renderer.stop == language.renderer.stop

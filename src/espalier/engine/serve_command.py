@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     parser.add_argument(
-        "--renderer", choices=["template", "glm", "plain"], help="chat format (default: the checkpoint's template)"
+        "--renderer",
+        choices=["template", "glm", "plain"],
+        help="chat format (default: the checkpoint's template, or plain)",
     )
     parser.add_argument("--thinking", action="store_true", help="let the assistant think before it answers")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="type of the weights")

@@ -79,13 +79,18 @@ def _tokenizer(config: ModelConfig, texts: Iterable[str]) -> Tokenizer:
 
 
 def _renderer(config: ModelConfig, tokenizer: Tokenizer) -> Renderer:
-    match config.renderer or ("plain" if config.path is None else "template"):
+    match config.renderer or ("plain" if _speaks_plainly(tokenizer) else "template"):
         case "plain":
             return PlainRenderer(tokenizer)
         case "glm":
             return GLMRenderer(tokenizer, thinking=config.thinking)
         case "template":
             return TemplateRenderer(tokenizer, variables={"enable_thinking": config.thinking})
+
+
+def _speaks_plainly(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer brings no chat template, but the markers of the plain format."""
+    return tokenizer.template is None and all(name in tokenizer for name in PLAIN_CONTROL)
 
 
 def _device(config: ModelConfig) -> torch.device:
