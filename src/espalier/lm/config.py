@@ -234,7 +234,7 @@ class ModelConfig(Config):
     tokenizer: TokenizerConfig = TokenizerConfig()
     """Tokens, when there is no `path`."""
     renderer: Literal["plain", "glm", "template"] | None = None
-    """How a conversation becomes tokens; template: by the checkpoint's own, the default where it has one, else plain."""
+    """How messages become tokens; template: by the checkpoint's own, the default where it has one, else plain."""
     thinking: bool = False
     """Whether the assistant thinks before it answers (glm, template)."""
     lora: LoraConfig | None = None
