@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from espalier.cli.main import share_cores
+
 TOY = [sys.executable, str(Path(__file__).with_name("toy.py"))]
 Done = subprocess.CompletedProcess[str]
 Call = Callable[..., Done]
@@ -179,3 +181,16 @@ def test_help_names_every_verb(call: Call) -> None:
     for verb in ("run", "resume", "list", "config", "report", "serve"):
         assert re.search(rf"^  {verb} ", done.stdout, re.MULTILINE)
     assert call("--version").stdout.startswith("espalier ")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"GOMP_SPINCOUNT": "5000"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+    ],
+)
+def test_idle_threads_sleep_soon_unless_the_user_has_chosen(given: dict[str, str], expected: dict[str, str]) -> None:
+    share_cores(given)
+    assert given == expected

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
 from espalier import __version__
 from espalier.core.errors import EspalierError, nearest
@@ -44,6 +45,15 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
             }[verb]
 
 
+def share_cores(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Let idle OpenMP threads sleep soon, unless the user has chosen. Has effect before torch is imported.
+
+    libgomp's default is to spin: as fast on an idle machine, several times slower beside one other busy process.
+    """
+    if "OMP_WAIT_POLICY" not in environ:
+        environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`; returns the exit code: 0, 2 after a user's mistake, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -53,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"espalier {__version__}")
         return 0
+    share_cores()
     try:
         return _call(words[0], words[1:])
     except EspalierError as error:
