@@ -46,8 +46,8 @@ def finish(run: Run, settings: TrainConfig) -> dict[str, float]:
         return train(settings, run)
 
 
-def trace(run: Run) -> list[dict[str, Any]]:
-    """What the run logged, less everything about time."""
-    lines = (json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines())
+def trace(folder: Path) -> list[dict[str, Any]]:
+    """What the run in `folder` logged, less everything about time."""
+    lines = (json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines())
     timed = ("time/", "seconds", "engine/tokens_s")
     return [{k: v for k, v in line.items() if not k.startswith(timed)} for line in lines]

@@ -52,6 +52,6 @@ def test_stopped_and_resumed_equals_uninterrupted_to_the_last_bit(tmp_path: Path
         sft(config, parts)
     with Run.reopen(parts.path, data=DataRoot(None)) as again:
         sft(config, again)
-    assert trace(again) == trace(whole)
+    assert trace(again.path) == trace(whole.path)
     ours, theirs = (load_file(run.path / "model/model.safetensors") for run in (again, whole))
     assert all(ours[name].equal(theirs[name]) for name in theirs)
