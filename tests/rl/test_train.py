@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from espalier.core.data import DataRoot
 from espalier.core.run import Run
 from espalier.lm.files import load_model
+from espalier.rewards.pattern import RegexConfig
 from espalier.rl.config import TrainConfig
 from espalier.rl.train import train
 
@@ -134,3 +135,16 @@ def test_train_is_exported_for_use_without_the_command_line(tmp_path: Path):
     settings = TrainConfig.model_validate(SMALL)
     with start(tmp_path, settings) as run:
         assert 0.0 <= train(settings, run)["accuracy_after"] <= 1.0
+
+
+def test_adapters_are_trained_sampled_from_and_saved(tmp_path: Path):
+    settings = config(model={**SMALL["model"], "lora": {"rank": 4}}, warm_start={"steps": 0}, shuffle_rewards=True)
+    settings = settings.model_copy(update={"rewards": [RegexConfig(pattern="1")]})
+    run = start(tmp_path, settings)
+    finish(run, settings)
+    history = run.metrics.history()
+    assert max(point.value for point in history["mismatch/0/abs"]) < 1e-5, "the engine samples with the adapters"
+    assert max(point.value for point in history["grad_norm"]) > 0.0
+    saved = load_file(run.path / "model/model.safetensors")
+    assert not any("lora" in name for name in saved)
+    assert (run.path / "model/adapters/adapter_model.safetensors").is_file()

@@ -15,7 +15,7 @@ from espalier.lm.chat import GLMRenderer, PlainRenderer, Renderer, TemplateRende
 from espalier.lm.config import ModelConfig
 from espalier.lm.decoder import Decoder
 from espalier.lm.files import load_model, save_model
-from espalier.lm.lora import inject
+from espalier.lm.lora import adapted, inject, merged, save_adapters
 from espalier.lm.presets import decoder_config
 from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer, char_tokenizer, load_tokenizer, train_bpe
 
@@ -29,10 +29,15 @@ class LanguageModel:
     renderer: Renderer
 
     def save(self, path: Path) -> None:
-        """Make `path` a Hugging Face folder of model and tokenizer, in one step; what was there is replaced."""
+        """Make `path` a Hugging Face folder of model and tokenizer, in one step; what was there is replaced.
+
+        LoRA adapters are merged into the weights written, and stand alone in `adapters/` as well.
+        """
         with atomic_dir(path) as folder:
-            save_model(self.decoder, folder)
+            save_model(merged(self.decoder), folder)
             self.tokenizer.save(folder)
+            if adapted(self.decoder):
+                save_adapters(self.decoder, folder / "adapters")
 
 
 def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> LanguageModel:

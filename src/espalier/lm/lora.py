@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -66,9 +67,23 @@ def inject(model: Decoder, config: LoraConfig, *, seed: int = 0) -> None:
 
 def merge(model: Decoder) -> None:
     """Add the adapters to the weights in place and drop them; every parameter is trainable again."""
-    for name, layer in _adapted(model).items():
+    for name, layer in _layers(model).items():
         model.set_submodule(name, layer.merged())
     model.requires_grad_(True)
+
+
+def adapted(model: Decoder) -> bool:
+    """Whether the model has adapters."""
+    return bool(_layers(model))
+
+
+def merged(model: Decoder) -> Decoder:
+    """The model without adapters: a merged copy, or the model itself where it has none."""
+    if not adapted(model):
+        return model
+    copied = copy.deepcopy(model)
+    merge(copied)
+    return copied
 
 
 def save_adapters(model: Decoder, path: Path, *, base: str | None = None) -> None:
@@ -76,7 +91,7 @@ def save_adapters(model: Decoder, path: Path, *, base: str | None = None) -> Non
 
     `base` names the checkpoint that they adapt. Raises ConfigError where the model has none.
     """
-    layers = _adapted(model)
+    layers = _layers(model)
     if not layers:
         raise ConfigError("the model has no LoRA adapters to save")
     path.mkdir(parents=True, exist_ok=True)
@@ -121,7 +136,7 @@ def load_adapters(model: Decoder, path: Path) -> None:
         if tensors[name].shape != shape:
             raise DataError(f"{file}: tensor {name} has shape {list(tensors[name].shape)}, not {list(shape)}")
     inject(model, config)
-    for name, layer in _adapted(model).items():
+    for name, layer in _layers(model).items():
         for part, tensor in _parts(layer).items():
             tensor.copy_(tensors[f"{PREFIX}{name}.{part}"])
 
@@ -137,7 +152,7 @@ def _read_config(file: Path) -> LoraConfig:
 
 
 def _targeted(model: Decoder, config: LoraConfig) -> dict[str, nn.Linear]:
-    if _adapted(model):
+    if _layers(model):
         raise ConfigError("the model has LoRA adapters already: merge them first")
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     chosen = {name: module for name, module in linear.items() if _last(name) in config.targets}
@@ -152,7 +167,7 @@ def _parts(layer: LoraLinear) -> dict[str, Tensor]:
     return {"lora_A.weight": layer.lora_A.detach(), "lora_B.weight": layer.lora_B.detach()}
 
 
-def _adapted(model: Decoder) -> dict[str, LoraLinear]:
+def _layers(model: Decoder) -> dict[str, LoraLinear]:
     return {name: module for name, module in model.named_modules() if isinstance(module, LoraLinear)}
 
 

@@ -25,6 +25,7 @@ def training_report(config: TrainConfig, figures: Mapping[str, float], samples: 
         Curves("Gradient norm", ["grad_norm"], log=True),
         Curves("Mismatch of engine and learner", ["mismatch/*/abs"], log=True, note="Mean |Δ log-prob|, by lag."),
         Curves("Groups without a difference in reward", ["reward/zero_std_frac"], percent=True),
+        Shares("Reward components", ["reward/component/*"]),
         *_occasional(config),
         Timing("Where the time went", [f"time/{part}" for part in PARTS]),
         Curves("Speed", ["engine/tokens_s"], labels={"engine/tokens_s": "sampled tokens a second"}),
@@ -38,8 +39,6 @@ def _occasional(config: TrainConfig) -> list[Block]:
     blocks: list[Block] = []
     if config.learner.updates_per_step * config.learner.epochs > 1:
         blocks.append(Curves("Clipped tokens", ["clip/low", "clip/high"], percent=True))
-    if len(config.rewards) > 1 or config.algorithm.overlong:
-        blocks.append(Shares("Reward components", ["reward/component/*"]))
     if len(config.tasks) > 1:
         blocks.append(Curves("Rewards by task", ["reward/task/*"]))
         blocks.append(Curves("Held-out accuracy by task", ["eval/*/avg"], percent=True))

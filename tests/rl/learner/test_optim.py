@@ -154,3 +154,12 @@ def test_frozen_parameters_are_left_out_and_a_frozen_model_refused() -> None:
     assert not any(key.startswith("embed_tokens") for key in optimizer.state())
     with pytest.raises(ConfigError, match="trainable"):
         Optimizer(model.requires_grad_(False).named_parameters(), OptimConfig())
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 100])
+def test_a_schedule_fits_any_length_of_run(steps: int) -> None:
+    config = OptimConfig(schedule="linear", warmup=10, lr=1.0).over(steps)
+    rates = [scale(config, step) for step in range(steps)]
+    assert all(0.0 < rate <= 1.0 for rate in rates)
+    assert max(rates) == 1.0
+    assert OptimConfig(schedule="linear", total_steps=7).over(steps).total_steps == 7

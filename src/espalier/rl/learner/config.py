@@ -38,8 +38,9 @@ class OptimConfig(Config):
     """Learning rate at the end of the schedule, as a fraction of the peak."""
 
     def over(self, steps: int) -> OptimConfig:
-        """The same with a schedule of `steps`, unless it has a length already."""
-        return self if self.total_steps else self.model_copy(update={"total_steps": steps})
+        """The same with a schedule of `steps`, at most half of them warm-up, unless it has a length already."""
+        length = {"total_steps": steps, "warmup": min(self.warmup, steps // 2)}
+        return self if self.total_steps else self.model_copy(update=length)
 
 
 class CriticConfig(Config):
