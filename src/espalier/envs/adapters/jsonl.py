@@ -71,16 +71,19 @@ class Jsonl:
             "train": train,
             "heldout": [Task(t.env, t.key, t.data, "heldout") for t in heldout],
         }
+        self._shuffled: tuple[tuple[Split, int], list[Task]] = (("train", -1), [])
+        """The order of one epoch of one split: what was asked for last."""
         if empty := [split for split, tasks in self._tasks.items() if not tasks]:
             raise ConfigError(f"{self.name}: no question is left for the {empty[0]} split")
 
     def task(self, split: Split, index: int) -> Task:
         """See `TaskSet`. Every question comes once before any comes again, in a new order each time."""
-        tasks = self._tasks[split]
-        epoch, place = divmod(index, len(tasks))
-        order = list(range(len(tasks)))
-        rng(self._seed, self.name, split, epoch).shuffle(order)
-        return tasks[order[place]]
+        epoch, place = divmod(index, len(self._tasks[split]))
+        if (split, epoch) != self._shuffled[0]:
+            order = list(self._tasks[split])
+            rng(self._seed, self.name, split, epoch).shuffle(order)
+            self._shuffled = ((split, epoch), order)
+        return self._shuffled[1][place]
 
     def env(self, task: Task) -> Env:
         """See `TaskSet`."""

@@ -107,7 +107,7 @@ class GroupPlayer:
             seed=derive(self._seed, played.index, member, attempt),
         )
         env = self._tasks.env(task)
-        name = f"{played.index}.{member}.{attempt}" if config.max_turns > 1 else ""
+        name = f"{self._seed}.{played.index}.{member}.{attempt}" if config.max_turns > 1 else ""
         session = Session(self._engine, self._renderer, row, sampling, name=name)
         episode = await play(env, task, session, config)
         if row.status != Status.FAILED:
