@@ -14,7 +14,13 @@ def _rl() -> tuple[Job, ...]:
     return JOBS
 
 
-DOMAINS: Mapping[str, Callable[[], tuple[Job, ...]]] = {"rl": _rl}
+def _graph() -> tuple[Job, ...]:
+    from espalier.graph.jobs import JOBS
+
+    return JOBS
+
+
+DOMAINS: Mapping[str, Callable[[], tuple[Job, ...]]] = {"rl": _rl, "graph": _graph}
 """Jobs by domain. A domain's name is also the extra that installs what it needs."""
 
 

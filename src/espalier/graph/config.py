@@ -1,0 +1,175 @@
+"""Recipe sections of the graph room. Imports without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, PrivateAttr, model_validator
+
+from espalier.core.config import Config
+from espalier.core.errors import ConfigError
+from espalier.graph.methods.config import AnyMethod
+from espalier.graph.methods.masked.config import GraphMAEConfig
+from espalier.graph.train.config import FitConfig
+
+
+class DataConfig(Config):
+    """Which graph, and which of its nodes train and test."""
+
+    name: str
+    """A data set below `graph/` of the data root, or the path of a file or folder."""
+    normalise: Literal["row", "standard", "none"] | None = None
+    """How features are scaled; by default bag-of-words rows are divided by their sums."""
+    split: Literal["public", "random", "per_class"] = "public"
+    """The split that came with the data; shares of all nodes; or so many of each class."""
+    train: PositiveFloat = 0.1
+    """random: share of nodes to train on. per_class: how many of each class."""
+    val: PositiveFloat = 0.1
+    """random: share of nodes to validate on. per_class: how many of each class."""
+
+
+class LinearConfig(Config):
+    """One linear layer trained by Adam: the probe of the citation graphs."""
+
+    kind: Literal["linear"] = "linear"
+    lr: PositiveFloat = 0.01
+    """Learning rate."""
+    weight_decay: NonNegativeFloat = 1e-4
+    """L2 penalty."""
+    epochs: PositiveInt = 300
+    """Steps."""
+    select: Literal["early", "final"] = "early"
+    """The headline: test accuracy at the best validation accuracy, or after the last epoch. Both are recorded."""
+
+
+class LogisticConfig(Config):
+    """Logistic regression on normalised embeddings, C chosen on validation: Amazon and Coauthor."""
+
+    kind: Literal["logistic"] = "logistic"
+
+
+class SVMConfig(Config):
+    """A support vector machine on pooled embeddings over ten folds: graph classification."""
+
+    kind: Literal["svm"] = "svm"
+    pooling: Literal["mean", "max", "sum"] = "mean"
+    """How node embeddings become one of the graph."""
+
+
+class LinkConfig(Config):
+    """Link prediction: 85/5/10% of the edges; the encoder sees the training edges only."""
+
+    kind: Literal["links"] = "links"
+
+
+class OwnConfig(Config):
+    """The method's own classifier (supervised, scr), at its best validation accuracy."""
+
+    kind: Literal["own"] = "own"
+
+
+AnyEvaluation = Annotated[
+    LinearConfig | LogisticConfig | SVMConfig | LinkConfig | OwnConfig, Field(discriminator="kind")
+]
+
+
+class PretrainConfig(Config):
+    """Train one method on one data set, and judge its embeddings."""
+
+    data: DataConfig
+    """The graph."""
+    method: AnyMethod = GraphMAEConfig()
+    """The method and its settings."""
+    fit: FitConfig = FitConfig()
+    """How it is trained."""
+    evaluate: AnyEvaluation = LinearConfig()
+    """How its embeddings are judged."""
+    seeds: PositiveInt = 1
+    """How many seeds, counted from the run's own: each trains encoder and probe anew."""
+    map: Literal["umap", "tsne", "none"] = "tsne"
+    """How the report draws the embeddings in two dimensions."""
+
+
+class CellConfig(Config):
+    """One method on one data set, in a table."""
+
+    published: float | None = None
+    """The published figure, in %."""
+    std: NonNegativeFloat | None = None
+    """Its published standard deviation."""
+    seeds: PositiveInt | None = None
+    """Seeds of this cell; the table's where None."""
+    settings: dict[str, Any] = {}
+    """What differs from the row's settings on this data set."""
+
+
+class RowConfig(Config):
+    """One method, in a table."""
+
+    settings: dict[str, Any]
+    """A pretraining recipe without its data."""
+    cells: dict[str, CellConfig]
+    """By data set."""
+
+
+class TableConfig(Config):
+    """A whole table: every method on every data set, with the published figures beside ours."""
+
+    seeds: PositiveInt = 20
+    """Seeds of each cell."""
+    data: dict[str, dict[str, Any]]
+    """The columns: settings common to all methods on a data set."""
+    rows: dict[str, RowConfig]
+    """The methods."""
+    only: tuple[str, ...] = ()
+    """`method/data` of the cells to run; all if empty."""
+    baseline: str = ""
+    """The row that every other is compared with by a paired test over seeds."""
+    workers: PositiveInt = 1
+    """Processes that work on cells side by side, sharing the cores."""
+
+    results: Path | None = None
+    """Where each seed's figures are kept, by the hash of its recipe; in the run folder where None. Runs that share a
+    folder share what they have in common: clear it when the code has changed."""
+
+    _configs: dict[tuple[str, str], PretrainConfig] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _cells_are_recipes(self) -> Self:
+        for row, column, cell in self._all():
+            if column not in self.data:
+                raise ConfigError(f"rows.{row}.cells.{column}: the table has no column {column!r} under `data`")
+            merged: dict[str, Any] = {"data": {"name": column}, "map": "none"}
+            for layer in (self.data[column], self.rows[row].settings, cell.settings):
+                merged = _merged(merged, layer)
+            try:
+                self._configs[row, column] = PretrainConfig.of(**merged)
+            except ConfigError as error:
+                raise ConfigError(f"rows.{row} on {column}: {error}") from None
+        known = {f"{row}/{column}" for row, column in self._configs}
+        if unknown := set(self.only) - known:
+            raise ConfigError(f"only: there is no cell {sorted(unknown)[0]!r}; there is {', '.join(sorted(known))}")
+        if self.baseline and self.baseline not in self.rows:
+            raise ConfigError(f"baseline: there is no row {self.baseline!r}; there is {', '.join(self.rows)}")
+        return self
+
+    def chosen(self) -> list[tuple[str, str, PretrainConfig, int]]:
+        """(row, column, recipe, number of seeds) of each cell to run, in the table's order."""
+        return [
+            (row, column, self._configs[row, column], cell.seeds or self.seeds)
+            for row, column, cell in self._all()
+            if not self.only or f"{row}/{column}" in self.only
+        ]
+
+    def _all(self) -> list[tuple[str, str, CellConfig]]:
+        return [(row, column, cell) for row, config in self.rows.items() for column, cell in config.cells.items()]
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = _merged(out[key], value) if both else value
+    return out

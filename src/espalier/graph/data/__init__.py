@@ -1,0 +1,1 @@
+"""Graph data: the graph itself, readers of files, splits."""

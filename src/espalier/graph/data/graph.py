@@ -1,0 +1,165 @@
+"""The graph that everything in this room works on, and its ways to and from PyTorch Geometric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from espalier.core.errors import DataError, MissingExtraError
+from espalier.graph.ops.csr import CSR, Features, SparseMatrix
+from espalier.graph.ops.features import pack, take_rows
+from espalier.graph.ops.loops import with_loops
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A homogeneous graph; or many, side by side, as one block-diagonal graph.
+
+    adj: in-neighbours of each node, symmetric, without duplicates and self-loops. x: features (N, F), dense or sparse.
+    y: (N,) labels of nodes, or (G,) of graphs; -1 is unknown. splits: masks `train`, `val`, `test`, each (N,) bool.
+    ptr: (G + 1,) int64 where each member graph begins, None for one graph. targets: (k,) int64, the nodes that a
+    mini-batch is about, None for all. name: for messages and reports.
+    """
+
+    adj: CSR
+    x: Features
+    y: Tensor | None = None
+    splits: Mapping[str, Tensor] = field(default_factory=dict)
+    ptr: Tensor | None = None
+    targets: Tensor | None = None
+    name: str = "graph"
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes, N."""
+        return self.adj.n_rows
+
+    @property
+    def n_features(self) -> int:
+        """Width of the features, F."""
+        return self.x.shape[1]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes that occur in `y`."""
+        return 0 if self.y is None or self.y.numel() == 0 else int(self.y.max()) + 1
+
+    @property
+    def n_graphs(self) -> int:
+        """How many graphs stand side by side."""
+        return 1 if self.ptr is None else self.ptr.numel() - 1
+
+    @cached_property
+    def looped(self) -> CSR:
+        """`adj` with one self-loop per node: what encoders read."""
+        return with_loops(self.adj)
+
+    @cached_property
+    def member(self) -> Tensor:
+        """(N,) int64 which graph each node belongs to."""
+        if self.ptr is None:
+            return torch.zeros(self.n_nodes, dtype=torch.int64, device=self.adj.device)
+        return torch.repeat_interleave(torch.arange(self.n_graphs, device=self.ptr.device), self.ptr.diff())
+
+    def select(self, graphs: Tensor) -> Graph:
+        """The member graphs (k,) int64, side by side."""
+        assert self.ptr is not None, "this is one graph"
+        sizes = self.ptr.diff()[graphs]
+        ptr = torch.zeros(graphs.numel() + 1, dtype=torch.int64)
+        torch.cumsum(sizes, 0, out=ptr[1:])
+        shift = torch.repeat_interleave(self.ptr[graphs] - ptr[:-1], sizes)
+        nodes = torch.arange(int(ptr[-1])) + shift
+        csr, _ = self.adj.take(nodes)
+        indices = (csr.columns - shift[csr.rows]).to(torch.int32)
+        adj = CSR(csr.indptr, indices, nodes.numel())
+        y = None if self.y is None else self.y[graphs]
+        return Graph(adj, take_rows(self.x, nodes), y, ptr=ptr, name=self.name)
+
+    def to(self, device: torch.device | str) -> Graph:
+        """The same graph on another device."""
+        moved = {name: mask.to(device) for name, mask in self.splits.items()}
+        others = {
+            name: None if value is None else value.to(device)
+            for name, value in (("y", self.y), ("ptr", self.ptr), ("targets", self.targets))
+        }
+        return replace(self, adj=self.adj.to(device), x=self.x.to(device), splits=moved, **others)
+
+    @classmethod
+    def from_pyg(cls, data: Data, name: str = "graph") -> Graph:
+        """From PyTorch Geometric's `Data`: edges are made symmetric, duplicates and self-loops go.
+
+        Raises DataError where the edges or features are not usable.
+        """
+        edges: Any = data.edge_index
+        if edges is None:
+            raise DataError(f"{name}: the Data has no edge_index")
+        n = int(data.num_nodes or 0)
+        adj = symmetric(edges[0], edges[1], n, name)
+        x: Any = data.x
+        if x is None:
+            raise DataError(f"{name}: the Data has no features x; torch_geometric.transforms.OneHotDegree makes some")
+        if x.layout != torch.strided:
+            x = x.to_dense()
+        if x.shape[0] != n:
+            raise DataError(f"{name}: x has {x.shape[0]} rows for {n} nodes")
+        masks = {key: data[f"{key}_mask"] for key in ("train", "val", "test") if f"{key}_mask" in data}
+        splits = {key: mask if mask.dim() == 1 else mask[:, 0] for key, mask in masks.items()}
+        y: Any = data.y
+        return cls(adj, pack(x.float()), None if y is None else y.squeeze(), splits, name=name)
+
+    def to_pyg(self) -> Data:
+        """As PyTorch Geometric's `Data`, with dense features."""
+        try:
+            from torch_geometric.data import Data
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("torch_geometric", "graph") from error
+        edges = torch.stack([self.adj.columns, self.adj.rows])
+        x = self.x.dense() if isinstance(self.x, SparseMatrix) else self.x
+        masks = {f"{key}_mask": mask for key, mask in self.splits.items()}
+        return Data(x=x, edge_index=edges, y=self.y, **masks)
+
+    def __repr__(self) -> str:
+        kind = "sparse" if isinstance(self.x, SparseMatrix) else "dense"
+        many = "" if self.ptr is None else f"{self.n_graphs} graphs, "
+        edges = f"{self.adj.nnz // 2} edges, {self.n_features} {kind} features"
+        return f"Graph({self.name}: {many}{self.n_nodes} nodes, {edges}, {self.n_classes} classes)"
+
+
+def symmetric(source: Tensor, target: Tensor, n: int, name: str) -> CSR:
+    """The undirected graph with these edges: both directions, each once, no self-loops.
+
+    source, target: (E,) int64. Raises DataError where one is not a node of 0 to n - 1.
+    """
+    ends = torch.cat([source, target])
+    if ends.numel() and not (int(ends.min()) >= 0 and int(ends.max()) < n):
+        bad = int(((source < 0) | (source >= n) | (target < 0) | (target >= n)).nonzero()[0])
+        raise DataError(
+            f"{name}: edge {bad} joins nodes {int(source[bad])} and {int(target[bad])}, but there are only {n} nodes"
+        )
+    other = torch.cat([target, source])
+    key = torch.unique((ends * n + other)[ends != other])
+    row = key // max(n, 1)
+    indptr = torch.zeros(n + 1, dtype=torch.int64)
+    torch.cumsum(torch.bincount(row, minlength=n), 0, out=indptr[1:])
+    return CSR(indptr, (key - row * n).to(torch.int32), n)
+
+
+def checked_matrix(values: Any, indices: Any, indptr: Any, shape: tuple[int, int], name: str) -> SparseMatrix:
+    """A CSR matrix from untrusted arrays. Raises DataError where they do not fit each other."""
+    pointer, column = torch.as_tensor(indptr).long(), torch.as_tensor(indices)
+    rows, columns = (int(size) for size in shape)
+    sound = pointer.numel() == rows + 1 and int(pointer[0]) == 0 and bool((pointer.diff() >= 0).all())
+    sound = sound and int(pointer[-1]) == column.numel() == len(values)
+    if column.numel():
+        sound = sound and int(column.min()) >= 0 and int(column.max()) < columns
+    if not sound:
+        raise DataError(f"{name}: its arrays data, indices and indptr are not a {rows} x {columns} CSR matrix")
+    return SparseMatrix(CSR(pointer, column.to(torch.int32), columns), torch.as_tensor(values).float())

@@ -1,0 +1,90 @@
+"""`load`: a data set by its name or its place, whatever the layout of its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from espalier.core.data import DataRoot
+from espalier.core.errors import DataError
+from espalier.graph.data.edges import read_edges
+from espalier.graph.data.graph import Graph
+from espalier.graph.data.npz import read_npz
+from espalier.graph.data.planetoid import read_planetoid
+from espalier.graph.data.prepare import Normalise, normalised
+from espalier.graph.data.tu import read_tu
+
+
+def load(name: str | Path, *, root: DataRoot | None = None, normalise: Normalise | None = None) -> Graph:
+    """A graph, or a set of graphs side by side.
+
+    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files, or a data set's name below
+    `graph/` of the data root; a name that is not there is downloaded through PyTorch Geometric where it knows it.
+    Planetoid, gnn-benchmark and TU layouts are told apart by their files. normalise: how features are scaled; bag-of-words
+    rows are divided by their sums if None. Raises DataError.
+    """
+    given = Path(name)
+    if given.is_file():
+        return normalised(_read_file(given), normalise or "none")
+    if given.is_dir():
+        return _read_folder(given, given.name, normalise)
+    root = root or DataRoot.find()
+    if root.path is not None and (root.path / "graph" / str(name)).is_dir():
+        return _read_folder(root.path / "graph" / str(name), str(name), normalise)
+    return _download(str(name), root, normalise)
+
+
+def _read_file(file: Path) -> Graph:
+    if file.suffix == ".npz":
+        return read_npz(file)
+    beside = {part: file.with_name(f"{part}.npy") for part in ("features", "labels")}
+    return read_edges(file, *(path if path.is_file() else None for path in beside.values()))
+
+
+def _read_folder(folder: Path, name: str, normalise: Normalise | None) -> Graph:
+    raw = folder / "raw" if (folder / "raw").is_dir() else folder
+    if found := sorted(raw.glob("ind.*.allx")):
+        return _named(read_planetoid(raw, found[0].name.split(".")[1]), name, normalise or "row")
+    if found := sorted(raw.glob("*_graph_indicator.txt")):
+        return _named(read_tu(raw, found[0].name.removesuffix("_graph_indicator.txt")), name, normalise or "none")
+    if found := sorted(raw.glob("*.npz")):
+        return _named(read_npz(found[0]), name, normalise or "row")
+    if found := sorted(file for ending in ("csv", "tsv", "parquet", "txt") for file in raw.glob(f"edges.{ending}")):
+        return _named(_read_file(found[0]), name, normalise or "none")
+    raise DataError(
+        f"{folder} holds no graph: neither ind.NAME.allx (Planetoid), NAME_graph_indicator.txt (TU), an .npz, "
+        "nor edges.csv"
+    )
+
+
+def _named(graph: Graph, name: str, normalise: Normalise) -> Graph:
+    from dataclasses import replace
+
+    return normalised(replace(graph, name=name), normalise)
+
+
+PLANETOID, AMAZON, COAUTHOR = ("Cora", "CiteSeer", "PubMed"), ("Computers", "Photo"), ("CS", "Physics")
+
+
+def _download(name: str, root: DataRoot, normalise: Normalise | None) -> Graph:
+    try:
+        from torch_geometric import datasets
+    except ModuleNotFoundError:
+        datasets = None  # type: ignore[assignment]
+    if datasets is None or root.path is None:
+        return _read_folder(root.file(f"graph/{name}"), name, normalise)  # raises, and says what to set
+    place = root.path / "graph"
+    try:
+        if name in PLANETOID:
+            datasets.Planetoid(str(place), name)
+        elif name in AMAZON:
+            datasets.Amazon(str(place), name)
+        elif name in COAUTHOR:
+            datasets.Coauthor(str(place), name)
+        else:
+            datasets.TUDataset(str(place), name)
+    except Exception as error:  # whatever the network or PyG does, the user needs to know which set and where
+        raise DataError(
+            f"{name} is not in {place}, and downloading it through PyTorch Geometric failed ({error}). "
+            f"Put its raw files into {place / name / 'raw'}."
+        ) from None
+    return _read_folder(place / name, name, normalise)

@@ -1,0 +1,159 @@
+"""One experiment: load, split, train, judge. What a job, a table's cell and a notebook share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from espalier.core.data import DataRoot
+from espalier.core.errors import ConfigError
+from espalier.graph.config import (
+    AnyEvaluation,
+    DataConfig,
+    LinearConfig,
+    LinkConfig,
+    LogisticConfig,
+    OwnConfig,
+    PretrainConfig,
+    SVMConfig,
+)
+from espalier.graph.data.graph import Graph
+from espalier.graph.data.load import load
+from espalier.graph.data.splits import per_class_split, public_split, random_split
+from espalier.graph.methods.api import Method
+from espalier.graph.methods.baselines import Classifier
+from espalier.graph.methods.build import build_method
+from espalier.graph.tasks.links import Links, probe_links, rank_links, split_links
+from espalier.graph.tasks.logistic import logistic_probe
+from espalier.graph.tasks.probe import Probed, linear_probe
+from espalier.graph.tasks.svm import pool, svm_accuracy
+from espalier.graph.train.batches import Batches, Members, Whole
+from espalier.graph.train.fit import Trainer
+
+
+TRAINS_NOTHING = ("random", "raw")
+"""Methods that are only judged."""
+
+
+@dataclass
+class Experiment:
+    """One seed of a recipe, ready to train: `trainer.fit()`, then `evaluate()`.
+
+    graph: with its split; for link prediction with the training edges only.
+    """
+
+    config: PretrainConfig
+    graph: Graph
+    method: Method
+    trainer: Trainer
+    seed: int
+    links: Links | None = None
+
+    @classmethod
+    def prepare(cls, config: PretrainConfig, seed: int, *, root: DataRoot | None = None) -> Experiment:
+        """Load and split the data, draw the weights. Raises ConfigError where recipe and data do not fit."""
+        graph = load(config.data.name, root=root, normalise=config.data.normalise)
+        _check(config, graph)
+        links = split_links(graph, seed) if isinstance(config.evaluate, LinkConfig) else None
+        if links is not None:
+            graph = links.graph
+        elif graph.ptr is None:
+            graph = replace(graph, splits=split(graph, config.data, seed))
+        method = build_method(config.method, graph.n_features, graph.n_classes, seed)
+        batches: Batches = Whole(graph)
+        if graph.ptr is not None and config.fit.batch_size:
+            batches = Members(graph, config.fit.batch_size)
+        return cls(config, graph, method, Trainer(method, batches, config.fit, seed), seed, links)
+
+    def embeddings(self) -> Tensor:
+        """(N, H) of the nodes; of a set of graphs (G, H), pooled."""
+        z = self.method.embed(self.graph)
+        how = self.config.evaluate
+        return (
+            pool(z, self.graph, how.pooling if isinstance(how, SVMConfig) else "mean")
+            if self.graph.ptr is not None
+            else z
+        )
+
+    def evaluate(self) -> dict[str, float]:
+        """The figures of the recipe's evaluation; `score` is the headline."""
+        how: AnyEvaluation = self.config.evaluate
+        graph = self.graph
+        assert graph.y is not None or self.links is not None
+        if isinstance(how, OwnConfig):
+            assert isinstance(self.method, Classifier)
+            return {f"{part}": self.method.accuracy(graph, part) for part in ("val",)} | {
+                "score": self.method.accuracy(graph, "test")
+            }
+        z = self.embeddings()
+        match how:
+            case LinearConfig():
+                assert graph.y is not None
+                settings = {"lr": how.lr, "weight_decay": how.weight_decay, "epochs": how.epochs}
+                found = linear_probe(z, graph.y, graph.splits, seed=self.seed, **settings)  # type: ignore[arg-type]
+                return _probed(found, found.early if how.select == "early" else found.final)
+            case LogisticConfig():
+                assert graph.y is not None
+                found = logistic_probe(z, graph.y, graph.splits)
+                return _probed(found, found.early)
+            case SVMConfig():
+                assert graph.y is not None
+                return {"score": svm_accuracy(z, graph.y)}
+            case LinkConfig():
+                assert self.links is not None
+                dot, probe = rank_links(z, self.links.test, self.links.test_not), probe_links(z, self.links, self.seed)
+                return {"score": dot.auc, "ap": dot.ap, "probe_auc": probe.auc, "probe_ap": probe.ap}
+
+
+def run_experiment(
+    config: PretrainConfig,
+    seed: int,
+    *,
+    root: DataRoot | None = None,
+    after_epoch: Callable[[int, float], bool] | None = None,
+) -> dict[str, float]:
+    """Train one seed of the recipe and return its figures."""
+    experiment = Experiment.prepare(config, seed, root=root)
+    if config.method.name not in TRAINS_NOTHING:
+        experiment.trainer.fit(after_epoch)
+    return experiment.evaluate()
+
+
+def split(graph: Graph, config: DataConfig, seed: int) -> dict[str, Tensor]:
+    """The masks that `config` asks for."""
+    match config.split:
+        case "public":
+            return dict(public_split(graph))
+        case "random":
+            return dict(random_split(graph, seed, config.train, config.val))
+        case "per_class":
+            return dict(per_class_split(graph, seed, int(config.train), int(config.val)))
+
+
+def _probed(found: Probed, score: float) -> dict[str, float]:
+    return {"score": score, "final": found.final, "early": found.early, "val": found.val}
+
+
+def _check(config: PretrainConfig, graph: Graph) -> None:
+    kind, classifier = config.evaluate.kind, config.method.name in ("supervised", "scr")
+    if (graph.ptr is not None) != (kind == "svm"):
+        what = "a set of graphs" if graph.ptr is not None else "one graph"
+        raise ConfigError(
+            f"evaluate.kind: {graph.name} is {what}, which {kind!r} does not judge; 'svm' is for sets of graphs"
+        )
+    if kind == "own" and not classifier:
+        raise ConfigError(f"evaluate.kind: method {config.method.name!r} has no classifier of its own; take 'linear'")
+    if classifier and kind in ("links", "svm"):
+        raise ConfigError(f"evaluate.kind: method {config.method.name!r} learns from node labels; take 'own'")
+    if config.evaluate.kind != "links" and graph.y is None:
+        raise ConfigError(f"evaluate.kind: {graph.name} has no labels; only 'links' does without")
+    if config.fit.batch_size and graph.ptr is None:
+        raise ConfigError("fit.batch_size: one graph is trained whole; mini-batches of nodes are the job graph.scale")
+
+
+def use_threads(number: int) -> None:
+    """Let torch and the kernels use so many threads in this process."""
+    torch.set_num_threads(number)

@@ -1,0 +1,24 @@
+"""The jobs of the graph room, for the command line."""
+
+from __future__ import annotations
+
+from espalier.core.job import Job, JobFunction
+from espalier.graph.config import PretrainConfig, TableConfig
+
+
+def _pretrain() -> JobFunction:
+    from espalier.graph.pretrain import pretrain
+
+    return pretrain
+
+
+def _table() -> JobFunction:
+    from espalier.graph.table import make_table
+
+    return make_table
+
+
+JOBS: tuple[Job, ...] = (
+    Job("graph.pretrain", "train a graph encoder and judge its embeddings", PretrainConfig, _pretrain),
+    Job("graph.table", "every method on every data set, beside the published figures", TableConfig, _table),
+)

@@ -1,0 +1,1 @@
+"""Masked auto-encoders: GraphMAE, GraphMAE2, PGT."""

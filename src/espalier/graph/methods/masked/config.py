@@ -1,0 +1,64 @@
+"""Recipe sections of the masked auto-encoders. Imports without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from espalier.core.config import Config
+from espalier.graph.nn.config import EncoderConfig
+
+Decoder = Literal["gat", "gcn", "gin", "mlp", "linear"]
+
+
+class GraphMAEConfig(Config):
+    """GraphMAE: reconstruct the features of masked nodes. Source: Hou et al., KDD 2022."""
+
+    name: Literal["graphmae"] = "graphmae"
+    encoder: EncoderConfig = EncoderConfig(dropout=0.2, attention_dropout=0.1)
+    """The encoder, kept after pretraining."""
+    decoder: Decoder = "gat"
+    """One layer from hidden space to features; `gin` at graph level. Before `mlp` and `linear` nothing is masked again."""
+    mask_rate: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """Share of nodes whose features are hidden."""
+    replace_rate: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the masked nodes that show another node's features in place of the token."""
+    drop_edge: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of edges that the encoder does not see."""
+    alpha: float = Field(default=3.0, ge=1.0)
+    """Exponent of the scaled cosine error."""
+    criterion: Literal["sce", "mse"] = "sce"
+    """The scaled cosine error, or the squared error (an ablation)."""
+    remask: bool = True
+    """Hide masked nodes from the decoder too; false is an ablation."""
+
+
+class GraphMAE2Config(Config):
+    """GraphMAE2: several re-masked decodings, and latent targets by a teacher. Source: Hou et al., WWW 2023."""
+
+    name: Literal["graphmae2"] = "graphmae2"
+    encoder: EncoderConfig = EncoderConfig(hidden=1024, heads=8, dropout=0.2, attention_dropout=0.1)
+    """The encoder, kept after pretraining."""
+    mask_rate: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """Share of nodes whose features are hidden."""
+    drop_edge: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of edges hidden in each of the two views."""
+    alpha: float = Field(default=3.0, ge=1.0)
+    """Exponent of the scaled cosine error."""
+    remask: Literal["fixed", "random"] = "random"
+    """`fixed` hides the masked nodes once, as GraphMAE; `random` hides `remask_rate` of all nodes, `views` times."""
+    remask_rate: float = Field(default=0.5, ge=0.0, lt=1.0)
+    """Share of nodes hidden from the decoder in each random view."""
+    views: PositiveInt = 3
+    """Random views to decode."""
+    latent: NonNegativeFloat = 1.0
+    """Weight of the latent loss (lambda)."""
+    momentum: float = Field(default=0.996, ge=0.0, le=1.0)
+    """The teacher's share of itself after each step: 0 is the student, 1 never moves."""
+    delay: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the training after which the teacher begins to follow."""
+    projection: PositiveInt = 256
+    """Width inside the projector."""
+    tokens: Literal["zeros", "xavier"] = "xavier"
+    """How the learned tokens start: zeros on small graphs, Xavier-normal on large ones."""

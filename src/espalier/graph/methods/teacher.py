@@ -1,0 +1,18 @@
+"""A teacher that follows a student."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+    """teacher <- momentum * teacher + (1 - momentum) * student, over parameters; buffers stay the teacher's own."""
+    if momentum >= 1.0:
+        return
+    theirs, ours = list(teacher.parameters()), list(student.parameters())
+    if momentum == 0.0:
+        torch._foreach_copy_(theirs, ours)
+    else:
+        torch._foreach_lerp_(theirs, ours, 1.0 - momentum)

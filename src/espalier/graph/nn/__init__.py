@@ -1,0 +1,1 @@
+"""Layers, one a file, and the encoders that stack them."""

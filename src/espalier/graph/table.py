@@ -1,0 +1,133 @@
+"""The job `graph.table`: every method on every data set, beside the published figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+from espalier.core.data import DataRoot
+from espalier.core.files import sweep, write_json
+from espalier.core.report.blocks import Number, Table
+from espalier.core.run import Run
+from espalier.graph.config import PretrainConfig, TableConfig
+from espalier.graph.experiment import run_experiment, use_threads
+from espalier.graph.tasks.statistics import Summary, paired, summary
+
+Task = tuple[str, str, PretrainConfig, int]
+"""Row, column, recipe and seed."""
+
+
+def make_table(config: TableConfig, run: Run) -> dict[str, float]:
+    """Run what is missing and write the table. Each finished seed of each cell is a file: a resumed run skips it."""
+    folder = config.results or run.checkpoints / "cells"
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    tasks = [
+        (row, column, recipe, run.seed + k) for row, column, recipe, seeds in config.chosen() for k in range(seeds)
+    ]
+    waiting = [task for task in tasks if not _file(folder, task).exists()]
+    if len(waiting) < len(tasks):
+        run.say(f"{len(tasks) - len(waiting)} of {len(tasks)} results are there already")
+    with run.progress(len(tasks), "cells") as progress:
+        progress.update(len(tasks) - len(waiting), {})
+        for done, (task, seconds) in enumerate(_worked(waiting, folder, config.workers, run), 1):
+            score = 100 * json.loads(_file(folder, task).read_text())["score"]
+            progress.update(len(tasks) - len(waiting) + done, {f"{task[0]} on {task[1]}": score})
+            progress.note(f"{task[0]} on {task[1]}, seed {task[3]}: {score:.2f} in {seconds:.0f} s")
+            _write(config, run, folder)
+    _write(config, run, folder)
+    return _figures(config, folder, run.seed)
+
+
+def _worked(tasks: list[Task], folder: Path, workers: int, run: Run) -> Iterator[tuple[Task, float]]:
+    """Each task once its file is written, with its seconds; stops early where the user wants to stop."""
+    cores = max(len(os.sched_getaffinity(0)), 1)
+    if workers == 1:
+        for task in tasks:
+            if run.stop.requested:
+                return
+            yield task, _one(task, _file(folder, task), run.data)
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=use_threads, initargs=(max(cores // workers, 1),)) as pool:
+        rest = iter(tasks)
+        running: dict[Future[float], Task] = {}
+        while True:
+            while len(running) < workers and not run.stop.requested and (task := next(rest, None)) is not None:
+                running[pool.submit(_one, task, _file(folder, task), run.data)] = task
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+
+
+def _one(task: Task, file: Path, root: DataRoot) -> float:
+    _, _, recipe, seed = task
+    begun = perf_counter()
+    found = run_experiment(recipe, seed, root=root)
+    seconds = perf_counter() - begun
+    write_json(file, {**found, "seconds": round(seconds, 2)})
+    return seconds
+
+
+def _file(folder: Path, task: Task) -> Path:
+    row, column, recipe, seed = task
+    digest = hashlib.sha256(recipe.model_dump_json(exclude={"seeds", "map"}).encode()).hexdigest()[:12]
+    return folder / f"{row}-{column}-{digest}-{seed}.json".replace("/", "_")
+
+
+def _scores(config: TableConfig, folder: Path, first: int) -> dict[tuple[str, str], dict[int, float]]:
+    """The score of each finished seed of each cell."""
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for row, column, recipe, seeds in config.chosen():
+        for seed in range(first, first + seeds):
+            file = _file(folder, (row, column, recipe, seed))
+            if file.exists():
+                found.setdefault((row, column), {})[seed] = json.loads(file.read_text())["score"]
+    return found
+
+
+def _figures(config: TableConfig, folder: Path, first: int) -> dict[str, float]:
+    scores = _scores(config, folder, first)
+    return {f"{row}/{column}": summary(list(values.values())).mean for (row, column), values in scores.items()}
+
+
+def _write(config: TableConfig, run: Run, folder: Path) -> None:
+    scores = _scores(config, folder, run.seed)
+    columns = [column for column in config.data if any(key[1] == column for key in scores)]
+    rows: list[list[str | Number]] = []
+    lines = ["| | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
+    for row in config.rows:
+        if not any(key[0] == row for key in scores):
+            continue
+        cells = [_cell(config, row, column, scores) for column in columns]
+        rows.append([row, *cells])
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    note = "mean ± standard deviation over (seeds), in %; [published]"
+    if config.baseline:
+        note += f"; against {config.baseline}: mean difference over seeds with its 95% interval"
+    run.report([Table(run.name, ["", *columns], rows, wide=True, note=note)])
+    (run.artefact("table.md")).write_text("\n".join([*lines, "", note, ""]))
+
+
+def _cell(config: TableConfig, row: str, column: str, scores: Mapping[tuple[str, str], Mapping[int, float]]) -> str:
+    values = scores.get((row, column))
+    if not values:
+        return ""
+    cell = config.rows[row].cells[column]
+    own: Summary = summary(list(values.values()))
+    text = f"{own} ({own.n})"
+    if cell.published is not None:
+        text += f" [{cell.published:g}" + (f" ± {cell.std:g}]" if cell.std is not None else "]")
+    base = scores.get((config.baseline, column), {})
+    both = sorted(values.keys() & base.keys())
+    if row != config.baseline and len(both) > 1:
+        gap = paired([values[s] for s in both], [base[s] for s in both])
+        text += f"; {100 * gap.difference:+.2f} ({100 * gap.low:+.2f} to {100 * gap.high:+.2f})"
+    return text

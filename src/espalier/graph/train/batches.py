@@ -1,0 +1,68 @@
+"""What an epoch goes through: one graph whole, or mini-batches of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from espalier.core.seed import np_rng
+from espalier.graph.data.graph import Graph
+
+
+class Batches(Protocol):
+    """A source of mini-batches. The order of an epoch depends on its number and the seed alone."""
+
+    @property
+    def steps(self) -> int:
+        """Mini-batches in an epoch."""
+
+    @property
+    def n_features(self) -> int:
+        """Width of the features."""
+
+    def epoch(self, number: int, seed: int) -> Iterator[Graph]:
+        """The mini-batches of epoch `number`, counted from 0."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """One graph, all of it in every step."""
+
+    graph: Graph
+    steps: int = 1
+
+    @property
+    def n_features(self) -> int:
+        """Width of the features."""
+        return self.graph.n_features
+
+    def epoch(self, number: int, seed: int) -> Iterator[Graph]:
+        """The graph."""
+        yield self.graph
+
+
+@dataclass(frozen=True)
+class Members:
+    """The graphs of a set, `size` at a time, in a new order each epoch."""
+
+    graphs: Graph
+    size: int
+
+    @property
+    def steps(self) -> int:
+        """Mini-batches in an epoch, the last of which may be smaller."""
+        return -(-self.graphs.n_graphs // self.size)
+
+    @property
+    def n_features(self) -> int:
+        """Width of the features."""
+        return self.graphs.n_features
+
+    def epoch(self, number: int, seed: int) -> Iterator[Graph]:
+        """Each graph once."""
+        order = torch.from_numpy(np_rng(seed, "order", number).permutation(self.graphs.n_graphs))
+        for part in order.split(self.size):
+            yield self.graphs.select(part)
