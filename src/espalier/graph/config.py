@@ -12,6 +12,7 @@ from espalier.core.config import Config
 from espalier.core.errors import ConfigError
 from espalier.graph.methods.config import AnyMethod
 from espalier.graph.methods.masked.config import GraphMAEConfig
+from espalier.graph.sampling.config import ContextConfig
 from espalier.graph.train.config import FitConfig
 
 
@@ -83,7 +84,9 @@ class PretrainConfig(Config):
     method: AnyMethod = GraphMAEConfig()
     """The method and its settings."""
     fit: FitConfig = FitConfig()
-    """How it is trained."""
+    """How it is trained. On one graph, `batch_size` is a number of contexts."""
+    context: ContextConfig = ContextConfig()
+    """What a node's context is, where one graph is trained in mini-batches."""
     evaluate: AnyEvaluation = LinearConfig()
     """How its embeddings are judged."""
     seeds: PositiveInt = 1
@@ -101,7 +104,7 @@ class CellConfig(Config):
     """Its published standard deviation."""
     seeds: PositiveInt | None = None
     """Seeds of this cell; the table's where None."""
-    settings: dict[str, Any] = {}
+    settings: Mapping[str, Any] = Field(default_factory=dict)
     """What differs from the row's settings on this data set."""
 
 

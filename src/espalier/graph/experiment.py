@@ -26,13 +26,13 @@ from espalier.graph.data.splits import per_class_split, public_split, random_spl
 from espalier.graph.methods.api import Method
 from espalier.graph.methods.baselines import Classifier
 from espalier.graph.methods.build import build_method
+from espalier.graph.sampling.clusters import Clusters
 from espalier.graph.tasks.links import Links, probe_links, rank_links, split_links
 from espalier.graph.tasks.logistic import logistic_probe
 from espalier.graph.tasks.probe import Probed, linear_probe
 from espalier.graph.tasks.svm import pool, svm_accuracy
 from espalier.graph.train.batches import Batches, Members, Whole
 from espalier.graph.train.fit import Trainer
-
 
 TRAINS_NOTHING = ("random", "raw")
 """Methods that are only judged."""
@@ -63,20 +63,19 @@ class Experiment:
         elif graph.ptr is None:
             graph = replace(graph, splits=split(graph, config.data, seed))
         method = build_method(config.method, graph.n_features, graph.n_classes, seed)
-        batches: Batches = Whole(graph)
-        if graph.ptr is not None and config.fit.batch_size:
-            batches = Members(graph, config.fit.batch_size)
+        batches = make_batches(graph, config)
         return cls(config, graph, method, Trainer(method, batches, config.fit, seed), seed, links)
 
     def embeddings(self) -> Tensor:
         """(N, H) of the nodes; of a set of graphs (G, H), pooled."""
+        batches = self.trainer.batches
+        if isinstance(batches, Clusters):
+            return torch.cat([self.method.embed(batch) for batch in batches.around(torch.arange(self.graph.n_nodes))])
         z = self.method.embed(self.graph)
         how = self.config.evaluate
-        return (
-            pool(z, self.graph, how.pooling if isinstance(how, SVMConfig) else "mean")
-            if self.graph.ptr is not None
-            else z
-        )
+        if self.graph.ptr is None:
+            return z
+        return pool(z, self.graph, how.pooling if isinstance(how, SVMConfig) else "mean")
 
     def evaluate(self) -> dict[str, float]:
         """The figures of the recipe's evaluation; `score` is the headline."""
@@ -122,6 +121,14 @@ def run_experiment(
     return experiment.evaluate()
 
 
+def make_batches(graph: Graph, config: PretrainConfig) -> Batches:
+    """The whole graph; or so many graphs of a set, or contexts of a graph, at a time."""
+    size = config.fit.batch_size
+    if size == 0:
+        return Whole(graph)
+    return Clusters(graph, size, config.context) if graph.ptr is None else Members(graph, size)
+
+
 def split(graph: Graph, config: DataConfig, seed: int) -> dict[str, Tensor]:
     """The masks that `config` asks for."""
     match config.split:
@@ -150,8 +157,10 @@ def _check(config: PretrainConfig, graph: Graph) -> None:
         raise ConfigError(f"evaluate.kind: method {config.method.name!r} learns from node labels; take 'own'")
     if config.evaluate.kind != "links" and graph.y is None:
         raise ConfigError(f"evaluate.kind: {graph.name} has no labels; only 'links' does without")
-    if config.fit.batch_size and graph.ptr is None:
-        raise ConfigError("fit.batch_size: one graph is trained whole; mini-batches of nodes are the job graph.scale")
+    if config.method.name == "pgt" and (config.fit.batch_size == 0 or graph.ptr is not None):
+        raise ConfigError("fit.batch_size: pgt reads contexts of one graph, so many at a time: give it a number")
+    if classifier and config.fit.batch_size:
+        raise ConfigError(f"fit.batch_size: method {config.method.name!r} is trained on the whole graph: leave it at 0")
 
 
 def use_threads(number: int) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -59,7 +60,8 @@ def _worked(tasks: list[Task], folder: Path, workers: int, run: Run) -> Iterator
         rest = iter(tasks)
         running: dict[Future[float], Task] = {}
         while True:
-            while len(running) < workers and not run.stop.requested and (task := next(rest, None)) is not None:
+            free = 0 if run.stop.requested else workers - len(running)
+            for task in islice(rest, free):
                 running[pool.submit(_one, task, _file(folder, task), run.data)] = task
             if not running:
                 return

@@ -29,9 +29,7 @@ def logprobs(
     logits exist at a time: beyond that, they are computed again in the backward pass.
     """
     rows = max(1, chunk // decoder.config.vocab_size)
-    chosen, entropies = _Logprobs.apply(  # type: ignore[no-untyped-call]
-        hidden, decoder.head_weight, targets, temperature, entropy, rows
-    )
+    chosen, entropies = _Logprobs.apply(hidden, decoder.head_weight, targets, temperature, entropy, rows)  # type: ignore[no-untyped-call]
     return chosen, entropies if entropy else None
 
 

@@ -11,7 +11,10 @@ from espalier.core.errors import DataError
 
 
 def read_integers(file: Path, columns: int) -> NDArray[np.int64]:
-    """The (lines, columns) integers of `file`, separated by commas, spaces or tabs; lines of `#` and blank ones are skipped."""
+    """The (lines, columns) integers of `file`, separated by commas, spaces or tabs.
+
+    Blank lines, and those that begin with `#` or `%`, are skipped. Raises DataError by file and line.
+    """
     if not file.is_file():
         raise DataError(f"there is no {file}")
     text = file.read_text().replace(",", " ")

@@ -26,7 +26,8 @@ class Graph:
     adj: in-neighbours of each node, symmetric, without duplicates and self-loops. x: features (N, F), dense or sparse.
     y: (N,) labels of nodes, or (G,) of graphs; -1 is unknown. splits: masks `train`, `val`, `test`, each (N,) bool.
     ptr: (G + 1,) int64 where each member graph begins, None for one graph. targets: (k,) int64, the nodes that a
-    mini-batch is about, None for all. name: for messages and reports.
+    mini-batch is about, None for all. scores: (N,) PageRank of each node in its context, where there is one. name: for
+    messages and reports.
     """
 
     adj: CSR
@@ -35,6 +36,7 @@ class Graph:
     splits: Mapping[str, Tensor] = field(default_factory=dict)
     ptr: Tensor | None = None
     targets: Tensor | None = None
+    scores: Tensor | None = None
     name: str = "graph"
 
     @property
@@ -86,9 +88,9 @@ class Graph:
     def to(self, device: torch.device | str) -> Graph:
         """The same graph on another device."""
         moved = {name: mask.to(device) for name, mask in self.splits.items()}
-        others = {
+        others: dict[str, Any] = {
             name: None if value is None else value.to(device)
-            for name, value in (("y", self.y), ("ptr", self.ptr), ("targets", self.targets))
+            for name, value in (("y", self.y), ("ptr", self.ptr), ("targets", self.targets), ("scores", self.scores))
         }
         return replace(self, adj=self.adj.to(device), x=self.x.to(device), splits=moved, **others)
 

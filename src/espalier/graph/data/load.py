@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from espalier.core.data import DataRoot
@@ -17,10 +18,10 @@ from espalier.graph.data.tu import read_tu
 def load(name: str | Path, *, root: DataRoot | None = None, normalise: Normalise | None = None) -> Graph:
     """A graph, or a set of graphs side by side.
 
-    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files, or a data set's name below
-    `graph/` of the data root; a name that is not there is downloaded through PyTorch Geometric where it knows it.
-    Planetoid, gnn-benchmark and TU layouts are told apart by their files. normalise: how features are scaled; bag-of-words
-    rows are divided by their sums if None. Raises DataError.
+    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files, or a data set's name
+    below `graph/` of the data root; a name that is not there is downloaded through PyTorch Geometric where it knows it.
+    Planetoid, gnn-benchmark and TU layouts are told apart by their files. normalise: how features are scaled;
+    bag-of-words rows are divided by their sums if None. Raises DataError.
     """
     given = Path(name)
     if given.is_file():
@@ -57,8 +58,6 @@ def _read_folder(folder: Path, name: str, normalise: Normalise | None) -> Graph:
 
 
 def _named(graph: Graph, name: str, normalise: Normalise) -> Graph:
-    from dataclasses import replace
-
     return normalised(replace(graph, name=name), normalise)
 
 
@@ -69,7 +68,7 @@ def _download(name: str, root: DataRoot, normalise: Normalise | None) -> Graph:
     try:
         from torch_geometric import datasets
     except ModuleNotFoundError:
-        datasets = None  # type: ignore[assignment]
+        datasets = None
     if datasets is None or root.path is None:
         return _read_folder(root.file(f"graph/{name}"), name, normalise)  # raises, and says what to set
     place = root.path / "graph"

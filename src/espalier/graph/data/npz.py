@@ -54,8 +54,10 @@ def _own(file: Path, arrays: dict[str, Any]) -> Graph:
     if "x" in arrays:
         x: Any = torch.as_tensor(arrays["x"]).float()
     else:
-        keys = [_get(file, arrays, f"x_{key}") for key in ("values", "indices", "indptr", "shape")]
-        x = checked_matrix(*keys, f"{file}: the features")
+        values, indices, indptr, shape = (
+            _get(file, arrays, f"x_{k}") for k in ("values", "indices", "indptr", "shape")
+        )
+        x = checked_matrix(values, indices, indptr, shape, f"{file}: the features")
     splits = {key: torch.as_tensor(arrays[key]).bool() for key in SPLITS if key in arrays}
     for key, rows in (("x", x.shape[0]), *((key, mask.numel()) for key, mask in splits.items())):
         if rows != n:
@@ -67,8 +69,10 @@ def _own(file: Path, arrays: dict[str, Any]) -> Graph:
 def _benchmark(file: Path, arrays: dict[str, Any]) -> Graph:
     matrices = []
     for part in ("adj", "attr"):
-        keys = [_get(file, arrays, f"{part}_{key}") for key in ("data", "indices", "indptr", "shape")]
-        matrices.append(checked_matrix(*keys, f"{file}: {part}"))
+        data, indices, indptr, shape = (
+            _get(file, arrays, f"{part}_{k}") for k in ("data", "indices", "indptr", "shape")
+        )
+        matrices.append(checked_matrix(data, indices, indptr, shape, f"{file}: {part}"))
     pattern, x = matrices
     adj = symmetric(pattern.csr.rows, pattern.csr.columns, pattern.shape[0], str(file))
     y = torch.as_tensor(_get(file, arrays, "labels")).long()

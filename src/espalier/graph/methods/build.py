@@ -15,9 +15,10 @@ from espalier.graph.methods.generative.argva import ARGVA
 from espalier.graph.methods.generative.config import ARGVAConfig, VGAEConfig
 from espalier.graph.methods.generative.gae import GAE
 from espalier.graph.methods.generative.vgae import VGAE
-from espalier.graph.methods.masked.config import GraphMAE2Config, GraphMAEConfig
+from espalier.graph.methods.masked.config import GraphMAE2Config, GraphMAEConfig, PGTConfig
 from espalier.graph.methods.masked.graphmae import GraphMAE
 from espalier.graph.methods.masked.graphmae2 import GraphMAE2
+from espalier.graph.methods.masked.pgt import PGT
 from espalier.graph.methods.scr import SCR
 from espalier.graph.train.random import seeded
 
@@ -30,6 +31,8 @@ def build_method(config: AnyMethod, n_features: int, n_classes: int = 0, seed: i
                 return GraphMAE(config, n_features)
             case GraphMAE2Config():
                 return GraphMAE2(config, n_features)
+            case PGTConfig():
+                return PGT(config, n_features)
             case DGIConfig():
                 return DGI(config, n_features)
             case MVGRLConfig():

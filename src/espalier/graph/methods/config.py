@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from espalier.core.config import Config
 from espalier.graph.methods.contrastive.config import BGRLConfig, CCAConfig, DGIConfig, GRACEConfig, MVGRLConfig
 from espalier.graph.methods.generative.config import ARGVAConfig, GAEConfig, VGAEConfig
-from espalier.graph.methods.masked.config import GraphMAE2Config, GraphMAEConfig
+from espalier.graph.methods.masked.config import GraphMAE2Config, GraphMAEConfig, PGTConfig
 from espalier.graph.nn.config import EncoderConfig
 
 
@@ -72,6 +72,7 @@ class SCRConfig(Config):
 AnyMethod = Annotated[
     GraphMAEConfig
     | GraphMAE2Config
+    | PGTConfig
     | DGIConfig
     | MVGRLConfig
     | GRACEConfig

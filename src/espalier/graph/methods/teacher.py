@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
@@ -11,7 +11,8 @@ def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """teacher <- momentum * teacher + (1 - momentum) * student, over parameters; buffers stay the teacher's own."""
     if momentum >= 1.0:
         return
-    theirs, ours = list(teacher.parameters()), list(student.parameters())
+    theirs: list[Tensor] = [*teacher.parameters()]
+    ours: list[Tensor] = [*student.parameters()]
     if momentum == 0.0:
         torch._foreach_copy_(theirs, ours)
     else:

@@ -15,7 +15,7 @@ from espalier.graph.ops.spmm import sampled_dot, spmm
 
 
 class EdgeTransformer(nn.Module):
-    """out_i = act(norm(W_r x_i + concat_h sum_j a_ij^h W_v^h x_j + b)), a_ij^h = softmax_j (q_i^h . k_j^h) / sqrt(width).
+    """out_i = act(norm(W_r x_i + concat_h sum_j a_ij^h W_v^h x_j + b)), a_ij^h = softmax_j (q_i^h . k_j^h / sqrt(d)).
 
     j over the in-edges of i, self-loop included. Source: Shi et al. 2021, eq. 3-4.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.config, self.d_out = config, config.sizes[-1]
         sizes = (d_in, *config.sizes)
-        pairs = list(zip(sizes, sizes[1:], strict=False))
+        pairs = list(pairwise(sizes))
         bare = config.model_copy(update={"activation": "none", "norm": "none"})
         self.layers = nn.ModuleList(make_layer(config, a, b) for a, b in pairs[:-1])
         self.layers.append(make_layer(config if config.last else bare, *pairs[-1]))

@@ -56,7 +56,7 @@ class GAT(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, csr: CSR, x: Input, rows: Tensor | None = None) -> Tensor:
-        """x: (N, F). csr: whose row k lists the in-neighbours of node rows[k], of node k if None. Returns (n_rows, out)."""
+        """x: (N, F). csr: row k lists the in-neighbours of node rows[k], of node k if None. Returns (n_rows, out)."""
         skips = self.skip is not None or self.identity
         rate = self.dropout
         if skips:  # the skip connection reads the same dropped features, so they are formed
@@ -71,9 +71,9 @@ class GAT(nn.Module):
         return self.act(self.norm(out))
 
     def attended(self, csr: CSR, x: Tensor, rows: Tensor | None = None) -> Tensor:
-        """(n_rows, heads, F): the attention-weighted sums of x (N, F) itself, of which the output is the product with W.
+        """(n_rows, heads, F): the attention-weighted sums of x (N, F) itself; times W they are the layer's output.
 
-        Attention and product commute; with one head this is the cheaper order where few rows or wide outputs are wanted.
+        Attention and product commute; with one head this order is cheaper where few rows or wide outputs are wanted.
         """
         by_head = self.weight.view(-1, self.heads, self.width)
         source = x @ (by_head * self.source).sum(-1)

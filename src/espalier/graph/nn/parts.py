@@ -10,11 +10,13 @@ from espalier.graph.ops.prelu import PReLU
 
 def activation(name: Activation) -> nn.Module:
     """A fresh module; PReLU has one slope for all channels."""
+    modules: dict[Activation, type[nn.Module]]
     modules = {"prelu": PReLU, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "none": nn.Identity}
     return modules[name]()
 
 
 def norm(name: Norm, width: int) -> nn.Module:
     """A fresh module over `width` channels."""
-    modules = {"none": lambda _: nn.Identity(), "layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
-    return modules[name](width)
+    if name == "none":
+        return nn.Identity()
+    return nn.LayerNorm(width) if name == "layer" else nn.BatchNorm1d(width)

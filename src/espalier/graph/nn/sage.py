@@ -12,7 +12,10 @@ from espalier.graph.ops.spmm import spmm
 
 
 class SAGE(nn.Module):
-    """out_i = act(norm(W_1 x_i + W_2 mean_j x_j + b)), j over the in-edges of i. Source: Hamilton et al. 2017, alg. 1."""
+    """out_i = act(norm(W_1 x_i + W_2 mean_j x_j + b)), j over the in-edges of i.
+
+    Source: Hamilton et al. 2017, alg. 1.
+    """
 
     def __init__(
         self, d_in: int, d_out: int, *, dropout: float = 0.0, act: Activation = "none", norm_name: Norm = "none"

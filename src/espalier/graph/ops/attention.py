@@ -25,7 +25,7 @@ def attend(csr: CSR, z: Tensor, source: Tensor, target: Tensor, keep: Tensor | N
     """
     if numeric_kernels(z, source, target):
         keep = None if keep is None else keep.contiguous()
-        return _Attend.apply(csr, z.contiguous(), source.contiguous(), target.contiguous(), keep)
+        return _Attend.apply(csr, z.contiguous(), source.contiguous(), target.contiguous(), keep)  # type: ignore[no-untyped-call]
     return attend_plain(csr, z, source, target, keep)
 
 
@@ -64,7 +64,7 @@ def attend_heads(
     """
     if numeric_kernels(z, by_source, by_target):
         keep = None if keep is None else keep.contiguous()
-        return _AttendHeads.apply(csr, z.contiguous(), by_source.contiguous(), by_target.contiguous(), rows, keep)
+        return _AttendHeads.apply(csr, z.contiguous(), by_source.contiguous(), by_target.contiguous(), rows, keep)  # type: ignore[no-untyped-call]
     source, target = (z * by_source).sum(-1), (z * by_target).sum(-1)
     return attend_plain(csr, z, source, target if rows is None else target.index_select(0, rows), keep)
 

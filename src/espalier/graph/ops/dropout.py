@@ -23,7 +23,7 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
         return x
     if rate >= 1.0:
         return x * 0.0
-    return _Dropout.apply(x.contiguous(), rate, seed_argument()) if numeric_kernels(x) else F.dropout(x, rate)
+    return _Dropout.apply(x.contiguous(), rate, seed_argument()) if numeric_kernels(x) else F.dropout(x, rate)  # type: ignore[no-untyped-call]
 
 
 def feature_dropout(x: Features, rate: float, training: bool) -> Features:

@@ -205,3 +205,79 @@ EXPORT int ppr(int threads, i64 nodes, i64 seeds, const i64 *seed, const i64 *in
     }
     return failed;
 }
+
+/* `count` edges of an R-MAT graph on nodes 0 .. 2^levels - 1 cut to `nodes`, from number `first` on; edge k depends on
+ * `seed` and k alone. With probability `inside` both ends lie in one community (a run of `community` nodes). Quadrants
+ * are drawn with probabilities a, b, c. source, target (count). */
+static inline i64 descend(uint64_t *state, int levels, double a, double b, double c, i64 *column) {
+    i64 row = 0, col = 0;
+    for (int l = 0; l < levels; l++) {
+        *state = mixed(*state);
+        double u = (double)(*state >> 11) * 0x1p-53;
+        row = row << 1 | (u >= a + b);
+        col = col << 1 | ((u >= a && u < a + b) || u >= a + b + c);
+    }
+    *column = col;
+    return row;
+}
+
+EXPORT void rmat(int threads, i64 first, i64 edges, i64 nodes, i64 community, double inside, double a, double b,
+                 double c, uint64_t seed, i64 *source, i64 *target) {
+    int whole = 0, part = 0;
+    while (((i64)1 << whole) < nodes) whole++;
+    while (((i64)1 << part) < community) part++;
+    i64 communities = (nodes + community - 1) / community;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (i64 k = 0; k < edges; k++) {
+        uint64_t state = mixed(seed ^ mixed((uint64_t)(first + k)));
+        i64 row, column;
+        state = mixed(state);
+        int local = (double)(state >> 11) * 0x1p-53 < inside;
+        do {
+            if (local) {
+                state = mixed(state);
+                i64 from = (i64)(((unsigned __int128)state * (uint64_t)communities) >> 64) * community;
+                row = from + descend(&state, part, a, b, c, &column) % community;
+                column = from + column % community;
+            } else {
+                row = descend(&state, whole, a, b, c, &column);
+            }
+        } while (row >= nodes || column >= nodes);
+        source[k] = row;
+        target[k] = column;
+    }
+}
+
+/* Adds the two ends of each edge to degree (nodes). */
+EXPORT void count_ends(i64 edges, const i64 *source, const i64 *target, i64 *degree) {
+    for (i64 k = 0; k < edges; k++) degree[source[k]]++, degree[target[k]]++;
+}
+
+/* Writes both directions of each edge behind cursor (nodes), which moves on. */
+EXPORT void place_ends(i64 edges, const i64 *source, const i64 *target, i64 *cursor, i32 *indices) {
+    for (i64 k = 0; k < edges; k++) {
+        indices[cursor[source[k]]++] = (i32)target[k];
+        indices[cursor[target[k]]++] = (i32)source[k];
+    }
+}
+
+static int by_number(const void *a, const void *b) {
+    i32 x = *(const i32 *)a, y = *(const i32 *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts each row, drops duplicates and self-loops, and moves the rows together in place. indptr is rewritten; returns
+ * the number of entries left. Rows are sorted in parallel. */
+EXPORT i64 tidy_rows(int threads, i64 nodes, i64 *indptr, i32 *indices) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1024)
+    for (i64 i = 0; i < nodes; i++) qsort(indices + indptr[i], indptr[i + 1] - indptr[i], sizeof(i32), by_number);
+    i64 at = 0, from = indptr[0];
+    for (i64 i = 0; i < nodes; i++) {
+        i64 to = indptr[i + 1], begin = at;
+        for (i64 e = from; e < to; e++)
+            if (indices[e] != (i32)i && (at == begin || indices[at - 1] != indices[e])) indices[at++] = indices[e];
+        from = to;
+        indptr[i + 1] = at;
+    }
+    return at;
+}

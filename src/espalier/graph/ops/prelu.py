@@ -22,7 +22,7 @@ class PReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: any shape. Returns the same shape."""
         fused = x.dim() == 2 and numeric_kernels(x, self.weight)
-        return _PReLU.apply(x.contiguous(), self.weight) if fused else F.prelu(x, self.weight)
+        return _PReLU.apply(x.contiguous(), self.weight) if fused else F.prelu(x, self.weight)  # type: ignore[no-untyped-call]
 
 
 class _PReLU(torch.autograd.Function):

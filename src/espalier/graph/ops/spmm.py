@@ -17,12 +17,12 @@ def spmm(csr: CSR, x: Tensor, values: Tensor | None = None) -> Tensor:
 
     x: (n_cols, width). values: (nnz,), ones if None. Returns (n_rows, width).
     """
-    return _Spmm.apply(csr, x.contiguous(), None if values is None else values.contiguous())
+    return _Spmm.apply(csr, x.contiguous(), None if values is None else values.contiguous())  # type: ignore[no-untyped-call]
 
 
 def sampled_dot(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
     """out[e] = a[i] . b[j] for each entry e = (i, j). a: (n_rows, width), b: (n_cols, width); returns (nnz,)."""
-    return _SampledDot.apply(csr, a.contiguous(), b.contiguous())
+    return _SampledDot.apply(csr, a.contiguous(), b.contiguous())  # type: ignore[no-untyped-call]
 
 
 def matmul(x: Tensor | SparseMatrix, weight: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from espalier.graph.train.random import seeded
 
 
 class Probed(NamedTuple):
-    """final: test accuracy after the last epoch. early: at the best validation accuracy, the latest of ties. val: it."""
+    """Test accuracy: `final` after the last epoch, `early` at the best validation accuracy `val` (the last of ties)."""
 
     final: float
     early: float

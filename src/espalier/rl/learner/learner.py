@@ -172,7 +172,7 @@ class TorchLearner:
         for batch in batches:
             with self._context:
                 loss, stats = loss_of(batch)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             parts.append(stats)
             await asyncio.sleep(0)
         return merge(parts)

@@ -1,4 +1,4 @@
-"""CCA-SSG: from canonical correlation analysis to self-supervised graph neural networks (Zhang et al., NeurIPS 2021)."""
+"""CCA-SSG: canonical correlation analysis as self-supervision on graphs (Zhang et al., NeurIPS 2021)."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def contrast(u: Tensor, v: Tensor, tau: float, block: int) -> Tensor:
     parts = [
         checkpoint(_rows, u, v, tau, start, min(start + block, n), use_reentrant=False) for start in range(0, n, block)
     ]
-    return torch.stack(parts).sum() / n  # type: ignore[arg-type]
+    return torch.stack(parts).sum() / n
 
 
 def _rows(u: Tensor, v: Tensor, tau: float, start: int, end: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from espalier.core.config import Config
 from espalier.graph.nn.config import EncoderConfig
@@ -19,7 +19,7 @@ class GraphMAEConfig(Config):
     encoder: EncoderConfig = EncoderConfig(dropout=0.2, attention_dropout=0.1)
     """The encoder, kept after pretraining."""
     decoder: Decoder = "gat"
-    """One layer from hidden space to features; `gin` at graph level. Before `mlp` and `linear` nothing is masked again."""
+    """One layer from codes to features; `gin` at graph level. Before `mlp` and `linear` nothing is masked again."""
     mask_rate: float = Field(default=0.5, gt=0.0, lt=1.0)
     """Share of nodes whose features are hidden."""
     replace_rate: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -62,3 +62,36 @@ class GraphMAE2Config(Config):
     """Width inside the projector."""
     tokens: Literal["zeros", "xavier"] = "xavier"
     """How the learned tokens start: zeros on small graphs, Xavier-normal on large ones."""
+
+
+class PGTConfig(Config):
+    """PGT-style graph transformer over PageRank contexts. After arXiv 2407.03953, of which no code is public: the tasks
+    are the paper's, the details ours."""
+
+    name: Literal["pgt"] = "pgt"
+    hidden: PositiveInt = 256
+    """Width of the transformer."""
+    layers: PositiveInt = 2
+    """Encoder layers."""
+    decoder_layers: PositiveInt = 1
+    """Decoder layers."""
+    heads: PositiveInt = 4
+    """Attention heads."""
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """After attention and MLP."""
+    mask_rate: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """Share of a context's nodes that the encoder does not see."""
+    alpha: float = Field(default=2.0, ge=1.0)
+    """Exponent of the scaled cosine error."""
+    structure: NonNegativeFloat = 0.5
+    """Weight of the structure loss (lambda)."""
+    tau: PositiveFloat = 0.2
+    """Temperature of the structure loss."""
+    position: Literal["ppr", "rank", "none"] = "ppr"
+    """What the transformer knows of a node's place: a bias of log PageRank on attention, a rank embedding, nothing."""
+    neighbours: bool = True
+    """A learned bonus on attention between neighbours: without it masked nodes of a context look all the same."""
+    reuse_decoder: bool = True
+    """Embed the mean of the features and the decoder's reconstruction of them, in place of the features."""
+    max_context: PositiveInt = 256
+    """Largest context; the size of the rank embedding."""

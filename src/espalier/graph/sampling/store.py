@@ -1,0 +1,138 @@
+"""Graphs on disk that are larger than memory: raw arrays, memory-mapped, built in two passes over the edges.
+
+    graph.json     sizes, types, name        indptr.i64, indices.i32    the graph
+    x.f16 or .f32  features                  y.i64                      labels
+
+A store opens as an ordinary `Graph` whose arrays are read from disk as they are needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from espalier.core.errors import DataError
+from espalier.core.files import atomic_dir
+from espalier.graph.data.graph import Graph
+from espalier.graph.ops.csr import CSR
+from espalier.graph.ops.library import count, index_kernels, pointer
+
+Edges = tuple[Any, Any]
+"""Sources and targets, (k,) int64 numpy arrays."""
+Blocks = Callable[[], Iterator[Edges]]
+"""Gives the edges block by block; called twice, it gives the same."""
+
+
+def open_store(folder: Path) -> Graph:
+    """The graph in `folder`, memory-mapped. Raises DataError where it is none, or its files are of wrong sizes."""
+    try:
+        meta = json.loads((folder / "graph.json").read_text())
+        n, nnz, width = int(meta["nodes"]), int(meta["entries"]), int(meta["features"])
+        dtype = {"f16": np.float16, "f32": np.float32}[meta["dtype"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{folder} is no graph store: its graph.json cannot be read ({error})") from None
+    indptr, indices = _map(folder / "indptr.i64", np.int64, (n + 1,)), _map(folder / "indices.i32", np.int32, (nnz,))
+    x = _map(folder / f"x.{meta['dtype']}", dtype, (n, width))
+    y = _map(folder / "y.i64", np.int64, (n,)) if meta["labels"] else None
+    adj = CSR(torch.from_numpy(indptr), torch.from_numpy(indices), n)
+    labels = None if y is None else torch.from_numpy(y)
+    return Graph(adj, torch.from_numpy(x), labels, name=str(meta["name"]))
+
+
+def write_store(
+    folder: Path,
+    name: str,
+    nodes: int,
+    edges: Blocks,
+    features: Callable[[int, int], Any],
+    width: int,
+    labels: Callable[[int, int], Any] | None = None,
+    *,
+    dtype: str = "f16",
+    block: int = 1 << 18,
+) -> None:
+    """Build a store, or leave nothing. Memory: 16 bytes a node, and one block of edges or features at a time.
+
+    edges: undirected, in any order, with duplicates; each is read twice. features(a, b): rows a to b, (b - a, width).
+    labels(a, b): (b - a,). Raises DataError for an edge between nodes that do not exist.
+    """
+    with atomic_dir(folder) as temp:
+        entries = _write_graph(temp, name, nodes, edges)
+        kind = {"f16": np.float16, "f32": np.float32}[dtype]
+        x = _map(temp / f"x.{dtype}", kind, (nodes, width), create=True)
+        y = _map(temp / "y.i64", np.int64, (nodes,), create=True) if labels else None
+        for start in range(0, nodes, block):
+            end = min(start + block, nodes)
+            x[start:end] = features(start, end)
+            if y is not None and labels is not None:
+                y[start:end] = labels(start, end)
+        _done(x, y)
+        meta = {"name": name, "nodes": nodes, "entries": entries, "features": width, "dtype": dtype}
+        (temp / "graph.json").write_text(json.dumps({**meta, "labels": labels is not None}, indent=2) + "\n")
+
+
+def _write_graph(folder: Path, name: str, nodes: int, edges: Blocks) -> int:
+    """Count, place, then sort and drop duplicates in place. Returns the number of entries."""
+    kernels = index_kernels()
+    degree = np.zeros(nodes + 1, np.int64)
+    for source, target in edges():
+        if source.size and not (min(source.min(), target.min()) >= 0 and max(source.max(), target.max()) < nodes):
+            raise DataError(f"{name}: an edge names a node that is not one of 0 to {nodes - 1}")
+        if kernels:
+            kernels.count_ends(count(source.size), *map(pointer, (source, target, degree[1:])))
+        else:
+            degree[1:] += np.bincount(source, minlength=nodes) + np.bincount(target, minlength=nodes)
+    indptr = np.cumsum(degree, out=degree)
+    indices = _map(folder / "indices.i32", np.int32, (int(indptr[-1]),), create=True)
+    cursor = indptr[:-1].copy()
+    for source, target in edges():
+        if kernels:
+            kernels.place_ends(count(source.size), *map(pointer, (source, target, cursor, indices)))
+        else:
+            for a, b in zip((*source, *target), (*target, *source), strict=True):
+                indices[cursor[a]] = b
+                cursor[a] += 1
+    if kernels:
+        kernels.tidy_rows.restype = type(count(0))
+        entries = int(kernels.tidy_rows(torch.get_num_threads(), count(nodes), *map(pointer, (indptr, indices))))
+    else:
+        entries = _tidy(indptr, indices)
+    _done(indices)
+    with (folder / "indices.i32").open("r+b") as file:
+        file.truncate(entries * 4)
+    indptr.tofile(folder / "indptr.i64")
+    return entries
+
+
+def _tidy(indptr: Any, indices: Any) -> int:
+    at, start = 0, int(indptr[0])
+    for node in range(indptr.size - 1):
+        end = int(indptr[node + 1])
+        own = np.unique(indices[start:end])
+        own = own[own != node]
+        indices[at : at + own.size] = own
+        start, at = end, at + own.size
+        indptr[node + 1] = at
+    return at
+
+
+def _map(file: Path, dtype: Any, shape: tuple[int, ...], create: bool = False) -> Any:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if size == 0:
+        file.touch()
+        return np.zeros(shape, dtype)
+    if not create and (not file.is_file() or file.stat().st_size != size):
+        found = file.stat().st_size if file.is_file() else 0
+        raise DataError(f"{file} has {found} bytes in place of {size}: the store is damaged")
+    return np.memmap(file, dtype, "w+" if create else "c", shape=shape)
+
+
+def _done(*arrays: Any) -> None:
+    for array in arrays:
+        if isinstance(array, np.memmap):
+            array.flush()
