@@ -1,8 +1,9 @@
 """The base of every config section: frozen, strict about unknown keys, field docstrings as help."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from espalier.core.errors import ConfigError
 
@@ -12,6 +13,19 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_begin_with_their_defaults(cls, data: Any) -> Any:
+        """A section given in part keeps what its default in this class says, not what the section's class says."""
+        if not isinstance(data, Mapping):
+            return data
+        out = dict(data)
+        for name, field in cls.model_fields.items():
+            default, given = field.default, out.get(name)
+            if isinstance(given, Mapping) and isinstance(default, Config) and field.annotation is type(default):
+                out[name] = merged(default.model_dump(exclude_unset=True), given)
+        return out
+
     @classmethod
     def of(cls, **values: Any) -> Self:
         """The section with these values. Raises ConfigError where the constructor raises pydantic's error."""
@@ -20,3 +34,12 @@ class Config(BaseModel):
         except ValidationError as error:
             details = [(".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
             raise ConfigError("; ".join(f"{name}: {what}" if name else what for name, what in details)) from None
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over`: mappings merge, everything else is replaced."""
+    out = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = merged(out[key], value) if both else value
+    return out

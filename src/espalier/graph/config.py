@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 
-from espalier.core.config import Config
+from espalier.core.config import Config, merged
 from espalier.core.errors import ConfigError
 from espalier.graph.methods.config import AnyMethod
 from espalier.graph.methods.masked.config import GraphMAEConfig
@@ -144,11 +144,11 @@ class TableConfig(Config):
         for row, column, cell in self._all():
             if column not in self.data:
                 raise ConfigError(f"rows.{row}.cells.{column}: the table has no column {column!r} under `data`")
-            merged: dict[str, Any] = {"data": {"name": column}, "map": "none"}
+            whole: dict[str, Any] = {"data": {"name": column}, "map": "none"}
             for layer in (self.data[column], self.rows[row].settings, cell.settings):
-                merged = _merged(merged, layer)
+                whole = merged(whole, layer)
             try:
-                self._configs[row, column] = PretrainConfig.of(**merged)
+                self._configs[row, column] = PretrainConfig.of(**whole)
             except ConfigError as error:
                 raise ConfigError(f"rows.{row} on {column}: {error}") from None
         known = {f"{row}/{column}" for row, column in self._configs}
@@ -168,11 +168,3 @@ class TableConfig(Config):
 
     def _all(self) -> list[tuple[str, str, CellConfig]]:
         return [(row, column, cell) for row, config in self.rows.items() for column, cell in config.cells.items()]
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    out = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = _merged(out[key], value) if both else value
-    return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from espalier.core.config import Config
 
@@ -33,6 +33,10 @@ class EncoderConfig(Config):
     """Before each activation."""
     residual: Literal["none", "linear", "match"] = "none"
     """Add the input to the output (gat): `linear` only where widths differ, `match` also where they are equal."""
+    experts: NonNegativeInt = 0
+    """Linear experts in place of the first layer's projection (gat); 0 for none. GraphAlign takes 4."""
+    gate: Literal["trained", "fixed"] = "trained"
+    """Of the experts: a gate that learns; or one that stays as it started, as in GraphAlign's code."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Of the features that enter a layer."""
     attention_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)

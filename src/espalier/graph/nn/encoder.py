@@ -27,8 +27,11 @@ class Encoder(nn.Module):
         sizes = (d_in, *config.sizes)
         pairs = list(pairwise(sizes))
         bare = config.model_copy(update={"activation": "none", "norm": "none"})
-        self.layers = nn.ModuleList(make_layer(config, a, b) for a, b in pairs[:-1])
-        self.layers.append(make_layer(config if config.last else bare, *pairs[-1]))
+        configs = [config] * (len(pairs) - 1) + [config if config.last else bare]
+        self.layers = nn.ModuleList(
+            make_layer(own if k == 0 else own.model_copy(update={"experts": 0}), *pair)
+            for k, (own, pair) in enumerate(zip(configs, pairs, strict=True))
+        )
 
     def forward(self, csr: CSR, x: Input, rows: Tensor | None = None) -> Tensor:
         """csr: (N, N) with self-loops. x: (N, F). rows: (k,) int64, the nodes wanted, all if None. Returns (k, out)."""
@@ -47,6 +50,11 @@ class Encoder(nn.Module):
             return [*outputs, last(csr.take(rows)[0], x, rows)]
         return [*outputs, last(csr, x)[rows]]
 
+    def balance(self) -> Tensor | float:
+        """The load-balance term of the first layer's experts in the last call; 0 without experts."""
+        first = self.layers[0]
+        return first.experts.balance if isinstance(first, GAT) and first.experts is not None else 0.0
+
 
 def make_layer(config: EncoderConfig, d_in: int, d_out: int) -> nn.Module:
     """One layer of the encoder's kind."""
@@ -63,6 +71,8 @@ def make_layer(config: EncoderConfig, d_in: int, d_out: int) -> nn.Module:
                 residual=residual,
                 act=act,
                 norm_name=norm,
+                experts=config.experts,
+                trained_gate=config.gate == "trained",
             )
         case "gcn":
             return GCN(d_in, d_out, dropout=rate, act=act, norm_name=norm)

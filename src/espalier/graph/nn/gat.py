@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from espalier.graph.nn.config import Activation, Norm
+from espalier.graph.nn.experts import Experts
 from espalier.graph.nn.parts import activation, norm
 from espalier.graph.ops.attention import attend, attend_heads
 from espalier.graph.ops.csr import CSR
@@ -33,11 +34,14 @@ class GAT(nn.Module):
         residual: Literal["none", "linear", "match"] = "none",
         act: Activation = "none",
         norm_name: Norm = "none",
+        experts: int = 0,
+        trained_gate: bool = True,
     ) -> None:
         super().__init__()
         self.heads, self.width = heads, d_out // heads
         self.dropout, self.attention_dropout = dropout, attention_dropout
-        self.weight = nn.Parameter(torch.empty(d_in, d_out))
+        self.experts = Experts(d_in, d_out, experts, trained_gate) if experts else None
+        self.weight = nn.Parameter(torch.empty(d_in, 0 if experts else d_out))
         self.source = nn.Parameter(torch.empty(1, heads, self.width))
         self.target = nn.Parameter(torch.empty(1, heads, self.width))
         self.bias = nn.Parameter(torch.zeros(d_out))
@@ -49,7 +53,8 @@ class GAT(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the weights anew."""
         gain = nn.init.calculate_gain("relu")
-        for weight in (self.weight, self.source, self.target):
+        weights = (self.source, self.target) if self.experts else (self.weight, self.source, self.target)
+        for weight in weights:
             nn.init.xavier_normal_(weight, gain)
         if self.skip is not None:
             nn.init.xavier_normal_(self.skip.weight, gain)
@@ -61,7 +66,11 @@ class GAT(nn.Module):
         rate = self.dropout
         if skips:  # the skip connection reads the same dropped features, so they are formed
             x, rate = dropout(dense(x), rate, self.training), 0.0
-        z = project(x, self.weight, rate, self.training).view(-1, self.heads, self.width)
+        if self.experts:
+            z = self.experts(dropout(dense(x), rate, self.training))
+        else:
+            z = project(x, self.weight, rate, self.training)
+        z = z.view(-1, self.heads, self.width)
         out = attend_heads(csr, z, self.source[0], self.target[0], rows, self._keep(csr, z))
         out = out.reshape(csr.n_rows, -1) + self.bias
         if skips:

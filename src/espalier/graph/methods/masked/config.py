@@ -83,7 +83,7 @@ class PGTConfig(Config):
     """Share of a context's nodes that the encoder does not see."""
     alpha: float = Field(default=2.0, ge=1.0)
     """Exponent of the scaled cosine error."""
-    structure: NonNegativeFloat = 0.5
+    structure: NonNegativeFloat = 0.1
     """Weight of the structure loss (lambda)."""
     tau: PositiveFloat = 0.2
     """Temperature of the structure loss."""

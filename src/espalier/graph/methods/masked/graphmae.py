@@ -53,7 +53,8 @@ class GraphMAE(Method):
         if config.criterion == "mse":
             target = dense(take_rows(graph.x, mask.masked))
             return F.mse_loss(self.decoder(graph.looped, codes)[mask.masked], target)
-        return sce(reconstruction_cosine(self.decoder, graph.looped, codes, mask.masked, graph), config.alpha)
+        cosines = reconstruction_cosine(self.decoder, graph.looped, codes, mask.masked, graph)
+        return sce(cosines, config.alpha) + self.encoder.balance()
 
     def encode(self, graph: Graph) -> Tensor:
         """The encoder on the whole, unmasked graph."""

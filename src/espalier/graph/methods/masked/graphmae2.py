@@ -48,7 +48,7 @@ class GraphMAE2(Method):
         config = self.config
         mask = draw_mask(graph.n_nodes, config.mask_rate, device=graph.adj.device)
         codes = self.encoder(self._view(graph), Corrupted(graph.x, mask.hidden, self.token))
-        loss = self._reconstruction(graph, self.bridge(codes), mask.masked)
+        loss = self._reconstruction(graph, self.bridge(codes), mask.masked) + self.encoder.balance()
         if config.latent == 0.0:
             return loss
         with torch.no_grad():

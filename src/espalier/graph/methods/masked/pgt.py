@@ -32,7 +32,6 @@ class PGT(Method):
         self.mask_token = nn.Parameter(torch.randn(width) * 0.02)
         self.rank = nn.Parameter(torch.randn(config.max_context, width) * 0.02 * (config.position == "rank"))
         self.slope, self.adjacent = nn.Parameter(torch.full((), 0.1)), nn.Parameter(torch.full((), 2.0))
-        self.token_norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, n_features)
         self.similarity = nn.Linear(width, width)
 
@@ -65,7 +64,7 @@ class PGT(Method):
         return places.flat(codes)
 
     def _tokens(self, places: Sequences, x: Features) -> Tensor:
-        tokens = self.token_norm(places.padded(project(x, self.into.weight.t()) + self.into.bias))
+        tokens = places.padded(project(x, self.into.weight.t()) + self.into.bias)
         return tokens + self.rank[: tokens.shape[1]] if self.config.position == "rank" else tokens
 
     def _bias(self, places: Sequences, graph: Graph) -> Tensor:

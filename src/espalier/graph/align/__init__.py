@@ -1,0 +1,1 @@
+"""GraphAlign: one encoder for many graphs."""

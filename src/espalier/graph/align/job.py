@@ -1,0 +1,135 @@
+"""The job `graph.align`: one encoder for many graphs, against one each, with seeds and intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from espalier.core.files import write_json
+from espalier.core.report.blocks import Block, Curves, Number, Table
+from espalier.core.run import Run
+from espalier.graph.align.batches import Mixture
+from espalier.graph.align.config import AlignConfig, SourceConfig
+from espalier.graph.align.features import centred, hashed_text, project_words, sentence_transformer, with_features
+from espalier.graph.align.knowledge import KnowledgeGraph, read_codex
+from espalier.graph.config import LogisticConfig
+from espalier.graph.data.graph import Graph
+from espalier.graph.data.load import load
+from espalier.graph.experiment import split
+from espalier.graph.methods.api import Method
+from espalier.graph.methods.build import build_method
+from espalier.graph.sampling.clusters import Clusters
+from espalier.graph.tasks.fewshot import few_shot
+from espalier.graph.tasks.logistic import logistic_probe
+from espalier.graph.tasks.probe import linear_probe
+from espalier.graph.tasks.statistics import paired, summary
+from espalier.graph.train.batches import Batches
+from espalier.graph.train.fit import Trainer
+
+Scores = dict[str, dict[str, float]]
+"""By encoder, by figure."""
+
+ALIGNED, VANILLA, ALONE, RANDOM, RAW = "joint, aligned", "joint, not aligned", "one encoder each", "random", "features"
+
+
+def align(config: AlignConfig, run: Run) -> dict[str, float]:
+    """Each seed trains every encoder; a finished seed leaves its figures behind, and a resumed run skips it."""
+    graphs = [project_words(load(s.data.name, root=run.data, normalise="none"), config.dim) for s in config.sources]
+    known = read_codex(run.data.file(config.triples), run.data.file(config.texts))
+    encode = hashed_text(config.dim) if config.text_encoder == "hashed" else sentence_transformer(config.text_encoder)
+    unseen = with_features(Graph(known.adj, torch.empty(len(known.texts), 0), name="unseen"), encode(known.texts))
+    results: list[Scores] = []
+    run.checkpoints.mkdir(exist_ok=True)
+    for seed in range(run.seed, run.seed + config.seeds):
+        done = run.checkpoints / f"seed-{seed}.json"
+        if not done.exists():
+            found = _seed(config, run, seed, graphs, unseen, known)
+            if run.stop.requested:
+                return {}
+            write_json(done, found)
+        results.append(json.loads(done.read_text()))
+        run.report(_report(results))
+    names = results[0][ALIGNED]
+    return {f"{who}: {name}": _mean(results, who, name) for who in results[0] for name in names}
+
+
+def _seed(
+    config: AlignConfig, run: Run, seed: int, graphs: list[Graph], unseen: Graph, known: KnowledgeGraph
+) -> Scores:
+    middle = [centred(graph) for graph in graphs]
+    fixed = config.method.model_copy(update={"encoder": config.method.encoder.model_copy(update={"experts": 0})})
+    judged = [replace(g, splits=split(g, s.data, seed)) for g, s in zip(graphs, config.sources, strict=True)]
+
+    def figures(embed: Callable[[Graph, bool], Any], centre: bool) -> dict[str, float]:
+        out = {}
+        for graph, source in zip(judged, config.sources, strict=True):
+            out[graph.name] = _probe(embed(centred(graph) if centre else graph, True), graph, source, seed)
+        z = embed(centred(unseen) if centre else unseen, False)
+        ends = torch.cat([z[known.pairs[0]], z[known.pairs[1]]], 1)
+        few = config.few_shot
+        for shots in few.shots:
+            episodes = {"ways": few.ways, "queries": few.queries, "episodes": few.episodes}
+            hits = few_shot(ends, known.relation, shots=shots, seed=seed, **episodes)
+            out[f"unseen, {shots}-shot"] = float(hits.mean())
+        return out
+
+    def train(sources: list[Graph], method: Any, title: str) -> Method:
+        clusters = tuple(Clusters(graph, config.fit.batch_size, config.context) for graph in sources)
+        weights = tuple(s.weight for s in config.sources) if len(sources) > 1 else (1.0,)
+        batches: Batches = Mixture(clusters, weights, config.fit.batch_size)
+        model = build_method(method, config.dim, seed=seed)
+        trainer = Trainer(model, batches, config.fit, seed)
+        with run.progress(config.fit.epochs, f"seed {seed}: {title}") as progress:
+
+            def after_epoch(epoch: int, loss: float) -> bool:
+                run.metrics.log(seed * config.fit.epochs + epoch, {f"loss/{title}": loss})
+                progress.update(epoch, {"loss": loss})
+                return run.stop.requested
+
+            trainer.fit(after_epoch)
+        return model
+
+    aligned, vanilla = train(middle, config.method, ALIGNED), train(graphs, fixed, VANILLA)
+    untrained = build_method(config.method, config.dim, seed=seed)
+    alone = {graph.name: train([graph], fixed, graph.name) for graph in middle}
+    first = next(iter(alone.values()))
+    return {
+        ALIGNED: figures(lambda graph, _: aligned.embed(graph), True),
+        VANILLA: figures(lambda graph, _: vanilla.embed(graph), False),
+        ALONE: figures(lambda graph, seen: (alone[graph.name] if seen else first).embed(graph), True),
+        RANDOM: figures(lambda graph, _: untrained.embed(graph), True),
+        RAW: figures(lambda graph, _: graph.x, True),
+    }
+
+
+def _probe(z: Any, graph: Graph, source: SourceConfig, seed: int) -> float:
+    assert graph.y is not None
+    how = source.evaluate
+    if isinstance(how, LogisticConfig):
+        return logistic_probe(z, graph.y, graph.splits).early
+    return linear_probe(z, graph.y, graph.splits, seed=seed).early
+
+
+def _mean(results: list[Scores], who: str, name: str) -> float:
+    return summary([result[who][name] for result in results]).mean
+
+
+def _report(results: list[Scores]) -> list[Block]:
+    names = list(results[0][ALIGNED])
+    rows: list[list[str | Number]] = []
+    for who in results[0]:
+        cells = []
+        for name in names:
+            values = [result[who][name] for result in results]
+            text = str(summary(values))
+            if who != ALIGNED and len(results) > 1:
+                gap = paired([result[ALIGNED][name] for result in results], values)
+                text += f" ({100 * gap.difference:+.2f}: {100 * gap.low:+.2f} to {100 * gap.high:+.2f})"
+            cells.append(text)
+        rows.append([who, *cells])
+    note = f"accuracy in % over {len(results)} seeds; in brackets the aligned encoder's lead and its 95% interval"
+    return [Table("One encoder for many graphs", ["", *names], rows, wide=True, note=note), Curves("Loss", ["loss/*"])]
