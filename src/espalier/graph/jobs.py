@@ -8,7 +8,7 @@ from espalier.graph.config import PretrainConfig, TableConfig
 
 
 def _pretrain() -> JobFunction:
-    from espalier.graph.pretrain import pretrain
+    from espalier.graph.pretraining import pretrain
 
     return pretrain
 
