@@ -146,7 +146,7 @@ class TableConfig(Config):
                 raise ConfigError(f"rows.{row}.cells.{column}: the table has no column {column!r} under `data`")
             whole: dict[str, Any] = {"data": {"name": column}, "map": "none"}
             for layer in (self.data[column], self.rows[row].settings, cell.settings):
-                whole = merged(whole, layer)
+                whole = merged(_without_what_changes_kind(whole, layer), layer)
             try:
                 self._configs[row, column] = PretrainConfig.of(**whole)
             except ConfigError as error:
@@ -168,3 +168,14 @@ class TableConfig(Config):
 
     def _all(self) -> list[tuple[str, str, CellConfig]]:
         return [(row, column, cell) for row, config in self.rows.items() for column, cell in config.cells.items()]
+
+
+def _without_what_changes_kind(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` less the sections of which `over` chooses another kind: their keys mean nothing to it."""
+    kinds = {"evaluate": "kind", "method": "name"}
+    return {
+        section: value
+        for section, value in base.items()
+        if section not in kinds
+        or over.get(section, {}).get(kinds[section], value.get(kinds[section])) == value.get(kinds[section])
+    }
