@@ -21,6 +21,7 @@ VERBS: Mapping[str, str] = {
     "config": "show a recipe's values and where each comes from",
     "report": "make the HTML report of a run again",
     "serve": "serve a model by the OpenAI protocol",
+    "graph": "run a table of graph methods, generate or convert a large graph",
 }
 
 
@@ -31,6 +32,10 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
             from espalier.cli import running
 
             return (running.add_run, running.run) if verb == "run" else (running.add_resume, running.resume)
+        case "graph":
+            from espalier.cli import graphs
+
+            return graphs.add_graph, graphs.graph
         case "serve":
             from espalier.engine import serve_command
 

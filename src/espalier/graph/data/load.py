@@ -13,13 +13,14 @@ from espalier.graph.data.npz import read_npz
 from espalier.graph.data.planetoid import read_planetoid
 from espalier.graph.data.prepare import Normalise, normalised
 from espalier.graph.data.tu import read_tu
+from espalier.graph.sampling.store import open_store
 
 
 def load(name: str | Path, *, root: DataRoot | None = None, normalise: Normalise | None = None) -> Graph:
     """A graph, or a set of graphs side by side.
 
-    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files, or a data set's name
-    below `graph/` of the data root; a name that is not there is downloaded through PyTorch Geometric where it knows it.
+    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files or of a store, or the
+    name of a data set below `graph/` of the data root; one that is not there is downloaded through PyTorch Geometric.
     Planetoid, gnn-benchmark and TU layouts are told apart by their files. normalise: how features are scaled;
     bag-of-words rows are divided by their sums if None. Raises DataError.
     """
@@ -42,6 +43,8 @@ def _read_file(file: Path) -> Graph:
 
 
 def _read_folder(folder: Path, name: str, normalise: Normalise | None) -> Graph:
+    if (folder / "graph.json").is_file():
+        return open_store(folder)
     raw = folder / "raw" if (folder / "raw").is_dir() else folder
     if found := sorted(raw.glob("ind.*.allx")):
         return _named(read_planetoid(raw, found[0].name.split(".")[1]), name, normalise or "row")
