@@ -46,5 +46,5 @@ def _flat(x: Any, how: Literal["umap", "tsne"]) -> Any:
     try:
         import umap
     except ModuleNotFoundError as error:
-        raise MissingExtraError("umap-learn", "graph") from error
+        raise MissingExtraError("umap-learn", "umap") from error
     return umap.UMAP(random_state=0, n_jobs=1).fit_transform(x)

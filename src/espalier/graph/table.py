@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 from espalier.core.data import DataRoot
-from espalier.core.files import sweep, write_json
+from espalier.core.files import sweep, write_atomic, write_json
 from espalier.core.report.blocks import Number, Table
 from espalier.core.run import Run
 from espalier.graph.config import PretrainConfig, TableConfig
@@ -22,6 +22,9 @@ from espalier.graph.tasks.statistics import Summary, paired, summary
 
 Task = tuple[str, str, PretrainConfig, int]
 """Row, column, recipe and seed."""
+Figures = Mapping[str, float]
+Results = dict[tuple[str, str], dict[int, Figures]]
+"""By cell and seed."""
 
 
 def make_table(config: TableConfig, run: Run) -> dict[str, float]:
@@ -84,24 +87,28 @@ def _file(folder: Path, task: Task) -> Path:
     return folder / f"{row}-{column}-{digest}-{seed}.json".replace("/", "_")
 
 
-def _scores(config: TableConfig, folder: Path, first: int) -> dict[tuple[str, str], dict[int, float]]:
-    """The score of each finished seed of each cell."""
-    found: dict[tuple[str, str], dict[int, float]] = {}
+def _results(config: TableConfig, folder: Path, first: int) -> Results:
+    """The figures of each finished seed of each cell."""
+    found: Results = {}
     for row, column, recipe, seeds in config.chosen():
         for seed in range(first, first + seeds):
             file = _file(folder, (row, column, recipe, seed))
             if file.exists():
-                found.setdefault((row, column), {})[seed] = json.loads(file.read_text())["score"]
+                found.setdefault((row, column), {})[seed] = json.loads(file.read_text())
     return found
 
 
 def _figures(config: TableConfig, folder: Path, first: int) -> dict[str, float]:
-    scores = _scores(config, folder, first)
-    return {f"{row}/{column}": summary(list(values.values())).mean for (row, column), values in scores.items()}
+    results = _results(config, folder, first)
+    return {f"{row}/{column}": _summary(found, "score").mean for (row, column), found in results.items()}
+
+
+def _summary(found: Mapping[int, Figures], name: str) -> Summary:
+    return summary([figures[name] for figures in found.values()])
 
 
 def _write(config: TableConfig, run: Run, folder: Path) -> None:
-    scores = _scores(config, folder, run.seed)
+    scores = _results(config, folder, run.seed)
     columns = [column for column in config.data if any(key[1] == column for key in scores)]
     rows: list[list[str | Number]] = []
     lines = ["| | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
@@ -111,25 +118,27 @@ def _write(config: TableConfig, run: Run, folder: Path) -> None:
         cells = [_cell(config, row, column, scores) for column in columns]
         rows.append([row, *cells])
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
-    note = "mean ± standard deviation over (seeds), in %; [published]"
+    note = "mean ± standard deviation over (seeds), in %; final: after the last epoch of the probe; [published]"
     if config.baseline:
         note += f"; against {config.baseline}: mean difference over seeds with its 95% interval"
     run.report([Table(run.name, ["", *columns], rows, wide=True, note=note)])
-    (run.artefact("table.md")).write_text("\n".join([*lines, "", note, ""]))
+    write_atomic(run.artefact("table.md"), "\n".join([*lines, "", note, ""]))
 
 
-def _cell(config: TableConfig, row: str, column: str, scores: Mapping[tuple[str, str], Mapping[int, float]]) -> str:
+def _cell(config: TableConfig, row: str, column: str, scores: Results) -> str:
     values = scores.get((row, column))
     if not values:
         return ""
     cell = config.rows[row].cells[column]
-    own: Summary = summary(list(values.values()))
+    own = _summary(values, "score")
     text = f"{own} ({own.n})"
+    if all("final" in figures for figures in values.values()) and _summary(values, "final").mean != own.mean:
+        text += f", final {_summary(values, 'final')}"
     if cell.published is not None:
         text += f" [{cell.published:g}" + (f" ± {cell.std:g}]" if cell.std is not None else "]")
     base = scores.get((config.baseline, column), {})
     both = sorted(values.keys() & base.keys())
     if row != config.baseline and len(both) > 1:
-        gap = paired([values[s] for s in both], [base[s] for s in both])
+        gap = paired([values[s]["score"] for s in both], [base[s]["score"] for s in both])
         text += f"; {100 * gap.difference:+.2f} ({100 * gap.low:+.2f} to {100 * gap.high:+.2f})"
     return text

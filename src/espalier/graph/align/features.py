@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from espalier.core.errors import MissingExtraError
+from espalier.core.errors import EspalierError
 from espalier.graph.data.graph import Graph
 from espalier.graph.ops.csr import SparseMatrix
 
@@ -43,7 +43,7 @@ def sentence_transformer(name: str) -> TextEncoder:
         try:
             from sentence_transformers import SentenceTransformer
         except ModuleNotFoundError as error:
-            raise MissingExtraError("sentence-transformers", "graph") from error
+            raise EspalierError(f"the text encoder {name!r} needs: pip install sentence-transformers") from error
         return SentenceTransformer(name).encode(list(texts))
 
     return encode
