@@ -113,6 +113,17 @@ def test_a_supervised_training_waits_for_validation_accuracy() -> None:
     assert found.best == 1.0 - found.method.accuracy(found.batches.graph, "val")
 
 
+@pytest.mark.parametrize("config", METHODS, ids=lambda config: config.name)
+def test_every_method_can_keep_its_best_weights(config: object, tmp_path: Path) -> None:
+    found = trainer(config, patience=3)
+    found.fit(lambda epoch, _: epoch == 4)
+    save(found, tmp_path / "trainer", 0)
+    again = trainer(config, patience=3)
+    restore(again, tmp_path / "trainer", 0)
+    found.fit(), again.fit()
+    assert equal(found, again)
+
+
 def test_learning_rates() -> None:
     config = FitConfig(epochs=10, lr=1.0, schedule="cosine", warmup=2)
     rates = [learning_rate(config, epoch) for epoch in range(10)]

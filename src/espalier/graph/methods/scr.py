@@ -30,7 +30,7 @@ class GAMLP(nn.Module):
         super().__init__()
         self.config, width, hops = config, config.hidden, config.hops + 1
         self.first = nn.Linear(n_features, (hops + 1) * width, bias=False)
-        self.first_bias = nn.Parameter(torch.zeros(hops, width))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(hops))
         self.second = nn.ModuleList(nn.Linear(width, width) for _ in range(hops))
         self.gate = nn.Linear(2 * width, 1)
         self.hidden, self.out = nn.Linear(width, width), nn.Linear(width, n_classes)
@@ -45,7 +45,7 @@ class GAMLP(nn.Module):
         hops = []
         walk = graph.looped
         for k, z in enumerate(_propagated(walk, projected)):
-            h = self.acts[0](z + self.first_bias[k])
+            h = self.acts[0](self.norms[k](z))
             hops.append(self.second[k](dropout(h, config.dropout, self.training)))
         mixed = self._attended(hops) + skip
         mixed = dropout(self.acts[1](mixed), config.dropout, self.training)

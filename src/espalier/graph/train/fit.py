@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,6 +99,6 @@ class Trainer:
             return
         if score < self.best:
             self.best, self.stale = score, 0
-            self.kept = {key: value.clone() for key, value in self.method.state_dict().items()}
+            self.kept = copy.deepcopy(self.method.state_dict())
         else:
             self.stale += 1
