@@ -16,14 +16,17 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _sections_begin_with_their_defaults(cls, data: Any) -> Any:
-        """A section given in part keeps what its default in this class says, not what the section's class says."""
+        """A section given in part keeps what its default in this class says, not what the section's class says.
+
+        A section that goes by another `name` than the default is something else, and keeps nothing of it.
+        """
         if not isinstance(data, Mapping):
             return data
         out = dict(data)
         for name, field in cls.model_fields.items():
             default, given = field.default, out.get(name)
             if isinstance(given, Mapping) and isinstance(default, Config) and field.annotation is type(default):
-                out[name] = merged(default.model_dump(exclude_unset=True), given)
+                out[name] = _from(default, given)
         return out
 
     @classmethod
@@ -34,6 +37,18 @@ class Config(BaseModel):
         except ValidationError as error:
             details = [(".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
             raise ConfigError("; ".join(f"{name}: {what}" if name else what for name, what in details)) from None
+
+
+def _from(default: Config, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    own = getattr(default, "name", None)
+    if given.get("name", own) != own:
+        return given
+    out = {name: getattr(default, name) for name in default.model_fields_set} | dict(given)
+    for name, value in given.items():
+        section = getattr(default, name, None)
+        if isinstance(value, Mapping) and isinstance(section, Config):
+            out[name] = _from(section, value)
+    return out
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
