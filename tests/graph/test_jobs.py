@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,32 @@ def test_wrong_cells_are_named() -> None:
     rows["mine"]["cells"] = {"Cora": {}}
     with pytest.raises(ConfigError, match="there is no cell 'x/y'"):
         TableConfig.of(data={"Cora": {}}, rows=rows, only=["x/y"])
+
+
+@pytest.mark.parametrize(
+    ("how", "figures"),
+    [
+        ("kind: knn, k: 3", {"score"}),
+        ("kind: clusters", {"score", "ari", "accuracy"}),
+        ("kind: few_shot, ways: 2, shots: 1, queries: 3, episodes: 20", {"score", "episodes_std"}),
+        ("kind: logistic", {"score", "final", "early", "val"}),
+        ("kind: links", {"score", "ap", "probe_auc", "probe_ap"}),
+    ],
+)
+def test_each_kind_of_evaluation(data: Path, how: str, figures: set[str]) -> None:
+    recipe = data.with_name("recipe.yaml")
+    recipe.write_text(RECIPE.format(data=data).replace("kind: linear, epochs: 5", how))
+    found = json.loads((run(recipe, "seeds=1") / "checkpoints/seed-0.json").read_text())
+    assert found.keys() == figures
+    assert 0.0 <= found["score"] <= 1.0
+
+
+def test_clusters_and_few_shots_need_no_split(tmp_path: Path) -> None:
+    graph = random_graph(60, 200)
+    write_npz(replace(graph, splits={}), tmp_path / "bare.npz")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(data=tmp_path / "bare.npz").replace("kind: linear, epochs: 5", "kind: clusters"))
+    run(recipe, "fit.epochs=0", "seeds=1")
 
 
 @pytest.mark.parametrize(

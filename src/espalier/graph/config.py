@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 
@@ -13,6 +13,7 @@ from espalier.core.errors import ConfigError
 from espalier.graph.methods.config import AnyMethod
 from espalier.graph.methods.masked.config import GraphMAEConfig
 from espalier.graph.sampling.config import ContextConfig
+from espalier.graph.tasks.config import AnyEvaluation, LinearConfig
 from espalier.graph.train.config import FitConfig
 
 
@@ -29,51 +30,6 @@ class DataConfig(Config):
     """random: share of nodes to train on. per_class: how many of each class."""
     val: PositiveFloat = 0.1
     """random: share of nodes to validate on. per_class: how many of each class."""
-
-
-class LinearConfig(Config):
-    """One linear layer trained by Adam: the probe of the citation graphs."""
-
-    kind: Literal["linear"] = "linear"
-    lr: PositiveFloat = 0.01
-    """Learning rate."""
-    weight_decay: NonNegativeFloat = 1e-4
-    """L2 penalty."""
-    epochs: PositiveInt = 300
-    """Steps."""
-    select: Literal["early", "final"] = "early"
-    """The headline: test accuracy at the best validation accuracy, or after the last epoch. Both are recorded."""
-
-
-class LogisticConfig(Config):
-    """Logistic regression on normalised embeddings, C chosen on validation: Amazon and Coauthor."""
-
-    kind: Literal["logistic"] = "logistic"
-
-
-class SVMConfig(Config):
-    """A support vector machine on pooled embeddings over ten folds: graph classification."""
-
-    kind: Literal["svm"] = "svm"
-    pooling: Literal["mean", "max", "sum"] = "mean"
-    """How node embeddings become one of the graph."""
-
-
-class LinkConfig(Config):
-    """Link prediction: 85/5/10% of the edges; the encoder sees the training edges only."""
-
-    kind: Literal["links"] = "links"
-
-
-class OwnConfig(Config):
-    """The method's own classifier (supervised, scr), at its best validation accuracy."""
-
-    kind: Literal["own"] = "own"
-
-
-AnyEvaluation = Annotated[
-    LinearConfig | LogisticConfig | SVMConfig | LinkConfig | OwnConfig, Field(discriminator="kind")
-]
 
 
 class PretrainConfig(Config):

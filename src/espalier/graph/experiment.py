@@ -10,16 +10,7 @@ from torch import Tensor
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError
-from espalier.graph.config import (
-    AnyEvaluation,
-    DataConfig,
-    LinearConfig,
-    LinkConfig,
-    LogisticConfig,
-    OwnConfig,
-    PretrainConfig,
-    SVMConfig,
-)
+from espalier.graph.config import DataConfig, PretrainConfig
 from espalier.graph.data.graph import Graph
 from espalier.graph.data.load import load
 from espalier.graph.data.splits import per_class_split, public_split, random_split
@@ -27,10 +18,10 @@ from espalier.graph.methods.api import Method
 from espalier.graph.methods.baselines import Classifier
 from espalier.graph.methods.build import build_method
 from espalier.graph.sampling.clusters import Clusters
-from espalier.graph.tasks.links import Links, probe_links, rank_links, split_links
-from espalier.graph.tasks.logistic import logistic_probe
-from espalier.graph.tasks.probe import Probed, linear_probe
-from espalier.graph.tasks.svm import pool, svm_accuracy
+from espalier.graph.tasks.config import LinkConfig, OwnConfig, SVMConfig
+from espalier.graph.tasks.evaluate import judge
+from espalier.graph.tasks.links import Links, split_links
+from espalier.graph.tasks.svm import pool
 from espalier.graph.train.batches import Batches, Members, Whole
 from espalier.graph.train.fit import Trainer
 
@@ -60,7 +51,7 @@ class Experiment:
         links = split_links(graph, seed) if isinstance(config.evaluate, LinkConfig) else None
         if links is not None:
             graph = links.graph
-        elif graph.ptr is None:
+        elif graph.ptr is None and _reads_split(config):
             graph = replace(graph, splits=split(graph, config.data, seed))
         method = build_method(config.method, graph.n_features, graph.n_classes, seed)
         batches = make_batches(graph, config)
@@ -79,32 +70,11 @@ class Experiment:
 
     def evaluate(self) -> dict[str, float]:
         """The figures of the recipe's evaluation; `score` is the headline."""
-        how: AnyEvaluation = self.config.evaluate
-        graph = self.graph
-        assert graph.y is not None or self.links is not None
+        how = self.config.evaluate
         if isinstance(how, OwnConfig):
             assert isinstance(self.method, Classifier)
-            return {f"{part}": self.method.accuracy(graph, part) for part in ("val",)} | {
-                "score": self.method.accuracy(graph, "test")
-            }
-        z = self.embeddings()
-        match how:
-            case LinearConfig():
-                assert graph.y is not None
-                settings = {"lr": how.lr, "weight_decay": how.weight_decay, "epochs": how.epochs}
-                found = linear_probe(z, graph.y, graph.splits, seed=self.seed, **settings)  # type: ignore[arg-type]
-                return _probed(found, found.early if how.select == "early" else found.final)
-            case LogisticConfig():
-                assert graph.y is not None
-                found = logistic_probe(z, graph.y, graph.splits)
-                return _probed(found, found.early)
-            case SVMConfig():
-                assert graph.y is not None
-                return {"score": svm_accuracy(z, graph.y)}
-            case LinkConfig():
-                assert self.links is not None
-                dot, probe = rank_links(z, self.links.test, self.links.test_not), probe_links(z, self.links, self.seed)
-                return {"score": dot.auc, "ap": dot.ap, "probe_auc": probe.auc, "probe_ap": probe.ap}
+            return {"score": self.method.accuracy(self.graph, "test"), "val": self.method.accuracy(self.graph, "val")}
+        return judge(how, self.embeddings(), self.graph, self.seed, self.links)
 
 
 def run_experiment(
@@ -140,8 +110,8 @@ def split(graph: Graph, config: DataConfig, seed: int) -> dict[str, Tensor]:
             return dict(per_class_split(graph, seed, int(config.train), int(config.val)))
 
 
-def _probed(found: Probed, score: float) -> dict[str, float]:
-    return {"score": score, "final": found.final, "early": found.early, "val": found.val}
+def _reads_split(config: PretrainConfig) -> bool:
+    return config.evaluate.kind not in ("clusters", "few_shot") or config.method.name in ("supervised", "scr")
 
 
 def _check(config: PretrainConfig, graph: Graph) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pydantic import Field, PositiveInt
 
 from espalier.core.config import Config
-from espalier.graph.config import AnyEvaluation, DataConfig, LinearConfig
+from espalier.graph.config import DataConfig
 from espalier.graph.methods.masked.config import GraphMAEConfig
 from espalier.graph.nn.config import EncoderConfig
 from espalier.graph.sampling.config import ContextConfig
+from espalier.graph.tasks.config import AnyEvaluation, LinearConfig
 from espalier.graph.train.config import FitConfig
 
 _ENCODER = EncoderConfig(hidden=256, dropout=0.2, attention_dropout=0.2, norm="layer", experts=4)
@@ -25,7 +26,7 @@ class SourceConfig(Config):
     """How its embeddings are judged."""
 
 
-class FewShotConfig(Config):
+class UnseenConfig(Config):
     """Episodes on the unseen graph."""
 
     ways: PositiveInt = 5
@@ -57,7 +58,7 @@ class AlignConfig(Config):
     """Of every encoder."""
     context: ContextConfig = ContextConfig(size=32)
     """Contexts of pretraining."""
-    few_shot: FewShotConfig = FewShotConfig()
+    few_shot: UnseenConfig = UnseenConfig()
     """On the unseen graph."""
     seeds: PositiveInt = 3
     """Each trains every encoder anew."""

@@ -8,27 +8,29 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from espalier.core.files import write_json
 from espalier.core.report.blocks import Block, Curves, Number, Table
 from espalier.core.run import Run
 from espalier.graph.align.batches import Mixture
-from espalier.graph.align.config import AlignConfig, SourceConfig
+from espalier.graph.align.config import AlignConfig
 from espalier.graph.align.features import centred, hashed_text, project_words, sentence_transformer, with_features
 from espalier.graph.align.knowledge import KnowledgeGraph, read_codex
-from espalier.graph.config import LogisticConfig
 from espalier.graph.data.graph import Graph
 from espalier.graph.data.load import load
 from espalier.graph.experiment import split
 from espalier.graph.methods.api import Method
 from espalier.graph.methods.build import build_method
+from espalier.graph.ops.features import dense
 from espalier.graph.sampling.clusters import Clusters
+from espalier.graph.tasks.evaluate import judge
 from espalier.graph.tasks.fewshot import few_shot
-from espalier.graph.tasks.logistic import logistic_probe
-from espalier.graph.tasks.probe import linear_probe
 from espalier.graph.tasks.statistics import paired, summary
 from espalier.graph.train.batches import Batches
 from espalier.graph.train.fit import Trainer
+
+Embed = Callable[[Graph], Tensor]
 
 Scores = dict[str, dict[str, float]]
 """By encoder, by figure."""
@@ -64,17 +66,27 @@ def _seed(
     fixed = config.method.model_copy(update={"encoder": config.method.encoder.model_copy(update={"experts": 0})})
     judged = [replace(g, splits=split(g, s.data, seed)) for g, s in zip(graphs, config.sources, strict=True)]
 
-    def figures(embed: Callable[[Graph, bool], Any], centre: bool) -> dict[str, float]:
+    def figures(models: list[Embed], sources: list[Graph], other: Graph) -> dict[str, float]:
+        """`models`: of each source graph in turn. What they make of the unseen graph is averaged over them."""
         out = {}
-        for graph, source in zip(judged, config.sources, strict=True):
-            out[graph.name] = _probe(embed(centred(graph) if centre else graph, True), graph, source, seed)
-        z = embed(centred(unseen) if centre else unseen, False)
-        ends = torch.cat([z[known.pairs[0]], z[known.pairs[1]]], 1)
+        for embed, graph, target, source in zip(models, sources, judged, config.sources, strict=True):
+            out[graph.name] = judge(source.evaluate, embed(graph), target, seed)["score"]
         few = config.few_shot
+        codes = [embed(other) for embed in dict.fromkeys(models)]
         for shots in few.shots:
-            episodes = {"ways": few.ways, "queries": few.queries, "episodes": few.episodes}
-            hits = few_shot(ends, known.relation, shots=shots, seed=seed, **episodes)
-            out[f"unseen, {shots}-shot"] = float(hits.mean())
+            hits = [
+                few_shot(
+                    torch.cat([z[known.pairs[0]], z[known.pairs[1]]], 1),
+                    known.relation,
+                    ways=few.ways,
+                    shots=shots,
+                    queries=few.queries,
+                    episodes=few.episodes,
+                    seed=seed,
+                ).mean()
+                for z in codes
+            ]
+            out[f"unseen, {shots}-shot"] = float(torch.stack(hits).mean())
         return out
 
     def train(sources: list[Graph], method: Any, title: str) -> Method:
@@ -95,23 +107,19 @@ def _seed(
 
     aligned, vanilla = train(middle, config.method, ALIGNED), train(graphs, fixed, VANILLA)
     untrained = build_method(config.method, config.dim, seed=seed)
-    alone = {graph.name: train([graph], fixed, graph.name) for graph in middle}
-    first = next(iter(alone.values()))
+    alone = [train([graph], fixed, graph.name) for graph in middle]
+    centre, n = centred(unseen), len(graphs)
     return {
-        ALIGNED: figures(lambda graph, _: aligned.embed(graph), True),
-        VANILLA: figures(lambda graph, _: vanilla.embed(graph), False),
-        ALONE: figures(lambda graph, seen: (alone[graph.name] if seen else first).embed(graph), True),
-        RANDOM: figures(lambda graph, _: untrained.embed(graph), True),
-        RAW: figures(lambda graph, _: graph.x, True),
+        ALIGNED: figures([aligned.embed] * n, middle, centre),
+        VANILLA: figures([vanilla.embed] * n, graphs, unseen),
+        ALONE: figures([model.embed for model in alone], middle, centre),
+        RANDOM: figures([untrained.embed] * n, middle, centre),
+        RAW: figures([_features] * n, middle, centre),
     }
 
 
-def _probe(z: Any, graph: Graph, source: SourceConfig, seed: int) -> float:
-    assert graph.y is not None
-    how = source.evaluate
-    if isinstance(how, LogisticConfig):
-        return logistic_probe(z, graph.y, graph.splits).early
-    return linear_probe(z, graph.y, graph.splits, seed=seed).early
+def _features(graph: Graph) -> Tensor:
+    return dense(graph.x)
 
 
 def _mean(results: list[Scores], who: str, name: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from espalier.core.config import Config
 
@@ -12,7 +12,7 @@ from espalier.core.config import Config
 class FitConfig(Config):
     """How a method is trained."""
 
-    epochs: PositiveInt = 200
+    epochs: NonNegativeInt = 200
     """Passes over the data; of a single graph, steps."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """adamw decouples the weight decay."""
