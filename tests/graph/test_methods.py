@@ -32,9 +32,9 @@ from espalier.graph.nn.config import EncoderConfig
 from espalier.graph.nn.encoder import Encoder
 from espalier.graph.ops.csr import CSR
 from espalier.graph.ops.features import dense
+from espalier.graph.random import seeded
 from espalier.graph.sampling.clusters import Clusters
 from espalier.graph.sampling.config import ContextConfig
-from espalier.graph.train.random import seeded
 
 SMALL = EncoderConfig(hidden=8, heads=2)
 GCN = EncoderConfig(kind="gcn", hidden=8)

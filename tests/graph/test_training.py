@@ -12,14 +12,20 @@ from pathlib import Path
 import pytest
 import torch
 from graphs import random_graph
+from hypothesis import given
+from hypothesis import strategies as st
 
-from espalier.core.errors import DataError, RunError
+from espalier.core.errors import ConfigError, DataError, RunError
+from espalier.graph.config import PretrainConfig
+from espalier.graph.experiment import make_batches
 from espalier.graph.export import load_method, save_method
 from espalier.graph.methods.build import build_method
 from espalier.graph.methods.config import SCRConfig, SupervisedConfig
 from espalier.graph.methods.contrastive.config import BGRLConfig, DGIConfig
 from espalier.graph.methods.masked.config import GraphMAE2Config, GraphMAEConfig
 from espalier.graph.nn.config import EncoderConfig
+from espalier.graph.parallel import Share
+from espalier.graph.random import seeded
 from espalier.graph.sampling.clusters import Clusters
 from espalier.graph.sampling.config import ContextConfig
 from espalier.graph.sampling.neighbours import Neighbours
@@ -180,38 +186,50 @@ def test_an_exported_encoder_comes_back(tmp_path: Path) -> None:
         load_method(tmp_path / "out")
 
 
+MANY = {"epochs": 1, "batch_size": 30, "lr": 0.01}
 SCRIPT = """
-import sys, torch, torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
+import os, sys, torch
 sys.path.insert(0, sys.argv[1])
-from graphs import random_graph
-from espalier.graph.methods.build import build_method
-from espalier.graph.methods.masked.config import GraphMAEConfig
-from espalier.graph.nn.config import EncoderConfig
-dist.init_process_group("gloo")
-method = build_method(GraphMAEConfig(encoder=EncoderConfig(hidden=8, heads=2)), 12)
-model = DistributedDataParallel(method)
-torch.manual_seed(dist.get_rank())
-model(random_graph(seed=dist.get_rank())).backward()
-if dist.get_rank() == 0:
-    torch.save([p.grad for p in method.parameters()], sys.argv[2])
-dist.destroy_process_group()
+from test_training import MANY, SMALL, GraphMAEConfig, random_graph
+from espalier import graph
+found = graph.pretrain(random_graph(), GraphMAEConfig(encoder=SMALL), **MANY)
+torch.save(found.method.state_dict(), f"{sys.argv[2]}-{os.environ['RANK']}")
 """
 
 
 def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:
-    script, out = tmp_path / "two.py", tmp_path / "grads.pt"
+    """The step of torchrun's two processes is that of one which averages the gradients of both shares."""
+    script = tmp_path / "two.py"
     script.write_text(SCRIPT)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
-    here = str(Path(__file__).parent)
+    command = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", str(script)]
+    arguments = [str(Path(__file__).parent), str(tmp_path / "weights")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, *command, str(script), here, str(out)], check=True, timeout=240, env=environment)
-    method = build_method(GraphMAEConfig(encoder=EncoderConfig(hidden=8, heads=2)), 12)
+    subprocess.run([sys.executable, *command, *arguments], check=True, timeout=240, env=environment)
+
+    one = trainer(GraphMAEConfig(encoder=SMALL), lr=0.01, clip=0.0, schedule="constant")
+    one.method.train()
     for rank in range(2):
-        torch.manual_seed(rank)
-        (0.5 * method.loss(random_graph(seed=rank))).backward()
-    for ours, one in zip(torch.load(out, weights_only=True), method.parameters(), strict=True):
-        torch.testing.assert_close(ours, one.grad, rtol=1e-5, atol=1e-7)
+        (batch,) = Clusters(random_graph(), 30, share=Share(rank, 2)).epoch(0, 0)
+        assert batch.n_graphs == 15
+        with seeded(0, "step", *([rank] * (rank > 0)), 0, 0):
+            (0.5 * one.method.loss(batch)).backward()
+    one.optimizer.step()
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"weights-{rank}", weights_only=True), one.method.state_dict())
+
+
+@given(st.integers(2, 40), st.integers(1, 12), st.integers(1, 4))
+def test_shares_have_no_node_in_common_and_as_many_steps(n: int, size: int, of: int) -> None:
+    shares = [Clusters(random_graph(n, 2 * n), size, share=Share(rank, of)) for rank in range(of)]
+    order = torch.randperm(n)
+    taken = torch.cat([one.share.take(order) for one in shares])
+    assert taken.unique().numel() == taken.numel() == n - n % of
+    assert all(len(list(one.epoch(0, 3))) == shares[0].steps for one in shares)
+
+
+def test_a_whole_graph_is_not_shared() -> None:
+    with pytest.raises(ConfigError, match=r"fit.batch_size: several processes"):
+        make_batches(random_graph(), PretrainConfig.of(data={"name": "Cora"}, method={"name": "dgi"}), Share(0, 2))

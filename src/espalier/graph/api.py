@@ -18,6 +18,7 @@ from espalier.graph.export import load_method, save_method
 from espalier.graph.methods.api import Method
 from espalier.graph.methods.build import build_method
 from espalier.graph.methods.config import AnyMethod
+from espalier.graph.parallel import torchrun_share
 from espalier.graph.sampling.clusters import Clusters
 from espalier.graph.tasks.probe import Probed, linear_probe
 from espalier.graph.train.fit import Trainer
@@ -58,14 +59,16 @@ def pretrain(
     """Train a method on a graph.
 
     method: its name, with `settings` as in a recipe's `method` section, or a config. fit: keys of a recipe's `fit`
-    section, such as `epochs` and `lr`. context: of a recipe's `context`. Raises ConfigError for a wrong key or value.
+    section, such as `epochs` and `lr`. context: of a recipe's `context`. Under torchrun the processes train one method
+    together, each on its share of every mini-batch, and all return it. Raises ConfigError for a wrong key or value.
     """
     section = {"name": method, **(settings or {})} if isinstance(method, str) else method.model_dump()
     config = PretrainConfig.of(data={"name": graph.name}, method=section, fit=fit, context=dict(context or {}))
     if config.method.name in ("supervised", "scr") and not graph.splits:
         raise ConfigError(f"{config.method.name} learns from labels: give the graph splits (`data.splits`) first")
     built = build_method(config.method, graph.n_features, graph.n_classes, seed)
-    Trainer(built, make_batches(graph, config), config.fit, seed).fit()
+    with torchrun_share() as share:
+        Trainer(built, make_batches(graph, config, share), config.fit, seed, share).fit()
     return Encoder(built, config, graph, seed)
 
 

@@ -17,6 +17,7 @@ from espalier.graph.data.splits import per_class_split, public_split, random_spl
 from espalier.graph.methods.api import Method
 from espalier.graph.methods.baselines import Classifier
 from espalier.graph.methods.build import build_method
+from espalier.graph.parallel import Share
 from espalier.graph.sampling.clusters import Clusters
 from espalier.graph.tasks.config import LinkConfig, OwnConfig, SVMConfig
 from espalier.graph.tasks.evaluate import judge
@@ -91,12 +92,14 @@ def run_experiment(
     return experiment.evaluate()
 
 
-def make_batches(graph: Graph, config: PretrainConfig) -> Batches:
-    """The whole graph; or so many graphs of a set, or contexts of a graph, at a time."""
-    size = config.fit.batch_size
+def make_batches(graph: Graph, config: PretrainConfig, share: Share | None = None) -> Batches:
+    """The whole graph; or so many graphs of a set, or contexts of a graph, at a time, of which `share` is taken."""
+    size, share = config.fit.batch_size, share or Share()
+    if size == 0 and not share.alone:
+        raise ConfigError("fit.batch_size: several processes share mini-batches: give it a number")
     if size == 0:
         return Whole(graph)
-    return Clusters(graph, size, config.context) if graph.ptr is None else Members(graph, size)
+    return Clusters(graph, size, config.context, share) if graph.ptr is None else Members(graph, size, share)
 
 
 def split(graph: Graph, config: DataConfig, seed: int) -> dict[str, Tensor]:

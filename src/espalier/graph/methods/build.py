@@ -20,7 +20,7 @@ from espalier.graph.methods.masked.graphmae import GraphMAE
 from espalier.graph.methods.masked.graphmae2 import GraphMAE2
 from espalier.graph.methods.masked.pgt import PGT
 from espalier.graph.methods.scr import SCR
-from espalier.graph.train.random import seeded
+from espalier.graph.random import seeded
 
 
 def build_method(config: AnyMethod, n_features: int, n_classes: int = 0, seed: int = 0) -> Method:

@@ -14,6 +14,7 @@ from espalier.graph.data.graph import Graph
 from espalier.graph.ops.csr import CSR, SparseMatrix
 from espalier.graph.ops.features import take_rows
 from espalier.graph.ops.library import count, index_kernels, pointer
+from espalier.graph.parallel import Share
 from espalier.graph.sampling.config import ContextConfig
 from espalier.graph.sampling.ppr import Contexts, ppr
 
@@ -31,17 +32,18 @@ class Clusters:
     graph: Graph
     size: int
     context: ContextConfig = field(default_factory=ContextConfig)
+    share: Share = field(default_factory=Share)
     _scratch: list[Tensor] = field(default_factory=list, repr=False)
 
     @property
     def seeds(self) -> int:
-        """Nodes in an epoch."""
+        """Nodes in an epoch, over all processes."""
         return min(self.context.seeds_per_epoch or self.graph.n_nodes, self.graph.n_nodes)
 
     @property
     def steps(self) -> int:
         """Mini-batches in an epoch."""
-        return -(-self.seeds // self.size)
+        return -(-(self.seeds // self.share.of) // self.share.size(self.size))
 
     @property
     def n_features(self) -> int:
@@ -53,12 +55,13 @@ class Clusters:
         rng, n = np_rng(seed, "clusters", number), self.graph.n_nodes
         few = self.seeds * 8 < n
         nodes = np.unique(rng.integers(n, size=2 * self.seeds)) if few else np.arange(n)
-        yield from self.around(torch.from_numpy(rng.permutation(nodes)[: self.seeds]))
+        order = torch.from_numpy(rng.permutation(nodes)[: self.seeds])
+        yield from self.around(self.share.take(order))
 
     def around(self, nodes: Tensor) -> Iterator[Graph]:
         """The contexts of `nodes` (k,) int64, in that order."""
-        config = self.context
-        for part in nodes.split(max(AHEAD // self.size, 1) * self.size):
+        config, size = self.context, self.share.size(self.size)
+        for part in nodes.split(max(AHEAD // size, 1) * size):
             contexts = ppr(
                 self.graph.adj,
                 part,
@@ -68,8 +71,8 @@ class Clusters:
                 by_degree=config.by_degree,
                 limit=config.pushes,
             )
-            for start in range(0, part.numel(), self.size):
-                rows = slice(start, start + self.size)
+            for start in range(0, part.numel(), size):
+                rows = slice(start, start + size)
                 yield self._cut(Contexts(contexts.nodes[rows], contexts.scores[rows], contexts.counts[rows]))
 
     def _cut(self, contexts: Contexts) -> Graph:

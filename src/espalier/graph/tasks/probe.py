@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espalier.graph.train.random import seeded
+from espalier.graph.random import seeded
 
 
 class Probed(NamedTuple):

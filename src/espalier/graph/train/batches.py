@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 
 from espalier.core.seed import np_rng
 from espalier.graph.data.graph import Graph
+from espalier.graph.parallel import Share
 
 
 class Batches(Protocol):
@@ -50,11 +51,12 @@ class Members:
 
     graphs: Graph
     size: int
+    share: Share = field(default_factory=Share)
 
     @property
     def steps(self) -> int:
         """Mini-batches in an epoch, the last of which may be smaller."""
-        return -(-self.graphs.n_graphs // self.size)
+        return -(-(self.graphs.n_graphs // self.share.of) // self.share.size(self.size))
 
     @property
     def n_features(self) -> int:
@@ -64,5 +66,5 @@ class Members:
     def epoch(self, number: int, seed: int) -> Iterator[Graph]:
         """Each graph once."""
         order = torch.from_numpy(np_rng(seed, "order", number).permutation(self.graphs.n_graphs))
-        for part in order.split(self.size):
+        for part in self.share.take(order).split(self.share.size(self.size)):
             yield self.graphs.select(part)

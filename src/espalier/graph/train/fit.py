@@ -13,31 +13,34 @@ from torch import nn
 from espalier.core.errors import RunError
 from espalier.graph.data.graph import Graph
 from espalier.graph.methods.api import Method
+from espalier.graph.parallel import Share
+from espalier.graph.random import seeded
 from espalier.graph.train.batches import Batches
 from espalier.graph.train.config import FitConfig
 from espalier.graph.train.optim import learning_rate, make_optimizer
-from espalier.graph.train.random import seeded
 
 
 @dataclass
 class Trainer:
     """Trains `method` on `batches`. Two trainers of equal seed and thread count do the same to the last bit.
 
-    model: what is called for the loss, `method` itself or a distributed wrapper around it.
+    share: this process's part, where several train one method.
     """
 
     method: Method
     batches: Batches
     config: FitConfig
     seed: int = 0
-    model: nn.Module | None = None
+    share: Share = field(default_factory=Share)
     epoch: int = 0
     best: float = float("inf")
     stale: int = 0
     kept: dict[str, Any] = field(default_factory=dict)
+    model: nn.Module = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
+        self.model = self.share.wrap(self.method)
         self.optimizer = make_optimizer(self.config, self.method.parameters())
 
     def fit(self, after_epoch: Callable[[int, float], bool] | None = None) -> None:
@@ -48,6 +51,7 @@ class Trainer:
                 return
         if self.kept:
             self.method.load_state_dict(self.kept)
+        self.share.agree(self.method)
 
     @property
     def done(self) -> bool:
@@ -61,11 +65,12 @@ class Trainer:
             group["lr"] = learning_rate(self.config, self.epoch)
         self.method.train()
         total = torch.zeros(())
+        place = ("step",) if self.share.rank == 0 else ("step", self.share.rank)
         for step, batch in enumerate(self.batches.epoch(self.epoch, self.seed)):
-            with seeded(self.seed, "step", self.epoch, step):
+            with seeded(self.seed, *place, self.epoch, step):
                 total += self._step(batch).cpu()
             self.method.after_step((self.epoch + (step + 1) / self.batches.steps) / self.config.epochs)
-        loss = float(total) / self.batches.steps
+        loss = float(self.share.mean(total)) / self.batches.steps
         if loss != loss or loss in (float("inf"), float("-inf")):
             raise RunError(f"the loss of epoch {self.epoch} is {loss}: try a lower `lr`, or `clip`")
         self.epoch += 1
@@ -86,7 +91,7 @@ class Trainer:
     def _step(self, batch: Graph) -> torch.Tensor:
         device = batch.adj.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            loss: torch.Tensor = (self.model or self.method)(batch)
+            loss: torch.Tensor = self.model(batch)
         self.optimizer.zero_grad()
         loss.backward()
         if self.config.clip:
