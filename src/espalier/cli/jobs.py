@@ -20,7 +20,13 @@ def _graph() -> tuple[Job, ...]:
     return JOBS
 
 
-DOMAINS: Mapping[str, Callable[[], tuple[Job, ...]]] = {"rl": _rl, "graph": _graph}
+def _serving() -> tuple[Job, ...]:
+    from espalier.serving.jobs import JOBS
+
+    return JOBS
+
+
+DOMAINS: Mapping[str, Callable[[], tuple[Job, ...]]] = {"rl": _rl, "graph": _graph, "serving": _serving}
 """Jobs by domain. A domain's name is also the extra that installs what it needs."""
 
 

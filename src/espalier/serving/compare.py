@@ -1,0 +1,117 @@
+"""The job `serving.compare`: schedulers side by side on the same arrivals, and the rows where holding loses."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import cache
+from itertools import islice, product
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from espalier.core.data import DataRoot
+from espalier.core.files import write_json
+from espalier.core.run import Run
+from espalier.serving.config import CompareConfig
+from espalier.serving.report import write_report
+from espalier.serving.sim.metrics import Times, engine_figures
+from espalier.serving.sim.scenario import Scenario, find_trace, run_scenario
+from espalier.serving.traces.trace import Trace
+
+Results = dict[Scenario, dict[str, Any]]
+
+
+def compare(config: CompareConfig, run: Run) -> dict[str, float]:
+    """Simulate what is missing and report. Each finished simulation is a file: a resumed run skips it."""
+    folder = run.checkpoints / "simulations"
+    folder.mkdir(parents=True, exist_ok=True)
+    for traffic in config.traffic.values():
+        find_trace(traffic, run.data)  # a wrong file is found before the work begins
+    tasks = scenarios(config, run.seed)
+    waiting = [task for task in tasks if not _file(folder, task).exists()]
+    begun, simulated = perf_counter(), 0
+    with run.progress(len(tasks), "simulations") as progress:
+        progress.update(len(tasks) - len(waiting), {})
+        for done, (task, requests) in enumerate(_worked(config, waiting, folder, run), 1):
+            simulated += requests
+            pace = simulated / (perf_counter() - begun) / 1000
+            progress.update(len(tasks) - len(waiting) + done, {"thousand requests/s": pace})
+            progress.note(f"{task.arm} on {task.traffic}, {task.pool}, load {task.load:g}, seed {task.seed}")
+    if run.stop.requested:
+        return {}
+    results = {task: json.loads(_file(folder, task).read_text()) for task in tasks}
+    return write_report(config, run, results)
+
+
+def scenarios(config: CompareConfig, first: int) -> list[Scenario]:
+    """All simulations of a comparison."""
+    seeds = range(first, first + config.seeds)
+    return [Scenario(*task) for task in product(config.pools, config.traffic, config.loads, config.arms, seeds)]
+
+
+def _worked(config: CompareConfig, tasks: list[Scenario], folder: Path, run: Run) -> Iterator[tuple[Scenario, int]]:
+    """Each task once its file is written, with its requests; stops early where the user wants to stop."""
+    if config.workers <= 1 or len(tasks) <= 1:
+        for task in tasks:
+            if run.stop.requested:
+                return
+            yield task, _one(config, task, folder, run.data)
+        return
+    with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
+        rest, running = iter(tasks), dict[Future[int], Scenario]()
+        while True:
+            free = 0 if run.stop.requested else 2 * config.workers - len(running)
+            for task in islice(rest, free):
+                running[pool.submit(_one, config, task, folder, run.data)] = task
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+
+
+@cache
+def _trace(name: str, cap: int, root: DataRoot, config: str) -> Trace:
+    from espalier.serving.config import TrafficConfig
+
+    return find_trace(TrafficConfig.model_validate_json(config), root)
+
+
+def _one(config: CompareConfig, task: Scenario, folder: Path, root: DataRoot) -> int:
+    traffic = config.traffic[task.traffic]
+    trace = _trace(traffic.trace, traffic.cap, root, traffic.model_dump_json())
+    log, ranks = run_scenario(config, task, trace)
+    times = Times.of(log)
+    lost = len(log.requests) - times.ttft.size
+    found: dict[str, Any] = {**times.summary(config.target), **engine_figures(log, ranks), "unfinished": lost}
+    found["reasons"] = {str(reason): count for reason, count in log.reasons.items()}
+    found["fairness"] = times.fairness()
+    found["quantiles"] = np.quantile(times.ttft, np.linspace(0, 1, 101)).round(5).tolist()
+    if task.seed == 0:
+        found["timeline"] = _timeline(log, ranks)
+    write_json(_file(folder, task), found)
+    return len(log.requests)
+
+
+def _timeline(log: Any, ranks: int) -> dict[str, Any]:
+    """Some seconds from the middle of the run: passes, and the tokens that each rank was sent in each of 60 slices."""
+    middle, span = log.requests[len(log.requests) // 2].arrival, 8.0
+    passes = [one for one in log.passes if middle <= one[0] < middle + span]
+    tokens: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * 60)
+    waits = []
+    for request, (instance, rank), placed, begun in zip(log.requests, log.where, log.placed, log.begun, strict=True):
+        if middle <= placed < middle + span:
+            tokens[instance, rank][int((placed - middle) / span * 60)] += request.prompt
+            waits.append((placed - middle, instance, begun - placed))
+    heat = [tokens[place] for place in sorted(tokens)]
+    return {"start": middle, "span": span, "passes": passes, "heat": heat, "waits": waits[:2000]}
+
+
+def _file(folder: Path, task: Scenario) -> Path:
+    name = "-".join(str(part) for part in task)
+    return folder / f"{name.replace('/', '_').replace(' ', '_')}.json"

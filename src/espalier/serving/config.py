@@ -1,0 +1,151 @@
+"""Recipe sections of the serving room. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from espalier.core.config import Config
+from espalier.serving.model.steptime import DecodeTime, PrefillTime
+
+PolicyName = Literal[
+    "random", "round_robin", "least_requests", "power_of_two", "least_tokens", "pull", "sbs", "sbs_whole"
+]
+
+
+class PrefixConfig(Config):
+    """The scheduler's index of cached prefixes."""
+
+    block: PositiveInt = 512
+    """Tokens a hash stands for."""
+    capacity: PositiveInt = 4096
+    """Blocks that a rank keeps."""
+
+
+class SchedulerConfig(Config):
+    """A scheduler. `sbs` is the published one, `sbs_whole` ours, `pull` gives each idle instance a batch at once."""
+
+    policy: PolicyName = "sbs"
+    """Who decides."""
+    ageing: NonNegativeFloat = 2.0
+    """sbs: intervals after which a request is placed even without room; 0 for never."""
+    interval_scale: NonNegativeFloat = 1.0
+    """Factor on the interval; of 0 the scheduler pulls without staggering."""
+    interval_limit: PositiveFloat | None = None
+    """Longest interval in seconds: half the target for the first token is sensible."""
+    pressure: NonNegativeFloat = 0.5
+    """sbs_whole: rounds of the pool that may be held before prompts are cut."""
+    speed: PositiveFloat = 3000.0
+    """sbs_whole under pressure: tokens that a prompt must be longer by to be passed over for a second."""
+    prefix: PrefixConfig | None = None
+    """Count cached prefixes, where the trace has their hashes."""
+
+
+class TroubleConfig(Config):
+    """What is wrong in a simulation."""
+
+    stale: NonNegativeFloat = 0.0
+    """Seconds until the scheduler hears that a pass has ended."""
+    noise: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Durations of passes vary by this share, uniformly."""
+    estimate: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Prompt lengths are estimated with an error of up to this share."""
+    slow: PositiveFloat = 1.0
+    """Factor on the durations of the last instance."""
+    dead: NonNegativeFloat = 0.0
+    """Share of the run after which the last instance dies, for good; 0 for never."""
+
+
+class Arm(SchedulerConfig):
+    """One column of a comparison: a scheduler, and what troubles it."""
+
+    trouble: TroubleConfig = TroubleConfig()
+
+
+class TrafficConfig(Config):
+    """What arrives. Lengths are drawn from a trace; times are generated, or the trace's own."""
+
+    trace: str = "azure_conv.csv"
+    """A file below `traces/` of the data root, or a path."""
+    cap: PositiveInt = 32_000
+    """Prompts longer than this are cut to it."""
+    arrivals: Literal["poisson", "gamma", "on_off", "replay"] = "poisson"
+    """replay keeps the trace's order and relative times, stretched to the load."""
+    cv: PositiveFloat = 3.0
+    """gamma: coefficient of variation of the gaps."""
+    on: PositiveFloat = 10.0
+    """on_off: mean seconds of a burst."""
+    off: PositiveFloat = 10.0
+    """on_off: mean seconds between bursts."""
+    requests: PositiveInt = 20_000
+    """How many; replay takes the trace's."""
+    cached: bool = False
+    """Ranks keep the prefixes they have computed, where the trace has hashes. The load counts all tokens even so."""
+
+
+class CompareConfig(Config):
+    """Schedulers side by side on the same arrivals: pools x traffics x loads x seeds."""
+
+    pools: tuple[str, ...] = ("4x32",)
+    """Instances x ranks."""
+    traffic: dict[str, TrafficConfig] = Field(default_factory=lambda: {"Azure conversation": TrafficConfig()})
+    """By name."""
+    loads: tuple[PositiveFloat, ...] = (0.5, 0.7, 0.85, 0.95)
+    """Shares of the tokens a second that the pool computes when all passes are full."""
+    seeds: PositiveInt = 3
+    """Of the arrivals."""
+    arms: dict[str, Arm] = Field(
+        default_factory=lambda: {name: Arm.of(policy=name) for name in ("least_requests", "least_tokens", "sbs")}
+    )
+    """By name."""
+    baselines: tuple[str, ...] = ("least_requests", "least_tokens")
+    """Arms that the others are measured against."""
+    prefill: PrefillTime = PrefillTime()
+    """Step times."""
+    target: PositiveFloat | None = None
+    """Seconds to the first token that a mean must stay below: the largest such load is the goodput."""
+    workers: NonNegativeInt = 2
+    """Processes."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CompareConfig:
+        for pool in self.pools:
+            self.shape(pool)
+        for name in self.baselines:
+            if name not in self.arms:
+                raise ValueError(f"baselines: there is no arm {name!r}")
+        return self
+
+    @staticmethod
+    def shape(pool: str) -> tuple[int, int]:
+        """Instances and ranks of `4x32`."""
+        left, times, right = pool.partition("x")
+        if not times or not left.isdigit() or not right.isdigit() or not int(left) * int(right):
+            raise ValueError(f"pools: {pool!r} is not instances x ranks, as 4x32")
+        return int(left), int(right)
+
+
+class DecodeConfig(Config):
+    """Decode placements side by side: a closed loop of so many requests on one instance."""
+
+    ranks: PositiveInt = 32
+    """Of the instance."""
+    traffic: dict[str, TrafficConfig] = Field(default_factory=lambda: {"Azure conversation": TrafficConfig()})
+    """Lengths are drawn from these traces."""
+    at_once: tuple[PositiveInt, ...] = (800, 1600, 3200)
+    """Requests at all times."""
+    placements: tuple[Literal["round_robin", "lex", "iqr_lex", "iqr_lex_literal", "cost"], ...] = (
+        "round_robin",
+        "lex",
+        "iqr_lex",
+        "iqr_lex_literal",
+        "cost",
+    )
+    """Rules; the first is what the others are measured against."""
+    steps: PositiveInt = 2000
+    """Measured, after as many that are not."""
+    seeds: PositiveInt = 3
+    """Of the lengths."""
+    decode: DecodeTime = DecodeTime()
+    """Step times."""

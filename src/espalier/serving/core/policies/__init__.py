@@ -1,0 +1,1 @@
+"""Policies that place a request at once, one a file."""

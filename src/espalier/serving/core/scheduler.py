@@ -1,0 +1,69 @@
+"""The contract of a scheduler, and what all of them keep.
+
+Synchronous and without a clock: the caller says what time it is. The simulator and the gateway call these methods and
+no others.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from espalier.serving.core.prefix import PrefixIndex
+from espalier.serving.core.state import Pool
+from espalier.serving.core.types import Decision, Hits, Place, Report, Request
+
+
+class Policy(Protocol):
+    """Where a request goes at once."""
+
+    def choose(self, pool: Pool, request: Request, hits: Hits) -> Place:
+        """A rank of an instance that is alive; there is at least one."""
+
+
+class Scheduler:
+    """Shared bookkeeping: the virtual state and the prefix index."""
+
+    def __init__(self, pool: Pool, prefix: PrefixIndex | None = None) -> None:
+        self.pool, self.prefix = pool, prefix
+
+    def on_arrival(self, request: Request, now: float) -> None:
+        """A request came in."""
+        raise NotImplementedError
+
+    def on_report(self, instance: int, report: Report, now: float) -> None:
+        """An instance said how it is."""
+        self.pool.instances[instance].hear(report, now)
+
+    def on_cancel(self, request: Request, now: float) -> None:
+        """The client left before the request was placed. One that was placed is the engine's to report."""
+        raise NotImplementedError
+
+    def on_lost(self, instance: int, now: float) -> None:
+        """The instance is gone, and its work with it: it gets none until `on_back`."""
+        self.pool.lose(instance)
+        if self.prefix is not None:
+            self.prefix.forget(instance)
+
+    def on_back(self, instance: int, now: float) -> None:
+        """The instance is back, empty."""
+        self.pool.revive(instance, now)
+
+    def poll(self, now: float) -> tuple[list[Decision], float | None]:
+        """What to send now, and when to ask again if nothing happens before. Asking twice changes nothing."""
+        raise NotImplementedError
+
+    @property
+    def held(self) -> int:
+        """Requests not placed yet."""
+        raise NotImplementedError
+
+    def hits(self, request: Request) -> Hits:
+        """Prompt tokens that lie cached, by instance and rank."""
+        return self.prefix.hits(request) if self.prefix is not None and request.blocks else {}
+
+    def place(self, decision: Decision) -> Decision:
+        """Count a decision in the virtual state and the prefix index."""
+        self.pool.send(decision)
+        if self.prefix is not None and decision.request.blocks:
+            self.prefix.add(decision.request, decision.instance, decision.rank)
+        return decision

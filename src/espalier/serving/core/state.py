@@ -1,0 +1,149 @@
+"""The virtual state: what instances reported last, and every decision that the report cannot know of yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from espalier.serving.core.types import Decision, Place, Report
+
+WAITING = 4
+"""What a waiting request counts in a score, where a running one counts 1: the weight of vLLM's balancer."""
+
+
+class Row:
+    """A number per rank, and its smallest at hand: policies ask for it at every request."""
+
+    __slots__ = ("_least", "values")
+
+    def __init__(self, ranks: int) -> None:
+        self.values = [0] * ranks
+        self._least: int | None = 0
+
+    def add(self, rank: int, number: int) -> None:
+        """Raise one rank's number; `number` is not negative."""
+        if self.values[rank] == self._least:
+            self._least = None
+        self.values[rank] += number
+
+    def set(self, values: Sequence[int]) -> None:
+        """Replace all."""
+        self.values[:] = values
+        self._least = None
+
+    def least(self) -> int:
+        """The smallest."""
+        if self._least is None:
+            self._least = min(self.values)
+        return self._least
+
+
+@dataclass(slots=True)
+class Instance:
+    """One engine: its data-parallel ranks enter every forward pass together.
+
+    backlog: tokens that each rank has yet to prefill. score: 4 * waiting + running requests of each rank. Both with
+    decisions that no report covers, which count as waiting. busy: a pass is under way. sent: decisions ever made.
+    free_since: when it was last heard to be idle. heard: when it was last heard of. alive: in the ring.
+    """
+
+    ranks: int
+    backlog: Row = field(init=False)
+    score: Row = field(init=False)
+    busy: bool = False
+    sent: int = 0
+    free_since: float = 0.0
+    heard: float = 0.0
+    alive: bool = True
+    unseen: deque[tuple[int, int, int]] = field(default_factory=deque)
+    """Decisions that no report covers: their number, rank and cost."""
+
+    def __post_init__(self) -> None:
+        self.backlog, self.score = Row(self.ranks), Row(self.ranks)
+
+    def send(self, rank: int, cost: int) -> None:
+        """Count a decision at once."""
+        self.sent += 1
+        self.backlog.add(rank, cost)
+        self.score.add(rank, WAITING)
+        self.unseen.append((self.sent, rank, cost))
+
+    def lose(self) -> None:
+        """Whatever it had is gone."""
+        self.alive, self.busy = False, False
+        for row in (self.backlog, self.score):
+            row.set([0] * self.ranks)
+        self.unseen.clear()
+
+    def hear(self, report: Report, now: float) -> None:
+        """Replace what was known by `report`, and add what it cannot have seen."""
+        self.backlog.set(report.backlog)
+        self.score.set([WAITING * wait + run for wait, run in zip(report.waiting, report.running, strict=True)])
+        unseen = self.unseen
+        while unseen and unseen[0][0] <= report.seen:
+            unseen.popleft()
+        for _, rank, cost in unseen:
+            self.backlog.add(rank, cost)
+            self.score.add(rank, WAITING)
+        busy = report.busy or bool(unseen)
+        if self.busy and not busy:
+            self.free_since = now
+        self.busy, self.heard = busy, now
+
+
+@dataclass(slots=True)
+class Pool:
+    """The instances of one kind. chunk: tokens a rank takes in a pass. ready: numbers of those alive, in order."""
+
+    instances: list[Instance]
+    chunk: int
+    ready: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sort()
+
+    @classmethod
+    def idle(cls, instances: int, ranks: int, chunk: int) -> Pool:
+        """`instances` alike, with nothing to do."""
+        return cls([Instance(ranks) for _ in range(instances)], chunk)
+
+    def send(self, decision: Decision) -> None:
+        """Count a decision at once."""
+        self.instances[decision.instance].send(decision.rank, decision.cost)
+
+    def lose(self, instance: int) -> None:
+        """Take an instance out of the ring; its work is gone."""
+        self.instances[instance].lose()
+        self._sort()
+
+    def revive(self, instance: int, now: float) -> None:
+        """Take an instance back in, empty."""
+        one = self.instances[instance]
+        one.alive, one.free_since, one.heard = True, now, now
+        self._sort()
+
+    def least_backlog(self, turn: int) -> Place:
+        """The place of the fewest tokens. Of equals the one whose turn it is."""
+        return self._least([self.instances[number].backlog for number in self.ready], turn)
+
+    def least_score(self, turn: int) -> Place:
+        """The place of the smallest score. Of equals the one whose turn it is."""
+        return self._least([self.instances[number].score for number in self.ready], turn)
+
+    def _least(self, rows: list[Row], turn: int) -> Place:
+        """The first at or after rank (turn div N) mod R of instance turn mod N, round the ring of those ready."""
+        lows = [row.least() for row in rows]
+        least = min(lows)
+        n = len(rows)
+        place = next(k % n for k in range(turn, turn + n) if lows[k % n] == least)
+        values = rows[place].values
+        start = turn // n % len(values)
+        try:
+            rank = values.index(least, start)
+        except ValueError:
+            rank = values.index(least)
+        return self.ready[place], rank
+
+    def _sort(self) -> None:
+        self.ready = [k for k, instance in enumerate(self.instances) if instance.alive]

@@ -1,0 +1,50 @@
+"""The job `serving.decode`: decode placements side by side."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from espalier.core.report.blocks import Number, Table
+from espalier.core.run import Run
+from espalier.core.seed import np_rng
+from espalier.serving.config import DecodeConfig
+from espalier.serving.core.decode import DecodePlacement
+from espalier.serving.core.types import Request
+from espalier.serving.sim.decode import DecodeSimulation
+from espalier.serving.sim.scenario import find_trace
+
+
+def decode(config: DecodeConfig, run: Run) -> dict[str, float]:
+    """Throughput of each placement, and its gain over the first, means over seeds."""
+    first = config.placements[0]
+    rows: list[list[str | Number]] = []
+    figures: dict[str, float] = {}
+    cells = list(product(config.traffic, config.at_once))
+    with run.progress(len(cells), "settings") as progress:
+        for done, (name, at_once) in enumerate(cells, 1):
+            trace = find_trace(config.traffic[name], run.data)
+            found = dict.fromkeys(config.placements, 0.0)
+            steps = dict(found)
+            for seed, placement in product(range(run.seed, run.seed + config.seeds), config.placements):
+                order = np_rng(seed, "lengths").integers(len(trace), size=at_once + 4 * config.steps * at_once // 100)
+                requests = [
+                    Request(k, 0.0, int(trace.prompt[row]), max(int(trace.output[row]), 1))
+                    for k, row in enumerate(order.tolist())
+                ]
+                simulation = DecodeSimulation(config.ranks, config.decode, DecodePlacement(placement, config.decode))
+                result = simulation.closed(requests, at_once, config.steps, config.steps)
+                found[placement] += result.throughput / config.seeds
+                steps[placement] += result.seconds / result.steps / config.seeds
+            for placement, throughput in found.items():
+                gain = throughput / found[first] - 1
+                rows.append([name, at_once, placement, throughput, 1000 * steps[placement], 100 * gain])
+                if placement != first:
+                    figures[f"{name}, {at_once}: {placement}"] = gain
+            progress.update(done, {"gain of the last, %": 100 * gain})
+            if run.stop.requested:
+                return {}
+    columns = ["traffic", "requests", "placement", "tokens/s", "step, ms", f"gain over {first}, %"]
+    run.report(
+        [Table("Decode throughput", columns, rows, wide=True, note=f"{config.ranks} ranks, {config.seeds} seeds")]
+    )
+    return figures

@@ -1,0 +1,1 @@
+"""How long a forward pass takes, and how to learn it from measurements."""

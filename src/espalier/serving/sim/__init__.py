@@ -1,0 +1,1 @@
+"""A discrete-event simulator of lock-step engines, driven by the scheduler that the gateway uses."""

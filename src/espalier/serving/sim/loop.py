@@ -1,0 +1,194 @@
+"""The event loop: arrivals, ends of passes, late reports, and the times a scheduler asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from typing import Literal
+
+from espalier.serving.core.prefix import PrefixIndex
+from espalier.serving.core.scheduler import Scheduler
+from espalier.serving.core.types import Decision, Request
+from espalier.serving.sim.engine import Pass, PrefillEngine
+
+NEVER = float("inf")
+
+
+@dataclass(slots=True)
+class Log:
+    """What happened to each request, by its number: seconds, and what became of it.
+
+    placed: when it left the scheduler. begun: when its first pass began. first: when its prefill ended, which is its
+    first token. where: instance and rank.
+    """
+
+    requests: Sequence[Request]
+    placed: list[float] = field(init=False)
+    begun: list[float] = field(init=False)
+    first: list[float] = field(init=False)
+    where: list[tuple[int, int]] = field(init=False)
+    reasons: dict[str, int] = field(default_factory=dict)
+    passes: list[tuple[float, int, float, int, int]] = field(default_factory=list)
+    """Start, instance, seconds, most tokens of a rank, tokens of all."""
+
+    def __post_init__(self) -> None:
+        n = len(self.requests)
+        self.placed, self.begun, self.first = [NEVER] * n, [NEVER] * n, [NEVER] * n
+        self.where = [(-1, -1)] * n
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """At `time` an instance dies, comes back, or works `slow` times as long as usual.
+
+    A death is noticed `notice` seconds later: until then it is sent requests, which are lost with what it had. All come
+    back to the scheduler when it is noticed.
+    """
+
+    time: float
+    instance: int
+    kind: Literal["dead", "back", "slow"]
+    slow: float = 1.0
+    notice: float = 2.0
+
+
+class Simulation:
+    """Runs `requests` (in order of arrival, numbered from 0) through a scheduler and engines.
+
+    actual: (n,) tokens that each prompt really has, where the scheduler only has an estimate. cache: what prefixes the
+    ranks really hold, None for none. stale: seconds from the end of a pass to the scheduler's hearing of it. noise: a
+    factor on the duration of each pass.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        engines: Sequence[PrefillEngine],
+        requests: Sequence[Request],
+        *,
+        actual: Sequence[int] | None = None,
+        cache: PrefixIndex | None = None,
+        stale: float = 0.0,
+        faults: Sequence[Fault] = (),
+        noise: Callable[[], float] | None = None,
+    ) -> None:
+        self.scheduler, self.engines = scheduler, list(engines)
+        self.log = Log(requests)
+        self.actual, self.cache, self.stale, self.noise = actual, cache, stale, noise
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[float], None]]] = []
+        self._ends = [NEVER] * len(self.engines)
+        self._began = [0.0] * len(self.engines)
+        self._dead = [False] * len(self.engines)
+        for fault in faults:
+            self._at(fault.time, partial(self._fault, fault))
+
+    def run(self) -> Log:
+        """To the end of the last request."""
+        requests = self.log.requests
+        scheduler, events, ends = self.scheduler, self._events, self._ends
+        place, total = 0, len(requests)
+        wake: float | None = None
+        arrival = requests[0].arrival if total else NEVER
+        while True:
+            ended = min(ends)
+            event = events[0][0] if events else NEVER
+            now = min(arrival, ended, event, NEVER if wake is None else wake)
+            if now == NEVER:
+                return self.log
+            if now == ended:
+                self._end(ends.index(ended), now)
+            elif now == event:
+                heappop(events)[2](now)
+            else:
+                while arrival <= now:
+                    scheduler.on_arrival(requests[place], now)
+                    place += 1
+                    arrival = requests[place].arrival if place < total else NEVER
+            decisions, wake = scheduler.poll(now)
+            if decisions:
+                self._send(decisions, now)
+
+    def _send(self, decisions: list[Decision], now: float) -> None:
+        log, engines = self.log, self.engines
+        plain = self.actual is None and self.cache is None
+        touched = set()
+        for decision in decisions:
+            request, instance, rank, cost, reason = decision
+            log.placed[request.id] = now
+            log.where[request.id] = (instance, rank)
+            log.reasons[reason] = log.reasons.get(reason, 0) + 1
+            if plain:
+                engines[instance].receive(request, rank, cost)
+            else:
+                engines[instance].receive(request, rank, self._really(request, instance, rank))
+            touched.add(instance)
+        for instance in touched:
+            if engines[instance].working is None and not self._dead[instance]:
+                self._start(instance, now)
+
+    def _start(self, instance: int, now: float) -> None:
+        begun = self.engines[instance].start()
+        if begun is None:
+            return
+        seconds = begun.duration * (self.noise() if self.noise else 1.0)
+        self._ends[instance], self._began[instance] = now + seconds, now
+        for request in begun.begun:
+            self.log.begun[request.id] = now
+
+    def _end(self, instance: int, now: float) -> None:
+        engine, log = self.engines[instance], self.log
+        ended = engine.finish()
+        self._ends[instance] = NEVER
+        for request in ended.done:
+            log.first[request.id] = now
+        seconds = now - self._began[instance]
+        log.passes.append((self._began[instance], instance, seconds, ended.largest, ended.tokens))
+        self._tell(instance, ended._replace(duration=seconds), now)
+
+    def _tell(self, instance: int, ended: Pass, now: float) -> None:
+        """Report; the scheduler may refill before the next pass begins, unless its knowledge is stale."""
+        report = self.engines[instance].report(ended)
+        if self.stale:
+            self._at(now + self.stale, partial(self.scheduler.on_report, instance, report))
+        else:
+            self.scheduler.on_report(instance, report, now)
+            decisions, _ = self.scheduler.poll(now)
+            self._send(decisions, now)
+        if self.engines[instance].working is None:
+            self._start(instance, now)
+
+    def _really(self, request: Request, instance: int, rank: int) -> int:
+        """Tokens that the rank has to compute, at least 1."""
+        tokens = request.prompt if self.actual is None else self.actual[request.id]
+        if self.cache is None or not request.blocks:
+            return tokens
+        hit = self.cache.hits(request).get((instance, rank), 0)
+        self.cache.add(request, instance, rank)
+        return max(tokens - hit, 1)
+
+    def _fault(self, fault: Fault, now: float) -> None:
+        instance = fault.instance
+        match fault.kind:
+            case "slow":
+                self.engines[instance].slow = fault.slow
+            case "dead":
+                self._dead[instance], self._ends[instance] = True, NEVER
+                self._at(now + fault.notice, partial(self._notice, instance))
+            case "back":
+                self._dead[instance] = False
+                self.scheduler.on_back(instance, now)
+
+    def _notice(self, instance: int, now: float) -> None:
+        self.scheduler.on_lost(instance, now)
+        if self.cache is not None:
+            self.cache.forget(instance)
+        for request in self.engines[instance].kill():
+            self.log.first[request.id] = NEVER
+            self.scheduler.on_arrival(request, now)
+
+    def _at(self, time: float, what: Callable[[float], None]) -> None:
+        heappush(self._events, (time, next(self._order), what))

@@ -1,0 +1,1 @@
+"""Request traces: loaders of public formats, and arrivals that are generated."""
