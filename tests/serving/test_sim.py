@@ -17,8 +17,8 @@ from espalier.serving.core.staggered import Staggered
 from espalier.serving.core.state import Pool
 from espalier.serving.core.types import Request
 from espalier.serving.core.whole import WholePrompts
+from espalier.serving.model.lockstep import PrefillEngine
 from espalier.serving.model.steptime import PrefillTime
-from espalier.serving.sim.engine import PrefillEngine
 from espalier.serving.sim.loop import Fault, Log, Simulation
 from espalier.serving.sim.metrics import Times, engine_figures
 from espalier.serving.sim.scenario import Scenario, run_scenario

@@ -28,8 +28,8 @@ class SchedulerConfig(Config):
 
     policy: PolicyName = "sbs"
     """Who decides."""
-    ageing: NonNegativeFloat = 2.0
-    """sbs: intervals after which a request is placed even without room; 0 for never."""
+    ageing: NonNegativeFloat = 0.0
+    """sbs: intervals after which a request is placed even without room; 0 for never, which measures best."""
     interval_scale: NonNegativeFloat = 1.0
     """Factor on the interval; of 0 the scheduler pulls without staggering."""
     interval_limit: PositiveFloat | None = None

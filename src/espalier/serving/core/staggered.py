@@ -17,12 +17,13 @@ class Staggered(Scheduler):
     instance that goes on with long prompts is refilled without waiting. A busy one gets nothing. Requests left from an
     earlier batch go first, in order of arrival (longest first would starve them); new ones longest first.
 
-    ageing: intervals after which a request is placed in its instance's batch even without room; 0 for never.
+    ageing: intervals after which a request is placed in its instance's batch even without room; 0 for never. Under high
+    load everything ages, all of it is placed at once and waits in the engine instead: what holding was to avoid.
     Source: Staggered Batch Scheduling (arXiv 2512.16134); idle, refill and ageing rules are ours.
     """
 
     def __init__(
-        self, pool: Pool, *, interval: Interval | None = None, ageing: float = 2.0, prefix: PrefixIndex | None = None
+        self, pool: Pool, *, interval: Interval | None = None, ageing: float = 0.0, prefix: PrefixIndex | None = None
     ) -> None:
         super().__init__(pool, prefix)
         self.interval = interval or Interval()

@@ -106,7 +106,12 @@ class Pool:
     @classmethod
     def idle(cls, instances: int, ranks: int, chunk: int) -> Pool:
         """`instances` alike, with nothing to do."""
-        return cls([Instance(ranks) for _ in range(instances)], chunk)
+        return cls.of([ranks] * instances, chunk)
+
+    @classmethod
+    def of(cls, ranks: Sequence[int], chunk: int) -> Pool:
+        """Instances of so many ranks each, with nothing to do."""
+        return cls([Instance(number) for number in ranks], chunk)
 
     def send(self, decision: Decision) -> None:
         """Count a decision at once."""

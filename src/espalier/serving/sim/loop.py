@@ -12,7 +12,7 @@ from typing import Literal
 from espalier.serving.core.prefix import PrefixIndex
 from espalier.serving.core.scheduler import Scheduler
 from espalier.serving.core.types import Decision, Request
-from espalier.serving.sim.engine import Pass, PrefillEngine
+from espalier.serving.model.lockstep import Pass, PrefillEngine
 
 NEVER = float("inf")
 

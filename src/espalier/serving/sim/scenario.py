@@ -24,7 +24,7 @@ from espalier.serving.core.staggered import Staggered
 from espalier.serving.core.state import Pool
 from espalier.serving.core.types import Request
 from espalier.serving.core.whole import WholePrompts
-from espalier.serving.sim.engine import PrefillEngine
+from espalier.serving.model.lockstep import PrefillEngine
 from espalier.serving.sim.loop import Fault, Log, Simulation
 from espalier.serving.traces.arrivals import gamma, on_off, poisson, replay
 from espalier.serving.traces.load import load_trace

@@ -1,4 +1,8 @@
-"""A prefill engine whose ranks enter every pass together, chunk by chunk."""
+"""The lock-step model of prefill: ranks enter every pass together, chunk by chunk.
+
+The simulator runs it, the fake engine acts it out, and the gateway keeps one beside each real engine to infer what that
+is doing.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""An OpenAI-compatible HTTP gateway that runs the scheduler in front of real engines."""

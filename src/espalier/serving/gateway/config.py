@@ -1,0 +1,68 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from espalier.core.config import Config
+from espalier.serving.config import SchedulerConfig
+from espalier.serving.model.steptime import PrefillTime
+
+
+class TargetConfig(Config):
+    """One engine instance: its data-parallel ranks share every forward pass."""
+
+    urls: tuple[str, ...]
+    """One address for all ranks, or one of each rank; without `/v1`."""
+    ranks: PositiveInt = 1
+    """Data-parallel ranks."""
+    kind: Literal["openai", "vllm", "sglang", "events"] = "openai"
+    """vllm and sglang are told a rank by the header X-Data-Parallel-Rank, sglang also by the field routed_dp_rank; a
+    plain openai endpoint has none. events takes the header, and tells of each pass at /engine/events."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TargetConfig:
+        if len(self.urls) not in (1, self.ranks):
+            raise ValueError(f"urls: {len(self.urls)} addresses for {self.ranks} ranks; give one, or one each")
+        if self.kind == "openai" and self.ranks > 1 and len(self.urls) == 1:
+            raise ValueError(
+                "ranks: a plain OpenAI endpoint cannot be told a rank; give one address each, or another kind"
+            )
+        return self
+
+
+class GatewayConfig(Config):
+    """A gateway in front of engines of one model."""
+
+    targets: tuple[TargetConfig, ...]
+    """The instances."""
+    scheduler: SchedulerConfig = SchedulerConfig(policy="sbs_whole")
+    """Who decides."""
+    prefill: PrefillTime = PrefillTime()
+    """Step times of an instance: calibrate them."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: NonNegativeInt = 8080
+    """Port to listen on; 0 takes a free one."""
+    buffer_requests: PositiveInt = 10_000
+    """Held requests beyond which a new one is refused with 429."""
+    buffer_tokens: PositiveInt = 50_000_000
+    """Held prompt tokens beyond which a new request is refused with 429."""
+    first_byte_seconds: PositiveFloat = 120.0
+    """An engine that has sent no byte by then has failed."""
+    deadline_seconds: PositiveFloat = 300.0
+    """A request that was not placed by then is refused with 503."""
+    body_bytes: PositiveInt = 32 * 1024 * 1024
+    """Largest body of a request."""
+    failures: PositiveInt = 3
+    """Failures in a row after which an instance is left alone. One is enough where nobody listens."""
+    retry_seconds: PositiveFloat = 5.0
+    """Between two looks at the health of an instance that is left alone."""
+    silence_seconds: PositiveFloat = 2.0
+    """Watchdog: an instance that owes tokens is suspect after this, or three passes where that is longer."""
+    bytes_per_token: PositiveFloat = 3.6
+    """First guess of a prompt's tokens; the engines' `usage` corrects it."""
+    valve_margin: NonNegativeFloat = 0.05
+    """Safety valve: how much worse than immediate dispatch holding may be."""

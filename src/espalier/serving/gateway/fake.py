@@ -1,0 +1,178 @@
+"""A fake engine that speaks the real protocol: lock-step ranks, chunked prefill, streams, and no model behind it.
+
+Time passes as the step-time model says. A prompt has as many tokens as words. For tests and demonstrations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import count
+from time import time
+from typing import Any
+
+from aiohttp import web
+
+from espalier.core.errors import nearest
+from espalier.serving.core.types import Report, Request
+from espalier.serving.gateway.adapters import RANK_HEADER
+from espalier.serving.model.lockstep import PrefillEngine
+from espalier.serving.model.steptime import PrefillTime
+
+MODEL = "fake"
+
+
+@dataclass(frozen=True)
+class FakeSettings:
+    """ranks: of the instance. time: of a pass. tpot: seconds between output tokens. gather: seconds that an idle engine
+    waits before a pass, so that what was sent together starts together.
+    """
+
+    ranks: int = 8
+    time: PrefillTime = field(default_factory=PrefillTime)
+    tpot: float = 0.02
+    gather: float = 0.003
+
+
+class FakeEngine:
+    """`web.run_app(FakeEngine(settings).app, handler_cancellation=True)`."""
+
+    def __init__(self, settings: FakeSettings) -> None:
+        self.settings = settings
+        self.engine = PrefillEngine(settings.ranks, settings.time)
+        self.served = self.left = 0
+        self.app = web.Application(client_max_size=64 * 1024 * 1024)
+        self.app.cleanup_ctx.append(self._run)
+        self.app.router.add_post("/v1/completions", self._generate)
+        self.app.router.add_post("/v1/chat/completions", self._generate)
+        self.app.router.add_get("/v1/models", self._models)
+        self.app.router.add_get("/health", self._health)
+        self.app.router.add_get("/engine/events", self._events)
+        self._numbers = count()
+        self._first: dict[int, asyncio.Event] = {}
+        self._listeners: set[asyncio.Queue[Report]] = set()
+
+    async def _run(self, app: web.Application) -> AsyncIterator[None]:
+        self._work = asyncio.Event()
+        task = asyncio.create_task(self._passes())
+        yield
+        task.cancel()
+
+    async def _passes(self) -> None:
+        """Pass after pass while there is work; a report after each."""
+        while True:
+            await self._work.wait()
+            await asyncio.sleep(self.settings.gather)
+            while (begun := self.engine.start()) is not None:
+                await asyncio.sleep(begun.duration)
+                ended = self.engine.finish()
+                for request in ended.done:
+                    self._first.pop(request.id).set()
+                report = self.engine.report(ended)
+                for listener in self._listeners:
+                    listener.put_nowait(report)
+                await asyncio.sleep(self.settings.gather)
+            self._work.clear()
+
+    async def _generate(self, request: web.Request) -> web.StreamResponse:
+        try:
+            asked = await request.json()
+            words = _words(asked.get("prompt", asked.get("messages", "")))
+            output = int(asked.get("max_tokens") or asked.get("max_completion_tokens") or 16)
+            rank = int(request.headers.get(RANK_HEADER, self._emptiest()))
+        except (ValueError, AttributeError) as error:
+            return web.json_response({"error": {"message": str(error), "type": "invalid_request_error"}}, status=400)
+        if not 0 <= rank < self.settings.ranks:
+            message = f"there is no rank {rank}{nearest(str(rank), [str(self.settings.ranks - 1)])}"
+            return web.json_response({"error": {"message": message, "type": "invalid_request_error"}}, status=400)
+        number, chat = next(self._numbers), "messages" in asked
+        self._first[number] = first = asyncio.Event()
+        self.engine.receive(Request(number, 0.0, words, output), rank, words)
+        self._work.set()
+        usage = {"prompt_tokens": words, "completion_tokens": output, "total_tokens": words + output}
+        try:
+            await first.wait()
+            if not asked.get("stream"):
+                await asyncio.sleep(self.settings.tpot * (output - 1))
+                self.served += 1
+                return web.json_response(_whole(number, chat, output, usage))
+            return await self._stream(request, number, chat, output, usage)
+        except (asyncio.CancelledError, ConnectionResetError):
+            self.left += 1
+            raise
+
+    async def _stream(
+        self, request: web.Request, number: int, chat: bool, output: int, usage: dict[str, int]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for k in range(output):
+            last = k == output - 1
+            event = _chunk(number, chat, f"{number}:{k} ", "length" if last else None)
+            if last:
+                event["usage"] = usage
+            await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+            if not last:
+                await asyncio.sleep(self.settings.tpot)
+        await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        self.served += 1
+        return response
+
+    async def _models(self, request: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "espalier"}]})
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.json_response({"served": self.served, "left": self.left})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Every pass as it ends: the fields of a Report."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        queue: asyncio.Queue[Report] = asyncio.Queue()
+        self._listeners.add(queue)
+        try:
+            while True:
+                report = await queue.get()
+                await response.write(b"data: " + json.dumps(report._asdict()).encode() + b"\n\n")
+        finally:
+            self._listeners.discard(queue)
+
+    def _emptiest(self) -> int:
+        return min(range(self.settings.ranks), key=self.engine.backlog.__getitem__)
+
+
+def _words(value: Any) -> int:
+    """Words of all text in a prompt or messages; at least one. Token ids count themselves."""
+    match value:
+        case str():
+            return max(len(value.split()), 1)
+        case list() if value and isinstance(value[0], int):
+            return len(value)
+        case list():
+            return max(sum(_words(one.get("content", "") if isinstance(one, dict) else one) for one in value), 1)
+    raise ValueError("a prompt is text, a list of texts, or token ids")
+
+
+def _chunk(number: int, chat: bool, text: str, finish: str | None) -> dict[str, Any]:
+    kind = "chat.completion.chunk" if chat else "text_completion"
+    choice: dict[str, Any] = {"index": 0, "finish_reason": finish}
+    choice |= {"delta": {"role": "assistant", "content": text}} if chat else {"text": text}
+    return {"id": f"fake-{number}", "object": kind, "created": int(time()), "model": MODEL, "choices": [choice]}
+
+
+def _whole(number: int, chat: bool, output: int, usage: dict[str, int]) -> dict[str, Any]:
+    text = "".join(f"{number}:{k} " for k in range(output))
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "length"}
+    choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    kind = "chat.completion" if chat else "text_completion"
+    return {
+        "id": f"fake-{number}",
+        "object": kind,
+        "created": int(time()),
+        "model": MODEL,
+        "choices": [choice],
+        "usage": usage,
+    }
