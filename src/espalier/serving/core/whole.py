@@ -16,9 +16,9 @@ class WholePrompts(Staggered):
     request waits a pass instead of an interval, and the rest it leaves makes the instance go on at once, out of step
     with the others. Here a prompt that fits a chunk goes where it fits, and otherwise waits for the next instance.
 
-    Capacity would be lost under pressure, so once more is held than `pressure` times what the pool takes in a round,
-    ranks are filled to the brim again, and requests go by arrival time plus prompt / `speed`: a short prompt may pass a
-    long one by that many seconds and no more.
+    Capacity would be lost under pressure, so once more is held than one instance takes, and than `pressure` times what
+    the pool takes in a round, ranks are filled to the brim again, and requests go by arrival time plus prompt / `speed`: a
+    short prompt may pass a long one by that many seconds and no more.
     """
 
     def __init__(
@@ -41,6 +41,5 @@ class WholePrompts(Staggered):
 
     def _may_split(self) -> bool:
         tokens = sum(request.prompt for request in self._carried) + sum(request.prompt for request in self._new)
-        ready = self.pool.ready
-        ranks = sum(self.pool.instances[number].ranks for number in ready)
-        return tokens > self.pressure * ranks * self.pool.chunk
+        ranks = [self.pool.instances[number].ranks for number in self.pool.ready]
+        return tokens > max(self.pressure * sum(ranks), max(ranks, default=0)) * self.pool.chunk
