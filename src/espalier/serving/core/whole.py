@@ -17,8 +17,8 @@ class WholePrompts(Staggered):
     with the others. Here a prompt that fits a chunk goes where it fits, and otherwise waits for the next instance.
 
     Capacity would be lost under pressure, so once more is held than one instance takes, and than `pressure` times what
-    the pool takes in a round, ranks are filled to the brim again, and requests go by arrival time plus prompt / `speed`: a
-    short prompt may pass a long one by that many seconds and no more.
+    the pool takes in a round, ranks are filled to the brim again, and requests go by arrival time plus prompt over
+    `speed`: a short prompt may pass a long one by that many seconds and no more.
     """
 
     def __init__(

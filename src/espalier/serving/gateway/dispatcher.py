@@ -88,6 +88,7 @@ class Dispatcher:
         Raises EngineError where no other instance is ready.
         """
         assert ticket.decision is not None
+        self.mirrors[ticket.decision.instance].forget(ticket.request)
         ready = [number for number in self.pool.ready if number not in ticket.tried]
         if not ready:
             raise EngineError("no other engine is ready", retryable=True)
