@@ -177,6 +177,20 @@ def test_an_instance_that_goes_on_is_refilled_at_once() -> None:
     assert [(one.request.id, one.rank, one.reason) for one in decisions] == [(1, 1, "refill"), (2, 0, "refill")]
 
 
+def test_a_refill_takes_a_turn() -> None:
+    """Two instances, passes of 1 s: after a refill at 1 s the idle one waits until 1.5 s."""
+    scheduler = Staggered(Pool.idle(2, 1, 100))
+    scheduler.on_arrival(Request(0, 0.0, 150), 0.0)
+    scheduler.poll(0.0)
+    scheduler.on_report(0, report(1, 50), 1.0)
+    for k in (1, 2):
+        scheduler.on_arrival(Request(k, 1.0, 80), 1.0)
+    (refill,), wake = scheduler.poll(1.0)
+    assert (refill.request.id, refill.instance, refill.reason, wake) == (1, 0, "refill", 1.5)
+    (turn,), _ = scheduler.poll(1.5)
+    assert (turn.request.id, turn.instance, turn.reason) == (2, 1, "staggered")
+
+
 def test_requests_left_over_go_by_arrival_and_new_ones_by_length() -> None:
     """Longest first for those left over starves: they must come in the order they were left in."""
     scheduler = Staggered(Pool.idle(1, 1, 100), ageing=0)

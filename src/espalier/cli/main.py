@@ -22,6 +22,7 @@ VERBS: Mapping[str, str] = {
     "report": "make the HTML report of a run again",
     "serve": "serve a model by the OpenAI protocol",
     "graph": "run a table of graph methods, generate or convert a large graph",
+    "serving": "simulate, compare and explain request schedulers; run the gateway",
 }
 
 
@@ -36,6 +37,10 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
             from espalier.cli import graphs
 
             return graphs.add_graph, graphs.graph
+        case "serving":
+            from espalier.cli import serving
+
+            return serving.add_serving, serving.serving
         case "serve":
             from espalier.engine import serve_command
 

@@ -14,8 +14,9 @@ class Staggered(Scheduler):
     """Requests wait here, where they can still be placed well, instead of in an engine, where they cannot.
 
     An idle instance gets a batch when the interval since the last batch has passed, at once where all are idle. An
-    instance that goes on with long prompts is refilled without waiting. A busy one gets nothing. Requests left from an
-    earlier batch go first, in order of arrival (longest first would starve them); new ones longest first.
+    instance that goes on with long prompts is refilled without waiting, and the interval begins anew: otherwise refills
+    drain the line between turns and instances fall into step. A busy one gets nothing. Requests left from an earlier
+    batch go first, in order of arrival (longest first would starve them); new ones longest first.
 
     ageing: intervals after which a request is placed in its instance's batch even without room; 0 for never. Under high
     load everything ages, all of it is placed at once and waits in the engine instead: what holding was to avoid.
@@ -80,7 +81,6 @@ class Staggered(Scheduler):
             if not batch:
                 return decisions, None
             decisions += batch
-            self._last = now
         return decisions, None
 
     def _order(self) -> list[Request]:
@@ -102,6 +102,7 @@ class Staggered(Scheduler):
         self._new = []
         if placed:
             instance.busy = True
+            self._last = now
         return [
             self.place(Decision(request, number, rank, cost, Reason.AGED if request.id in old else reason))
             for request, rank, cost in placed

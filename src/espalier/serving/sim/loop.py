@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +23,7 @@ class Log:
     """What happened to each request, by its number: seconds, and what became of it.
 
     placed: when it left the scheduler. begun: when its first pass began. first: when its prefill ended, which is its
-    first token. where: instance and rank.
+    first token. where: instance and rank. why: the reason.
     """
 
     requests: Sequence[Request]
@@ -30,14 +31,19 @@ class Log:
     begun: list[float] = field(init=False)
     first: list[float] = field(init=False)
     where: list[tuple[int, int]] = field(init=False)
-    reasons: dict[str, int] = field(default_factory=dict)
+    why: list[str] = field(init=False)
     passes: list[tuple[float, int, float, int, int]] = field(default_factory=list)
     """Start, instance, seconds, most tokens of a rank, tokens of all."""
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many were placed for each reason, the last time that they were."""
+        return dict(Counter(self.why))
 
     def __post_init__(self) -> None:
         n = len(self.requests)
         self.placed, self.begun, self.first = [NEVER] * n, [NEVER] * n, [NEVER] * n
-        self.where = [(-1, -1)] * n
+        self.where, self.why = [(-1, -1)] * n, [""] * n
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +125,7 @@ class Simulation:
         for decision in decisions:
             request, instance, rank, cost, reason = decision
             log.placed[request.id] = now
-            log.where[request.id] = (instance, rank)
-            log.reasons[reason] = log.reasons.get(reason, 0) + 1
+            log.where[request.id], log.why[request.id] = (instance, rank), reason
             if plain:
                 engines[instance].receive(request, rank, cost)
             else:

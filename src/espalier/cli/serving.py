@@ -1,0 +1,163 @@
+"""`espalier serving`: simulate, compare, calibrate, explain, and the gateway with its fake engines."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from espalier.cli import running
+from espalier.core.data import DataRoot
+from espalier.core.errors import EspalierError, MissingExtraError, nearest
+from espalier.core.recipe import yaml12
+
+WORK = {
+    "compare": "RECIPE [key=value ...]: schedulers side by side in a run folder, with a report",
+    "simulate": "TRACE [key=value ...]: one table of schedulers on a trace, printed",
+    "explain": "TRACE [key=value ...]: the first decisions of one scheduler, each with its reason",
+    "calibrate": "CSV | URL: step times from (tokens, seconds) pairs, or from a live endpoint",
+    "gateway": "SETTINGS.yaml: serve an OpenAI-compatible gateway in front of engines",
+    "fake-engine": "serve an engine without a model, that takes its time in lock step (--port, --ranks)",
+}
+
+
+def add_serving(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `espalier serving`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items())
+    parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
+    parser.add_argument("words", nargs="*", metavar="TRACE | RECIPE | key=value", help="see above")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--resume", action="store_true", help="compare: go on with the unfinished run")
+    parser.add_argument("--data-root", type=Path, help="folder of data sets (default: ESPALIER_DATA)")
+    parser.add_argument("--pool", default="4x32", help="simulate, explain: instances x ranks")
+    parser.add_argument("--load", type=float, default=0.8, help="simulate, explain: share of the pool's capacity")
+    parser.add_argument("--policy", default="sbs_whole", help="explain: who decides")
+    parser.add_argument("--chunk", type=int, default=4096, help="calibrate: tokens of a rank in a pass")
+    parser.add_argument("--model", default="fake", help="calibrate: the endpoint's model")
+    parser.add_argument("--port", type=int, default=9000, help="fake-engine: port to listen on")
+    parser.add_argument("--ranks", type=int, default=8, help="fake-engine: ranks")
+
+
+def serving(args: argparse.Namespace) -> int:
+    """Do what the first word says."""
+    if args.what not in WORK:
+        raise EspalierError(f"espalier serving cannot {args.what!r}{nearest(args.what, WORK)}")
+    if args.what == "compare":
+        return running.run(args)
+    if args.what != "fake-engine" and not args.words:
+        raise EspalierError(f"usage: espalier serving {args.what} {WORK[args.what]}")
+    try:
+        match args.what:
+            case "simulate":
+                return _simulate(args)
+            case "explain":
+                return _explain(args)
+            case "calibrate":
+                return _calibrate(args)
+            case "gateway":
+                return _gateway(Path(args.words[0]))
+            case _:
+                return _fake_engine(args.port, args.ranks)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "aiohttp", "serving") from error
+
+
+def _config(args: argparse.Namespace, arms: dict[str, Any]) -> Any:
+    from espalier.serving.config import CompareConfig
+
+    traffic: dict[str, Any] = {"trace": args.words[0]}
+    for word in args.words[1:]:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise EspalierError(f"{word!r} is not key=value; keys are those of a recipe's traffic section")
+        traffic[key] = yaml12.load(value)
+    baselines = [name for name in ("least_requests", "least_tokens") if name in arms]
+    fields = {"pools": [args.pool], "loads": [args.load], "seeds": 1, "arms": arms, "baselines": baselines}
+    return CompareConfig.of(traffic={"traffic": traffic}, **fields)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from espalier.serving.sim.metrics import Times, engine_figures
+    from espalier.serving.sim.scenario import Scenario, find_trace, run_scenario
+
+    names = ("random", "round_robin", "power_of_two", "least_requests", "least_tokens", "pull", "sbs", "sbs_whole")
+    config = _config(args, {name: {"policy": name} for name in names})
+    trace = find_trace(config.traffic["traffic"], DataRoot.find(args.data_root))
+    table = Table(title=f"{trace.name}, {args.pool}, load {args.load:g}: time to first token, seconds")
+    for column in ("", "mean", "p50", "p90", "p99", "held", "queued", "busy"):
+        table.add_column(column, justify="right")
+    for name in names:
+        log, ranks = run_scenario(config, Scenario(args.pool, "traffic", args.load, name, 0), trace)
+        found = {**Times.of(log).summary(), **engine_figures(log, ranks)}
+        keys = ("ttft_mean", "ttft_p50", "ttft_p90", "ttft_p99", "held", "queued", "utilisation")
+        table.add_row(name, *(f"{found[key]:.3f}" for key in keys))
+    Console().print(table)
+    return 0
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from espalier.serving.sim.scenario import Scenario, find_trace, run_scenario
+
+    config = _config(args, {"one": {"policy": args.policy}, "least_tokens": {"policy": "least_tokens"}})
+    trace = find_trace(config.traffic["traffic"], DataRoot.find(args.data_root))
+    log, _ = run_scenario(config, Scenario(args.pool, "traffic", args.load, "one", 0), trace)
+    table = Table(title=f"{args.policy} on {trace.name}, {args.pool}, load {args.load:g}")
+    for column in ("id", "arrives", "tokens", "placed", "at", "why", "begins", "first token"):
+        table.add_column(column, justify="right")
+    for request in log.requests[:40]:
+        k = request.id
+        times = (log.placed[k], "{}:{}".format(*log.where[k]), log.why[k], log.begun[k], log.first[k])
+        row = [f"{one:.3f}" if isinstance(one, float) else str(one) for one in times]
+        table.add_row(str(k), f"{request.arrival:.3f}", str(request.prompt), *row)
+    console = Console()
+    console.print(table)
+    console.print("\n".join(f"{reason}: {number}" for reason, number in log.reasons.items()), highlight=False)
+    return 0
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from espalier.serving.model.calibrate import DECODE, fit, read_measurements
+    from espalier.serving.model.probe import probe
+
+    source, console = args.words[0], Console(highlight=False)
+    if source.startswith("http"):
+        sizes = [args.chunk * k // 8 for k in range(1, 9)]
+        pairs = np.array(list(probe(source, args.model, sizes)))
+        found = fit(("tokens",), pairs[:, :1], pairs[:, 1])
+    else:
+        found = fit(*read_measurements(Path(source)))
+    console.print(f"{found.n} measurements, R2 {found.r2:.4f}, 95% of residuals below {1000 * found.p95:.2f} ms")
+    times = found.decode() if found.names == DECODE else found.prefill(args.chunk)
+    console.print(yaml12.dump({"decode" if found.names == DECODE else "prefill": times.model_dump()}))
+    return 0
+
+
+def _gateway(file: Path) -> int:
+    from aiohttp import web
+
+    from espalier.serving.gateway.app import Gateway
+    from espalier.serving.gateway.config import GatewayConfig
+
+    if not file.is_file():
+        raise EspalierError(f"there is no {file}; it holds `targets`, `scheduler` and `prefill` (see docs/serving)")
+    settings = GatewayConfig.of(**(yaml12.load(file.read_text("utf-8")) or {}))
+    print(f"gateway on http://{settings.host}:{settings.port}, {len(settings.targets)} instances", flush=True)
+    web.run_app(Gateway(settings).app, host=settings.host, port=settings.port, print=None, handler_cancellation=True)
+    return 0
+
+
+def _fake_engine(port: int, ranks: int) -> int:
+    from aiohttp import web
+
+    from espalier.serving.gateway.fake import FakeEngine, FakeSettings
+
+    print(f"fake engine of {ranks} ranks on http://127.0.0.1:{port}", flush=True)
+    app = FakeEngine(FakeSettings(ranks)).app
+    web.run_app(app, host="127.0.0.1", port=port, print=None, handler_cancellation=True)
+    return 0
