@@ -112,6 +112,18 @@ def test_a_stream_passes_byte_for_byte() -> None:
     in_world(check)
 
 
+def test_an_answer_says_where_it_was_made_and_how_long_it_was_held() -> None:
+    async def check(world: World) -> None:
+        body = {"model": "fake", "prompt": "word", "max_tokens": 1}
+        url, headers = f"{world.url}/v1/completions", {"X-Request-Id": "mine"}
+        async with world.session.post(url, json=body, headers=headers) as answer:
+            assert answer.headers["X-Espalier-Place"] == "0:0"
+            assert 0.0 <= float(answer.headers["X-Espalier-Wait"]) < 0.5
+            assert answer.headers["X-Request-Id"] == "mine"
+
+    in_world(check)
+
+
 def test_the_other_endpoints() -> None:
     async def check(world: World) -> None:
         assert (await world.get("/health"))[1] == 200

@@ -20,7 +20,7 @@ WORK = {
     "explain": "TRACE [key=value ...]: the first decisions of one scheduler, each with its reason",
     "calibrate": "CSV | URL: step times from (tokens, seconds) pairs, or from a live endpoint",
     "gateway": "SETTINGS.yaml: serve an OpenAI-compatible gateway in front of engines",
-    "fake-engine": "serve an engine without a model, that takes its time in lock step (--port, --ranks)",
+    "fake-engine": "[key=value ...]: serve an engine without a model, in lock step; keys are step times",
 }
 
 
@@ -61,20 +61,25 @@ def serving(args: argparse.Namespace) -> int:
             case "gateway":
                 return _gateway(Path(args.words[0]))
             case _:
-                return _fake_engine(args.port, args.ranks)
+                return _fake_engine(args)
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "aiohttp", "serving") from error
+
+
+def _settings(words: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise EspalierError(f"{word!r} is not key=value")
+        found[key] = yaml12.load(value)
+    return found
 
 
 def _config(args: argparse.Namespace, arms: dict[str, Any]) -> Any:
     from espalier.serving.config import CompareConfig
 
-    traffic: dict[str, Any] = {"trace": args.words[0]}
-    for word in args.words[1:]:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise EspalierError(f"{word!r} is not key=value; keys are those of a recipe's traffic section")
-        traffic[key] = yaml12.load(value)
+    traffic = {"trace": args.words[0], **_settings(args.words[1:])}
     baselines = [name for name in ("least_requests", "least_tokens") if name in arms]
     fields = {"pools": [args.pool], "loads": [args.load], "seeds": 1, "arms": arms, "baselines": baselines}
     return CompareConfig.of(traffic={"traffic": traffic}, **fields)
@@ -152,12 +157,14 @@ def _gateway(file: Path) -> int:
     return 0
 
 
-def _fake_engine(port: int, ranks: int) -> int:
+def _fake_engine(args: argparse.Namespace) -> int:
     from aiohttp import web
 
     from espalier.serving.gateway.fake import FakeEngine, FakeSettings
+    from espalier.serving.model.steptime import PrefillTime
 
-    print(f"fake engine of {ranks} ranks on http://127.0.0.1:{port}", flush=True)
-    app = FakeEngine(FakeSettings(ranks)).app
-    web.run_app(app, host="127.0.0.1", port=port, print=None, handler_cancellation=True)
+    settings = FakeSettings(args.ranks, PrefillTime.of(**_settings(args.words)))
+    print(f"fake engine of {args.ranks} ranks on http://127.0.0.1:{args.port}", flush=True)
+    app = FakeEngine(settings).app
+    web.run_app(app, host="127.0.0.1", port=args.port, print=None, handler_cancellation=True)
     return 0

@@ -32,13 +32,15 @@ class OverloadedError(EngineError):
 class Ticket:
     """A request on its way.
 
-    decision: set once it is placed. expected: seconds to the first token had it been sent at once, by the model.
+    decision: set once it is placed. expected: seconds to the first token had it been sent at once, by the model. held:
+    seconds until it was placed.
     """
 
     request: Request
     placed: asyncio.Future[Decision]
     expected: float = 0.0
     decision: Decision | None = None
+    held: float = 0.0
     answered: bool = False
     tried: set[int] = field(default_factory=set)
 

@@ -1,6 +1,7 @@
 """A fake engine that speaks the real protocol: lock-step ranks, chunked prefill, streams, and no model behind it.
 
-Time passes as the step-time model says. A prompt has as many tokens as words. For tests and demonstrations.
+Time passes as the step-time model says. A prompt has as many tokens as words, and an answer names its request: the
+engine's own number, and the client's X-Request-Id. For tests and demonstrations.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count
+from secrets import token_hex
 from time import time
 from typing import Any
 
@@ -22,6 +24,7 @@ from espalier.serving.model.lockstep import PrefillEngine
 from espalier.serving.model.steptime import PrefillTime
 
 MODEL = "fake"
+ID_HEADER = "X-Request-Id"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class FakeEngine:
         self.settings = settings
         self.engine = PrefillEngine(settings.ranks, settings.time)
         self.served = self.left = 0
+        self.name = token_hex(4)
         self.app = web.Application(client_max_size=64 * 1024 * 1024)
         self.app.cleanup_ctx.append(self._run)
         self.app.router.add_post("/v1/completions", self._generate)
@@ -97,7 +101,7 @@ class FakeEngine:
             if not asked.get("stream"):
                 await asyncio.sleep(self.settings.tpot * (output - 1))
                 self.served += 1
-                return web.json_response(_whole(number, chat, output, usage))
+                return web.json_response(self._whole(number, chat, output, usage), headers=_echo(request))
             return await self._stream(request, number, chat, output, usage)
         except (asyncio.CancelledError, ConnectionResetError):
             self.left += 1
@@ -106,11 +110,11 @@ class FakeEngine:
     async def _stream(
         self, request: web.Request, number: int, chat: bool, output: int, usage: dict[str, int]
     ) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_echo(request)})
         await response.prepare(request)
         for k in range(output):
             last = k == output - 1
-            event = _chunk(number, chat, f"{number}:{k} ", "length" if last else None)
+            event = self._chunk(number, chat, f"{number}:{k} ", "length" if last else None)
             if last:
                 event["usage"] = usage
             await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
@@ -143,6 +147,25 @@ class FakeEngine:
     def _emptiest(self) -> int:
         return min(range(self.settings.ranks), key=self.engine.backlog.__getitem__)
 
+    def _chunk(self, number: int, chat: bool, text: str, finish: str | None) -> dict[str, Any]:
+        choice: dict[str, Any] = {"index": 0, "finish_reason": finish}
+        choice |= {"delta": {"role": "assistant", "content": text}} if chat else {"text": text}
+        return self._object(number, "chat.completion.chunk" if chat else "text_completion", choice)
+
+    def _whole(self, number: int, chat: bool, output: int, usage: dict[str, int]) -> dict[str, Any]:
+        text = "".join(f"{number}:{k} " for k in range(output))
+        choice: dict[str, Any] = {"index": 0, "finish_reason": "length"}
+        choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        return {**self._object(number, "chat.completion" if chat else "text_completion", choice), "usage": usage}
+
+    def _object(self, number: int, kind: str, choice: dict[str, Any]) -> dict[str, Any]:
+        identity = {"id": f"fake-{self.name}-{number}", "object": kind, "created": int(time()), "model": MODEL}
+        return {**identity, "choices": [choice]}
+
+
+def _echo(request: web.Request) -> dict[str, str]:
+    return {ID_HEADER: request.headers[ID_HEADER]} if ID_HEADER in request.headers else {}
+
 
 def _words(value: Any) -> int:
     """Words of all text in a prompt or messages; at least one. Token ids count themselves."""
@@ -154,25 +177,3 @@ def _words(value: Any) -> int:
         case list():
             return max(sum(_words(one.get("content", "") if isinstance(one, dict) else one) for one in value), 1)
     raise ValueError("a prompt is text, a list of texts, or token ids")
-
-
-def _chunk(number: int, chat: bool, text: str, finish: str | None) -> dict[str, Any]:
-    kind = "chat.completion.chunk" if chat else "text_completion"
-    choice: dict[str, Any] = {"index": 0, "finish_reason": finish}
-    choice |= {"delta": {"role": "assistant", "content": text}} if chat else {"text": text}
-    return {"id": f"fake-{number}", "object": kind, "created": int(time()), "model": MODEL, "choices": [choice]}
-
-
-def _whole(number: int, chat: bool, output: int, usage: dict[str, int]) -> dict[str, Any]:
-    text = "".join(f"{number}:{k} " for k in range(output))
-    choice: dict[str, Any] = {"index": 0, "finish_reason": "length"}
-    choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-    kind = "chat.completion" if chat else "text_completion"
-    return {
-        "id": f"fake-{number}",
-        "object": kind,
-        "created": int(time()),
-        "model": MODEL,
-        "choices": [choice],
-        "usage": usage,
-    }

@@ -17,6 +17,8 @@ from espalier.serving.gateway.tokens import TokenEstimate, error_in, reported_to
 
 TAIL = 4096
 """Bytes of an answer's end in which usage is looked for."""
+WAIT_HEADER, PLACE_HEADER = "X-Espalier-Wait", "X-Espalier-Place"
+"""In every answer: seconds that the request was held, and `instance:rank`."""
 BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -49,7 +51,8 @@ class Proxy:
         except TimeoutError:
             self.measures.requests.labels("expired").inc()
             return _error(503, f"no engine had room within {self.config.deadline_seconds:g} s")
-        self.measures.wait.observe(asyncio.get_running_loop().time() - ticket.request.arrival)
+        ticket.held = asyncio.get_running_loop().time() - ticket.request.arrival
+        self.measures.wait.observe(ticket.held)
         failure = ""
         for attempt in range(2):
             try:
@@ -90,18 +93,21 @@ class Proxy:
                 raise FailedError(f"{url} began with an error: {said}")
             self.dispatcher.first_byte(ticket)
             self.measures.ttft.observe(asyncio.get_running_loop().time() - ticket.request.arrival)
-            return await self._stream(request, answer, first, text)
+            return await self._stream(request, answer, first, ticket, text)
         finally:
             answer.close()
 
     async def _stream(
-        self, request: web.Request, answer: aiohttp.ClientResponse, first: bytes, text: int
+        self, request: web.Request, answer: aiohttp.ClientResponse, first: bytes, ticket: Ticket, text: int
     ) -> web.StreamResponse:
         """Relay from the first byte on. What breaks now cuts the client's stream short: nothing is sent twice."""
         response = web.StreamResponse(status=answer.status, reason=answer.reason)
         for name, value in answer.headers.items():
             if name.lower() not in HOP_BY_HOP:
                 response.headers.add(name, value)
+        assert ticket.decision is not None
+        response.headers[WAIT_HEADER] = f"{ticket.held:.4f}"
+        response.headers[PLACE_HEADER] = f"{ticket.decision.instance}:{ticket.decision.rank}"
         tail, chunk = b"", first
         try:
             await response.prepare(request)
