@@ -33,7 +33,7 @@ def report(seen: int, *backlog: int, duration: float | None = 1.0) -> Report:
 def test_water_fill_by_hand() -> None:
     """Loads 0, 40, 100 of 100: 50 goes to rank 0, 40 to 1, then both hold 80; 90 goes to 0, and 10 and 10 to 1."""
     placed, left = water_fill(prompts(50, 40, 30, 90, 10, 10), [0, 40, 100], 100)
-    assert [(one.request.id, one.rank) for one in placed] == [(0, 0), (1, 1), (2, 0), (3, 0), (4, 1), (5, 1)]
+    assert [(request.id, rank) for request, rank, _ in placed] == [(0, 0), (1, 1), (2, 0), (3, 0), (4, 1), (5, 1)]
     assert left == []
     assert water_fill(prompts(5), [100, 120], 100)[0] == []
 
@@ -42,15 +42,15 @@ def test_a_prompt_is_cut_only_where_that_is_allowed() -> None:
     """Room 30 takes a prompt of 50 when it may be cut; a prompt beyond a chunk is cut anyway."""
     assert len(water_fill(prompts(50), [70], 100)[0]) == 1
     placed, left = water_fill(prompts(50, 130, 30), [70, 90], 100, split=False)
-    assert [(one.request.id, one.rank) for one in placed] == [(1, 0)]
+    assert [(request.id, rank) for request, rank, _ in placed] == [(1, 0)]
     assert [one.id for one in left] == [0, 2]
 
 
 def test_a_cached_prefix_draws_a_request_unless_its_rank_is_full() -> None:
-    (one,), _ = water_fill(prompts(80), [20, 0], 100, {0: {0: 64}})
-    assert (one.rank, one.cost) == (0, 16)
-    (one,), _ = water_fill(prompts(80), [100, 0], 100, {0: {0: 64}})
-    assert (one.rank, one.cost) == (1, 80)
+    ((_, rank, cost),), _ = water_fill(prompts(80), [20, 0], 100, {0: {0: 64}})
+    assert (rank, cost) == (0, 16)
+    ((_, rank, cost),), _ = water_fill(prompts(80), [100, 0], 100, {0: {0: 64}})
+    assert (rank, cost) == (1, 80)
 
 
 @given(
@@ -59,13 +59,13 @@ def test_a_cached_prefix_draws_a_request_unless_its_rank_is_full() -> None:
 def test_water_fill_keeps_every_request_and_the_capacity(sizes: list[int], backlog: list[int], split: bool) -> None:
     requests = prompts(*sizes)
     placed, left = water_fill(requests, backlog, 4096, split=split)
-    assert sorted([one.request.id for one in placed] + [one.id for one in left]) == list(range(len(sizes)))
+    assert sorted([request.id for request, _, _ in placed] + [one.id for one in left]) == list(range(len(sizes)))
     load = list(backlog)
-    for one in placed:
-        assert load[one.rank] == min(load)
-        assert load[one.rank] < 4096
-        load[one.rank] += one.cost
-        assert split or load[one.rank] <= 4096 or one.cost > 4096
+    for _, rank, cost in placed:
+        assert load[rank] == min(load)
+        assert load[rank] < 4096
+        load[rank] += cost
+        assert split or load[rank] <= 4096 or cost > 4096
     if left and split:
         assert min(load) >= 4096
 

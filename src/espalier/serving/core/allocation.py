@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heapreplace
-from typing import NamedTuple
 
 from espalier.serving.core.types import Request
 
-
-class Placed(NamedTuple):
-    """A request, its rank and the uncached tokens it costs there."""
-
-    request: Request
-    rank: int
-    cost: int
+Placed = tuple[Request, int, int]
+"""A request, its rank and the uncached tokens it costs there."""
 
 
 def water_fill(
-    requests: Iterable[Request],
+    requests: Sequence[Request],
     backlog: Sequence[int],
     chunk: int,
     hits: Mapping[int, Mapping[int, int]] | None = None,
@@ -38,21 +32,31 @@ def water_fill(
     heap = [(tokens, rank) for rank, tokens in enumerate(backlog)]
     heapify(heap)
     load = list(backlog)
-    placed, left = [], []
-    for request in requests:
-        while heap[0][0] != load[heap[0][1]]:
-            heapreplace(heap, (load[heap[0][1]], heap[0][1]))
-        rank = heap[0][1]
-        cached = (hits or {}).get(request.id, {})
-        if cached:
-            open_ = (other for other in cached if load[other] < chunk)
-            best = min(open_, key=lambda other: load[other] - cached[other], default=rank)
-            rank = best if load[best] - cached.get(best, 0) < load[rank] - cached.get(rank, 0) else rank
-        cost = request.prompt - cached.get(rank, 0)
+    placed: list[Placed] = []
+    left: list[Request] = []
+    for number, request in enumerate(requests):
+        least, rank = heap[0]
+        while least != load[rank]:
+            heapreplace(heap, (load[rank], rank))
+            least, rank = heap[0]
+        if least >= chunk and not forced:
+            return placed, left + list(requests[number:])
+        cost = request.prompt
+        if hits and (cached := hits.get(request.id)):
+            rank = _cheapest(cached, load, rank, chunk)
+            cost -= cached.get(rank, 0)
         room = chunk - load[rank]
         if (room <= 0 or (not split and room < cost <= chunk)) and request.id not in forced:
             left.append(request)
             continue
         load[rank] += cost
-        placed.append(Placed(request, rank, cost))
+        placed.append((request, rank, cost))
     return placed, left
+
+
+def _cheapest(cached: Mapping[int, int], load: Sequence[int], rank: int, chunk: int) -> int:
+    """The rank of the least load once its cached tokens are taken off: one of those with room, or `rank`."""
+    best = min(
+        (other for other in cached if load[other] < chunk), key=lambda other: load[other] - cached[other], default=rank
+    )
+    return best if load[best] - cached.get(best, 0) < load[rank] - cached.get(rank, 0) else rank

@@ -63,7 +63,7 @@ class Scheduler:
 
     def place(self, decision: Decision) -> Decision:
         """Count a decision in the virtual state and the prefix index."""
-        self.pool.send(decision)
+        self.pool.instances[decision.instance].send(decision.rank, decision.cost)
         if self.prefix is not None and decision.request.blocks:
             self.prefix.add(decision.request, decision.instance, decision.rank)
         return decision

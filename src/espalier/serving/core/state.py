@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from espalier.serving.core.types import Decision, Place, Report
+from espalier.serving.core.types import Place, Report
 
 WAITING = 4
 """What a waiting request counts in a score, where a running one counts 1: the weight of vLLM's balancer."""
@@ -15,9 +15,10 @@ WAITING = 4
 class Row:
     """A number per rank, and its smallest at hand: policies ask for it at every request."""
 
-    __slots__ = ("_least", "values")
+    __slots__ = ("_least", "ranks", "values")
 
     def __init__(self, ranks: int) -> None:
+        self.ranks = ranks
         self.values = [0] * ranks
         self._least: int | None = 0
 
@@ -99,6 +100,8 @@ class Pool:
     instances: list[Instance]
     chunk: int
     ready: list[int] = field(init=False)
+    _backlogs: list[Row] = field(init=False)
+    _scores: list[Row] = field(init=False)
 
     def __post_init__(self) -> None:
         self._sort()
@@ -113,10 +116,6 @@ class Pool:
         """Instances of so many ranks each, with nothing to do."""
         return cls([Instance(number) for number in ranks], chunk)
 
-    def send(self, decision: Decision) -> None:
-        """Count a decision at once."""
-        self.instances[decision.instance].send(decision.rank, decision.cost)
-
     def lose(self, instance: int) -> None:
         """Take an instance out of the ring; its work is gone."""
         self.instances[instance].lose()
@@ -130,25 +129,28 @@ class Pool:
 
     def least_backlog(self, turn: int) -> Place:
         """The place of the fewest tokens. Of equals the one whose turn it is."""
-        return self._least([self.instances[number].backlog for number in self.ready], turn)
+        return self._least(self._backlogs, turn)
 
     def least_score(self, turn: int) -> Place:
         """The place of the smallest score. Of equals the one whose turn it is."""
-        return self._least([self.instances[number].score for number in self.ready], turn)
+        return self._least(self._scores, turn)
 
     def _least(self, rows: list[Row], turn: int) -> Place:
         """The first at or after rank (turn div N) mod R of instance turn mod N, round the ring of those ready."""
         lows = [row.least() for row in rows]
-        least = min(lows)
-        n = len(rows)
-        place = next(k % n for k in range(turn, turn + n) if lows[k % n] == least)
-        values = rows[place].values
-        start = turn // n % len(values)
-        try:
-            rank = values.index(least, start)
-        except ValueError:
-            rank = values.index(least)
-        return self.ready[place], rank
+        least, n = min(lows), len(rows)
+        place = _next(lows, least, turn % n)
+        return self.ready[place], _next(rows[place].values, least, turn // n % rows[place].ranks)
 
     def _sort(self) -> None:
         self.ready = [k for k, instance in enumerate(self.instances) if instance.alive]
+        self._backlogs = [self.instances[number].backlog for number in self.ready]
+        self._scores = [self.instances[number].score for number in self.ready]
+
+
+def _next(values: list[int], value: int, start: int) -> int:
+    """The first place of `value` from `start` on, round the ring."""
+    try:
+        return values.index(value, start)
+    except ValueError:
+        return values.index(value)
