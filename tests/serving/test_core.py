@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espalier.serving.core.ahead import PassTime
 from espalier.serving.core.allocation import water_fill
 from espalier.serving.core.immediate import Immediate
 from espalier.serving.core.interval import Interval
@@ -19,6 +20,17 @@ from espalier.serving.core.staggered import Staggered
 from espalier.serving.core.state import Pool
 from espalier.serving.core.types import Reason, Report, Request
 from espalier.serving.core.whole import WholePrompts
+
+
+def test_pass_times_are_a_line_in_the_tokens() -> None:
+    """1 s and 1/100 s a token; one size alone tells its own duration only."""
+    time = PassTime()
+    assert time.seconds(100) == 0.0
+    time.hear(100, 2.0)
+    assert time.seconds(500) == pytest.approx(2.0)
+    time.hear(300, 4.0)
+    assert [time.seconds(tokens) for tokens in (0, 200, 500)] == pytest.approx([1.0, 3.0, 6.0])
+    assert time.error == pytest.approx(0.02 * 2.0)
 
 
 def prompts(*tokens: int, arrival: float = 0.0) -> list[Request]:

@@ -126,6 +126,31 @@ def test_late_reports_and_noise_lose_nothing() -> None:
     assert Times.of(log).ttft.size == 300
 
 
+def test_work_reaches_an_engine_that_does_not_wait_just_before_its_pass_ends() -> None:
+    """Reports come 0.5 s late, which the first tells. 300 tokens begin at 2.0: of the first pass of these the scheduler
+    hears at 3.5, so the second ends at 4.0. What came at 3.6 goes out 3% of a pass before, to the free rank; and what
+    came at 4.2 that much before 5.0, when the third ends.
+    """
+    sizes, times = [100, 300, 40, 40], [0.0, 2.0, 3.6, 4.2]
+    requests = [Request(k, time, size) for k, (size, time) in enumerate(zip(sizes, times, strict=True))]
+    log = run(Staggered(Pool.idle(1, 2, 100)), requests, stale=0.5)
+    assert log.placed == pytest.approx([0.0, 2.0, 3.97, 4.97])
+    assert log.begun == pytest.approx([0.0, 2.0, 4.0, 5.0])
+    assert log.first == pytest.approx([1.0, 5.0, 5.0, 5.4])
+
+
+@pytest.mark.parametrize("name", ["sbs", "whole"])
+@pytest.mark.parametrize("stale", [0.01, 0.1, 0.5])
+def test_late_reports_cost_little(name: str, stale: float) -> None:
+    """Passes last up to 1.1 s; hearing of their end half a pass later costs less than a sixth of the waiting."""
+    time, requests = PrefillTime(base=0.1, per_token=0.01, chunk=100), random_requests(2000, 14.0, 3, longest=300)
+    prompt, late = (
+        Times.of(run(SCHEDULERS[name](Pool.idle(4, 8, 100)), requests, time, stale=seconds)).ttft.mean()
+        for seconds in (0.0, stale)
+    )
+    assert late < 1.17 * prompt
+
+
 def test_a_slow_instance_takes_longer() -> None:
     log = run(Staggered(Pool.idle(1, 1, 100)), [Request(0, 0.0, 100)], faults=[Fault(0.0, 0, "slow", slow=1.5)])
     assert log.first == [1.5]

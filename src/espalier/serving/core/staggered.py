@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from espalier.serving.core.ahead import NEVER, Ahead
 from espalier.serving.core.allocation import water_fill
 from espalier.serving.core.interval import Interval
 from espalier.serving.core.prefix import PrefixIndex
@@ -15,12 +16,13 @@ class Staggered(Scheduler):
 
     An idle instance gets a batch when the interval since the last batch has passed, at once where all are idle. An
     instance that goes on with long prompts is refilled without waiting, and the interval begins anew: otherwise refills
-    drain the line between turns and instances fall into step. A busy one gets nothing. Requests left from an earlier
-    batch go first, in order of arrival (longest first would starve them); new ones longest first.
+    drain the line between turns and instances fall into step. A busy one gets nothing, unless it begins its passes
+    without waiting: then it counts as idle, or as going on, from just before its pass is expected to end. Requests left
+    from an earlier batch go first, in order of arrival (longest first would starve them); new ones longest first.
 
     ageing: intervals after which a request is placed in its instance's batch even without room; 0 for never. Under high
     load everything ages, all of it is placed at once and waits in the engine instead: what holding was to avoid.
-    Source: Staggered Batch Scheduling (arXiv 2512.16134); idle, refill and ageing rules are ours.
+    Source: Staggered Batch Scheduling (arXiv 2512.16134); idle, refill, forecast and ageing rules are ours.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Staggered(Scheduler):
         self._new: list[Request] = []
         self._last = float("-inf")
         self._refill: set[int] = set()
+        self.ahead = Ahead(pool.chunk)
 
     def on_arrival(self, request: Request, now: float) -> None:
         """Hold it."""
@@ -47,15 +50,18 @@ class Staggered(Scheduler):
     def on_report(self, instance: int, report: Report, now: float) -> None:
         """Learn the duration of a pass; note whether the instance goes on at once."""
         super().on_report(instance, report, now)
-        if report.duration is not None:
-            self.interval.hear(report.duration)
-            if report.busy:
-                self._refill.add(instance)
+        if report.duration is None:
+            return
+        self.interval.hear(report.duration)
+        self.ahead.hear(instance, report.largest, report.duration, report.begun, now)
+        if report.busy and not report.begun:
+            self._refill.add(instance)
 
     def on_lost(self, instance: int, now: float) -> None:
         """No refill for the dead."""
         super().on_lost(instance, now)
         self._refill.discard(instance)
+        self.ahead.forget(instance)
 
     @property
     def held(self) -> int:
@@ -65,23 +71,46 @@ class Staggered(Scheduler):
     def poll(self, now: float) -> tuple[list[Decision], float | None]:
         """Batches for the instances whose turn it is."""
         decisions: list[Decision] = []
+        wakes = self._expect(now) if self.ahead.on and self.held else []
         for number in sorted(self._refill):
             decisions += self._batch(number, now, Reason.REFILL)
         self._refill.clear()
+        ready = self.pool.ready
         while self.held:
-            idle = [number for number in self.pool.ready if not self.pool.instances[number].busy]
-            if not idle:
-                return decisions, None
-            turn = self._last + self.interval.seconds(len(self.pool.ready))
-            all_idle = len(idle) == len(self.pool.ready)
+            free = [number for number in ready if not self.pool.instances[number].busy]
+            all_idle = len(free) == len(ready)
+            if self.ahead.on:
+                free += [number for number in ready if self._soon_idle(number, now)]
+            if not free:
+                break
+            turn = self._last + self.interval.seconds(len(ready))
             if turn > now and not all_idle:
-                return decisions, turn
-            first = min(idle, key=lambda number: self.pool.instances[number].free_since)
+                wakes.append(turn)
+                break
+            first = min(free, key=lambda number: self.pool.instances[number].free_since)
             batch = self._batch(first, now, Reason.ALL_IDLE if all_idle else Reason.STAGGERED)
             if not batch:
-                return decisions, None
+                break
             decisions += batch
-        return decisions, None
+        return decisions, min(wakes, default=None)
+
+    def _expect(self, now: float) -> list[float]:
+        """When the next passes are expected to end, less the lead; those that go on and are in time are refilled."""
+        wakes = []
+        for number in self.pool.ready:
+            instance = self.pool.instances[number]
+            start, end = self.ahead.window(number)
+            if not instance.busy:
+                continue
+            if start > now:
+                wakes.append(start)
+            elif now <= end and any(instance.backlog.values):
+                self._refill.add(number)
+        return [wake for wake in wakes if wake < NEVER]
+
+    def _soon_idle(self, number: int, now: float) -> bool:
+        instance = self.pool.instances[number]
+        return instance.busy and self.ahead.window(number)[0] <= now and not any(instance.backlog.values)
 
     def _order(self) -> list[Request]:
         """All that is held, the first to be placed first."""
@@ -101,12 +130,22 @@ class Staggered(Scheduler):
         placed, self._carried = water_fill(requests, instance.backlog.values, self.pool.chunk, hits, old, split=split)
         self._new = []
         if placed:
-            instance.busy = True
             self._last = now
-        return [
+        decisions = [
             self.place(Decision(request, number, rank, cost, Reason.AGED if request.id in old else reason))
             for request, rank, cost in placed
         ]
+        if placed:
+            self._sent(number, now)
+        return decisions
+
+    def _sent(self, number: int, now: float) -> None:
+        instance, chunk = self.pool.instances[number], self.pool.chunk
+        tokens = instance.backlog.values
+        self.ahead.sent(number, min(max(tokens), chunk), not instance.busy, now)
+        instance.busy = True
+        if self.ahead.on:
+            instance.backlog.set([max(count - chunk, 0) for count in tokens])
 
     def _aged(self, requests: list[Request], now: float) -> set[int]:
         if not self.ageing:

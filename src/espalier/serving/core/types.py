@@ -58,9 +58,10 @@ class Decision(NamedTuple):
 class Report(NamedTuple):
     """What an instance says when a forward pass ends, or when asked.
 
-    seen: how many decisions it had received, ever. backlog: (ranks,) tokens queued or in progress. waiting, running:
-    (ranks,) requests not yet begun, and begun. busy: whether its next pass begins at once. duration: seconds of the
-    pass that ended, None where none did. largest: most tokens of a rank in that pass.
+    seen: how many decisions it had received, ever. backlog: (ranks,) tokens that no pass has taken yet. waiting,
+    running: (ranks,) requests not yet begun, and begun. busy: whether a pass is under way or begins at once. duration:
+    seconds of the pass that ended, None where none did. largest: most tokens of a rank in that pass. begun: most
+    tokens of a rank in the next pass if that has begun already, so that what is sent now runs in the one after it.
     """
 
     seen: int
@@ -70,3 +71,4 @@ class Report(NamedTuple):
     busy: bool
     duration: float | None = None
     largest: int = 0
+    begun: int = 0

@@ -65,20 +65,28 @@ class FakeEngine:
         task.cancel()
 
     async def _passes(self) -> None:
-        """Pass after pass while there is work; a report after each."""
+        """Pass after pass while there is work; a report after each, before the next begins if that waits at all."""
+        gather = self.settings.gather
         while True:
             await self._work.wait()
-            await asyncio.sleep(self.settings.gather)
-            while (begun := self.engine.start()) is not None:
+            await asyncio.sleep(gather)
+            begun = self.engine.start()
+            while begun is not None:
                 await asyncio.sleep(begun.duration)
                 ended = self.engine.finish()
                 for request in ended.done:
                     self._first.pop(request.id).set()
-                report = self.engine.report(ended)
-                for listener in self._listeners:
-                    listener.put_nowait(report)
-                await asyncio.sleep(self.settings.gather)
+                if gather:
+                    self._tell(self.engine.report(ended))
+                    await asyncio.sleep(gather)
+                begun = self.engine.start()
+                if not gather:
+                    self._tell(self.engine.report(ended))
             self._work.clear()
+
+    def _tell(self, report: Report) -> None:
+        for listener in self._listeners:
+            listener.put_nowait(report)
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
         try:

@@ -83,8 +83,8 @@ class Mirror:
         ended = self.engine.finish()
         self._gone -= self._awaited
         seconds = now - self.began
-        report = self.engine.report(Pass(seconds, ended.largest, ended.tokens, ended.begun, ended.done))
         self._start(now)
+        report = self.engine.report(Pass(seconds, ended.largest, ended.tokens, ended.begun, ended.done))
         return report if measured else report._replace(duration=None)
 
     def _start(self, now: float) -> None:

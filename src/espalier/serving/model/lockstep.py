@@ -102,12 +102,13 @@ class PrefillEngine:
         return ended
 
     def report(self, ended: Pass | None) -> Report:
-        """What the engine says when `ended` is over, before the next pass begins."""
+        """What the engine says when `ended` is over, before or after the next pass begins."""
         running = [int(started) for started in self.started]
-        waiting = [len(queue) - begun for queue, begun in zip(self.queues, running, strict=True)]
-        busy = any(self.backlog)
+        waiting = [len(queue) - part for queue, part in zip(self.queues, running, strict=True)]
+        begun = 0 if self.working is None else self.working.largest
+        busy = begun > 0 or any(self.backlog)
         duration, largest = (None, 0) if ended is None else (ended.duration, ended.largest)
-        return Report(self.seen, tuple(self.backlog), waiting, running, busy, duration, largest)
+        return Report(self.seen, tuple(self.backlog), waiting, running, busy, duration, largest, begun)
 
     def kill(self) -> list[Request]:
         """Lose everything; returns the requests that were queued or in progress."""

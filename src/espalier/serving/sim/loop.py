@@ -155,15 +155,16 @@ class Simulation:
         self._tell(instance, ended._replace(duration=seconds), now)
 
     def _tell(self, instance: int, ended: Pass, now: float) -> None:
-        """Report; the scheduler may refill before the next pass begins, unless its knowledge is stale."""
-        report = self.engines[instance].report(ended)
+        """Report; the scheduler may refill before the next pass begins, unless the report comes late."""
+        engine = self.engines[instance]
         if self.stale:
-            self._at(now + self.stale, partial(self.scheduler.on_report, instance, report))
-        else:
-            self.scheduler.on_report(instance, report, now)
-            decisions, _ = self.scheduler.poll(now)
-            self._send(decisions, now)
-        if self.engines[instance].working is None:
+            self._start(instance, now)
+            self._at(now + self.stale, partial(self.scheduler.on_report, instance, engine.report(ended)))
+            return
+        self.scheduler.on_report(instance, engine.report(ended), now)
+        decisions, _ = self.scheduler.poll(now)
+        self._send(decisions, now)
+        if engine.working is None:
             self._start(instance, now)
 
     def _really(self, request: Request, instance: int, rank: int) -> int:
