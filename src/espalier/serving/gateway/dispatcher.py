@@ -17,7 +17,10 @@ from espalier.serving.core.types import Decision, Reason, Report, Request
 from espalier.serving.gateway.breaker import Breaker
 from espalier.serving.gateway.config import GatewayConfig
 from espalier.serving.gateway.mirror import Mirror
+from espalier.serving.gateway.shadow import Shadow
 from espalier.serving.sim.scenario import make_scheduler
+
+HOLDING = ("sbs", "sbs_whole", "pull")
 
 
 class OverloadedError(EngineError):
@@ -32,13 +35,11 @@ class OverloadedError(EngineError):
 class Ticket:
     """A request on its way.
 
-    decision: set once it is placed. expected: seconds to the first token had it been sent at once, by the model. held:
-    seconds until it was placed.
+    decision: set once it is placed. held: seconds until it was placed.
     """
 
     request: Request
     placed: asyncio.Future[Decision]
-    expected: float = 0.0
     decision: Decision | None = None
     held: float = 0.0
     answered: bool = False
@@ -53,8 +54,11 @@ class Dispatcher:
         self.pool = Pool.of([target.ranks for target in config.targets], config.prefill.chunk)
         self.valve = Valve(margin=config.valve_margin)
         inner = make_scheduler(config.scheduler, self.pool)
-        holds = config.scheduler.policy in ("sbs", "sbs_whole", "pull")
-        self.scheduler: Scheduler = Guarded(inner, self.valve) if holds else inner
+        self.scheduler: Scheduler = inner
+        self.shadow: Shadow | None = None
+        if config.scheduler.policy in HOLDING:
+            self.scheduler = Guarded(inner, self.valve)
+            self.shadow = self._shadow()
         self.prefix: PrefixIndex | None = inner.prefix
         self.mirrors = [Mirror(target.ranks, config.prefill) for target in config.targets]
         self.breakers = [Breaker(config.failures, config.retry_seconds) for _ in config.targets]
@@ -77,10 +81,12 @@ class Dispatcher:
             )
         now = loop.time()
         request = Request(next(self._numbers), now, tokens, blocks=blocks, priority=priority)
-        ticket = Ticket(request, loop.create_future(), self._expected(tokens, now))
+        ticket = Ticket(request, loop.create_future())
         self.tickets[request.id] = ticket
         self._held_tokens += tokens
         self.scheduler.on_arrival(request, now)
+        if self.shadow is not None:
+            self.shadow.arrived(request, now)
         self.kick()
         return ticket
 
@@ -108,7 +114,8 @@ class Dispatcher:
         assert decision is not None
         ticket.answered = True
         self.breakers[decision.instance].succeeded()
-        self.valve.note(now - ticket.request.arrival, ticket.expected)
+        if self.shadow is not None:
+            self.shadow.answered(ticket.request, now)
         for report in self.mirrors[decision.instance].first_byte(ticket.request, now):
             self._report(decision.instance, report, now)
         self.kick()
@@ -122,6 +129,8 @@ class Dispatcher:
             self.scheduler.on_cancel(ticket.request, now)
         elif not ticket.answered:
             self.mirrors[ticket.decision.instance].forget(ticket.request)
+        if self.shadow is not None and not ticket.answered:
+            self.shadow.forget(ticket.request)
         ticket.placed.cancel()
         self.kick()
 
@@ -133,21 +142,24 @@ class Dispatcher:
 
     def lose(self, instance: int) -> None:
         """Take an instance out: its requests fail by themselves, what is held goes elsewhere."""
-        self.scheduler.on_lost(instance, asyncio.get_running_loop().time())
+        self._out(instance)
         self.mirrors[instance].clear()
         self.kick()
 
     def revive(self, instance: int) -> None:
         """Take an instance in again."""
         if instance not in self.drained and not self.pool.instances[instance].alive:
-            self.scheduler.on_back(instance, asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            self.scheduler.on_back(instance, now)
+            if self.shadow is not None:
+                self.shadow.back(instance, now)
             self.kick()
 
     def drain(self, instance: int, out: bool) -> None:
         """Send nothing more to an instance, or again."""
         if out:
             self.drained.add(instance)
-            self.scheduler.on_lost(instance, asyncio.get_running_loop().time())
+            self._out(instance)
         else:
             self.drained.discard(instance)
             if not self.breakers[instance].open:
@@ -159,7 +171,7 @@ class Dispatcher:
         if self.pool.instances[instance].alive:
             now = asyncio.get_running_loop().time()
             self.mirrors[instance].heard = now
-            self.scheduler.on_report(instance, report, now)
+            self._tell(instance, report, now)
             self.kick()
 
     def kick(self) -> None:
@@ -226,14 +238,27 @@ class Dispatcher:
     def _report(self, instance: int, report: Report, now: float) -> None:
         """What the mirror infers counts where the engine itself does not tell."""
         if not self.tells[instance] and self.pool.instances[instance].alive:
-            self.scheduler.on_report(instance, report._replace(seen=self.pool.instances[instance].sent), now)
+            self._tell(instance, report._replace(seen=self.pool.instances[instance].sent), now)
+
+    def _tell(self, instance: int, report: Report, now: float) -> None:
+        self.scheduler.on_report(instance, report, now)
+        if self.shadow is not None:
+            self.shadow.measured(instance, report)
+
+    def _out(self, instance: int) -> None:
+        now = asyncio.get_running_loop().time()
+        self.scheduler.on_lost(instance, now)
+        if self.shadow is not None:
+            self.shadow.lost(instance, now)
+
+    def _shadow(self) -> Shadow:
+        config, ranks = self.config, [target.ranks for target in self.config.targets]
+        at_once = config.scheduler.model_copy(update={"policy": "least_tokens"})
+        scheduler = make_scheduler(at_once, Pool.of(ranks, config.prefill.chunk))
+        return Shadow(scheduler, ranks, config.prefill, self.valve)
 
     def _send(self, ticket: Ticket, decision: Decision) -> None:
         ticket.decision = decision
         ticket.tried.add(decision.instance)
         self.decisions[decision.reason] += 1
         self.mirrors[decision.instance].receive(decision.request, decision.rank, decision.cost)
-
-    def _expected(self, tokens: int, now: float) -> float:
-        ready = self.pool.ready
-        return min((self.mirrors[number].expected(tokens, now) for number in ready), default=0.0)

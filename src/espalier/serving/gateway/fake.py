@@ -29,14 +29,15 @@ ID_HEADER = "X-Request-Id"
 
 @dataclass(frozen=True)
 class FakeSettings:
-    """ranks: of the instance. time: of a pass. tpot: seconds between output tokens. gather: seconds that an idle engine
-    waits before a pass, so that what was sent together starts together.
+    """ranks: of the instance. time: of a pass. tpot: seconds between output tokens. gather: seconds without an
+    arrival that it waits for before a pass, so that what was sent together starts together; 0 for an engine that does
+    not wait, like most.
     """
 
     ranks: int = 8
     time: PrefillTime = field(default_factory=PrefillTime)
     tpot: float = 0.02
-    gather: float = 0.003
+    gather: float = 0.01
 
 
 class FakeEngine:
@@ -69,7 +70,7 @@ class FakeEngine:
         gather = self.settings.gather
         while True:
             await self._work.wait()
-            await asyncio.sleep(gather)
+            await self._settle()
             begun = self.engine.start()
             while begun is not None:
                 await asyncio.sleep(begun.duration)
@@ -78,11 +79,18 @@ class FakeEngine:
                     self._first.pop(request.id).set()
                 if gather:
                     self._tell(self.engine.report(ended))
-                    await asyncio.sleep(gather)
+                    await self._settle()
                 begun = self.engine.start()
                 if not gather:
                     self._tell(self.engine.report(ended))
             self._work.clear()
+
+    async def _settle(self) -> None:
+        """Until nothing has come for a moment."""
+        seen = -1
+        while seen != self.engine.seen:
+            seen = self.engine.seen
+            await asyncio.sleep(self.settings.gather)
 
     def _tell(self, report: Report) -> None:
         for listener in self._listeners:

@@ -68,13 +68,6 @@ class Mirror:
             return None
         return self.began
 
-    def expected(self, tokens: int, now: float) -> float:
-        """Seconds to the first token of a prompt of `tokens` sent now to the rank with fewest."""
-        working, chunk = self.engine.working, self._time.chunk
-        rest = max(self.began + working.duration - now, 0.0) if working is not None else 0.0
-        passes, last = divmod(min(self.engine.backlog) + tokens, chunk)
-        return rest + passes * self._time.seconds(chunk) + (self._time.seconds(last) if last else 0.0)
-
     def _pending(self, request: Request) -> bool:
         """Whether the model has not computed the request's prompt yet."""
         return request.id in self._awaited or any(request in queue for queue in self.engine.queues)
