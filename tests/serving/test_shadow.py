@@ -75,15 +75,16 @@ def test_who_leaves_and_what_dies_is_not_compared() -> None:
     requests = [Request(k, 0.0, 50) for k in range(3)]
     for request in requests[:2]:
         shadow.arrived(request, 0.0)
-    shadow.lost(1, 0.5)
+    dead = next(k for k, engine in enumerate(shadow.engines) if engine.working and requests[1] in engine.working.done)
+    shadow.lost(dead, 0.5)
     shadow.forget(requests[0])
     shadow.arrived(requests[2], 0.5)
     for request in requests[1:]:
         shadow.answered(request, 9.0)
     assert pairs(valve) == [(9.0, 2.5)], "first left, second was lost; third waits for the pass of the first"
-    shadow.lost(0, 10.0)
+    shadow.lost(1 - dead, 10.0)
     shadow.arrived(Request(3, 10.0, 50), 10.0)
-    shadow.back(1, 12.0)
+    shadow.back(dead, 12.0)
     shadow.answered(Request(3, 10.0, 50), 14.0)
     assert valve.heard[-1][1:] == (pytest.approx(4.0), pytest.approx(3.5))
     assert shadow._came == shadow._actual == shadow._expected == {}
