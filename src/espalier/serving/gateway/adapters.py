@@ -9,6 +9,10 @@ from espalier.serving.gateway.config import TargetConfig
 
 RANK_HEADER = "X-Data-Parallel-Rank"
 """Read by vLLM and, since March 2026, by SGLang."""
+BATCH_HEADER = "X-Espalier-Batch"
+"""`name/size`: the batch that a request was sent in, and how many it has. An engine may wait for all of them, so that
+they enter one pass; those of others ignore it.
+"""
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -22,19 +26,21 @@ HOP_BY_HOP = frozenset(
         "transfer-encoding",
         "upgrade",
         RANK_HEADER.lower(),
+        BATCH_HEADER.lower(),
     }
 )
 """Headers that end at this hop. A client does not choose its rank."""
 
 
 def upstream(
-    target: TargetConfig, rank: int, path: str, headers: Mapping[str, str], body: bytes
+    target: TargetConfig, rank: int, path: str, headers: Mapping[str, str], body: bytes, batch: str
 ) -> tuple[str, dict[str, str], bytes]:
     """Address, headers and body of the request to `rank`.
 
     The body is the client's, byte for byte, unless the engine wants the rank in it.
     """
     sent = {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
+    sent[BATCH_HEADER] = batch
     if len(target.urls) == target.ranks:
         return target.urls[rank].rstrip("/") + path, sent, body
     sent[RANK_HEADER] = str(rank)

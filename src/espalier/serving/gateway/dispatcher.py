@@ -35,12 +35,13 @@ class OverloadedError(EngineError):
 class Ticket:
     """A request on its way.
 
-    decision: set once it is placed. held: seconds until it was placed.
+    decision: set once it is placed. batch: the name and size of what it was sent with. held: seconds until then.
     """
 
     request: Request
     placed: asyncio.Future[Decision]
     decision: Decision | None = None
+    batch: str = "0/1"
     held: float = 0.0
     answered: bool = False
     tried: set[int] = field(default_factory=set)
@@ -68,7 +69,7 @@ class Dispatcher:
         self.decisions: Counter[str] = Counter()
         self.waits: deque[float] = deque(maxlen=1000)
         self._held_tokens = 0
-        self._numbers = count()
+        self._numbers, self._batches = count(), count()
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(self, tokens: int, *, priority: int = 0, blocks: tuple[int, ...] = ()) -> Ticket:
@@ -104,6 +105,7 @@ class Dispatcher:
         number = min(ready, key=lambda one: backlog[one].least())
         rank = backlog[number].values.index(backlog[number].least())
         decision = Decision(ticket.request, number, rank, ticket.request.prompt, Reason.FALLBACK)
+        ticket.batch = f"{next(self._batches)}/1"
         self._send(ticket, self.scheduler.place(decision))
         self.mirrors[number].begin(asyncio.get_running_loop().time())
         return decision
@@ -182,15 +184,18 @@ class Dispatcher:
             for report in mirror.tick(now):
                 self._report(number, report, now)
         decisions, wake = self.scheduler.poll(now)
+        batches = Counter(decision.instance for decision in decisions)
+        names = {number: f"{next(self._batches)}/{size}" for number, size in batches.items()}
         for decision in decisions:
             ticket = self.tickets.get(decision.request.id)
             if ticket is not None:
                 self._held_tokens -= ticket.request.prompt
                 self.waits.append(now - ticket.request.arrival)
+                ticket.batch = names[decision.instance]
                 self._send(ticket, decision)
                 if not ticket.placed.done():
                     ticket.placed.set_result(decision)
-        for number in {decision.instance for decision in decisions}:
+        for number in batches:
             self.mirrors[number].begin(now)
         times = [end for mirror in self.mirrors if (end := mirror.silent_end()) is not None]
         times += [wake] if wake is not None else []

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from espalier.core.errors import nearest
 from espalier.serving.core.types import Report, Request
-from espalier.serving.gateway.adapters import RANK_HEADER
+from espalier.serving.gateway.adapters import BATCH_HEADER, RANK_HEADER
 from espalier.serving.model.lockstep import PrefillEngine
 from espalier.serving.model.steptime import PrefillTime
 
@@ -29,15 +29,15 @@ ID_HEADER = "X-Request-Id"
 
 @dataclass(frozen=True)
 class FakeSettings:
-    """ranks: of the instance. time: of a pass. tpot: seconds between output tokens. gather: seconds without an
-    arrival that it waits for before a pass, so that what was sent together starts together; 0 for an engine that does
-    not wait, like most.
+    """ranks: of the instance. time: of a pass. tpot: seconds between output tokens. gather: seconds that it waits
+    before a pass for the next request of a batch (of which X-Espalier-Batch tells), or of a refill after a report; 0
+    for an engine that does not wait, like most.
     """
 
     ranks: int = 8
     time: PrefillTime = field(default_factory=PrefillTime)
     tpot: float = 0.02
-    gather: float = 0.01
+    gather: float = 0.02
 
 
 class FakeEngine:
@@ -57,40 +57,54 @@ class FakeEngine:
         self.app.router.add_get("/engine/events", self._events)
         self._numbers = count()
         self._first: dict[int, asyncio.Event] = {}
+        self._missing: dict[str, int] = {}
         self._listeners: set[asyncio.Queue[Report]] = set()
 
     async def _run(self, app: web.Application) -> AsyncIterator[None]:
-        self._work = asyncio.Event()
+        self._work, self._came = asyncio.Event(), asyncio.Event()
         task = asyncio.create_task(self._passes())
         yield
         task.cancel()
 
     async def _passes(self) -> None:
-        """Pass after pass while there is work; a report after each, before the next begins if that waits at all."""
-        gather = self.settings.gather
+        """Pass after pass while there is work; a report after each, before the next begins if that waits at all. First
+        tokens go out once the next pass has begun.
+        """
+        loop, gathers = asyncio.get_running_loop(), self.settings.gather > 0.0
         while True:
             await self._work.wait()
-            await self._settle()
+            began = loop.time()
+            await self._settle(first=False)
             begun = self.engine.start()
             while begun is not None:
-                await asyncio.sleep(begun.duration)
-                ended = self.engine.finish()
+                await asyncio.sleep(max(began + begun.duration - loop.time(), 0.0))
+                ended, began = self.engine.finish(), loop.time()
+                begun = None if gathers else self.engine.start()
+                self._tell(self.engine.report(ended))
+                if gathers:
+                    await self._settle(first=any(self.engine.backlog))
+                    begun = self.engine.start()
                 for request in ended.done:
                     self._first.pop(request.id).set()
-                if gather:
-                    self._tell(self.engine.report(ended))
-                    await self._settle()
-                begun = self.engine.start()
-                if not gather:
-                    self._tell(self.engine.report(ended))
             self._work.clear()
 
-    async def _settle(self) -> None:
-        """Until nothing has come for a moment."""
-        seen = -1
-        while seen != self.engine.seen:
-            seen = self.engine.seen
-            await asyncio.sleep(self.settings.gather)
+    async def _settle(self, first: bool) -> None:
+        """Until batches that have begun to come are whole, and at the `first` of one; this counts towards the pass."""
+        while first or self._missing:
+            self._came.clear()
+            try:
+                await asyncio.wait_for(self._came.wait(), self.settings.gather)
+            except TimeoutError:
+                self._missing.clear()
+            first = False
+
+    def _arrived(self, batch: str) -> None:
+        name, _, size = batch.partition("/")
+        missing = self._missing.pop(name, int(size)) - 1
+        if missing > 0 and self.settings.gather:
+            self._missing[name] = missing
+        self._came.set()
+        self._work.set()
 
     def _tell(self, report: Report) -> None:
         for listener in self._listeners:
@@ -110,7 +124,7 @@ class FakeEngine:
         number, chat = next(self._numbers), "messages" in asked
         self._first[number] = first = asyncio.Event()
         self.engine.receive(Request(number, 0.0, words, output), rank, words)
-        self._work.set()
+        self._arrived(request.headers.get(BATCH_HEADER, "0/1"))
         usage = {"prompt_tokens": words, "completion_tokens": output, "total_tokens": words + output}
         try:
             await first.wait()

@@ -77,7 +77,7 @@ class Proxy:
         self, request: web.Request, body: bytes, ticket: Ticket, decision: Decision, text: int
     ) -> web.StreamResponse:
         target = self.config.targets[decision.instance]
-        url, headers, body = upstream(target, decision.rank, request.path_qs, request.headers, body)
+        url, headers, body = upstream(target, decision.rank, request.path_qs, request.headers, body, ticket.batch)
         try:
             async with asyncio.timeout(self.config.first_byte_seconds):
                 answer = await self.session.post(url, data=body, headers=headers)
