@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +15,9 @@ from espalier.cli import running
 from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
 from espalier.core.recipe import yaml12
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 WORK = {
     "compare": "RECIPE [key=value ...]: schedulers side by side in a run folder, with a report",
@@ -144,8 +149,6 @@ def _calibrate(args: argparse.Namespace) -> int:
 
 
 def _gateway(file: Path) -> int:
-    from aiohttp import web
-
     from espalier.serving.gateway.app import Gateway
     from espalier.serving.gateway.config import GatewayConfig
 
@@ -153,18 +156,27 @@ def _gateway(file: Path) -> int:
         raise EspalierError(f"there is no {file}; it holds `targets`, `scheduler` and `prefill` (see docs/serving)")
     settings = GatewayConfig.of(**(yaml12.load(file.read_text("utf-8")) or {}))
     print(f"gateway on http://{settings.host}:{settings.port}, {len(settings.targets)} instances", flush=True)
-    web.run_app(Gateway(settings).app, host=settings.host, port=settings.port, print=None, handler_cancellation=True)
+    _serve(Gateway(settings).app, settings.host, settings.port)
     return 0
 
 
 def _fake_engine(args: argparse.Namespace) -> int:
-    from aiohttp import web
-
     from espalier.serving.gateway.fake import FakeEngine, FakeSettings
     from espalier.serving.model.steptime import PrefillTime
 
     settings = FakeSettings(args.ranks, PrefillTime.of(**_settings(args.words)))
     print(f"fake engine of {args.ranks} ranks on http://127.0.0.1:{args.port}", flush=True)
-    app = FakeEngine(settings).app
-    web.run_app(app, host="127.0.0.1", port=args.port, print=None, handler_cancellation=True)
+    _serve(FakeEngine(settings).app, "127.0.0.1", args.port)
     return 0
+
+
+def _serve(app: web.Application, host: str, port: int) -> None:
+    """Until interrupted; on the quicker event loop where that is to be had, which is everywhere but on Windows."""
+    from aiohttp import web
+
+    loop = asyncio.new_event_loop()
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        loop = uvloop.new_event_loop()
+    web.run_app(app, host=host, port=port, print=None, access_log=None, handler_cancellation=True, loop=loop)
