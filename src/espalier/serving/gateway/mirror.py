@@ -7,15 +7,22 @@ from espalier.serving.model.lockstep import Pass, PrefillEngine
 from espalier.serving.model.steptime import PrefillTime
 
 
+WEIGHT, MOST_LATE = 0.2, 0.1
+"""Of the newest lateness in the mean, and the most of it as a share of the pass."""
+
+
 class Mirror:
     """A lock-step model beside a real engine. No clock: the caller says what time it is.
 
     The first byte of a request whose prefill the model has in the current pass ends that pass. A pass that completes no
-    request gives no sign; it ends when the step-time model says so. Source: state synchronisation by inference; ours.
+    request gives no sign; it ends when the step-time model says so. First bytes take a while to get here: `late` seconds,
+    learned from passes that woke an idle engine, whose beginning is known; the pass after one that ended with a first
+    byte began so much earlier. Source: state synchronisation by inference; ours.
     """
 
     def __init__(self, ranks: int, time: PrefillTime) -> None:
         self._ranks, self._time = ranks, time
+        self.late = 0.0
         self.clear()
 
     def clear(self) -> None:
@@ -23,6 +30,7 @@ class Mirror:
         self.engine = PrefillEngine(self._ranks, self._time)
         self.began = 0.0
         self.heard = 0.0
+        self._woken = False
         self._awaited: set[int] = set()
         self._gone: set[int] = set()
 
@@ -34,6 +42,7 @@ class Mirror:
         """Begin a pass if none is under way and there is work."""
         if self.engine.working is None:
             self._start(now)
+            self._woken = True
 
     def first_byte(self, request: Request, now: float) -> list[Report]:
         """Reports of the passes that must have ended for this byte to come."""
@@ -75,8 +84,13 @@ class Mirror:
     def _finish(self, now: float, measured: bool) -> Report:
         ended = self.engine.finish()
         self._gone -= self._awaited
-        seconds = now - self.began
-        self._start(now)
+        if measured and self._woken:
+            late = min(max(now - self.began - ended.duration, 0.0), MOST_LATE * ended.duration)
+            self.late += WEIGHT * (late - self.late)
+        end = max(now - self.late, self.began) if measured else now
+        seconds = now - self.began if self._woken else end - self.began
+        self._start(end)
+        self._woken = False
         report = self.engine.report(Pass(seconds, ended.largest, ended.tokens, ended.begun, ended.done))
         return report if measured else report._replace(duration=None)
 
