@@ -6,7 +6,6 @@ from espalier.serving.core.types import Report, Request
 from espalier.serving.model.lockstep import Pass, PrefillEngine
 from espalier.serving.model.steptime import PrefillTime
 
-
 WEIGHT, MOST_LATE = 0.2, 0.1
 """Of the newest lateness in the mean, and the most of it as a share of the pass."""
 
@@ -15,9 +14,9 @@ class Mirror:
     """A lock-step model beside a real engine. No clock: the caller says what time it is.
 
     The first byte of a request whose prefill the model has in the current pass ends that pass. A pass that completes no
-    request gives no sign; it ends when the step-time model says so. First bytes take a while to get here: `late` seconds,
-    learned from passes that woke an idle engine, whose beginning is known; the pass after one that ended with a first
-    byte began so much earlier. Source: state synchronisation by inference; ours.
+    request gives no sign; it ends when the step-time model says so. First bytes take a while to get here: `late`
+    seconds, learned from passes that woke an idle engine, whose beginning is known; the pass after one that ended with
+    a first byte began so much earlier. Source: state synchronisation by inference; ours.
     """
 
     def __init__(self, ranks: int, time: PrefillTime) -> None:
