@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from sockets import served
 
 from espalier.core.errors import ConfigError
 from espalier.serving.config import SchedulerConfig
@@ -21,19 +22,6 @@ from espalier.serving.model.steptime import PrefillTime
 
 QUICK = PrefillTime(base=0.02, per_token=1e-4, chunk=100)
 """A full chunk takes 30 ms."""
-
-
-@asynccontextmanager
-async def served(app: web.Application) -> AsyncIterator[tuple[str, web.AppRunner]]:
-    """The address of an application on a free port."""
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", runner
-    finally:
-        await runner.cleanup()
 
 
 class World:

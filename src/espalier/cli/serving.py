@@ -23,7 +23,7 @@ WORK = {
     "compare": "RECIPE [key=value ...]: schedulers side by side in a run folder, with a report",
     "simulate": "TRACE [key=value ...]: one table of schedulers on a trace, printed",
     "explain": "TRACE [key=value ...]: the first decisions of one scheduler, each with its reason",
-    "calibrate": "CSV | URL: step times from (tokens, seconds) pairs, or from a live endpoint",
+    "calibrate": "CSV | JSONL | URL: step times from (tokens, seconds) pairs, or from a live endpoint",
     "gateway": "SETTINGS.yaml: serve an OpenAI-compatible gateway in front of engines",
     "fake-engine": "[key=value ...]: serve an engine without a model, in lock step; keys are step times",
 }

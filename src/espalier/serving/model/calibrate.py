@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,7 @@ import numpy.typing as npt
 from espalier.core.errors import DataError
 from espalier.serving.model.steptime import DecodeTime, PrefillTime
 
+Record = dict[str, Any]
 Floats = npt.NDArray[np.float64]
 REACH = 1.5
 """How many times the largest measured value a fit may be asked about."""
@@ -80,29 +84,51 @@ def fit(names: Sequence[str], features: Floats, seconds: Floats) -> Fit:
 
 
 def read_measurements(file: Path) -> tuple[tuple[str, ...], Floats, Floats]:
-    """Names, features and seconds of a CSV with the columns `tokens`, `seconds` and perhaps `attended`, or `requests`,
-    `kv` and `seconds`. Raises DataError by file and line.
+    """Names, features and seconds of a CSV, or of a log of one JSON object a line (.jsonl, also `data: {...}`).
+
+    Columns or keys are `tokens`, `seconds` and perhaps `attended`; or `requests`, `kv` and `seconds`; a log may also be
+    of the passes that an engine tells of (`largest`, `duration`). Raises DataError by file and line.
     """
     if not file.is_file():
         raise DataError(f"there is no {file}")
     with file.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines)
-        columns = reader.fieldnames or []
-        names = tuple(name for name in (DECODE if set(DECODE) <= set(columns) else PREFILL) if name in columns)
-        if "seconds" not in columns or not names or names == ("attended",):
-            raise DataError(
-                f"{file} has the columns {', '.join(columns)}; needed: tokens, seconds, or requests, kv, seconds"
-            )
-        rows = list(_numbers(reader, file, (*names, "seconds")))
-    if not rows:
-        raise DataError(f"{file} holds no measurements")
-    table = np.array(rows)
+        records = _logged(lines, file) if file.suffix == ".jsonl" else _tabled(lines)
+        number, first = next(records, (0, None))
+        if first is None:
+            raise DataError(f"{file} holds no measurements")
+        names = tuple(name for name in (DECODE if set(DECODE) <= set(first) else PREFILL) if name in first)
+        if "seconds" not in first or not names or names == ("attended",):
+            raise DataError(f"{file} has {', '.join(first)}; needed: tokens, seconds, or requests, kv, seconds")
+        table = np.array([_numbers(*one, file, (*names, "seconds")) for one in chain([(number, first)], records)])
     return names, table[:, :-1], table[:, -1]
 
 
-def _numbers(reader: csv.DictReader[str], file: Path, columns: Sequence[str]) -> Iterator[list[float]]:
+def _tabled(lines: TextIO) -> Iterator[tuple[int, Record]]:
+    reader = csv.DictReader(lines)
     for record in reader:
+        yield reader.line_num, record
+
+
+def _logged(lines: TextIO, file: Path) -> Iterator[tuple[int, Record]]:
+    for number, line in enumerate(lines, 1):
+        text = line.removeprefix("data:").strip()
+        if not text:
+            continue
         try:
-            yield [float(record[name]) for name in columns]
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{file}:{reader.line_num}: {error}") from None
+            record = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"{file}:{number}: {error}") from None
+        if not isinstance(record, dict):
+            raise DataError(f"{file}:{number}: not a JSON object")
+        if "largest" in record and "duration" in record:
+            if not record["duration"]:
+                continue
+            record = {"tokens": record["largest"], "seconds": record["duration"]}
+        yield number, record
+
+
+def _numbers(number: int, record: Record, file: Path, columns: Sequence[str]) -> list[float]:
+    try:
+        return [float(record[name]) for name in columns]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}:{number}: {type(error).__name__} {error}") from None
