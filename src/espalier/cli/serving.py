@@ -144,7 +144,8 @@ def _calibrate(args: argparse.Namespace) -> int:
         found = fit(*read_measurements(Path(source)))
     console.print(f"{found.n} measurements, R2 {found.r2:.4f}, 95% of residuals below {1000 * found.p95:.2f} ms")
     times = found.decode() if found.names == DECODE else found.prefill(args.chunk)
-    console.print(yaml12.dump({"decode" if found.names == DECODE else "prefill": times.model_dump()}))
+    rounded = {name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in times}
+    console.print(yaml12.dump({"decode" if found.names == DECODE else "prefill": rounded}))
     return 0
 
 

@@ -6,6 +6,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from espalier.core.errors import ConfigError
+from espalier.core.recipe.explain import explain
+from espalier.core.recipe.layers import Layers
 
 
 class Config(BaseModel):
@@ -35,8 +37,7 @@ class Config(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            details = [(".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
-            raise ConfigError("; ".join(f"{name}: {what}" if name else what for name, what in details)) from None
+            raise ConfigError("; ".join(explain(error, [cls], Layers(values)))) from None
 
 
 def _from(default: Config, given: Mapping[str, Any]) -> Mapping[str, Any]:

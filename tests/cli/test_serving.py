@@ -1,0 +1,129 @@
+"""`espalier serving`, as it is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from espalier.cli.main import main
+
+
+def free_ports(number: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """A small trace of our own format."""
+    file = tmp_path / "small.jsonl"
+    rows = ({"arrival_s": 0.05 * k, "prompt_tokens": 100 + 700 * (k % 5), "output_tokens": 5} for k in range(200))
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_simulate_prints_every_policy(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serving", "simulate", str(trace), "--pool=2x2", "--load=0.6", "requests=200"]) == 0
+    said = capsys.readouterr().out
+    for name in ("random", "round_robin", "power_of_two", "least_requests", "least_tokens", "pull", "sbs", "sbs_whole"):
+        (row,) = re.findall(rf"│ +{name} │(.*)│", said)
+        mean, p50, p90, p99, *_ = (float(one) for one in row.split("│"))
+        assert 0 < p50 <= p90 <= p99
+        assert p50 / 3 < mean < p99
+
+
+def test_explain_says_why(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serving", "explain", str(trace), "--pool=2x2", "--policy=sbs", "requests=60"]) == 0
+    said = capsys.readouterr().out
+    assert "all_idle" in said
+    assert sum(int(number) for number in re.findall(r"^\w+: (\d+)$", said, re.M)) == 60
+
+
+def test_calibrate_prints_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "passes.csv"
+    file.write_text("tokens,seconds\n" + "".join(f"{n},{0.05 + n / 8000}\n" for n in (100, 800, 2000, 4000)))
+    assert main(["serving", "calibrate", str(file), "--chunk=4096"]) == 0
+    said = capsys.readouterr().out
+    assert "4 measurements, R2 1.0000" in said
+    assert re.search(r"base: 0\.05\d*\s+per_token: 0\.000125", said)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["simulte"], "espalier serving cannot 'simulte'.*simulate"),
+        (["simulate"], "usage: espalier serving simulate TRACE"),
+        (["simulate", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["simulate", "TRACE", "requests"], "'requests' is not key=value"),
+        (["simulate", "TRACE", "reqests=5"], "reqests.*did you mean.*requests"),
+        (["simulate", "TRACE", "--pool=4by32"], "4by32"),
+        (["gateway", "missing.yaml"], "there is no missing.yaml"),
+        (["calibrate", "missing.csv"], "there is no missing.csv"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    words: list[str], message: str, trace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(trace) if word == "TRACE" else word for word in words]
+    assert main(["serving", *words]) == 2
+    assert re.search(message, " ".join(capsys.readouterr().err.split()))
+
+
+def test_a_trace_with_a_bad_row_is_an_error_with_file_and_line(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = trace.read_text().splitlines()
+    trace.write_text("\n".join([*lines[:6], '{"arrival_s": 1, "prompt_tokens": -4}', *lines[6:]]))
+    assert main(["serving", "simulate", str(trace)]) == 2
+    assert "small.jsonl:7" in capsys.readouterr().err.replace("\n", "")
+
+
+@contextmanager
+def started(*words: str, port: int) -> Iterator[str]:
+    process = subprocess.Popen([sys.executable, "-m", "espalier", "serving", *words], stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                if httpx.get(f"{url}/health").status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        assert process.wait(10) is not None
+
+
+def test_the_gateway_and_its_engines_as_processes(tmp_path: Path) -> None:
+    one, two, front = free_ports(3)
+    settings = {
+        "port": front,
+        "scheduler": {"policy": "sbs_whole"},
+        "prefill": {"base": 0.01, "per_token": 0.0001, "chunk": 256},
+        "targets": [{"urls": [f"http://127.0.0.1:{port}"], "ranks": 2, "kind": "events"} for port in (one, two)],
+    }
+    (tmp_path / "gateway.yaml").write_text(json.dumps(settings))
+    times = ("base=0.01", "per_token=0.0001", "chunk=256", "--ranks=2")
+    with (
+        started("fake-engine", *times, f"--port={one}", port=one) as first,
+        started("fake-engine", *times, f"--port={two}", port=two),
+        started("gateway", str(tmp_path / "gateway.yaml"), port=front) as gateway,
+    ):
+        body = {"model": "fake", "messages": [{"role": "user", "content": "a b c"}], "max_tokens": 4}
+        answer = httpx.post(f"{gateway}/v1/chat/completions", json=body).json()
+        assert len(answer["choices"][0]["message"]["content"].split()) == 4
+        assert answer["usage"]["prompt_tokens"] == 3
+        assert httpx.get(f"{gateway}/ready").status_code == 200
+        assert main(["serving", "calibrate", first, "--chunk=256"]) == 0
