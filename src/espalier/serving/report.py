@@ -49,7 +49,7 @@ def write_report(config: CompareConfig, run: Run, results: Results) -> dict[str,
     lines = ["| pool | traffic | load | " + " | ".join(config.arms) + " |", "| --- " * (3 + len(config.arms)) + "|"]
     lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in table]
     write_atomic(run.artefact("table.md"), "\n".join([*lines, ""]))
-    return _headline(config, means)
+    return _headline(config, results, means)
 
 
 def average(config: CompareConfig, results: Results, setting: Setting, arm: str, name: str) -> float:
@@ -111,12 +111,17 @@ def _goodput(config: CompareConfig, means: Means, target: float) -> Table:
     return Table(title, columns, rows, wide=True, note="the largest simulated load below the target")
 
 
-def _headline(config: CompareConfig, means: Means) -> dict[str, float]:
+def _headline(config: CompareConfig, results: Results, means: Means) -> dict[str, float]:
+    """Changes of the mean against each baseline, and the worst change of mean and p99 over all settings."""
     figures: dict[str, float] = {}
-    for (pool, traffic, load), found in means.items():
+    worst: dict[str, float] = {}
+    for setting, found in means.items():
+        pool, traffic, load = setting
+        tails = {arm: average(config, results, setting, arm, "ttft_p99") for arm in found}
         for arm, mean in found.items():
-            if arm not in config.baselines:
-                figures |= {
-                    f"{pool} {traffic} {load:g}: {arm} vs {base}": mean / found[base] - 1 for base in config.baselines
-                }
-    return figures
+            for base in config.baselines if arm not in config.baselines else ():
+                change = figures[f"{pool} {traffic} {load:g}: {arm} vs {base}"] = mean / found[base] - 1
+                for name, value in (("mean", change), ("p99", tails[arm] / tails[base] - 1)):
+                    key = f"worst {name}: {arm} vs {base}"
+                    worst[key] = max(value, worst.get(key, value))
+    return figures | worst
