@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -115,9 +116,9 @@ class Gateway:
                 if not await self._healthy(number):
                     self.dispatcher.failed(number, final=True)
                 else:
-                    self.dispatcher.mirrors[number].heard = asyncio.get_running_loop().time()
+                    self.dispatcher.mirrors[number].heard = monotonic()
             for number, breaker in enumerate(self.dispatcher.breakers):
-                if breaker.may_try(asyncio.get_running_loop().time()) and await self._healthy(number):
+                if breaker.may_try(monotonic()) and await self._healthy(number):
                     breaker.succeeded()
                     self.dispatcher.revive(number)
 

@@ -6,12 +6,14 @@ import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from itertools import count
+from time import monotonic
 from typing import Any
 
 from espalier.core.errors import EngineError
 from espalier.serving.core.prefix import PrefixIndex
 from espalier.serving.core.safety import Guarded, Valve
 from espalier.serving.core.scheduler import Scheduler
+from espalier.serving.core.staggered import Staggered
 from espalier.serving.core.state import Pool
 from espalier.serving.core.types import Decision, Reason, Report, Request
 from espalier.serving.gateway.breaker import Breaker
@@ -21,6 +23,8 @@ from espalier.serving.gateway.shadow import Shadow
 from espalier.serving.sim.scenario import make_scheduler
 
 HOLDING = ("sbs", "sbs_whole", "pull")
+RECENT = 1000
+"""Batches and reports that the measures average over."""
 
 
 class OverloadedError(EngineError):
@@ -56,6 +60,7 @@ class Dispatcher:
         self.valve = Valve(margin=config.valve_margin)
         inner = make_scheduler(config.scheduler, self.pool)
         self.scheduler: Scheduler = inner
+        self.interval = inner.interval if isinstance(inner, Staggered) else None
         self.shadow: Shadow | None = None
         if config.scheduler.policy in HOLDING:
             self.scheduler = Guarded(inner, self.valve)
@@ -67,22 +72,23 @@ class Dispatcher:
         self.tells = [target.kind == "events" for target in config.targets]
         self.tickets: dict[int, Ticket] = {}
         self.decisions: Counter[str] = Counter()
-        self.waits: deque[float] = deque(maxlen=1000)
+        self.fills: deque[float] = deque(maxlen=RECENT)
+        self.drifts: deque[float] = deque(maxlen=RECENT)
         self._held_tokens = 0
         self._numbers, self._batches = count(), count()
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(self, tokens: int, *, priority: int = 0, blocks: tuple[int, ...] = ()) -> Ticket:
         """Queue a prompt. Raises OverloadedError where the buffer is full."""
-        config, loop = self.config, asyncio.get_running_loop()
+        config = self.config
         held = self.scheduler.held
         if held >= config.buffer_requests or (held and self._held_tokens + tokens > config.buffer_tokens):
             raise OverloadedError(
                 f"{held} requests of {self._held_tokens} tokens are held already", self.drain_seconds()
             )
-        now = loop.time()
+        now = monotonic()
         request = Request(next(self._numbers), now, tokens, blocks=blocks, priority=priority)
-        ticket = Ticket(request, loop.create_future())
+        ticket = Ticket(request, asyncio.get_running_loop().create_future())
         self.tickets[request.id] = ticket
         self._held_tokens += tokens
         self.scheduler.on_arrival(request, now)
@@ -107,12 +113,12 @@ class Dispatcher:
         decision = Decision(ticket.request, number, rank, ticket.request.prompt, Reason.FALLBACK)
         ticket.batch = f"{next(self._batches)}/1"
         self._send(ticket, self.scheduler.place(decision))
-        self.mirrors[number].begin(asyncio.get_running_loop().time())
+        self.mirrors[number].begin(monotonic())
         return decision
 
     def first_byte(self, ticket: Ticket) -> None:
         """The engine answered."""
-        decision, now = ticket.decision, asyncio.get_running_loop().time()
+        decision, now = ticket.decision, monotonic()
         assert decision is not None
         ticket.answered = True
         self.breakers[decision.instance].succeeded()
@@ -125,7 +131,7 @@ class Dispatcher:
     def release(self, ticket: Ticket) -> None:
         """The request is over, whichever way: answered, failed, or left by its client."""
         self.tickets.pop(ticket.request.id, None)
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         if ticket.decision is None:
             self._held_tokens -= ticket.request.prompt
             self.scheduler.on_cancel(ticket.request, now)
@@ -138,7 +144,7 @@ class Dispatcher:
 
     def failed(self, instance: int, *, final: bool = False) -> None:
         """The instance did not do as it should. final: nobody listens there."""
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         if self.breakers[instance].failed(now, final=final):
             self.lose(instance)
 
@@ -151,7 +157,7 @@ class Dispatcher:
     def revive(self, instance: int) -> None:
         """Take an instance in again."""
         if instance not in self.drained and not self.pool.instances[instance].alive:
-            now = asyncio.get_running_loop().time()
+            now = monotonic()
             self.scheduler.on_back(instance, now)
             if self.shadow is not None:
                 self.shadow.back(instance, now)
@@ -171,15 +177,15 @@ class Dispatcher:
     def hear(self, instance: int, report: Report) -> None:
         """An engine that tells of its passes did."""
         if self.pool.instances[instance].alive:
-            now = asyncio.get_running_loop().time()
+            now = monotonic()
             self.mirrors[instance].heard = now
+            self.drifts.append(abs(sum(report.backlog) - sum(self.mirrors[instance].engine.backlog)))
             self._tell(instance, report, now)
             self.kick()
 
     def kick(self) -> None:
         """Ask the scheduler, hand out what it decides, and set the clock for the next time."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = monotonic()
         for number, mirror in enumerate(self.mirrors):
             for report in mirror.tick(now):
                 self._report(number, report, now)
@@ -190,22 +196,25 @@ class Dispatcher:
             ticket = self.tickets.get(decision.request.id)
             if ticket is not None:
                 self._held_tokens -= ticket.request.prompt
-                self.waits.append(now - ticket.request.arrival)
                 ticket.batch = names[decision.instance]
                 self._send(ticket, decision)
                 if not ticket.placed.done():
                     ticket.placed.set_result(decision)
         for number in batches:
             self.mirrors[number].begin(now)
+            tokens = sum(decision.cost for decision in decisions if decision.instance == number)
+            self.fills.append(tokens / (self.pool.instances[number].ranks * self.config.prefill.chunk))
         times = [end for mirror in self.mirrors if (end := mirror.silent_end()) is not None]
         times += [wake] if wake is not None else []
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(min(times), self.kick) if times else None
+        self._timer = None
+        if times:
+            self._timer = asyncio.get_running_loop().call_later(max(min(times) - now, 0.0), self.kick)
 
     def suspects(self) -> list[int]:
         """Watchdog: instances that have owed a first byte for too long."""
-        now, found = asyncio.get_running_loop().time(), []
+        now, found = monotonic(), []
         for number, mirror in enumerate(self.mirrors):
             since = mirror.owes_since()
             working = mirror.engine.working
@@ -251,7 +260,7 @@ class Dispatcher:
             self.shadow.measured(instance, report)
 
     def _out(self, instance: int) -> None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         self.scheduler.on_lost(instance, now)
         if self.shadow is not None:
             self.shadow.lost(instance, now)

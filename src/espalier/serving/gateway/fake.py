@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from aiohttp import web
@@ -70,15 +70,15 @@ class FakeEngine:
         """Pass after pass while there is work; a report after each, before the next begins if that waits at all. First
         tokens go out once the next pass has begun.
         """
-        loop, gathers = asyncio.get_running_loop(), self.settings.gather > 0.0
+        gathers = self.settings.gather > 0.0
         while True:
             await self._work.wait()
-            began = loop.time()
+            began = monotonic()
             await self._settle(first=False)
             begun = self.engine.start()
             while begun is not None:
-                await asyncio.sleep(max(began + begun.duration - loop.time(), 0.0))
-                ended, began = self.engine.finish(), loop.time()
+                await asyncio.sleep(max(began + begun.duration - monotonic(), 0.0))
+                ended, began = self.engine.finish(), monotonic()
                 begun = None if gathers else self.engine.start()
                 self._tell(self.engine.report(ended))
                 if gathers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from espalier.serving.gateway.dispatcher import Dispatcher
@@ -24,6 +26,10 @@ class Measures:
         self._alive = self._gauge("instance_alive", "Whether an instance is in the ring", "instance")
         self._imbalance = self._gauge("rank_imbalance", "Most over mean backlog of the ranks", "instance")
         self._held = Gauge("espalier_held_requests", "Requests held", registry=self.registry)
+        self._fill = Gauge("espalier_chunk_utilisation", "Tokens of recent batches over room", registry=self.registry)
+        self._interval = Gauge("espalier_interval_seconds", "Between two batches", registry=self.registry)
+        self._drift = Gauge("espalier_drift_tokens", "Virtual against reported backlog", registry=self.registry)
+        self._opened = Gauge("espalier_valve_opened", "Times that holding was given up", registry=self.registry)
         self._valve = Gauge("espalier_valve_open", "Whether holding is given up", registry=self.registry)
 
     def page(self) -> bytes:
@@ -38,6 +44,11 @@ class Measures:
             self._imbalance.labels(number).set(max(one.backlog.values) * one.ranks / total if total else 1.0)
         self._held.set(dispatcher.scheduler.held)
         self._valve.set(dispatcher.valve.open)
+        self._opened.set(dispatcher.valve.opened)
+        self._fill.set(_mean(dispatcher.fills))
+        self._drift.set(_mean(dispatcher.drifts))
+        if dispatcher.interval is not None:
+            self._interval.set(dispatcher.interval.seconds(len(dispatcher.pool.ready)))
         return generate_latest(self.registry)
 
     def _histogram(self, name: str, what: str) -> Histogram:
@@ -45,3 +56,7 @@ class Measures:
 
     def _gauge(self, name: str, what: str, label: str) -> Gauge:
         return Gauge(f"espalier_{name}", what, [label], registry=self.registry)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

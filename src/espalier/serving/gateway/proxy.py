@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 import aiohttp
 from aiohttp import web
@@ -51,7 +52,7 @@ class Proxy:
         except TimeoutError:
             self.measures.requests.labels("expired").inc()
             return _error(503, f"no engine had room within {self.config.deadline_seconds:g} s")
-        ticket.held = asyncio.get_running_loop().time() - ticket.request.arrival
+        ticket.held = monotonic() - ticket.request.arrival
         self.measures.wait.observe(ticket.held)
         failure = ""
         for attempt in range(2):
@@ -92,7 +93,7 @@ class Proxy:
             if answer.status == 200 and (said := error_in(first)):
                 raise FailedError(f"{url} began with an error: {said}")
             self.dispatcher.first_byte(ticket)
-            self.measures.ttft.observe(asyncio.get_running_loop().time() - ticket.request.arrival)
+            self.measures.ttft.observe(monotonic() - ticket.request.arrival)
             return await self._stream(request, answer, first, ticket, text)
         finally:
             answer.close()
