@@ -50,12 +50,12 @@ def simulated(requests: int) -> list[Row]:
 def decision(policy: str, instances: int, repeats: int) -> Row:
     """Milliseconds of the poll that hands out a batch while 1,024 requests are held, over 512 ranks."""
     rng, times = np.random.default_rng(0), []
+    gc.collect()
     for _ in range(repeats):
         arm = CompareConfig.of(arms={"one": {"policy": policy}}, baselines=[]).arms["one"]
         scheduler = make_scheduler(arm, Pool.idle(instances, RANKS // instances, 4096))
         for k, tokens in enumerate(rng.integers(16, 4096, HELD).tolist()):
             scheduler.on_arrival(Request(k, 0.0, tokens), 0.0)
-        gc.collect()
         begun = perf_counter()
         decisions, _ = scheduler.poll(0.0)
         times.append(1000 * (perf_counter() - begun))
@@ -73,7 +73,6 @@ def main() -> int:
     rows = simulated(5_000 if args.quick else 20_000)
     repeats = 15 if args.quick else 101
     rows += [decision(policy, instances, repeats) for policy in ("sbs", "sbs_whole") for instances in (1, 16)]
-    rows += [decision("least_tokens", 16, repeats)]
     return finish("Scheduler and simulator, beside their targets", rows, args, ("numpy",))
 
 

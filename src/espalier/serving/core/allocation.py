@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import heapify, heapreplace
 
-from espalier.serving.core.types import Request
-
-Placed = tuple[Request, int, int]
-"""A request, its rank and the uncached tokens it costs there."""
+from espalier.serving.core.types import Placed, Request
 
 
 def water_fill(
@@ -29,34 +26,38 @@ def water_fill(
 
     Source: Staggered Batch Scheduling, water filling over ranks' capacity; the exact form is ours.
     """
-    heap = [(tokens, rank) for rank, tokens in enumerate(backlog)]
+    n, full = len(backlog), chunk * len(backlog)
+    keys = [tokens * n + rank for rank, tokens in enumerate(backlog)]  # one number compares faster than a pair
+    heap = keys.copy()
     heapify(heap)
-    load = list(backlog)
     placed: list[Placed] = []
     left: list[Request] = []
     for number, request in enumerate(requests):
-        least, rank = heap[0]
-        while least != load[rank]:
-            heapreplace(heap, (load[rank], rank))
-            least, rank = heap[0]
-        if least >= chunk and not forced:
+        key = heap[0]
+        while key != keys[rank := key % n]:
+            heapreplace(heap, keys[rank])
+            key = heap[0]
+        if key >= full and not forced:
             return placed, left + list(requests[number:])
         cost = request.prompt
         if hits and (cached := hits.get(request.id)):
-            rank = _cheapest(cached, load, rank, chunk)
+            rank = _cheapest(cached, keys, rank, full)
             cost -= cached.get(rank, 0)
-        room = chunk - load[rank]
-        if (room <= 0 or (not split and room < cost <= chunk)) and request.id not in forced:
+            key = keys[rank]
+        if (key >= full or (not split and cost <= chunk < key // n + cost)) and request.id not in forced:
             left.append(request)
             continue
-        load[rank] += cost
+        keys[rank] = key + cost * n
         placed.append((request, rank, cost))
     return placed, left
 
 
-def _cheapest(cached: Mapping[int, int], load: Sequence[int], rank: int, chunk: int) -> int:
+def _cheapest(cached: Mapping[int, int], keys: Sequence[int], rank: int, full: int) -> int:
     """The rank of the least load once its cached tokens are taken off: one of those with room, or `rank`."""
-    best = min(
-        (other for other in cached if load[other] < chunk), key=lambda other: load[other] - cached[other], default=rank
-    )
-    return best if load[best] - cached.get(best, 0) < load[rank] - cached.get(rank, 0) else rank
+    n = len(keys)
+
+    def load(other: int) -> int:
+        return keys[other] // n - cached.get(other, 0)
+
+    best = min((other for other in cached if keys[other] < full), key=load, default=rank)
+    return best if load(best) < load(rank) else rank

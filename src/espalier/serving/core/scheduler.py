@@ -6,11 +6,13 @@ no others.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Protocol
 
 from espalier.serving.core.prefix import PrefixIndex
 from espalier.serving.core.state import Pool
-from espalier.serving.core.types import Decision, Hits, Place, Report, Request
+from espalier.serving.core.types import Decision, Hits, Place, Placed, Reason, Report, Request
 
 
 class Policy(Protocol):
@@ -60,6 +62,16 @@ class Scheduler:
     def hits(self, request: Request) -> Hits:
         """Prompt tokens that lie cached, by instance and rank."""
         return self.prefix.hits(request) if self.prefix is not None and request.blocks else {}
+
+    def place_all(self, instance: int, placed: Sequence[Placed], reasons: Iterable[Reason]) -> list[Decision]:
+        """Decisions for a batch, counted like single ones."""
+        requests, ranks, costs = zip(*placed, strict=True)
+        self.pool.instances[instance].send_all(ranks, costs)
+        if self.prefix is not None:
+            for request, rank in zip(requests, ranks, strict=True):
+                if request.blocks:
+                    self.prefix.add(request, instance, rank)
+        return list(map(Decision._make, zip(requests, repeat(instance), ranks, costs, reasons, strict=False)))
 
     def place(self, decision: Decision) -> Decision:
         """Count a decision in the virtual state and the prefix index."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+from operator import attrgetter
+
 from espalier.serving.core.ahead import NEVER, Ahead
 from espalier.serving.core.allocation import water_fill
 from espalier.serving.core.interval import Interval
@@ -9,6 +12,8 @@ from espalier.serving.core.prefix import PrefixIndex
 from espalier.serving.core.scheduler import Scheduler
 from espalier.serving.core.state import Pool
 from espalier.serving.core.types import Decision, Reason, Report, Request
+
+PROMPT, PRIORITY = attrgetter("prompt"), attrgetter("priority")
 
 
 class Staggered(Scheduler):
@@ -33,6 +38,7 @@ class Staggered(Scheduler):
         self.ageing = ageing
         self._carried: list[Request] = []
         self._new: list[Request] = []
+        self._tokens = 0
         self._last = float("-inf")
         self._refill: set[int] = set()
         self.ahead = Ahead(pool.chunk)
@@ -40,12 +46,14 @@ class Staggered(Scheduler):
     def on_arrival(self, request: Request, now: float) -> None:
         """Hold it."""
         self._new.append(request)
+        self._tokens += request.prompt
 
     def on_cancel(self, request: Request, now: float) -> None:
         """Let it go."""
         for held in (self._carried, self._new):
             if request in held:
                 held.remove(request)
+                self._tokens -= request.prompt
 
     def on_report(self, instance: int, report: Report, now: float) -> None:
         """Learn the duration of a pass; note whether the instance goes on at once."""
@@ -112,9 +120,10 @@ class Staggered(Scheduler):
         instance = self.pool.instances[number]
         return instance.busy and self.ahead.window(number)[0] <= now and not any(instance.backlog.values)
 
-    def _order(self) -> list[Request]:
+    def _order(self, split: bool) -> list[Request]:
         """All that is held, the first to be placed first."""
-        return self._carried + sorted(self._new, key=_longest_first)
+        longest_first = sorted(self._new, key=PROMPT, reverse=True)
+        return self._carried + sorted(longest_first, key=PRIORITY, reverse=True)
 
     def _may_split(self) -> bool:
         """Whether a rank with any room takes a prompt that does not fit it."""
@@ -124,19 +133,19 @@ class Staggered(Scheduler):
         if not self.held:
             return []
         instance = self.pool.instances[number]
-        requests, split = self._order(), self._may_split()
+        split = self._may_split()
+        requests = self._order(split)
         hits = {request.id: self._here(request, number) for request in requests} if self.prefix is not None else None
         old = self._aged(requests, now)
         placed, self._carried = water_fill(requests, instance.backlog.values, self.pool.chunk, hits, old, split=split)
         self._new = []
-        if placed:
-            self._last = now
-        decisions = [
-            self.place(Decision(request, number, rank, cost, Reason.AGED if request.id in old else reason))
-            for request, rank, cost in placed
-        ]
-        if placed:
-            self._sent(number, now)
+        if not placed:
+            return []
+        self._last = now
+        self._tokens -= sum(request.prompt for request, _, _ in placed)
+        reasons = [Reason.AGED if request.id in old else reason for request, _, _ in placed] if old else repeat(reason)
+        decisions = self.place_all(number, placed, reasons)
+        self._sent(number, now)
         return decisions
 
     def _sent(self, number: int, now: float) -> None:
@@ -155,7 +164,3 @@ class Staggered(Scheduler):
 
     def _here(self, request: Request, number: int) -> dict[int, int]:
         return {rank: tokens for (instance, rank), tokens in self.hits(request).items() if instance == number}
-
-
-def _longest_first(request: Request) -> tuple[int, int]:
-    return -request.priority, -request.prompt

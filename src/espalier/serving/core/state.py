@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count, repeat
 
 from espalier.serving.core.types import Place, Report
 
@@ -27,6 +28,13 @@ class Row:
         if self.values[rank] == self._least:
             self._least = None
         self.values[rank] += number
+
+    def add_all(self, ranks: Iterable[int], numbers: Iterable[int]) -> None:
+        """Raise many; a rank may be named again."""
+        values = self.values
+        for rank, number in zip(ranks, numbers, strict=False):
+            values[rank] += number
+        self._least = None
 
     def set(self, values: Sequence[int]) -> None:
         """Replace all."""
@@ -69,6 +77,13 @@ class Instance:
         self.backlog.add(rank, cost)
         self.score.add(rank, WAITING)
         self.unseen.append((self.sent, rank, cost))
+
+    def send_all(self, ranks: Sequence[int], costs: Sequence[int]) -> None:
+        """Count many decisions at once."""
+        self.backlog.add_all(ranks, costs)
+        self.score.add_all(ranks, repeat(WAITING))
+        self.unseen.extend(zip(count(self.sent + 1), ranks, costs, strict=False))
+        self.sent += len(ranks)
 
     def lose(self) -> None:
         """Whatever it had is gone."""

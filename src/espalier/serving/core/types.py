@@ -45,6 +45,10 @@ class Request:
     priority: int = 0
 
 
+Placed = tuple[Request, int, int]
+"""A request, its rank and the uncached tokens it costs there."""
+
+
 class Decision(NamedTuple):
     """Send `request` to `rank` of `instance`. cost: the uncached tokens that it was counted as."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from espalier.serving.core.interval import Interval
 from espalier.serving.core.prefix import PrefixIndex
-from espalier.serving.core.staggered import Staggered
+from espalier.serving.core.staggered import PRIORITY, Staggered
 from espalier.serving.core.state import Pool
 from espalier.serving.core.types import Request
 
@@ -32,14 +32,19 @@ class WholePrompts(Staggered):
     ) -> None:
         super().__init__(pool, interval=interval, ageing=0.0, prefix=prefix)
         self.pressure, self.speed = pressure, speed
+        self._in_order = False
 
-    def _order(self) -> list[Request]:
-        if not self._may_split():
-            return super()._order()
-        held = self._carried + self._new
-        return sorted(held, key=lambda request: (-request.priority, request.arrival + request.prompt / self.speed))
+    def _order(self, split: bool) -> list[Request]:
+        in_order, self._in_order = self._in_order and not self._new, split
+        if not split:
+            return super()._order(split)
+        if in_order:
+            return self._carried
+        held, speed = self._carried + self._new, self.speed
+        due = [request.arrival + request.prompt / speed for request in held]
+        soonest = [held[k] for k in sorted(range(len(held)), key=due.__getitem__)]
+        return sorted(soonest, key=PRIORITY, reverse=True)
 
     def _may_split(self) -> bool:
-        tokens = sum(request.prompt for request in self._carried) + sum(request.prompt for request in self._new)
         ranks = [self.pool.instances[number].ranks for number in self.pool.ready]
-        return tokens > max(self.pressure * sum(ranks), max(ranks, default=0)) * self.pool.chunk
+        return self._tokens > max(self.pressure * sum(ranks), max(ranks, default=0)) * self.pool.chunk
