@@ -41,7 +41,6 @@ class Request:
     prompt: int
     output: int = 1
     blocks: tuple[int, ...] = ()
-    session: str = ""
     priority: int = 0
 
 

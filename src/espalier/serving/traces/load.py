@@ -18,7 +18,7 @@ Record = Mapping[str, Any]
 def load_trace(file: Path) -> Trace:
     """Azure, BurstGPT and Vidur CSV; Mooncake and our own JSON lines.
 
-    Our own: `arrival_s` (optional), `prompt_tokens`, `output_tokens`, and optionally `prefix_hashes`. Raises
+    Our own: `prompt_tokens`, `output_tokens`, and optionally `arrival_s`, `prefix_hashes` and `priority`. Raises
     DataError by file and line.
     """
     if not file.is_file():
@@ -95,7 +95,7 @@ def _native(record: Record) -> Row:
     blocks = tuple(_integer(block, "prefix_hashes") for block in record.get("prefix_hashes", ()))
     moment = float(record["arrival_s"]) if record.get("arrival_s") is not None else None
     prompt, output = (_integer(record[key], key) for key in ("prompt_tokens", "output_tokens"))
-    return Row(prompt, output, moment, blocks)
+    return Row(prompt, output, moment, blocks, _integer(record.get("priority", 0), "priority"))
 
 
 def _whole(text: str) -> int:
