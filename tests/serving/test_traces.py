@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ AZURE = (
 BURST = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n"
 VIDUR = ",num_prefill_tokens,num_decode_tokens,pd_ratio\n0,2588,291.0,8.9\n1,12,3,4\n"
 MOONCAKE = '{"timestamp": 500, "input_length": 1200, "output_length": 6, "hash_ids": [0, 1, 2]}\n'
-NATIVE = '{"arrival_s": 3.5, "prompt_tokens": 7, "output_tokens": 2, "prefix_hashes": [9], "session": "a"}\n'
+NATIVE = '{"arrival_s": 3.5, "prompt_tokens": 7, "output_tokens": 2, "prefix_hashes": [9], "priority": 2}\n'
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -67,6 +68,20 @@ def test_every_format(
 def test_a_bad_row_is_an_error_with_file_and_line(tmp_path: Path, name: str, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load_trace(write(tmp_path, name, text))
+
+
+def test_times_are_given_to_all_or_to_none(tmp_path: Path) -> None:
+    rows = '{"prompt_tokens": 7, "output_tokens": 2}\n', '{"arrival_s": 1, "prompt_tokens": 7, "output_tokens": 2}\n'
+    (tmp_path / "a.jsonl").write_text("".join(rows))
+    with pytest.raises(DataError, match="a: 1 of 2 requests have no time; give all one, or none"):
+        load_trace(tmp_path / "a.jsonl")
+
+
+def test_priorities_reach_the_requests(tmp_path: Path) -> None:
+    rows = ({"prompt_tokens": 7, "output_tokens": 2, "priority": k % 2} for k in range(4))
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    requests = load_trace(tmp_path / "a.jsonl").requests(np.array([0.0, 1.0]), np.array([3, 2]))
+    assert [request.priority for request in requests] == [1, 0]
 
 
 def test_there_must_be_a_file(tmp_path: Path) -> None:

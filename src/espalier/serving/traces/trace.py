@@ -43,7 +43,7 @@ class Trace:
         timed = [row for row in rows if row.arrival is not None]
         if 0 < len(timed) < len(rows):
             raise DataError(
-                f"{name}: {len(rows) - len(timed)} of {len(rows)} requests have no time; all or none need one"
+                f"{name}: {len(rows) - len(timed)} of {len(rows)} requests have no time; give all one, or none"
             )
         if timed:
             rows = sorted(timed, key=lambda row: row.arrival or 0.0)
