@@ -28,7 +28,7 @@ def simulated(requests: int) -> list[Row]:
     """Requests a second of CPU time: each policy over pools and loads, then all together."""
     traffic = TrafficConfig(trace="azure_conv.csv", requests=requests)
     arms = {name: {"policy": name} for name in POLICIES}
-    config = CompareConfig.of(pools=POOLS, loads=LOADS, traffic={"azure": traffic}, arms=arms, baselines=["random"])
+    config = CompareConfig.of(pools=POOLS, loads=LOADS, traffic={"azure": traffic}, arms=arms)
     trace = find_trace(traffic, DataRoot.find())
     run_scenario(config, Scenario(POOLS[0], "azure", 0.5, "random", 0), trace)
     rows, total = [], 0.0
@@ -52,7 +52,7 @@ def decision(policy: str, instances: int, repeats: int) -> Row:
     rng, times = np.random.default_rng(0), []
     gc.collect()
     for _ in range(repeats):
-        arm = CompareConfig.of(arms={"one": {"policy": policy}}, baselines=[]).arms["one"]
+        arm = CompareConfig.of(arms={"one": {"policy": policy}}).arms["one"]
         scheduler = make_scheduler(arm, Pool.idle(instances, RANKS // instances, 4096))
         for k, tokens in enumerate(rng.integers(16, 4096, HELD).tolist()):
             scheduler.on_arrival(Request(k, 0.0, tokens), 0.0)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espalier.core.errors import ConfigError
 from espalier.serving.config import CompareConfig
 from espalier.serving.core.immediate import Immediate
 from espalier.serving.core.policies.least_tokens import LeastTokens
@@ -188,3 +189,12 @@ def test_a_scenario_from_a_recipe() -> None:
         log, ranks = run_scenario(config, Scenario("2x4", "mine", 0.6, arm, 0), trace)
         assert ranks == 4
         assert Times.of(log).ttft.size == 300
+
+
+def test_arms_are_measured_against_the_usual_two_or_the_first() -> None:
+    arms = {"mine": {"policy": "sbs"}, "other": {"policy": "pull"}}
+    assert CompareConfig.of(arms=arms).baselines == ("mine",)
+    assert CompareConfig.of(arms=arms | {"least_tokens": {"policy": "least_tokens"}}).baselines == ("least_tokens",)
+    assert CompareConfig().baselines == ("least_requests", "least_tokens")
+    with pytest.raises(ConfigError, match="name at least one arm"):
+        CompareConfig.of(arms=arms, baselines=[])

@@ -85,8 +85,7 @@ def _config(args: argparse.Namespace, arms: dict[str, Any]) -> Any:
     from espalier.serving.config import CompareConfig
 
     traffic = {"trace": args.words[0], **_settings(args.words[1:])}
-    baselines = [name for name in ("least_requests", "least_tokens") if name in arms]
-    fields = {"pools": [args.pool], "loads": [args.load], "seeds": 1, "arms": arms, "baselines": baselines}
+    fields = {"pools": [args.pool], "loads": [args.load], "seeds": 1, "arms": arms}
     return CompareConfig.of(traffic={"traffic": traffic}, **fields)
 
 

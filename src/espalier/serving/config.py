@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -100,7 +100,7 @@ class CompareConfig(Config):
     )
     """By name."""
     baselines: tuple[str, ...] = ("least_requests", "least_tokens")
-    """Arms that the others are measured against."""
+    """Arms that the others are measured against; unless given, those two as far as they are arms, or the first arm."""
     prefill: PrefillTime = PrefillTime()
     """Step times."""
     target: PositiveFloat | None = None
@@ -108,8 +108,19 @@ class CompareConfig(Config):
     workers: NonNegativeInt = 2
     """Processes."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _found(cls, values: Any) -> Any:
+        arms = values.get("arms") if isinstance(values, dict) and "baselines" not in values else None
+        if not isinstance(arms, dict):
+            return values
+        usual = [name for name in cls.model_fields["baselines"].default if name in arms]
+        return values | {"baselines": usual or list(arms)[:1]}
+
     @model_validator(mode="after")
     def _consistent(self) -> CompareConfig:
+        if not self.baselines:
+            raise ValueError("baselines: name at least one arm")
         for pool in self.pools:
             self.shape(pool)
         for name in self.baselines:
