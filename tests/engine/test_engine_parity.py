@@ -84,10 +84,11 @@ def test_fused_runner_agrees_with_the_decoder(family: str, changes: dict[str, ob
 def test_fused_runner_merges_adapters(model: Decoder) -> None:
     adapted = decoder()
     inject(adapted, LoraConfig(rank=4))
+    draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(0.0, 0.3)
+            if "lora_" in name:
+                parameter.normal_(0.0, 0.1, generator=draw)
     fused, plain = _agree(adapted), _agree(model)
     assert (fused - plain).abs().max() > 0.1, "the adapters changed nothing"
 

@@ -62,5 +62,6 @@ def torchrun_share() -> Iterator[Share]:
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield Share(dist.get_rank(), dist.get_world_size())
+        dist.barrier()  # nobody hangs up while another is still in the last step
     finally:
         dist.destroy_process_group()
