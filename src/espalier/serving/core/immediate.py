@@ -7,7 +7,7 @@ from collections import deque
 from espalier.serving.core.prefix import PrefixIndex
 from espalier.serving.core.scheduler import Policy, Scheduler
 from espalier.serving.core.state import Pool
-from espalier.serving.core.types import Decision, Reason, Request
+from espalier.serving.core.types import PRIORITY, Decision, Reason, Request
 
 
 class Immediate(Scheduler):
@@ -31,7 +31,8 @@ class Immediate(Scheduler):
         """All that came in."""
         if not self._new or not self.pool.ready:
             return [], None
-        placed = [self._placed(request) for request in self._new]
+        order = sorted(self._new, key=PRIORITY, reverse=True) if len(self._new) > 1 else self._new
+        placed = [self._placed(request) for request in order]
         self._new.clear()
         return placed, None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from espalier.serving.core.policies.least_tokens import LeastTokens
 from espalier.serving.core.scheduler import Scheduler
-from espalier.serving.core.types import Decision, Reason, Report, Request
+from espalier.serving.core.types import PRIORITY, Decision, Reason, Report, Request
 
 
 @dataclass(slots=True)
@@ -78,10 +78,16 @@ class Guarded(Scheduler):
         """Hand on."""
         self.inner.on_back(instance, now)
 
+    def on_pause(self, instance: int, now: float, paused: bool = True) -> None:
+        """Hand on."""
+        self.inner.on_pause(instance, now, paused)
+
     def poll(self, now: float) -> tuple[list[Decision], float | None]:
         """What the scheduler behind it says; with the valve open, everything."""
         if self.valve.open:
-            return self._all(now), None
+            decisions = self._all(now)
+            self.inner.poll(now)  # holds nothing now, and forgets whom it wanted to refill
+            return decisions, None
         decisions, wake = self.inner.poll(now)
         for decision in decisions:
             self._held.pop(decision.request.id, None)
@@ -94,8 +100,8 @@ class Guarded(Scheduler):
 
     def _all(self, now: float) -> list[Decision]:
         decisions = []
-        while self._held and self.pool.ready:
-            request = self._held.pop(next(iter(self._held)))
+        for request in sorted(self._held.values(), key=PRIORITY, reverse=True) if self.pool.ready else ():
+            del self._held[request.id]
             self.inner.on_cancel(request, now)
             hits = self.hits(request)
             instance, rank = self._policy.choose(self.pool, request, hits)

@@ -33,8 +33,9 @@ class Scheduler:
         raise NotImplementedError
 
     def on_report(self, instance: int, report: Report, now: float) -> None:
-        """An instance said how it is."""
-        self.pool.instances[instance].hear(report, now)
+        """An instance said how it is. Of one that is lost it is too late to say anything."""
+        if self.pool.instances[instance].alive:
+            self.pool.instances[instance].hear(report, now)
 
     def on_cancel(self, request: Request, now: float) -> None:
         """The client left before the request was placed. One that was placed is the engine's to report."""
@@ -49,6 +50,14 @@ class Scheduler:
     def on_back(self, instance: int, now: float) -> None:
         """The instance is back, empty."""
         self.pool.revive(instance, now)
+
+    def on_pause(self, instance: int, now: float, paused: bool = True) -> None:
+        """The instance gets nothing more and goes on with what it has, until it is told otherwise."""
+        self.pool.pause(instance, paused)
+
+    def on_missed(self, instance: int, number: int, now: float) -> None:
+        """The instance's decision `number` (from 1) never reached it, or none of its reports will tell."""
+        self.pool.instances[instance].miss(number, now)
 
     def poll(self, now: float) -> tuple[list[Decision], float | None]:
         """What to send now, and when to ask again if nothing happens before. Asking twice changes nothing."""

@@ -11,9 +11,9 @@ from espalier.serving.core.interval import Interval
 from espalier.serving.core.prefix import PrefixIndex
 from espalier.serving.core.scheduler import Scheduler
 from espalier.serving.core.state import Pool
-from espalier.serving.core.types import Decision, Reason, Report, Request
+from espalier.serving.core.types import PRIORITY, Decision, Reason, Report, Request
 
-PROMPT, PRIORITY = attrgetter("prompt"), attrgetter("priority")
+PROMPT = attrgetter("prompt")
 
 
 class Staggered(Scheduler):
@@ -39,6 +39,7 @@ class Staggered(Scheduler):
         self._carried: list[Request] = []
         self._new: list[Request] = []
         self._tokens = 0
+        self._ranked = False
         self._last = float("-inf")
         self._refill: set[int] = set()
         self.ahead = Ahead(pool.chunk)
@@ -47,6 +48,7 @@ class Staggered(Scheduler):
         """Hold it."""
         self._new.append(request)
         self._tokens += request.prompt
+        self._ranked = self._ranked or request.priority != 0
 
     def on_cancel(self, request: Request, now: float) -> None:
         """Let it go."""
@@ -58,7 +60,7 @@ class Staggered(Scheduler):
     def on_report(self, instance: int, report: Report, now: float) -> None:
         """Learn the duration of a pass; note whether the instance goes on at once."""
         super().on_report(instance, report, now)
-        if report.duration is None:
+        if report.duration is None or not self.pool.instances[instance].alive:
             return
         self.interval.hear(report.duration)
         self.ahead.hear(instance, report.largest, report.duration, report.begun, now)
@@ -80,7 +82,7 @@ class Staggered(Scheduler):
         """Batches for the instances whose turn it is."""
         decisions: list[Decision] = []
         wakes = self._expect(now) if self.ahead.on and self.held else []
-        for number in sorted(self._refill):
+        for number in sorted(self._refill.intersection(self.pool.ready)):
             decisions += self._batch(number, now, Reason.REFILL)
         self._refill.clear()
         ready = self.pool.ready
@@ -122,8 +124,10 @@ class Staggered(Scheduler):
 
     def _order(self, split: bool) -> list[Request]:
         """All that is held, the first to be placed first."""
-        longest_first = sorted(self._new, key=PROMPT, reverse=True)
-        return self._carried + sorted(longest_first, key=PRIORITY, reverse=True)
+        return self._by_priority(self._carried + sorted(self._new, key=PROMPT, reverse=True))
+
+    def _by_priority(self, requests: list[Request]) -> list[Request]:
+        return sorted(requests, key=PRIORITY, reverse=True) if self._ranked else requests
 
     def _may_split(self) -> bool:
         """Whether a rank with any room takes a prompt that does not fit it."""

@@ -53,18 +53,21 @@ class Instance:
     """One engine: its data-parallel ranks enter every forward pass together.
 
     backlog: tokens that each rank has yet to prefill. score: 4 * waiting + running requests of each rank. Both with
-    decisions that no report covers, which count as waiting. busy: a pass is under way. sent: decisions ever made.
-    free_since: when it was last heard to be idle. heard: when it was last heard of. alive: in the ring.
+    decisions that no report covers, which count as waiting. busy: a pass is under way, or begins with what was sent.
+    working: whether the last report said so. sent: decisions ever made. free_since: when it was last heard to be idle.
+    heard: when it was last heard of. alive: not lost. paused: gets nothing more, and goes on with what it has.
     """
 
     ranks: int
     backlog: Row = field(init=False)
     score: Row = field(init=False)
     busy: bool = False
+    working: bool = False
     sent: int = 0
     free_since: float = 0.0
     heard: float = 0.0
     alive: bool = True
+    paused: bool = False
     unseen: deque[tuple[int, int, int]] = field(default_factory=deque)
     """Decisions that no report covers: their number, rank and cost."""
 
@@ -87,10 +90,13 @@ class Instance:
 
     def lose(self) -> None:
         """Whatever it had is gone."""
-        self.alive, self.busy = False, False
-        for row in (self.backlog, self.score):
-            row.set([0] * self.ranks)
-        self.unseen.clear()
+        self.alive = False
+        self._empty()
+
+    def revive(self, now: float) -> None:
+        """It is back, with nothing to do."""
+        self.alive, self.free_since, self.heard = True, now, now
+        self._empty()
 
     def hear(self, report: Report, now: float) -> None:
         """Replace what was known by `report`, and add what it cannot have seen."""
@@ -102,15 +108,35 @@ class Instance:
         for _, rank, cost in unseen:
             self.backlog.add(rank, cost)
             self.score.add(rank, WAITING)
-        busy = report.busy or bool(unseen)
+        self.working, self.heard = report.busy, now
+        self._settle(now)
+
+    def miss(self, number: int, now: float) -> None:
+        """Decision `number` never reached it, or its report will not tell: no report needs to cover it any more."""
+        for place, (known, rank, cost) in enumerate(self.unseen):
+            if known == number:
+                del self.unseen[place]
+                self.backlog.set([tokens - cost * (k == rank) for k, tokens in enumerate(self.backlog.values)])
+                self.score.set([count - WAITING * (k == rank) for k, count in enumerate(self.score.values)])
+                self._settle(now)
+                return
+
+    def _settle(self, now: float) -> None:
+        busy = self.working or bool(self.unseen)
         if self.busy and not busy:
             self.free_since = now
-        self.busy, self.heard = busy, now
+        self.busy = busy
+
+    def _empty(self) -> None:
+        self.busy = self.working = False
+        for row in (self.backlog, self.score):
+            row.set([0] * self.ranks)
+        self.unseen.clear()
 
 
 @dataclass(slots=True)
 class Pool:
-    """The instances of one kind. chunk: tokens a rank takes in a pass. ready: numbers of those alive, in order."""
+    """The instances of one kind. chunk: tokens a rank takes in a pass. ready: numbers of those that get work, in order."""
 
     instances: list[Instance]
     chunk: int
@@ -138,8 +164,12 @@ class Pool:
 
     def revive(self, instance: int, now: float) -> None:
         """Take an instance back in, empty."""
-        one = self.instances[instance]
-        one.alive, one.free_since, one.heard = True, now, now
+        self.instances[instance].revive(now)
+        self._sort()
+
+    def pause(self, instance: int, paused: bool) -> None:
+        """Give an instance nothing more, or work again; what it has stays."""
+        self.instances[instance].paused = paused
         self._sort()
 
     def least_backlog(self, turn: int) -> Place:
@@ -158,7 +188,7 @@ class Pool:
         return self.ready[place], _next(rows[place].values, least, turn // n % rows[place].ranks)
 
     def _sort(self) -> None:
-        self.ready = [k for k, instance in enumerate(self.instances) if instance.alive]
+        self.ready = [k for k, instance in enumerate(self.instances) if instance.alive and not instance.paused]
         self._backlogs = [self.instances[number].backlog for number in self.ready]
         self._scores = [self.instances[number].score for number in self.ready]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import NamedTuple
 
 Place = tuple[int, int]
@@ -44,6 +45,8 @@ class Request:
     priority: int = 0
 
 
+PRIORITY = attrgetter("priority")
+"""What requests are sorted by, the highest first."""
 Placed = tuple[Request, int, int]
 """A request, its rank and the uncached tokens it costs there."""
 

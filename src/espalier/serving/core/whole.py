@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from espalier.serving.core.interval import Interval
 from espalier.serving.core.prefix import PrefixIndex
-from espalier.serving.core.staggered import PRIORITY, Staggered
+from espalier.serving.core.staggered import Staggered
 from espalier.serving.core.state import Pool
 from espalier.serving.core.types import Request
 
@@ -42,8 +42,7 @@ class WholePrompts(Staggered):
             return self._carried
         held, speed = self._carried + self._new, self.speed
         due = [request.arrival + request.prompt / speed for request in held]
-        soonest = [held[k] for k in sorted(range(len(held)), key=due.__getitem__)]
-        return sorted(soonest, key=PRIORITY, reverse=True)
+        return self._by_priority([held[k] for k in sorted(range(len(held)), key=due.__getitem__)])
 
     def _may_split(self) -> bool:
         ranks = [self.pool.instances[number].ranks for number in self.pool.ready]

@@ -20,9 +20,6 @@ class LeastTokens:
             return best
         least = pool.instances[best[0]].backlog.values[best[1]] - hits.get(best, 0)
         for place, hit in hits.items():
-            if (
-                pool.instances[place[0]].alive
-                and (after := pool.instances[place[0]].backlog.values[place[1]] - hit) < least
-            ):
+            if place[0] in pool.ready and (after := pool.instances[place[0]].backlog.values[place[1]] - hit) < least:
                 best, least = place, after
         return best
