@@ -12,7 +12,7 @@ from typing import Literal
 
 from espalier.serving.core.prefix import PrefixIndex
 from espalier.serving.core.scheduler import Scheduler
-from espalier.serving.core.types import Decision, Request
+from espalier.serving.core.types import Decision, Report, Request
 from espalier.serving.model.lockstep import Pass, PrefillEngine
 
 NEVER = float("inf")
@@ -23,10 +23,12 @@ class Log:
     """What happened to each request, by its number: seconds, and what became of it.
 
     placed: when it left the scheduler. begun: when its first pass began. first: when its prefill ended, which is its
-    first token. where: instance and rank. why: the reason.
+    first token. where: instance and rank. why: the reason. actual: tokens that each prompt really has, where requests
+    only hold an estimate.
     """
 
     requests: Sequence[Request]
+    actual: Sequence[int] | None = None
     placed: list[float] = field(init=False)
     begun: list[float] = field(init=False)
     first: list[float] = field(init=False)
@@ -34,6 +36,11 @@ class Log:
     why: list[str] = field(init=False)
     passes: list[tuple[float, int, float, int, int]] = field(default_factory=list)
     """Start, instance, seconds, most tokens of a rank, tokens of all."""
+
+    @property
+    def prompt(self) -> list[int]:
+        """(n,) tokens of the prompts, as they are."""
+        return [request.prompt for request in self.requests] if self.actual is None else list(self.actual)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -50,8 +57,9 @@ class Log:
 class Fault:
     """At `time` an instance dies, comes back, or works `slow` times as long as usual.
 
-    A death is noticed `notice` seconds later: until then it is sent requests, which are lost with what it had. All come
-    back to the scheduler when it is noticed.
+    With it dies what it had, what its last reports had to say, and whatever it is sent from then on. The scheduler
+    notices `notice` seconds later, or when the instance is back if that is sooner: then all that was lost comes to it
+    anew. The dead do not die again, and nobody is back who was not away.
     """
 
     time: float
@@ -82,13 +90,15 @@ class Simulation:
         noise: Callable[[], float] | None = None,
     ) -> None:
         self.scheduler, self.engines = scheduler, list(engines)
-        self.log = Log(requests)
+        self.log = Log(requests, actual)
         self.actual, self.cache, self.stale, self.noise = actual, cache, stale, noise
         self._order = count()
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._ends = [NEVER] * len(self.engines)
         self._began = [0.0] * len(self.engines)
         self._dead = [False] * len(self.engines)
+        self._deaths = [0] * len(self.engines)
+        self._lost: dict[int, list[Request]] = {}
         for fault in faults:
             self._at(fault.time, partial(self._fault, fault))
 
@@ -126,7 +136,7 @@ class Simulation:
             request, instance, rank, cost, reason = decision
             log.placed[request.id] = now
             log.where[request.id], log.why[request.id] = (instance, rank), reason
-            if plain:
+            if plain or self._dead[instance]:
                 engines[instance].receive(request, rank, cost)
             else:
                 engines[instance].receive(request, rank, self._really(request, instance, rank))
@@ -159,7 +169,7 @@ class Simulation:
         engine = self.engines[instance]
         if self.stale:
             self._start(instance, now)
-            self._at(now + self.stale, partial(self.scheduler.on_report, instance, engine.report(ended)))
+            self._at(now + self.stale, partial(self._hear, instance, self._deaths[instance], engine.report(ended)))
             return
         self.scheduler.on_report(instance, engine.report(ended), now)
         decisions, _ = self.scheduler.poll(now)
@@ -176,24 +186,34 @@ class Simulation:
         self.cache.add(request, instance, rank)
         return max(tokens - hit, 1)
 
+    def _hear(self, instance: int, deaths: int, report: Report, now: float) -> None:
+        """A late report, unless the instance has died since."""
+        if deaths == self._deaths[instance]:
+            self.scheduler.on_report(instance, report, now)
+
     def _fault(self, fault: Fault, now: float) -> None:
         instance = fault.instance
         match fault.kind:
             case "slow":
                 self.engines[instance].slow = fault.slow
-            case "dead":
+            case "dead" if not self._dead[instance]:
                 self._dead[instance], self._ends[instance] = True, NEVER
-                self._at(now + fault.notice, partial(self._notice, instance))
-            case "back":
+                self._deaths[instance] += 1
+                self._lost[instance] = self.engines[instance].kill()
+                self._at(now + fault.notice, partial(self._notice, instance, self._deaths[instance]))
+            case "back" if self._dead[instance]:
+                self._notice(instance, self._deaths[instance], now)
                 self._dead[instance] = False
                 self.scheduler.on_back(instance, now)
 
-    def _notice(self, instance: int, now: float) -> None:
-        self.scheduler.on_lost(instance, now)
+    def _notice(self, instance: int, deaths: int, now: float) -> None:
+        """The scheduler learns of the death, unless it knows."""
+        if deaths != self._deaths[instance] or instance not in self._lost:
+            return
         if self.cache is not None:
             self.cache.forget(instance)
-        for request in self.engines[instance].kill():
-            self.log.first[request.id] = NEVER
+        self.scheduler.on_lost(instance, now)
+        for request in self._lost.pop(instance) + self.engines[instance].kill():
             self.scheduler.on_arrival(request, now)
 
     def _at(self, time: float, what: Callable[[float], None]) -> None:
