@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
+from espalier.serving.core.prefix import PrefixIndex
 from espalier.serving.traces.arrivals import gamma, on_off, poisson, replay
 from espalier.serving.traces.load import load_trace
 from espalier.serving.traces.trace import Trace
@@ -25,7 +28,7 @@ NATIVE = '{"arrival_s": 3.5, "prompt_tokens": 7, "output_tokens": 2, "prefix_has
 
 def write(folder: Path, name: str, text: str) -> Path:
     file = folder / name
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
     return file
 
 
@@ -55,14 +58,36 @@ def test_every_format(
         ("a.csv", AZURE + "2023-11-16 18:15:51,5\n", r"a.csv:4: not 3 fields"),
         ("a.csv", AZURE + "yesterday,5,5\n", r"a.csv:4: .*yesterday"),
         ("a.csv", AZURE + "2023-11-16 18:15:51,0,5\n", r"a.csv:4: 0 prompt"),
-        ("v.csv", VIDUR + "2,3.5,1,1\n", r"v.csv:4: '3.5' is no whole number"),
+        ("v.csv", VIDUR + "2,3.5,1,1\n", r"v.csv:4: num_prefill_tokens is '3.5', no whole number"),
         ("m.jsonl", MOONCAKE + '{"timestamp": 1}\n', r"m.jsonl:2: there is no"),
         ("m.jsonl", MOONCAKE + "{", r"m.jsonl:2: "),
         ("m.jsonl", MOONCAKE + "[1]", r"m.jsonl:2: a record is an object, not list"),
         ("m.jsonl", MOONCAKE.replace("1200", '"1200"'), r"m.jsonl:1: input_length is '1200', no whole number"),
-        ("m.jsonl", MOONCAKE.replace("500", "NaN"), r"m.jsonl:1: arrival nan"),
-        ("n.jsonl", '{"tokens": 3}', r"n.jsonl has the fields tokens; a trace has one of"),
-        ("e.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n", "e holds no requests"),
+        ("m.jsonl", MOONCAKE.replace("500", "NaN"), r"m.jsonl:1: timestamp is nan, no finite number"),
+        ("m.jsonl", MOONCAKE.replace("500", '"soon"'), r"m.jsonl:1: timestamp is 'soon', no finite number"),
+        ("m.jsonl", '{"timestamp": 1, "input_length": 4}', r"m.jsonl:1: there is no output_length; such a trace has"),
+        ("m.jsonl", "[" * 100_000, r"m.jsonl:1: this line is not JSON"),
+        ("n.jsonl", '{"tokens": 3}', r"n.jsonl:1 has the fields tokens; a trace has one of"),
+        ("n.jsonl", NATIVE.replace("7", "1" + "0" * 30), r"n.jsonl:1: 1000000000000000000000000000000 prompt"),
+        ("n.jsonl", NATIVE.replace("3.5", "1" + "0" * 400), r"n.jsonl:1: arrival_s is 10{39}\.\.\., no finite number"),
+        ("n.jsonl", NATIVE.replace("3.5", "true"), r"n.jsonl:1: arrival_s is True, no finite number"),
+        ("n.jsonl", NATIVE.replace(": 2}", ": 1e9}"), r"n.jsonl:1: priority is 1000000000.0, no whole number"),
+        ("n.jsonl", NATIVE.replace(": 2}", ": 9999999999}"), r"n.jsonl:1: priority 9999999999"),
+        ("n.jsonl", '{"prompt_tokens": 7, "output_tokens": 2, "session": [1]}', r"n.jsonl:1: session is \[1\]"),
+        ("v.csv", VIDUR + "2,inf,1,1\n", r"v.csv:4: num_prefill_tokens is 'inf', no finite number"),
+        ("e.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n", r"/e.csv holds no requests"),
+        ("e.csv", "", r"/e.csv holds no requests"),
+        ("e.jsonl", "\n\n", r"/e.jsonl holds no requests"),
+        ("a.csv", "TIMESTAMP,ContextTokens\n1,2\n", r"a.csv:1: there is no GeneratedTokens; such a trace has"),
+        (
+            "a.csv",
+            "TIMESTAMP,ContextTokens,GeneratedTokens,ContextTokens\n1,2,3,4\n",
+            r"a.csv:1: the header has a field",
+        ),
+        ("a.csv", AZURE + AZURE, r"a.csv:4: .*'TIMESTAMP'"),
+        ("a.csv", AZURE + "2023-11-16 18:15:51,5,5,5\n", r"a.csv:4: not 3 fields"),
+        ("a.csv", AZURE + "2023-11-16 18:15:51,5,5\udcff\n", r"a.csv:4: this line is not UTF-8"),
+        ("m.jsonl", MOONCAKE + MOONCAKE.replace("6", "\udcff"), r"m.jsonl:2: this line is not JSON .*utf-8"),
     ],
 )
 def test_a_bad_row_is_an_error_with_file_and_line(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -70,10 +95,78 @@ def test_a_bad_row_is_an_error_with_file_and_line(tmp_path: Path, name: str, tex
         load_trace(write(tmp_path, name, text))
 
 
+@pytest.mark.parametrize(("name", "text"), [("a.csv", AZURE), ("n.jsonl", NATIVE * 2)])
+def test_byte_order_marks_carriage_returns_and_blank_lines_do_no_harm(tmp_path: Path, name: str, text: str) -> None:
+    plain = load_trace(write(tmp_path, name, text))
+    odd = load_trace(write(tmp_path, name, "\ufeff" + text.replace("\n", "\r\n\r\n")))
+    assert (odd.prompt.tolist(), odd.output.tolist()) == (plain.prompt.tolist(), plain.output.tolist())
+    assert odd.arrival.tolist() == plain.arrival.tolist()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+def test_times_do_not_depend_on_the_zone_of_the_machine(
+    tmp_path: Path, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Berlin, clocks go from 2 to 3 on that morning; the trace is in UTC and does not."""
+    rows = "2024-03-31 01:59:59.0,1,1\n2024-03-31 03:00:01.0,1,1\n2024-03-31 05:00:01+02:00,1,1\n"
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        trace = load_trace(write(tmp_path, "a.csv", AZURE.splitlines()[0] + "\n" + rows))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert trace.arrival is not None
+    assert trace.arrival.tolist() == [0.0, 3602.0, 3602.0]
+
+
+def test_requests_out_of_order_are_sorted_and_those_of_one_time_stay_in_order(tmp_path: Path) -> None:
+    rows = [(5.0, 1), (2.0, 2), (5.0, 3), (3.0, 4), (2.0, 5)]
+    text = (json.dumps({"arrival_s": at, "prompt_tokens": n, "output_tokens": 0}) for at, n in rows)
+    trace = load_trace(write(tmp_path, "a.jsonl", "\n".join(text)))
+    assert trace.prompt.tolist() == [2, 5, 4, 1, 3]
+    assert trace.arrival is not None
+    assert trace.arrival.tolist() == [0.0, 0.0, 1.0, 3.0, 3.0]
+    assert trace.moved == 3
+    assert trace.output.tolist() == [0] * 5
+
+
+def test_a_session_makes_prefixes_of_prompts_that_grow(tmp_path: Path) -> None:
+    """Two turns of one chat, of 2 and 3 whole blocks, share 2 of them; another chat shares none."""
+    turns = [("a", 1100), ("b", 1100), ("a", 1600)]
+    rows = ({"prompt_tokens": n, "output_tokens": 1, "session": session} for session, n in turns)
+    trace = load_trace(write(tmp_path, "a.jsonl", "\n".join(json.dumps(row) for row in rows)))
+    assert trace.blocks is not None
+    first, other, second = trace.blocks
+    assert (len(first), len(second)) == (2, 3)
+    assert second[:2] == first
+    assert not set(other) & set(second)
+    index = PrefixIndex()
+    requests = trace.requests(np.arange(3.0))
+    index.add(requests[0], 0, 0)
+    assert index.hits(requests[2]) == {(0, 0): 1024}
+    assert index.hits(requests[1]) == {}
+
+
+def test_a_long_trace_is_read_line_by_line(tmp_path: Path) -> None:
+    """A file of 20 MB is never in memory; what is kept of a request is four numbers."""
+    row = '{"prompt_tokens": 7, "output_tokens": 2, "note": "%s"}\n' % ("x" * 950)
+    with (tmp_path / "a.jsonl").open("w") as file:
+        file.writelines(row for _ in range(20_000))
+    tracemalloc.start()
+    assert len(load_trace(tmp_path / "a.jsonl")) == 20_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2_500_000
+
+
 def test_times_are_given_to_all_or_to_none(tmp_path: Path) -> None:
     rows = '{"prompt_tokens": 7, "output_tokens": 2}\n', '{"arrival_s": 1, "prompt_tokens": 7, "output_tokens": 2}\n'
     (tmp_path / "a.jsonl").write_text("".join(rows))
-    with pytest.raises(DataError, match="a: 1 of 2 requests have no time; give all one, or none"):
+    with pytest.raises(DataError, match=r"a.jsonl:2: a time, where requests before have none; give all one, or none"):
+        load_trace(tmp_path / "a.jsonl")
+    (tmp_path / "a.jsonl").write_text("".join(reversed(rows)))
+    with pytest.raises(DataError, match=r"a.jsonl:2: no time, where requests before have one"):
         load_trace(tmp_path / "a.jsonl")
 
 
@@ -85,7 +178,7 @@ def test_priorities_reach_the_requests(tmp_path: Path) -> None:
 
 
 def test_there_must_be_a_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no trace"):
+    with pytest.raises(DataError, match=r"there is no .*none\.csv"):
         load_trace(tmp_path / "none.csv")
 
 

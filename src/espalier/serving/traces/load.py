@@ -2,113 +2,106 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from espalier.core.errors import DataError
-from espalier.serving.traces.trace import Row, Trace
-
-Record = Mapping[str, Any]
+from espalier.core.seed import derive
+from espalier.serving.records import Record, finite, read_records, whole
+from espalier.serving.traces.trace import BLOCK, Row, Trace
 
 
 def load_trace(file: Path) -> Trace:
     """Azure, BurstGPT and Vidur CSV; Mooncake and our own JSON lines.
 
-    Our own: `prompt_tokens`, `output_tokens`, and optionally `arrival_s`, `prefix_hashes` and `priority`. Raises
-    DataError by file and line.
+    Our own: `prompt_tokens`, `output_tokens`, and optionally `arrival_s`, `prefix_hashes`, `session` and `priority`.
+    Prompts of a `session` are taken to begin with what it said before, as in a chat: where a request has no hashes,
+    they are made of that. Requests out of order are sorted by time, those of the same time stay in order; all have a
+    time, or none. A time without a zone is UTC. Raises DataError by file and line.
     """
-    if not file.is_file():
-        raise DataError(f"there is no trace {file}")
-    records = _json_records(file) if file.suffix in (".jsonl", ".json") else _csv_records(file)
-    rows: list[Row] = []
+    trace = Trace.of_rows(file.stem, _rows(file, read_records(file)))
+    if not len(trace):
+        raise DataError(f"{file} holds no requests")
+    return trace
+
+
+def _rows(file: Path, records: Iterable[tuple[int, Record]]) -> Iterator[Row]:
     read: Callable[[Record], Row] | None = None
+    timed: bool | None = None
     for line, record in records:
-        read = read or _format(record, file)
+        read = read or _format(record, f"{file}:{1 if file.suffix == '.csv' else line}")
         try:
-            rows.append(read(record))
+            row = read(record)
         except KeyError as error:
             raise DataError(f"{file}:{line}: there is no {error.args[0]!r}") from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise DataError(f"{file}:{line}: {error}") from None
-    return Trace.of_rows(file.stem, rows)
+        timed = row.arrival is not None if timed is None else timed
+        if timed != (row.arrival is not None):
+            this, others = ("no", "one") if timed else ("a", "none")
+            raise DataError(f"{file}:{line}: {this} time, where requests before have {others}; give all one, or none")
+        yield row
 
 
-def _format(record: Record, file: Path) -> Callable[[Record], Row]:
+def _format(record: Record, where: str) -> Callable[[Record], Row]:
+    """The format with all its fields here; an error names what the nearest one misses."""
     for keys, read in _FORMATS.items():
         if keys <= record.keys():
             return read
+    near = max(_FORMATS, key=lambda keys: len(keys & record.keys()))
+    if near & record.keys():
+        missing = ", ".join(sorted(near - record.keys()))
+        raise DataError(f"{where}: there is no {missing}; such a trace has {', '.join(sorted(near))}")
     known = "; ".join(", ".join(sorted(keys)) for keys in _FORMATS)
-    raise DataError(f"{file} has the fields {', '.join(map(str, record))}; a trace has one of: {known}")
-
-
-def _csv_records(file: Path) -> Iterator[tuple[int, Record]]:
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines)
-        try:
-            for record in reader:
-                if None in record or None in record.values():
-                    raise DataError(f"{file}:{reader.line_num}: not {len(reader.fieldnames or ())} fields")
-                yield reader.line_num, record
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{file}:{reader.line_num + 1}: {error}") from None
-
-
-def _json_records(file: Path) -> Iterator[tuple[int, Record]]:
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{file}:{number}: {error}") from None
-            if not isinstance(record, dict):
-                raise DataError(f"{file}:{number}: a record is an object, not {type(record).__name__}")
-            yield number, record
+    raise DataError(f"{where} has the fields {', '.join(map(str, record))}; a trace has one of: {known}")
 
 
 def _azure(record: Record) -> Row:
-    moment = datetime.fromisoformat(record["TIMESTAMP"]).timestamp()
-    return Row(int(record["ContextTokens"]), int(record["GeneratedTokens"]), moment)
+    moment = datetime.fromisoformat(record["TIMESTAMP"])
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return Row(int(record["ContextTokens"]), int(record["GeneratedTokens"]), seconds)
 
 
 def _burstgpt(record: Record) -> Row:
-    return Row(int(record["Request tokens"]), int(record["Response tokens"]), float(record["Timestamp"]))
+    moment = finite(record["Timestamp"], "Timestamp")
+    return Row(int(record["Request tokens"]), int(record["Response tokens"]), moment)
 
 
 def _vidur(record: Record) -> Row:
-    moment = float(record["arrived_at"]) if "arrived_at" in record else None
-    return Row(_whole(record["num_prefill_tokens"]), _whole(record["num_decode_tokens"]), moment)
+    moment = finite(record["arrived_at"], "arrived_at") if "arrived_at" in record else None
+    return Row(_rounded(record, "num_prefill_tokens"), _rounded(record, "num_decode_tokens"), moment)
 
 
 def _mooncake(record: Record) -> Row:
-    blocks = tuple(_integer(block, "hash_ids") for block in record.get("hash_ids", ()))
-    prompt, output = (_integer(record[key], key) for key in ("input_length", "output_length"))
-    return Row(prompt, output, float(record["timestamp"]) / 1000, blocks)
+    blocks = tuple(whole(block, "hash_ids") for block in record.get("hash_ids", ()))
+    prompt, output = (whole(record[key], key) for key in ("input_length", "output_length"))
+    return Row(prompt, output, finite(record["timestamp"], "timestamp") / 1000, blocks)
 
 
 def _native(record: Record) -> Row:
-    blocks = tuple(_integer(block, "prefix_hashes") for block in record.get("prefix_hashes", ()))
-    moment = float(record["arrival_s"]) if record.get("arrival_s") is not None else None
-    prompt, output = (_integer(record[key], key) for key in ("prompt_tokens", "output_tokens"))
-    return Row(prompt, output, moment, blocks, _integer(record.get("priority", 0), "priority"))
+    blocks = tuple(whole(block, "prefix_hashes") for block in record.get("prefix_hashes") or ())
+    moment = finite(record["arrival_s"], "arrival_s") if record.get("arrival_s") is not None else None
+    prompt, output = (whole(record[key], key) for key in ("prompt_tokens", "output_tokens"))
+    row = Row(prompt, output, moment, blocks, whole(record.get("priority", 0), "priority"))
+    session = record.get("session")
+    return row if session is None or blocks else replace(row, blocks=_of_session(session, prompt))
 
 
-def _whole(text: str) -> int:
-    number = float(text)
-    if number != int(number):
-        raise ValueError(f"{text!r} is no whole number")
+def _of_session(session: object, prompt: int) -> tuple[int, ...]:
+    """Hashes of the whole blocks of a prompt that begins with whatever its session has said before."""
+    if not isinstance(session, str | int) or isinstance(session, bool):
+        raise ValueError(f"session is {session!r}, neither text nor a whole number")
+    return tuple(derive(0, "session", session, block) for block in range(prompt // BLOCK))
+
+
+def _rounded(record: Record, key: str) -> int:
+    """Vidur writes token counts as 291.0."""
+    number = finite(record[key], key)
+    if not number.is_integer():
+        raise ValueError(f"{key} is {record[key]!r}, no whole number")
     return int(number)
-
-
-def _integer(value: Any, key: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{key} is {value!r}, no whole number")
-    return value
 
 
 _FORMATS: dict[frozenset[str], Callable[[Record], Row]] = {

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from espalier.core.errors import DataError
 from espalier.serving.core.types import Request
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+BLOCK = 512
+"""Tokens that a prefix hash stands for."""
+MOST = 10**9
+"""Tokens of a request, and priorities, stay within this."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Trace:
     """n requests in order of arrival.
 
     prompt, output: (n,) tokens. arrival: (n,) seconds from the first, None where the format has no times. blocks:
-    prefix hashes of each prompt, `block` tokens a hash, or None. priority: (n,) the higher the sooner, or None.
+    prefix hashes of each prompt, `block` tokens a hash, or None. priority: (n,) the higher the sooner, or None. moved:
+    how many stood behind a later one before they were sorted.
     """
 
     name: str
@@ -29,29 +34,38 @@ class Trace:
     output: Ints
     arrival: Floats | None = None
     blocks: Sequence[tuple[int, ...]] | None = None
-    block: int = 512
+    block: int = BLOCK
     priority: Ints | None = None
+    moved: int = 0
 
     def __len__(self) -> int:
         return int(self.prompt.size)
 
     @classmethod
-    def of_rows(cls, name: str, rows: Sequence[Row], block: int = 512) -> Trace:
-        """Sorted by time and counted from the first. Raises DataError for none, or where only some have a time."""
-        if not rows:
-            raise DataError(f"{name} holds no requests")
-        timed = [row for row in rows if row.arrival is not None]
-        if 0 < len(timed) < len(rows):
-            raise DataError(
-                f"{name}: {len(rows) - len(timed)} of {len(rows)} requests have no time; give all one, or none"
-            )
-        if timed:
-            rows = sorted(timed, key=lambda row: row.arrival or 0.0)
-        prompt, output = (np.array([getattr(row, key) for row in rows], np.int64) for key in ("prompt", "output"))
-        arrival = np.array([row.arrival for row in rows], np.float64) if timed else None
-        blocks = [row.blocks for row in rows] if any(row.blocks for row in rows) else None
-        priority = np.array([row.priority for row in rows]) if any(row.priority for row in rows) else None
-        return cls(name, prompt, output, None if arrival is None else arrival - arrival[0], blocks, block, priority)
+    def of_rows(cls, name: str, rows: Iterable[Row]) -> Trace:
+        """Sorted by time, those of the same time as they come, and counted from the first. All have a time, or none."""
+        prompts, outputs, priorities, times = array("q"), array("q"), array("q"), array("d")
+        hashes: list[tuple[int, ...]] = []
+        for row in rows:
+            prompts.append(row.prompt)
+            outputs.append(row.output)
+            priorities.append(row.priority)
+            hashes.append(row.blocks)
+            if row.arrival is not None:
+                times.append(row.arrival)
+        arrival = np.array(times, np.float64)
+        moved = int(np.count_nonzero(arrival < np.maximum.accumulate(arrival)))
+        order = np.argsort(arrival, kind="stable") if times else np.arange(len(prompts))
+        prompt, output, priority = (np.array(one, np.int64)[order] for one in (prompts, outputs, priorities))
+        return cls(
+            name,
+            prompt,
+            output,
+            arrival[order] - arrival.min() if times else None,
+            [hashes[k] for k in order.tolist()] if any(hashes) else None,
+            priority=priority if priority.any() else None,
+            moved=moved,
+        )
 
     def capped(self, tokens: int) -> Trace:
         """Prompts longer than `tokens` are cut to them, as an engine with that context would."""
@@ -71,7 +85,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One request as a file tells of it."""
+    """One request as a file tells of it: at least one prompt token, and perhaps none of output."""
 
     prompt: int
     output: int
@@ -80,7 +94,9 @@ class Row:
     priority: int = 0
 
     def __post_init__(self) -> None:
-        if self.prompt < 1 or self.output < 0:
+        if not (1 <= self.prompt <= MOST and 0 <= self.output <= MOST):
             raise ValueError(f"{self.prompt} prompt and {self.output} output tokens")
+        if not -MOST <= self.priority <= MOST:
+            raise ValueError(f"priority {self.priority}")
         if self.arrival is not None and not np.isfinite(self.arrival):
             raise ValueError(f"arrival {self.arrival}")
