@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -201,10 +200,7 @@ def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:
     """The step of torchrun's two processes is that of one which averages the gradients of both shares."""
     script = tmp_path / "two.py"
     script.write_text(SCRIPT)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    command = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", str(script)]
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
     arguments = [str(Path(__file__).parent), str(tmp_path / "weights")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *command, *arguments], check=True, timeout=240, env=environment)

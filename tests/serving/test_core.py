@@ -16,6 +16,7 @@ from espalier.serving.core.policies.power_of_two import PowerOfTwo
 from espalier.serving.core.policies.random_rank import RandomRank
 from espalier.serving.core.policies.round_robin import RoundRobin
 from espalier.serving.core.prefix import PrefixIndex
+from espalier.serving.core.safety import Guarded, Valve
 from espalier.serving.core.staggered import Staggered
 from espalier.serving.core.state import Pool
 from espalier.serving.core.types import Reason, Report, Request
@@ -255,3 +256,75 @@ def test_whole_prompts_wait_for_room_until_pressure_rises() -> None:
     scheduler.on_arrival(Request(2, 0.1, 101), 0.1)
     scheduler.on_report(0, report(1, 0), 1.0)
     assert [one.request.id for one in scheduler.poll(1.0)[0]] == [1, 2]
+
+
+def test_a_paused_instance_keeps_its_work_and_gets_none() -> None:
+    pool = Pool.idle(2, 1, 100)
+    scheduler = Staggered(pool)
+    scheduler.on_arrival(Request(0, 0.0, 50), 0.0)
+    (first,), _ = scheduler.poll(0.0)
+    scheduler.on_pause(first.instance, 0.0)
+    paused = pool.instances[first.instance]
+    assert (paused.alive, paused.busy, paused.backlog.values) == (True, True, [50])
+    for number in range(1, 4):
+        scheduler.on_arrival(Request(number, 0.1, 50), 0.1)
+    others, _ = scheduler.poll(0.1)
+    assert {decision.instance for decision in others} == {1 - first.instance}
+    scheduler.on_pause(first.instance, 0.2, False)
+    assert scheduler.poll(0.2)[0] == [], "it is still at its first pass"
+    scheduler.on_report(first.instance, report(1, 0), 1.0)
+    assert {decision.instance for decision in scheduler.poll(5.0)[0]} == {first.instance}
+
+
+def test_a_decision_that_never_arrived_needs_no_report() -> None:
+    pool = Pool.idle(1, 2, 100)
+    scheduler = Staggered(pool)
+    for number in range(2):
+        scheduler.on_arrival(Request(number, 0.0, 30 + number), 0.0)
+    decisions, _ = scheduler.poll(0.0)
+    instance = pool.instances[0]
+    scheduler.on_missed(0, 1, 0.1)
+    scheduler.on_missed(0, 7, 0.1)
+    assert sum(instance.backlog.values) == 30, "the longest was the first"
+    assert instance.busy
+    scheduler.on_missed(0, 2, 0.2)
+    assert (instance.backlog.values, instance.score.values, instance.busy) == ([0, 0], [0, 0], False)
+    assert len(decisions) == 2
+
+
+def test_what_is_lost_is_not_heard() -> None:
+    pool = Pool.idle(1, 1, 100)
+    scheduler = Staggered(pool)
+    scheduler.on_lost(0, 1.0)
+    scheduler.on_report(0, Report(0, (50,), (1,), (0,), True, duration=1.0, largest=10), 1.1)
+    scheduler.on_back(0, 2.0)
+    assert (pool.instances[0].busy, pool.instances[0].backlog.values) == (False, [0])
+    assert scheduler.interval.duration == 0.0
+
+
+@pytest.mark.parametrize("kind", [Staggered, WholePrompts])
+def test_priority_goes_before_what_was_left_over(kind: type[Staggered]) -> None:
+    scheduler = kind(Pool.idle(1, 1, 100))
+    for number in range(3):
+        scheduler.on_arrival(Request(number, 0.0, 100), 0.0)
+    assert [decision.request.id for decision in scheduler.poll(0.0)[0]] == [0]
+    scheduler.on_arrival(Request(9, 0.5, 100, priority=1), 0.5)
+    order = []
+    for turn in range(1, 4):
+        scheduler.on_report(0, report(turn, 0), float(turn))
+        order += [decision.request.id for decision in scheduler.poll(10.0 * turn)[0]]
+    assert order == [9, 1, 2]
+
+
+def test_a_valve_that_closes_leaves_no_refill_behind() -> None:
+    pool = Pool.idle(1, 1, 100)
+    valve = Valve()
+    scheduler = Guarded(Staggered(pool), valve)
+    valve.open = True
+    scheduler.on_arrival(Request(0, 0.0, 250), 0.0)
+    assert [decision.reason for decision in scheduler.poll(0.0)[0]] == [Reason.FALLBACK]
+    scheduler.on_report(0, Report(1, (150,), (0,), (1,), True, duration=1.0, largest=100), 1.0)
+    scheduler.poll(1.0)
+    valve.open = False
+    scheduler.on_arrival(Request(1, 1.5, 10), 1.5)
+    assert scheduler.poll(1.5)[0] == [], "the instance is in the middle of a pass"

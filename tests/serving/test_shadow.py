@@ -77,7 +77,7 @@ def test_who_leaves_and_what_dies_is_not_compared() -> None:
         shadow.arrived(request, 0.0)
     dead = next(k for k, engine in enumerate(shadow.engines) if engine.working and requests[1] in engine.working.done)
     shadow.lost(dead, 0.5)
-    shadow.forget(requests[0])
+    shadow.forget(requests[0], 0.5)
     shadow.arrived(requests[2], 0.5)
     for request in requests[1:]:
         shadow.answered(request, 9.0)

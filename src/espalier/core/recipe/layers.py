@@ -80,12 +80,12 @@ def _compose(file: Path) -> yaml.MappingNode:
     try:
         node = yaml.compose(file.read_text("utf-8"), yaml12.Loader)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the recipe {file}: {error}") from None
+        raise ConfigError(f"cannot read {file}: {error}") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from None
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{file}: a recipe must be a mapping of keys to values")
+        raise ConfigError(f"{file}: this must be a mapping of keys to values")
     return node
 
 

@@ -74,6 +74,21 @@ def load_recipe(files: Sequence[Path], overrides: Sequence[str], find_job: Calla
     return Recipe(run, job, config, layers)
 
 
+C = TypeVar("C", bound=Config)
+
+
+def load_settings(model: type[C], files: Sequence[Path], overrides: Sequence[str] = ()) -> C:
+    """A config of `model` from YAML files that are no recipes of a job, and overrides.
+
+    Raises ConfigError that names each bad key, where it was set and what was probably meant.
+    """
+    layers = read_layers(files, overrides)
+    try:
+        return model.model_validate(layers.data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(error, (model,), layers))) from None
+
+
 def schema(job: Job) -> dict[str, Any]:
     """JSON schema of the recipes of `job`, for editors."""
     merged = job.config.model_json_schema()
@@ -82,9 +97,6 @@ def schema(job: Job) -> dict[str, Any]:
     merged["properties"] = run["properties"] | merged.get("properties", {})
     merged["required"] = ["job", *merged.get("required", [])]
     return merged
-
-
-C = TypeVar("C", bound=Config)
 
 
 def _check(model: type[C], data: dict[str, Any], job: Job, layers: Layers) -> tuple[C | None, list[str]]:

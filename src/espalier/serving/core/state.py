@@ -136,7 +136,7 @@ class Instance:
 
 @dataclass(slots=True)
 class Pool:
-    """The instances of one kind. chunk: tokens a rank takes in a pass. ready: numbers of those that get work, in order."""
+    """The instances of one kind. chunk: tokens a rank takes in a pass. ready: numbers of those that get work."""
 
     instances: list[Instance]
     chunk: int

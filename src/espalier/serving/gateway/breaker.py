@@ -17,10 +17,9 @@ class Breaker:
     _bad: int = 0
     _next: float = 0.0
 
-    def succeeded(self) -> bool:
-        """Something worked. Whether that closed the breaker."""
-        was, self.open, self._bad = self.open, False, 0
-        return was
+    def succeeded(self) -> None:
+        """Something worked: the breaker is closed."""
+        self.open, self._bad = False, 0
 
     def failed(self, now: float, *, final: bool = False) -> bool:
         """Something did not work. Whether that opened the breaker."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from espalier.core.config import Config
 from espalier.serving.config import SchedulerConfig
@@ -22,6 +31,17 @@ class TargetConfig(Config):
     """vllm and sglang are told a rank by the header X-Data-Parallel-Rank, sglang also by the field routed_dp_rank; a
     plain openai endpoint has none. events takes the header, and tells of each pass at /engine/events."""
 
+    @field_validator("urls")
+    @classmethod
+    def _addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.netloc:
+                raise ValueError(f"{url!r} is no address: begin it with http:// or https://")
+            if parts.path.rstrip("/").endswith("/v1"):
+                raise ValueError(f"{url!r}: leave out /v1")
+        return urls
+
     @model_validator(mode="after")
     def _consistent(self) -> TargetConfig:
         if len(self.urls) not in (1, self.ranks):
@@ -36,7 +56,7 @@ class TargetConfig(Config):
 class GatewayConfig(Config):
     """A gateway in front of engines of one model."""
 
-    targets: tuple[TargetConfig, ...]
+    targets: Annotated[tuple[TargetConfig, ...], Field(min_length=1)]
     """The instances."""
     scheduler: SchedulerConfig = SchedulerConfig(policy="sbs_whole")
     """Who decides."""
@@ -44,14 +64,16 @@ class GatewayConfig(Config):
     """Step times of an instance: calibrate them."""
     host: str = "127.0.0.1"
     """Address to listen on."""
-    port: NonNegativeInt = 8080
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port to listen on; 0 takes a free one."""
     buffer_requests: PositiveInt = 10_000
     """Held requests beyond which a new one is refused with 429."""
     buffer_tokens: PositiveInt = 50_000_000
     """Held prompt tokens beyond which a new request is refused with 429."""
     first_byte_seconds: PositiveFloat = 120.0
-    """An engine that has sent no byte by then has failed."""
+    """An engine that has sent no byte of a stream by then has failed."""
+    answer_seconds: PositiveFloat = 600.0
+    """An answer that is no stream comes whole, after all its tokens; after so long it is given up (504)."""
     deadline_seconds: PositiveFloat = 300.0
     """A request that was not placed by then is refused with 503."""
     body_bytes: PositiveInt = 32 * 1024 * 1024
@@ -59,10 +81,19 @@ class GatewayConfig(Config):
     failures: PositiveInt = 3
     """Failures in a row after which an instance is left alone. One is enough where nobody listens."""
     retry_seconds: PositiveFloat = 5.0
-    """Between two looks at the health of an instance that is left alone."""
+    """Between two looks at the health of an instance, left alone or not."""
     silence_seconds: PositiveFloat = 2.0
     """Watchdog: an instance that owes tokens is suspect after this, or three passes where that is longer."""
     bytes_per_token: PositiveFloat = 3.6
     """First guess of a prompt's tokens; the engines' `usage` corrects it."""
+    tokenizer: Path | None = None
+    """A `tokenizer.json`, to count instead of to guess; what a chat template adds is not counted."""
     valve_margin: NonNegativeFloat = 0.05
     """Safety valve: how much worse than immediate dispatch holding may be."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> GatewayConfig:
+        urls = [url.rstrip("/") for target in self.targets for url in target.urls]
+        if twice := [url for url in dict.fromkeys(urls) if urls.count(url) > 1]:
+            raise ValueError(f"targets: {twice[0]} is named twice")
+        return self

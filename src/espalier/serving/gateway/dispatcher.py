@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter, deque
-from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic
-from typing import Any
 
 from espalier.core.errors import EngineError
 from espalier.serving.core.prefix import PrefixIndex
@@ -20,39 +19,25 @@ from espalier.serving.gateway.breaker import Breaker
 from espalier.serving.gateway.config import GatewayConfig
 from espalier.serving.gateway.mirror import Mirror
 from espalier.serving.gateway.shadow import Shadow
+from espalier.serving.gateway.ticket import OverloadedError, Ticket
+from espalier.serving.gateway.tokens import Prompt
 from espalier.serving.sim.scenario import make_scheduler
 
+log = logging.getLogger("espalier.gateway")
 HOLDING = ("sbs", "sbs_whole", "pull")
 RECENT = 1000
 """Batches and reports that the measures average over."""
-
-
-class OverloadedError(EngineError):
-    """The buffer is full, or a request waited too long. retry_after: seconds."""
-
-    def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message, retryable=True)
-        self.retry_after = retry_after
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A request on its way.
-
-    decision: set once it is placed. batch: the name and size of what it was sent with. held: seconds until then.
-    """
-
-    request: Request
-    placed: asyncio.Future[Decision]
-    decision: Decision | None = None
-    batch: str = "0/1"
-    held: float = 0.0
-    answered: bool = False
-    tried: set[int] = field(default_factory=set)
+LONGEST_WAIT = 60.0
+"""Seconds after which a refused client may always come back."""
 
 
 class Dispatcher:
-    """Owns the scheduler, a mirror and a breaker for each instance. All methods run on the loop's thread."""
+    """Owns the scheduler, a mirror and a breaker for each instance. All methods run on the loop's thread.
+
+    drained: instances that an operator sends nothing more. doubted: those that owe a first byte for too long and yet
+    say that they are well; they get nothing more until it comes. unsure: those that failed and were not asked since how
+    they are. telling: those that tell of their passes just now.
+    """
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
@@ -69,94 +54,114 @@ class Dispatcher:
         self.mirrors = [Mirror(target.ranks, config.prefill) for target in config.targets]
         self.breakers = [Breaker(config.failures, config.retry_seconds) for _ in config.targets]
         self.drained: set[int] = set()
-        self.tells = [target.kind == "events" for target in config.targets]
+        self.doubted: set[int] = set()
+        self.unsure: set[int] = set()
+        self.telling: set[int] = set()
         self.tickets: dict[int, Ticket] = {}
+        self.held_tokens = 0
         self.decisions: Counter[str] = Counter()
         self.fills: deque[float] = deque(maxlen=RECENT)
         self.drifts: deque[float] = deque(maxlen=RECENT)
-        self._held_tokens = 0
+        self._sent: Counter[int] = Counter()
         self._numbers, self._batches = count(), count()
         self._timer: asyncio.TimerHandle | None = None
 
-    def submit(self, tokens: int, *, priority: int = 0, blocks: tuple[int, ...] = ()) -> Ticket:
+    def submit(
+        self, prompt: Prompt, *, streamed: bool = True, priority: int = 0, blocks: tuple[int, ...] = ()
+    ) -> Ticket:
         """Queue a prompt. Raises OverloadedError where the buffer is full."""
-        config = self.config
-        held = self.scheduler.held
-        if held >= config.buffer_requests or (held and self._held_tokens + tokens > config.buffer_tokens):
+        config, held, tokens = self.config, self.scheduler.held, prompt.tokens
+        if held >= config.buffer_requests or (held and self.held_tokens + tokens > config.buffer_tokens):
             raise OverloadedError(
-                f"{held} requests of {self._held_tokens} tokens are held already", self.drain_seconds()
+                f"{held} requests of {self.held_tokens} tokens are held already", self.drain_seconds()
             )
         now = monotonic()
         request = Request(next(self._numbers), now, tokens, blocks=blocks, priority=priority)
-        ticket = Ticket(request, asyncio.get_running_loop().create_future())
+        ticket = Ticket(request, asyncio.get_running_loop().create_future(), streamed, prompt.text)
         self.tickets[request.id] = ticket
-        self._held_tokens += tokens
+        self.held_tokens += tokens
         self.scheduler.on_arrival(request, now)
         if self.shadow is not None:
             self.shadow.arrived(request, now)
         self.kick()
         return ticket
 
+    def elsewhere(self, ticket: Ticket) -> list[int]:
+        """Instances that a request has not been tried on and that get work."""
+        return [number for number in self.pool.ready if number not in ticket.tried]
+
     def again(self, ticket: Ticket) -> Decision:
         """Another place for a request that failed before its first byte: the emptiest rank not tried yet.
 
         Raises EngineError where no other instance is ready.
         """
-        assert ticket.decision is not None
-        self.mirrors[ticket.decision.instance].forget(ticket.request)
-        ready = [number for number in self.pool.ready if number not in ticket.tried]
+        self._missed(ticket)
+        ready = self.elsewhere(ticket)
         if not ready:
             raise EngineError("no other engine is ready", retryable=True)
         backlog = {number: self.pool.instances[number].backlog for number in ready}
         number = min(ready, key=lambda one: backlog[one].least())
         rank = backlog[number].values.index(backlog[number].least())
         decision = Decision(ticket.request, number, rank, ticket.request.prompt, Reason.FALLBACK)
-        ticket.batch = f"{next(self._batches)}/1"
-        self._send(ticket, self.scheduler.place(decision))
+        self._send(self.scheduler.place(decision), ticket, f"{next(self._batches)}/1")
+        self.pool.instances[number].busy = True
         self.mirrors[number].begin(monotonic())
         return decision
 
-    def first_byte(self, ticket: Ticket) -> None:
-        """The engine answered."""
-        decision, now = ticket.decision, monotonic()
-        assert decision is not None
+    def first_byte(self, ticket: Ticket, *, good: bool = True) -> None:
+        """The engine answered. good: with what was asked for, so that its prefill is over."""
+        number, now = ticket.instance, monotonic()
         ticket.answered = True
-        self.breakers[decision.instance].succeeded()
+        self._resolve(ticket, now)
         if self.shadow is not None:
-            self.shadow.answered(ticket.request, now)
-        for report in self.mirrors[decision.instance].first_byte(ticket.request, now):
-            self._report(decision.instance, report, now)
+            (self.shadow.answered if good and ticket.streamed else self.shadow.forget)(ticket.request, now)
+        if not good:
+            self.mirrors[number].forget(ticket.request)
+        for report in self.mirrors[number].first_byte(ticket.request, now) if good else ():
+            self._report(number, report, now)
+        if number in self.doubted:
+            self.doubt(number, False)
         self.kick()
+
+    def done(self, ticket: Ticket) -> None:
+        """The engine answered well, to the end."""
+        self.healthy(ticket.instance)
 
     def release(self, ticket: Ticket) -> None:
         """The request is over, whichever way: answered, failed, or left by its client."""
         self.tickets.pop(ticket.request.id, None)
         now = monotonic()
         if ticket.decision is None:
-            self._held_tokens -= ticket.request.prompt
+            self.held_tokens -= ticket.request.prompt
             self.scheduler.on_cancel(ticket.request, now)
         elif not ticket.answered:
-            self.mirrors[ticket.decision.instance].forget(ticket.request)
+            self._missed(ticket)
         if self.shadow is not None and not ticket.answered:
-            self.shadow.forget(ticket.request)
+            self.shadow.forget(ticket.request, now)
         ticket.placed.cancel()
         self.kick()
 
-    def failed(self, instance: int, *, final: bool = False) -> None:
-        """The instance did not do as it should. final: nobody listens there."""
+    def failed(self, instance: int, why: str, *, final: bool = False) -> None:
+        """The instance did not do as it should. final: nobody is there, so what it has is lost too."""
         now = monotonic()
+        self.unsure.add(instance)
         if self.breakers[instance].failed(now, final=final):
-            self.lose(instance)
-
-    def lose(self, instance: int) -> None:
-        """Take an instance out: its requests fail by themselves, what is held goes elsewhere."""
-        self._out(instance)
-        self.mirrors[instance].clear()
+            log.warning("instance %d is left alone: %s", instance, why)
+            self.scheduler.on_lost(instance, now)
+            self.mirrors[instance].clear()
+            if self.shadow is not None:
+                self.shadow.lost(instance, now)
+        if final:
+            for ticket in self.tickets.values():
+                if ticket.decision is not None and ticket.instance == instance and not ticket.answered:
+                    ticket.give_up()
         self.kick()
 
-    def revive(self, instance: int) -> None:
-        """Take an instance in again."""
-        if instance not in self.drained and not self.pool.instances[instance].alive:
+    def healthy(self, instance: int) -> None:
+        """The instance does as it should; take it in again where it was left alone."""
+        self.breakers[instance].succeeded()
+        if not self.pool.instances[instance].alive:
+            log.warning("instance %d is back", instance)
             now = monotonic()
             self.scheduler.on_back(instance, now)
             if self.shadow is not None:
@@ -164,15 +169,18 @@ class Dispatcher:
             self.kick()
 
     def drain(self, instance: int, out: bool) -> None:
-        """Send nothing more to an instance, or again."""
-        if out:
-            self.drained.add(instance)
-            self._out(instance)
-        else:
-            self.drained.discard(instance)
-            if not self.breakers[instance].open:
-                self.revive(instance)
-        self.kick()
+        """Send nothing more to an instance, or again; what it has stays its own."""
+        (self.drained.add if out else self.drained.discard)(instance)
+        self._pause(instance)
+
+    def doubt(self, instance: int, doubted: bool) -> None:
+        """Send nothing more to an instance until it has been heard of."""
+        (self.doubted.add if doubted else self.doubted.discard)(instance)
+        self._pause(instance)
+
+    def listening(self, instance: int, now_on: bool) -> None:
+        """Whether an engine's own word on its passes is to be had; else it is inferred."""
+        (self.telling.add if now_on else self.telling.discard)(instance)
 
     def hear(self, instance: int, report: Report) -> None:
         """An engine that tells of its passes did."""
@@ -193,13 +201,11 @@ class Dispatcher:
         batches = Counter(decision.instance for decision in decisions)
         names = {number: f"{next(self._batches)}/{size}" for number, size in batches.items()}
         for decision in decisions:
-            ticket = self.tickets.get(decision.request.id)
-            if ticket is not None:
-                self._held_tokens -= ticket.request.prompt
-                ticket.batch = names[decision.instance]
-                self._send(ticket, decision)
-                if not ticket.placed.done():
-                    ticket.placed.set_result(decision)
+            ticket = self.tickets[decision.request.id]
+            self.held_tokens -= ticket.request.prompt
+            self._send(decision, ticket, names[decision.instance])
+            if not ticket.placed.done():  # its client has left this very moment
+                ticket.placed.set_result(decision)
         for number in batches:
             self.mirrors[number].begin(now)
             tokens = sum(decision.cost for decision in decisions if decision.instance == number)
@@ -224,34 +230,15 @@ class Dispatcher:
         return found
 
     def drain_seconds(self) -> float:
-        """About how long it takes to place what is held."""
+        """About how long it takes to place what is held; 1 to 60."""
         ranks = sum(self.pool.instances[number].ranks for number in self.pool.ready)
-        return self._held_tokens / max(ranks * self.config.prefill.tokens_per_second, 1.0)
-
-    def state(self) -> dict[str, Any]:
-        """The virtual state, for people."""
-        return {
-            "held": self.scheduler.held,
-            "held_tokens": self._held_tokens,
-            "policy": self.config.scheduler.policy,
-            "valve_open": self.valve.open,
-            "decisions": dict(self.decisions),
-            "instances": [
-                {
-                    "urls": target.urls,
-                    "alive": one.alive,
-                    "drained": number in self.drained,
-                    "busy": one.busy,
-                    "backlog": list(one.backlog.values),
-                    "sent": one.sent,
-                }
-                for number, (target, one) in enumerate(zip(self.config.targets, self.pool.instances, strict=True))
-            ],
-        }
+        speed = ranks * self.config.prefill.tokens_per_second
+        seconds = self.held_tokens / speed if speed else self.config.retry_seconds
+        return min(max(seconds, 1.0), LONGEST_WAIT)
 
     def _report(self, instance: int, report: Report, now: float) -> None:
         """What the mirror infers counts where the engine itself does not tell."""
-        if not self.tells[instance] and self.pool.instances[instance].alive:
+        if instance not in self.telling and self.pool.instances[instance].alive:
             self._tell(instance, report._replace(seen=self.pool.instances[instance].sent), now)
 
     def _tell(self, instance: int, report: Report, now: float) -> None:
@@ -259,11 +246,22 @@ class Dispatcher:
         if self.shadow is not None:
             self.shadow.measured(instance, report)
 
-    def _out(self, instance: int) -> None:
-        now = monotonic()
-        self.scheduler.on_lost(instance, now)
+    def _pause(self, instance: int) -> None:
+        now, paused = monotonic(), instance in self.drained | self.doubted
+        self.scheduler.on_pause(instance, now, paused)
         if self.shadow is not None:
-            self.shadow.lost(instance, now)
+            self.shadow.pause(instance, now, paused)
+        self.kick()
+
+    def _missed(self, ticket: Ticket) -> None:
+        """An instance will not answer a request that it was sent."""
+        self.mirrors[ticket.instance].forget(ticket.request)
+        self._resolve(ticket, monotonic())
+
+    def _resolve(self, ticket: Ticket, now: float) -> None:
+        """No report of the instance's own needs to cover a request any more."""
+        if ticket.instance in self.telling:
+            self.scheduler.on_missed(ticket.instance, ticket.number, now)
 
     def _shadow(self) -> Shadow:
         config, ranks = self.config, [target.ranks for target in self.config.targets]
@@ -271,8 +269,10 @@ class Dispatcher:
         scheduler = make_scheduler(at_once, Pool.of(ranks, config.prefill.chunk))
         return Shadow(scheduler, ranks, config.prefill, self.valve)
 
-    def _send(self, ticket: Ticket, decision: Decision) -> None:
-        ticket.decision = decision
-        ticket.tried.add(decision.instance)
+    def _send(self, decision: Decision, ticket: Ticket, batch: str) -> None:
+        number = decision.instance
+        self._sent[number] += 1
+        ticket.decision, ticket.batch, ticket.number = decision, batch, self._sent[number]
+        ticket.tried.add(number)
         self.decisions[decision.reason] += 1
-        self.mirrors[decision.instance].receive(decision.request, decision.rank, decision.cost)
+        self.mirrors[number].receive(decision.request, decision.rank, decision.cost, signs=ticket.streamed)

@@ -17,9 +17,8 @@ from typing import Any
 
 from aiohttp import web
 
-from espalier.core.errors import nearest
 from espalier.serving.core.types import Report, Request
-from espalier.serving.gateway.adapters import BATCH_HEADER, RANK_HEADER
+from espalier.serving.gateway.adapters import BATCH_HEADER, NUMBER_HEADER, RANK_HEADER
 from espalier.serving.model.lockstep import PrefillEngine
 from espalier.serving.model.steptime import PrefillTime
 
@@ -55,7 +54,7 @@ class FakeEngine:
         self.app.router.add_get("/v1/models", self._models)
         self.app.router.add_get("/health", self._health)
         self.app.router.add_get("/engine/events", self._events)
-        self._numbers = count()
+        self._numbers, self._told = count(), 0
         self._first: dict[int, asyncio.Event] = {}
         self._missing: dict[str, int] = {}
         self._listeners: set[asyncio.Queue[Report]] = set()
@@ -113,17 +112,22 @@ class FakeEngine:
     async def _generate(self, request: web.Request) -> web.StreamResponse:
         try:
             asked = await request.json()
-            words = _words(asked.get("prompt", asked.get("messages", "")))
-            output = int(asked.get("max_tokens") or asked.get("max_completion_tokens") or 16)
+            words = _words(asked.get("messages" if "messages" in asked else "prompt"))
+            output = int(asked.get("max_tokens", asked.get("max_completion_tokens", 16)))
+            if output < 1:
+                raise ValueError(f"max_tokens is at least 1, not {output}")
+            if asked.get("model", MODEL) != MODEL:
+                return _refuse(404, f"the model {asked['model']!r} does not exist; there is {MODEL!r}")
             rank = int(request.headers.get(RANK_HEADER, self._emptiest()))
-        except (ValueError, AttributeError) as error:
-            return web.json_response({"error": {"message": str(error), "type": "invalid_request_error"}}, status=400)
+            told = int(request.headers.get(NUMBER_HEADER, 0))
+        except (ValueError, TypeError, AttributeError) as error:
+            return _refuse(400, str(error))
         if not 0 <= rank < self.settings.ranks:
-            message = f"there is no rank {rank}{nearest(str(rank), [str(self.settings.ranks - 1)])}"
-            return web.json_response({"error": {"message": message, "type": "invalid_request_error"}}, status=400)
+            return _refuse(400, f"there is no rank {rank}; ranks are 0 to {self.settings.ranks - 1}")
         number, chat = next(self._numbers), "messages" in asked
         self._first[number] = first = asyncio.Event()
         self.engine.receive(Request(number, 0.0, words, output), rank, words)
+        self._told = self.engine.seen = max(self._told, told)
         self._arrived(request.headers.get(BATCH_HEADER, "0/1"))
         usage = {"prompt_tokens": words, "completion_tokens": output, "total_tokens": words + output}
         try:
@@ -144,7 +148,7 @@ class FakeEngine:
         await response.prepare(request)
         for k in range(output):
             last = k == output - 1
-            event = self._chunk(number, chat, f"{number}:{k} ", "length" if last else None)
+            event = self._chunk(number, chat, f"{number}:{k} ", "length" if last else None, k == 0)
             if last:
                 event["usage"] = usage
             await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
@@ -162,10 +166,11 @@ class FakeEngine:
         return web.json_response({"served": self.served, "left": self.left})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Every pass as it ends: the fields of a Report."""
+        """How it is, then every pass as it ends: the fields of a Report."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         queue: asyncio.Queue[Report] = asyncio.Queue()
+        queue.put_nowait(self.engine.report(None))
         self._listeners.add(queue)
         try:
             while True:
@@ -177,9 +182,10 @@ class FakeEngine:
     def _emptiest(self) -> int:
         return min(range(self.settings.ranks), key=self.engine.backlog.__getitem__)
 
-    def _chunk(self, number: int, chat: bool, text: str, finish: str | None) -> dict[str, Any]:
+    def _chunk(self, number: int, chat: bool, text: str, finish: str | None, first: bool) -> dict[str, Any]:
         choice: dict[str, Any] = {"index": 0, "finish_reason": finish}
-        choice |= {"delta": {"role": "assistant", "content": text}} if chat else {"text": text}
+        role = {"role": "assistant"} if first else {}
+        choice |= {"delta": {**role, "content": text}} if chat else {"text": text}
         return self._object(number, "chat.completion.chunk" if chat else "text_completion", choice)
 
     def _whole(self, number: int, chat: bool, output: int, usage: dict[str, int]) -> dict[str, Any]:
@@ -193,17 +199,23 @@ class FakeEngine:
         return {**identity, "choices": [choice]}
 
 
+def _refuse(status: int, message: str) -> web.Response:
+    return web.json_response({"error": {"message": message, "type": "invalid_request_error"}}, status=status)
+
+
 def _echo(request: web.Request) -> dict[str, str]:
     return {ID_HEADER: request.headers[ID_HEADER]} if ID_HEADER in request.headers else {}
 
 
 def _words(value: Any) -> int:
-    """Words of all text in a prompt or messages; at least one. Token ids count themselves."""
+    """Words of all text in one prompt or its messages; at least one. Token ids count themselves."""
     match value:
         case str():
             return max(len(value.split()), 1)
         case list() if value and isinstance(value[0], int):
             return len(value)
-        case list():
-            return max(sum(_words(one.get("content", "") if isinstance(one, dict) else one) for one in value), 1)
-    raise ValueError("a prompt is text, a list of texts, or token ids")
+        case [str(text)]:
+            return _words(text)
+        case list() if value and all(isinstance(one, dict) for one in value):
+            return sum(_words(one.get("content", one.get("text", ""))) for one in value)
+    raise ValueError("a prompt is text or token ids, and messages are a list")

@@ -33,9 +33,11 @@ class Mirror:
         self._awaited: set[int] = set()
         self._gone: set[int] = set()
 
-    def receive(self, request: Request, rank: int, cost: int) -> None:
-        """Something was sent; `begin` follows once all of a batch was."""
+    def receive(self, request: Request, rank: int, cost: int, *, signs: bool = True) -> None:
+        """Something was sent; `begin` follows once all of a batch was. signs: its first byte is its first token."""
         self.engine.receive(request, rank, cost)
+        if not signs:
+            self._gone.add(request.id)
 
     def begin(self, now: float) -> None:
         """Begin a pass if none is under way and there is work."""
@@ -48,13 +50,14 @@ class Mirror:
         self.heard = now
         reports: list[Report] = []
         while self.engine.working is not None and self._pending(request):
-            measured = request.id in self._awaited
+            measured = request.id in self._awaited - self._gone
             reports.append(self._finish(now, measured))
         return reports
 
     def forget(self, request: Request) -> None:
-        """Its first byte will not come: the client left."""
-        self._gone.add(request.id)
+        """Its first byte will not come."""
+        if self._pending(request):
+            self._gone.add(request.id)
 
     def tick(self, now: float) -> list[Report]:
         """Reports of passes that end without a sign."""

@@ -47,11 +47,11 @@ class Shadow:
         elif came is not None:
             self._actual[request.id] = now - request.arrival
 
-    def forget(self, request: Request) -> None:
-        """It will not be answered, so there is nothing to compare; a modelled engine computes it all the same, like a
-        real one.
+    def forget(self, request: Request, now: float) -> None:
+        """It will not be answered, or not by a stream, so there is nothing to compare; a modelled engine computes it
+        all the same, like a real one.
         """
-        self.scheduler.on_cancel(request, request.arrival)
+        self.scheduler.on_cancel(request, now)
         self._came.pop(request.id, None)
         self._expected.pop(request.id, None)
 
@@ -69,6 +69,12 @@ class Shadow:
         for request in self.engines[instance].kill():
             self._came.pop(request.id, None)
             self._actual.pop(request.id, None)
+
+    def pause(self, instance: int, now: float, paused: bool) -> None:
+        """It gets nothing more, or work again."""
+        self._advance(now)
+        self.scheduler.on_pause(instance, now, paused)
+        self._place(now)
 
     def back(self, instance: int, now: float) -> None:
         """It is back."""

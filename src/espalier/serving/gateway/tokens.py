@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from espalier.core.errors import DataError, MissingExtraError
 
 _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
+NOT_TEXT = frozenset({"image_url", "input_audio", "audio_url", "video_url", "file"})
+"""Parts of messages whose bytes say nothing of their tokens."""
+
+
+class Prompt(NamedTuple):
+    """tokens: expected, at least 1. text: bytes of its text, 0 where tokens were counted."""
+
+    tokens: int
+    text: int
 
 
 class TokenEstimate:
-    """Bytes of text over `bytes_per_token`, corrected by what engines report of prompts that ended. weight: of each new
-    ratio in the running mean (ours).
+    """Bytes of text over `bytes_per_token`, corrected by what engines report of prompts that ended; or tokens counted
+    by a tokenizer. weight: of each new ratio in the running mean (ours).
     """
 
-    def __init__(self, bytes_per_token: float = 3.6, weight: float = 0.05) -> None:
+    def __init__(self, bytes_per_token: float = 3.6, weight: float = 0.05, tokenizer: Path | None = None) -> None:
         self.bytes_per_token, self.weight = bytes_per_token, weight
+        self._tokenizer = None if tokenizer is None else _tokenizer(tokenizer)
 
-    def tokens(self, body: Mapping[str, Any]) -> tuple[int, int]:
-        """Tokens, and bytes of text, of a request's prompt or messages. Token ids count themselves."""
-        text, ids = _measure(body.get("prompt", ())), 0
-        if isinstance(prompt := body.get("prompt"), list) and prompt and isinstance(prompt[0], int):
-            ids = len(prompt)
-        for message in body.get("messages", ()) or ():
-            text += _measure(message)
-        return max(round(text / self.bytes_per_token) + ids, 1), text
+    def of(self, body: Mapping[str, Any]) -> Prompt:
+        """Of a request's prompt or messages, with its tools. Token ids count themselves."""
+        said = [body.get(name) for name in ("prompt", "messages", "tools")]
+        ids = _ids(said[0])
+        if self._tokenizer is not None:
+            return Prompt(max(ids + sum(len(self._tokenizer.encode(text).ids) for text in _texts(said)), 1), 0)
+        text = sum(len(one.encode()) for one in _texts(said))
+        return Prompt(max(round(text / self.bytes_per_token) + ids, 1), text)
 
     def learn(self, text: int, tokens: int) -> None:
         """A prompt of so many bytes had so many tokens."""
@@ -51,25 +64,35 @@ def reported_tokens(tail: bytes) -> int | None:
     return int(found[-1]) if found else None
 
 
-def error_in(first: bytes) -> str | None:
-    """The error that a stream begins with, where its first event is one."""
-    line = first.lstrip().removeprefix(b"data:").strip().split(b"\n", 1)[0]
-    if b'"error"' not in line:
-        return None
+def _tokenizer(file: Path) -> Any:
     try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return str(event["error"])[:200] if isinstance(event, dict) and event.get("error") else None
+        from tokenizers import Tokenizer
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("tokenizers", "rl") from error
+    if not file.is_file():
+        raise DataError(f"tokenizer: there is no {file}; it is the tokenizer.json of the model")
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises plain Exception
+        raise DataError(f"tokenizer: {file} is not a tokenizer.json: {error}") from None
 
 
-def _measure(value: Any) -> int:
-    """Bytes of all text in a JSON value."""
+def _ids(prompt: Any) -> int:
+    """How many token ids a prompt, or each prompt of a list, is made of."""
+    if not isinstance(prompt, list):
+        return 0
+    return sum(1 if isinstance(one, int) else _ids(one) for one in prompt)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All text in a JSON value."""
     match value:
         case str():
-            return len(value.encode())
+            yield value
         case Mapping():
-            return sum(_measure(one) for one in value.values())
+            for name, one in value.items():
+                if name not in NOT_TEXT:
+                    yield from _texts(one)
         case list() | tuple():
-            return sum(_measure(one) for one in value)
-    return 0
+            for one in value:
+                yield from _texts(one)

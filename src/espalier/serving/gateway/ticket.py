@@ -1,0 +1,49 @@
+"""A request on its way through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from espalier.core.errors import EngineError
+from espalier.serving.core.types import Decision, Request
+
+
+class OverloadedError(EngineError):
+    """The buffer is full, or a request waited too long. retry_after: seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message, retryable=True)
+        self.retry_after = retry_after
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """streamed: whether its first byte is its first token; an answer that comes whole says nothing of prefill. text:
+    bytes of its prompt, for the estimate to learn from. decision: set once it is placed. batch: the name and size of
+    what it was sent with. number: which of its instance's requests it is, from 1. held: seconds until it was placed.
+    patience: the limit on its first byte, while it is waited for. answered: whether the engine began to.
+    """
+
+    request: Request
+    placed: asyncio.Future[Decision]
+    streamed: bool = True
+    text: int = 0
+    decision: Decision | None = None
+    batch: str = "0/1"
+    number: int = 0
+    held: float = 0.0
+    patience: asyncio.Timeout | None = None
+    answered: bool = False
+    tried: set[int] = field(default_factory=set)
+
+    @property
+    def instance(self) -> int:
+        """Where it was placed."""
+        assert self.decision is not None
+        return self.decision.instance
+
+    def give_up(self) -> None:
+        """Wait no longer for the first byte."""
+        if self.patience is not None and not self.patience.expired():
+            self.patience.reschedule(0.0)

@@ -1,0 +1,94 @@
+"""The watchdog: engines that owe answers, that are suspected, or that have not been looked at for a while are asked
+how they are; those left alone are asked whether they are back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from enum import Enum, auto
+from time import monotonic
+
+import aiohttp
+
+from espalier.serving.gateway.config import GatewayConfig
+from espalier.serving.gateway.dispatcher import Dispatcher
+
+LOOK_SECONDS = 0.25
+"""Between two rounds."""
+PATIENCE = aiohttp.ClientTimeout(total=2.0)
+MISSED = 2
+"""Silent checks in a row after which an instance that owes nothing is lost too."""
+
+
+class Health(Enum):
+    """What an instance answers when it is asked at /health."""
+
+    WELL = auto()
+    SILENT = auto()
+    GONE = auto()
+
+
+class Watch:
+    """`run` it as a task."""
+
+    def __init__(self, session: aiohttp.ClientSession, config: GatewayConfig, dispatcher: Dispatcher) -> None:
+        self.session, self.config, self.dispatcher = session, config, dispatcher
+        self._missed: Counter[int] = Counter()
+        self._next = [0.0] * len(config.targets)
+
+    async def run(self) -> None:
+        """Round after round."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.round(monotonic())
+
+    async def round(self, now: float) -> None:
+        """Look at all that are due."""
+        dispatcher = self.dispatcher
+        suspects = set(dispatcher.suspects())
+        for number in dispatcher.doubted - suspects:
+            dispatcher.doubt(number, False)
+        numbers = [number for number in range(len(self._next)) if self._due(number, suspects, now)]
+        for number, health in zip(numbers, await asyncio.gather(*map(self.ask, numbers)), strict=True):
+            self._next[number] = monotonic() + self.config.retry_seconds
+            self._judge(number, health, number in suspects)
+
+    async def ask(self, number: int) -> Health:
+        """How an instance is: the worst of its addresses."""
+        for url in self.config.targets[number].urls:
+            try:
+                async with self.session.get(url.rstrip("/") + "/health", timeout=PATIENCE) as answer:
+                    if answer.status != 200:
+                        return Health.SILENT
+            except aiohttp.ClientConnectorError:
+                return Health.GONE
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                return Health.SILENT
+        return Health.WELL
+
+    def _due(self, number: int, suspects: set[int], now: float) -> bool:
+        dispatcher = self.dispatcher
+        if dispatcher.breakers[number].open:
+            return dispatcher.breakers[number].may_try(now)
+        if number in dispatcher.unsure:
+            dispatcher.unsure.discard(number)
+            return True
+        return now >= self._next[number] or (number in suspects and number not in dispatcher.doubted)
+
+    def _judge(self, number: int, health: Health, suspected: bool) -> None:
+        dispatcher = self.dispatcher
+        if health is Health.WELL:
+            self._missed[number] = 0
+            if dispatcher.breakers[number].open:
+                dispatcher.healthy(number)
+            elif suspected:
+                dispatcher.doubt(number, True)
+            return
+        self._missed[number] += 1
+        if dispatcher.breakers[number].open:
+            return
+        if health is Health.GONE:
+            dispatcher.failed(number, "nobody listens at its address", final=True)
+        elif suspected or self._missed[number] >= MISSED:
+            dispatcher.failed(number, "it owes answers, or is asked, and is silent", final=True)
