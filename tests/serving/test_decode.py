@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espalier.core.errors import ConfigError
+from espalier.serving.config import DecodeStageConfig
 from espalier.serving.core.decode import DecodeName, DecodePlacement, Ranks
 from espalier.serving.core.types import Request
 from espalier.serving.model.steptime import DecodeTime
 from espalier.serving.sim.decode import DecodeSimulation
+from espalier.serving.sim.loop import NEVER, Log
+from espalier.serving.sim.stage import decode_stage
 
 TIME = DecodeTime(base=1.0, per_request=1.0, per_kv=0.01)
 NAMES: list[DecodeName] = ["round_robin", "lex", "iqr_lex", "iqr_lex_literal", "cost"]
@@ -64,6 +71,96 @@ def test_steps_by_hand() -> None:
     assert result.seconds == pytest.approx(3.0 + 3.01 + 3.02)
     assert result.finished == pytest.approx({1: 13.0, 0: 19.03})
     assert simulation.ranks == Ranks([0, 0], [0, 0], simulation.ranks.capacity)
+
+
+def test_a_cache_does_not_overflow_as_its_requests_grow() -> None:
+    """Two of 10 + 30 tokens do not both fit into 60, though 10 + 40 do when the second comes: it waits."""
+    seen = []
+
+    class Watching(DecodePlacement):
+        def place(self, requests: Sequence[Request], ranks: Ranks) -> tuple[list[tuple[Request, int]], list[Request]]:
+            seen.append(ranks.kv[0])
+            return super().place(requests, ranks)
+
+    simulation = DecodeSimulation(1, DecodeTime(base=1.0, per_request=0, per_kv=0), Watching("lex", TIME), 60)
+    result = simulation.open([Request(0, 0.0, 10, 30), Request(1, 0.0, 10, 30)], [0.0, 5.0])
+    assert result.finished == {0: 30.0, 1: 60.0}
+    assert max(seen) <= 60
+
+
+def test_those_who_wait_go_in_order_and_a_long_line_is_not_searched_again_and_again() -> None:
+    simulation = DecodeSimulation(1, DecodeTime(base=1.0, per_request=0, per_kv=0), DecodePlacement("lex", TIME), 20)
+    requests = [Request(k, 0.0, 10, 10) for k in range(100)]
+    result = simulation.open(requests, [0.001 * k for k in range(100)])
+    assert [result.finished[k] for k in range(100)] == [10.0 * (k + 1) for k in range(100)]
+
+
+def first_tokens(outputs: list[int], at: list[float], prompts: list[int]) -> Log:
+    requests = [Request(k, 0.0, *size) for k, size in enumerate(zip(prompts, outputs, strict=True))]
+    log = Log(requests)
+    log.first = at
+    return log
+
+
+def test_the_way_to_the_last_token_by_hand() -> None:
+    """Request 0 has its first token at 10 and comes over at 10 + 1 + 0.1 * 20 = 13; two steps of 1 s give the other two
+    tokens, so 5 s for two. Request 1 has no more than its first. Request 2 never had one.
+    """
+    config = DecodeStageConfig.of(
+        ranks=2,
+        time={"base": 1.0, "per_request": 0.0, "per_kv": 0.0},
+        transfer={"latency": 1.0, "seconds_per_token": 0.1},
+    )
+    answers = decode_stage(first_tokens([3, 1, 9], [10.0, 4.0, NEVER], [20, 500, 20]), config)
+    assert answers.whole.tolist() == [15.0, 4.0]
+    assert answers.tpot[0] == 2.5
+    assert np.isnan(answers.tpot[1])
+    assert answers.throughput == 4 / 15
+    assert answers.summary()["tpot_mean"] == 2.5
+    assert decode_stage(first_tokens([3], [NEVER], [5]), config).whole.size == 0
+    with pytest.raises(ConfigError, match=r"decode.capacity: 50 tokens are less than the 508 of one request"):
+        decode_stage(first_tokens([3, 9], [1.0, 1.0], [20, 500]), DecodeStageConfig(capacity=50))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(NAMES),
+    st.lists(st.tuples(st.integers(1, 300), st.integers(0, 40), st.floats(0.1, 30.0)), min_size=1, max_size=60),
+    st.integers(1, 5),
+    st.integers(341, 900),
+)
+def test_every_transfer_arrives_and_every_answer_ends(
+    name: DecodeName, sizes: list[tuple[int, int, float]], ranks: int, capacity: int
+) -> None:
+    prompts, outputs, first = (list(column) for column in zip(*sizes, strict=True))
+    log = first_tokens(outputs, first, prompts)
+    config = DecodeStageConfig.of(ranks=ranks, placement=name, capacity=capacity, transfer={"latency": 0.5})
+    answers = decode_stage(log, config)
+    transfer, base = config.transfer, config.time.base
+    for prompt, output, begun, whole, tpot in zip(prompts, outputs, first, answers.whole, answers.tpot, strict=True):
+        further = max(output - 1, 0)
+        least = transfer.seconds(prompt) + further * base if further else 0.0
+        assert whole - begun >= least - 1e-9
+        assert further == 0 or tpot * further == pytest.approx(whole - begun)
+    tokens = answers.throughput * (max(answers.whole) - 0.0)
+    assert tokens == pytest.approx(sum(outputs), abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(1, 40)), min_size=1, max_size=40), st.integers(341, 700))
+def test_caches_are_empty_at_the_end_and_never_too_full(sizes: list[tuple[int, int]], capacity: int) -> None:
+    most = []
+
+    class Watching(DecodeTime):
+        def seconds(self, requests: int, kv: int) -> float:
+            most.append(kv)
+            return 1.0
+
+    simulation = DecodeSimulation(3, Watching(), DecodePlacement("cost", TIME), capacity)
+    result = simulation.open([Request(k, 0.0, *size) for k, size in enumerate(sizes)], [0.0] * len(sizes))
+    assert result.tokens == sum(output for _, output in sizes)
+    assert sorted(result.finished) == list(range(len(sizes)))
+    assert max(most) <= capacity
+    assert simulation.ranks == Ranks([0] * 3, [0] * 3, capacity)
 
 
 def test_a_closed_loop_keeps_its_number_and_counts_all_tokens() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -11,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError
 from espalier.serving.config import CompareConfig, PolicyName, PrefixConfig, SchedulerConfig
 from espalier.serving.core.immediate import Immediate
@@ -26,7 +30,7 @@ from espalier.serving.model.lockstep import Pass, PrefillEngine
 from espalier.serving.model.steptime import PrefillTime
 from espalier.serving.sim.loop import NEVER, Fault, Log, Simulation
 from espalier.serving.sim.metrics import Times, engine_figures
-from espalier.serving.sim.scenario import Scenario, make_scheduler, run_scenario
+from espalier.serving.sim.scenario import Scenario, find_trace, make_scheduler, run_scenario
 from espalier.serving.traces.arrivals import poisson
 from espalier.serving.traces.trace import Trace
 
@@ -38,6 +42,8 @@ SCHEDULERS = {
     "sbs": Staggered,
     "whole": WholePrompts,
 }
+
+POLICIES = get_args(PolicyName)
 
 
 def run(scheduler: Scheduler, requests: list[Request], time: PrefillTime = SECOND, **more: object) -> Log:
@@ -90,6 +96,40 @@ def test_the_same_seed_gives_the_same_run(name: str) -> None:
     logs = [run(SCHEDULERS[name](Pool.idle(2, 3, 100)), random_requests(200, 3.0, 7)) for _ in range(2)]
     assert logs[0].first == logs[1].first
     assert logs[0].passes == logs[1].passes
+
+
+EVERY_POLICY = """
+import hashlib, json
+from typing import get_args
+from espalier.core.data import DataRoot
+from espalier.serving.config import CompareConfig, PolicyName
+from espalier.serving.figures import figures
+from espalier.serving.sim.scenario import Scenario, run_scenario
+from espalier.serving.traces.trace import Row, Trace
+
+rows = [Row(900 + 517 * k % 3000, 1 + k % 50, 0.1 * k, tuple(range(k % 4)), k % 3) for k in range(300)]
+arms = {name: {"policy": name, "prefix": {}, "trouble": {"dead": 0.4, "noise": 0.1, "stale": 0.05, "estimate": 0.2}}
+        for name in get_args(PolicyName)}
+traffic = {"t": {"trace": "t", "requests": 300, "cached": True}}
+config = CompareConfig.of(pools=["2x4"], traffic=traffic, arms=arms, decode={"ranks": 5}, targets={"tpot": 0.1})
+for arm in arms:
+    log, _ = run_scenario(config, Scenario("2x4", "t", 0.7, arm, 5), Trace.of_rows("t", rows))
+    told = [log.placed, log.begun, log.first, log.where, log.passes, figures(config, log, "2x4", timeline=True)]
+    print(arm, hashlib.sha256(json.dumps(told).encode()).hexdigest())
+"""
+
+
+def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
+    """Also where sets and dictionaries of text come in another order."""
+
+    def told(hash_seed: str) -> list[str]:
+        env = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run([sys.executable, "-c", EVERY_POLICY], env=env, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    first, second = told("1"), told("2")
+    assert first == second
+    assert len({line.split()[1] for line in first}) == len(POLICIES)
 
 
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
@@ -150,9 +190,6 @@ def test_a_late_report_of_one_that_died_since_is_not_heard() -> None:
     run(Listening(pool, RoundRobin()), [Request(k, float(k), 50) for k in range(4)], faults=faults, stale=0.6)
     assert heard == [1.1, 2.1, 9.3], "reports of the passes that end at 0.5 and 1.5; and of the one at 8.2 to 8.7"
     assert not pool.instances[0].busy
-
-
-POLICIES = get_args(PolicyName)
 
 
 @st.composite
@@ -288,6 +325,30 @@ def test_a_scenario_from_a_recipe() -> None:
         log, ranks = run_scenario(config, Scenario("2x4", "mine", 0.6, arm, 0), trace)
         assert ranks == 4
         assert Times.of(log).ttft.size == 300
+
+
+def test_lengths_of_no_trace() -> None:
+    fields = {"requests": 400, "lengths": {"prompt": 3000, "output": 100, "cv": 0.5}}
+    for name in ("constant", "lognormal"):
+        config = CompareConfig.of(pools=["2x4"], traffic={"mine": {"trace": name, **fields}})
+        trace = find_trace(config.traffic["mine"], DataRoot(None))
+        log, _ = run_scenario(config, Scenario("2x4", "mine", 0.6, "sbs", 0), trace)
+        sizes = np.array([(one.prompt, one.output) for one in log.requests])
+        if name == "constant":
+            assert (sizes == [3000, 100]).all()
+        else:
+            assert sizes.mean(0) == pytest.approx([3000, 100], rel=0.1)
+            assert sizes.std(0) / sizes.mean(0) == pytest.approx([0.5, 0.5], rel=0.25)
+            assert abs(np.corrcoef(sizes.T)[0, 1]) < 0.2
+        assert Times.of(log).ttft.size == 400
+    with pytest.raises(ConfigError, match=r"lengths: those of 'azure_conv.csv' are in the file"):
+        CompareConfig.of(traffic={"mine": {"lengths": {"prompt": 10}}})
+
+
+def test_true_lengths_count_where_the_scheduler_only_guessed() -> None:
+    requests = [Request(k, 0.5 * k, 10 + k) for k in range(8)]
+    log = run(Staggered(Pool.idle(1, 1, 100)), requests, actual=[50 + k for k in range(8)])
+    assert Times.of(log).prompt.tolist() == [50 + k for k in range(8)]
 
 
 def test_arms_are_measured_against_the_usual_two_or_the_first() -> None:

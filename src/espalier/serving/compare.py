@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import cache
@@ -13,14 +12,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from espalier.core.data import DataRoot
 from espalier.core.files import write_json
 from espalier.core.run import Run
-from espalier.serving.config import CompareConfig
+from espalier.core.seed import derive
+from espalier.serving.config import CompareConfig, TrafficConfig
+from espalier.serving.figures import figures
 from espalier.serving.report import write_report
-from espalier.serving.sim.metrics import Times, engine_figures
 from espalier.serving.sim.scenario import Scenario, find_trace, run_scenario
 from espalier.serving.traces.trace import Trace
 
@@ -61,14 +59,14 @@ def _worked(config: CompareConfig, tasks: list[Scenario], folder: Path, run: Run
         for task in tasks:
             if run.stop.requested:
                 return
-            yield task, _one(config, task, folder, run.data)
+            yield task, _one(config, task, run.data, folder, task.seed == run.seed)
         return
     with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
         rest, running = iter(tasks), dict[Future[int], Scenario]()
         while True:
             free = 0 if run.stop.requested else 2 * config.workers - len(running)
             for task in islice(rest, free):
-                running[pool.submit(_one, config, task, folder, run.data)] = task
+                running[pool.submit(_one, config, task, run.data, folder, task.seed == run.seed)] = task
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -76,42 +74,16 @@ def _worked(config: CompareConfig, tasks: list[Scenario], folder: Path, run: Run
 
 
 @cache
-def _trace(name: str, cap: int, root: DataRoot, config: str) -> Trace:
-    from espalier.serving.config import TrafficConfig
-
+def _trace(config: str, root: DataRoot) -> Trace:
     return find_trace(TrafficConfig.model_validate_json(config), root)
 
 
-def _one(config: CompareConfig, task: Scenario, folder: Path, root: DataRoot) -> int:
-    traffic = config.traffic[task.traffic]
-    trace = _trace(traffic.trace, traffic.cap, root, traffic.model_dump_json())
-    log, ranks = run_scenario(config, task, trace)
-    times = Times.of(log)
-    lost = len(log.requests) - times.ttft.size
-    found: dict[str, Any] = {**times.summary(config.target), **engine_figures(log, ranks), "unfinished": lost}
-    found["reasons"] = {str(reason): count for reason, count in log.reasons.items()}
-    found["fairness"] = times.fairness()
-    found["quantiles"] = np.quantile(times.ttft, np.linspace(0, 1, 101)).round(5).tolist()
-    if task.seed == 0:
-        found["timeline"] = _timeline(log, ranks)
-    write_json(_file(folder, task), found)
+def _one(config: CompareConfig, task: Scenario, root: DataRoot, folder: Path, timeline: bool) -> int:
+    log, _ = run_scenario(config, task, _trace(config.traffic[task.traffic].model_dump_json(), root))
+    write_json(_file(folder, task), {**task._asdict(), **figures(config, log, task.pool, timeline)})
     return len(log.requests)
 
 
-def _timeline(log: Any, ranks: int) -> dict[str, Any]:
-    """Some seconds from the middle of the run: passes, and the tokens that each rank was sent in each of 60 slices."""
-    middle, span = log.requests[len(log.requests) // 2].arrival, 8.0
-    passes = [one for one in log.passes if middle <= one[0] < middle + span]
-    tokens: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * 60)
-    waits = []
-    for request, (instance, rank), placed, begun in zip(log.requests, log.where, log.placed, log.begun, strict=True):
-        if middle <= placed < middle + span:
-            tokens[instance, rank][int((placed - middle) / span * 60)] += request.prompt
-            waits.append((placed - middle, instance, begun - placed))
-    heat = [tokens[place] for place in sorted(tokens)]
-    return {"start": middle, "span": span, "passes": passes, "heat": heat, "waits": waits[:2000]}
-
-
 def _file(folder: Path, task: Scenario) -> Path:
-    name = "-".join(str(part) for part in task)
-    return folder / f"{name.replace('/', '_').replace(' ', '_')}.json"
+    """Named so that no two simulations share one, whatever arms and traffics are called."""
+    return folder / f"{derive(0, *task):016x}.json"

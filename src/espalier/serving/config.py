@@ -12,6 +12,9 @@ from espalier.serving.model.steptime import DecodeTime, PrefillTime
 PolicyName = Literal[
     "random", "round_robin", "least_requests", "power_of_two", "least_tokens", "pull", "sbs", "sbs_whole"
 ]
+DecodeName = Literal["round_robin", "lex", "iqr_lex", "iqr_lex_literal", "cost"]
+GENERATED = ("constant", "lognormal")
+"""Traces that are no files."""
 
 
 class PrefixConfig(Config):
@@ -24,7 +27,9 @@ class PrefixConfig(Config):
 
 
 class SchedulerConfig(Config):
-    """A scheduler. `sbs` is the published one, `sbs_whole` ours, `pull` gives each idle instance a batch at once."""
+    """A scheduler. `sbs` is the published one as we could rebuild it, `sbs_whole` ours; with `pull` each idle instance
+    takes a batch at once.
+    """
 
     policy: PolicyName = "sbs"
     """Who decides."""
@@ -63,11 +68,24 @@ class Arm(SchedulerConfig):
     trouble: TroubleConfig = TroubleConfig()
 
 
+class LengthsConfig(Config):
+    """Lengths of generated requests, prompt and output independent of each other."""
+
+    prompt: PositiveInt = 1024
+    """Mean tokens of a prompt."""
+    output: PositiveInt = 256
+    """Mean tokens of an answer."""
+    cv: NonNegativeFloat = 1.0
+    """lognormal: standard deviation over mean, of both."""
+
+
 class TrafficConfig(Config):
-    """What arrives. Lengths are drawn from a trace; times are generated, or the trace's own."""
+    """What arrives. Lengths are drawn from a trace or a distribution; times are generated, or the trace's own."""
 
     trace: str = "azure_conv.csv"
-    """A file below `traces/` of the data root, or a path."""
+    """A file below `traces/` of the data root, or a path; or `constant` or `lognormal`, with `lengths`."""
+    lengths: LengthsConfig | None = None
+    """Where there is no file: how long requests are."""
     cap: PositiveInt = 32_000
     """Prompts longer than this are cut to it."""
     arrivals: Literal["poisson", "gamma", "on_off", "replay"] = "poisson"
@@ -82,6 +100,64 @@ class TrafficConfig(Config):
     """How many; replay takes the trace's."""
     cached: bool = False
     """Ranks keep the prefixes they have computed, where the trace has hashes. The load counts all tokens even so."""
+
+    @property
+    def generated(self) -> LengthsConfig | None:
+        """How long requests are, where no file tells."""
+        return self.lengths or LengthsConfig() if self.trace in GENERATED else None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TrafficConfig:
+        if self.lengths is not None and self.trace not in GENERATED:
+            raise ValueError(f"lengths: those of {self.trace!r} are in the file; for others, set trace to lognormal")
+        return self
+
+
+class TransferConfig(Config):
+    """A request's cache on its way from prefill to decode: latency + tokens * seconds_per_token seconds.
+
+    The defaults are ours: the 70 kB a token of DeepSeek-V3 at 35 GB a second.
+    """
+
+    latency: NonNegativeFloat = 0.002
+    """Seconds, whatever the size."""
+    seconds_per_token: NonNegativeFloat = 2e-6
+    """Seconds for each token of the prompt."""
+
+    def seconds(self, tokens: int) -> float:
+        """For the cache of so many tokens."""
+        return self.latency + self.seconds_per_token * tokens
+
+
+class DecodeStageConfig(Config):
+    """Where requests go after their first token: lock-step ranks that generate the rest."""
+
+    ranks: PositiveInt = 64
+    """Of the one instance that decodes."""
+    placement: DecodeName = "cost"
+    """Which rank a request goes to."""
+    time: DecodeTime = DecodeTime()
+    """Step times."""
+    capacity: PositiveInt = 600_000
+    """Tokens of cache that a rank holds; a request waits while no rank has room for all of it. The default is ours."""
+    transfer: TransferConfig = TransferConfig()
+    """The way there."""
+
+
+class TargetsConfig(Config):
+    """Within how many seconds a request is served well. Without a target there is no goodput."""
+
+    ttft: PositiveFloat | None = None
+    """To the first token."""
+    tpot: PositiveFloat | None = None
+    """For each further token, on average over a request, its transfer and waiting included. Needs `decode`."""
+    share: float = Field(default=0.9, gt=0.0, le=1.0)
+    """Of the requests that must be served well: the largest load at which they are is the goodput."""
+
+    @property
+    def given(self) -> bool:
+        """Whether there is one."""
+        return self.ttft is not None or self.tpot is not None
 
 
 class CompareConfig(Config):
@@ -103,8 +179,10 @@ class CompareConfig(Config):
     """Arms that the others are measured against; unless given, those two as far as they are arms, or the first arm."""
     prefill: PrefillTime = PrefillTime()
     """Step times."""
-    target: PositiveFloat | None = None
-    """Seconds to the first token that a mean must stay below: the largest such load is the goodput."""
+    decode: DecodeStageConfig | None = None
+    """What comes after the first token; without it the simulation ends there, which is several times as fast."""
+    targets: TargetsConfig = TargetsConfig()
+    """What counts as served well."""
     workers: NonNegativeInt = 2
     """Processes."""
 
@@ -126,6 +204,8 @@ class CompareConfig(Config):
         for name in self.baselines:
             if name not in self.arms:
                 raise ValueError(f"baselines: there is no arm {name!r}")
+        if self.targets.tpot is not None and self.decode is None:
+            raise ValueError("targets.tpot needs the section `decode`: without it nothing is generated")
         return self
 
     @staticmethod
@@ -146,13 +226,7 @@ class DecodeConfig(Config):
     """Lengths are drawn from these traces."""
     at_once: tuple[PositiveInt, ...] = (800, 1600, 3200)
     """Requests at all times."""
-    placements: tuple[Literal["round_robin", "lex", "iqr_lex", "iqr_lex_literal", "cost"], ...] = (
-        "round_robin",
-        "lex",
-        "iqr_lex",
-        "iqr_lex_literal",
-        "cost",
-    )
+    placements: tuple[DecodeName, ...] = ("round_robin", "lex", "iqr_lex", "iqr_lex_literal", "cost")
     """Rules; the first is what the others are measured against."""
     steps: PositiveInt = 2000
     """Measured, after as many that are not."""

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from espalier.serving.averages import Averages, Results
 from espalier.serving.config import CompareConfig
-from espalier.serving.sim.scenario import Scenario
-
-Results = Mapping[Scenario, Mapping[str, Any]]
 
 
 def draw(config: CompareConfig, results: Results, artefact: Callable[[str], Path]) -> Iterator[tuple[str, str, str]]:
-    """File, title and note of each picture: of the first pool and traffic, at the load nearest to 0.85."""
+    """File, title and note of each picture: of the first pool and traffic, at the load nearest to 0.85.
+
+    Arms of which nothing finished, and pictures in which nothing would be seen, are left out.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -25,8 +26,12 @@ def draw(config: CompareConfig, results: Results, artefact: Callable[[str], Path
     load = min(config.loads, key=lambda one: abs(one - 0.85))
     where = f"{pool}, {traffic}, load {load:g}"
     chosen = {
-        task.arm: found for task, found in results.items() if task[:3] == (pool, traffic, load) and "timeline" in found
+        task.arm: found
+        for task, found in results.items()
+        if task[:3] == (pool, traffic, load) and "timeline" in found and found["quantiles"]
     }
+    if not chosen:
+        return
 
     def page(rows: int, height: float) -> tuple[Any, Any]:
         return plt.subplots(rows, 1, figsize=(9, height * rows), squeeze=False, layout="constrained")
@@ -45,8 +50,9 @@ def draw(config: CompareConfig, results: Results, artefact: Callable[[str], Path
 
     if len(config.loads) > 1:
         figure, axes = page(1, 3.6)
+        averages = Averages(results)
         for arm in config.arms:
-            times = [_mean(results, (pool, traffic, one), arm) for one in config.loads]
+            times = [averages.of((pool, traffic, one), arm, "ttft_mean") for one in config.loads]
             axes[0, 0].plot(config.loads, times, "o-", label=arm)
         axes[0, 0].set(xlabel="load", ylabel="mean time to first token, s", ylim=(0, None))
         axes[0, 0].legend()
@@ -62,22 +68,23 @@ def draw(config: CompareConfig, results: Results, artefact: Callable[[str], Path
     axes[0, 0].legend()
     yield save(figure, "parts.svg"), "Where the time goes", where
 
-    few = [arm for arm in (config.baselines[-1:] + tuple(config.arms)[-1:]) if arm in chosen]
-    figure, axes = page(len(few), 2.4)
-    for axis, arm in zip(axes[:, 0], few, strict=True):
-        _passes(axis, chosen[arm]["timeline"], arm)
-    yield (
-        save(figure, "passes.svg"),
-        "Passes, and waits inside the engines",
-        f"{where}; dots: waits",
-    )
+    few = [arm for arm in dict.fromkeys((config.baselines[-1], list(config.arms)[-1])) if arm in chosen]
+    busy = {arm: chosen[arm]["timeline"] for arm in few if chosen[arm]["timeline"]["passes"]}
+    if busy:
+        figure, axes = page(len(busy), 2.4)
+        for axis, (arm, timeline) in zip(axes[:, 0], busy.items(), strict=True):
+            _passes(axis, timeline, arm)
+        title = "Passes, and waits inside the engines"
+        yield save(figure, "passes.svg"), title, f"{where}; dots: waits"
 
-    figure, axes = page(len(few), 2.4)
-    for axis, arm in zip(axes[:, 0], few, strict=True):
-        heat = axis.imshow(chosen[arm]["timeline"]["heat"], aspect="auto", interpolation="nearest", cmap="viridis")
-        axis.set(title=arm, ylabel="rank", xlabel="slice of 8 s")
-        figure.colorbar(heat, ax=axis, label="tokens")
-    yield save(figure, "ranks.svg"), "Tokens sent to each rank", where
+    sent = {arm: chosen[arm]["timeline"]["heat"] for arm in few if np.any(chosen[arm]["timeline"]["heat"])}
+    if sent:
+        figure, axes = page(len(sent), 2.4)
+        for axis, (arm, heat) in zip(axes[:, 0], sent.items(), strict=True):
+            drawn = axis.imshow(heat, aspect="auto", interpolation="nearest", cmap="viridis")
+            axis.set(title=arm, ylabel="rank", xlabel="slice of 8 s")
+            figure.colorbar(drawn, ax=axis, label="tokens")
+        yield save(figure, "ranks.svg"), "Tokens sent to each rank", where
 
 
 def _passes(axis: Any, timeline: Mapping[str, Any], title: str) -> None:
@@ -91,8 +98,3 @@ def _passes(axis: Any, timeline: Mapping[str, Any], title: str) -> None:
 
 def _limit(chosen: Mapping[str, Mapping[str, Any]]) -> float:
     return 1.2 * max((found["ttft_p99"] for found in chosen.values()), default=1.0)
-
-
-def _mean(results: Results, setting: tuple[str, str, float], arm: str) -> float:
-    values = [found["ttft_mean"] for task, found in results.items() if task[:3] == setting and task.arm == arm]
-    return sum(values) / len(values)

@@ -12,6 +12,9 @@ from espalier.serving.core.decode import DecodePlacement, Ranks
 from espalier.serving.core.types import Request
 from espalier.serving.model.steptime import DecodeTime
 
+LINE = 8
+"""Requests a rank that are considered in a step, in the order they came: a long line costs no time."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -34,7 +37,8 @@ class Decoded:
 class DecodeSimulation:
     """Every rank generates one token of each of its requests in each step.
 
-    capacity: cached tokens that a rank holds; a request waits while no rank has room for all of it.
+    capacity: cached tokens that a rank holds. A request waits while no rank has room for all of it, or while the rank
+    that it would go to has promised that room to others, who have yet to grow into it.
     """
 
     def __init__(self, ranks: int, time: DecodeTime, placement: DecodePlacement, capacity: int = 1 << 60) -> None:
@@ -42,6 +46,7 @@ class DecodeSimulation:
         self.ranks = Ranks([0] * ranks, [0] * ranks, capacity)
         self._ends: defaultdict[int, list[tuple[Request, int]]] = defaultdict(list)
         self._waiting: list[Request] = []
+        self._promised = [0] * ranks
 
     def closed(self, requests: Iterable[Request], at_once: int, steps: int, warm: int = 0) -> Decoded:
         """`at_once` requests always present, each that ends replaced by the next, for `steps` steps after `warm`."""
@@ -66,7 +71,7 @@ class DecodeSimulation:
         return Decoded(now - start, tokens, steps, tpot, finished)
 
     def open(self, requests: Sequence[Request], ready: Sequence[float]) -> Decoded:
-        """Request k comes at ready[k] seconds with its first token; to the end of the last."""
+        """Request k comes at ready[k] seconds, its prompt cached, for its `output` tokens; to the end of the last."""
         order = deque(sorted((time, request.id, request) for time, request in zip(ready, requests, strict=True)))
         came = {request.id: time for time, _, request in order}
         tpot: list[float] = []
@@ -78,7 +83,7 @@ class DecodeSimulation:
                 now = order[0][0]
             while order and order[0][0] <= now:
                 self._waiting.append(order.popleft()[2])
-            self._admit(step)
+            self._admit(step, LINE * len(self.ranks.kv))
             if not self._ends:
                 raise ValueError("a request is longer than the cache of a rank: raise `capacity`")
             done, seconds, made = self._step(step)
@@ -88,12 +93,21 @@ class DecodeSimulation:
                 tpot.append((now - came[request.id]) / request.output)
         return Decoded(now - first, tokens, step, tpot, finished)
 
-    def _admit(self, step: int) -> None:
+    def _admit(self, step: int, most: int | None = None) -> None:
+        """Place those that wait, the first `most` of them."""
         if not self._waiting:
             return
-        placed, self._waiting = self.placement.place(self._waiting, self.ranks)
+        placed, left = self.placement.place(self._waiting[:most], self.ranks)
+        self._waiting[:most] = left
         for request, rank in placed:
-            self._ends[step + max(request.output, 1) - 1].append((request, rank))
+            whole = request.prompt + max(request.output, 1)
+            if self._promised[rank] + whole > self.ranks.capacity:
+                self.ranks.requests[rank] -= 1
+                self.ranks.kv[rank] -= request.prompt
+                self._waiting.insert(0, request)
+            else:
+                self._promised[rank] += whole
+                self._ends[step + max(request.output, 1) - 1].append((request, rank))
 
     def _step(self, step: int) -> tuple[list[Request], float, int]:
         requests, kv = np.array(self.ranks.requests), np.array(self.ranks.kv)
@@ -101,6 +115,8 @@ class DecodeSimulation:
         self.ranks.kv = (kv + requests).tolist()
         ended = self._ends.pop(step, [])
         for request, rank in ended:
+            whole = request.prompt + max(request.output, 1)
             self.ranks.requests[rank] -= 1
-            self.ranks.kv[rank] -= request.prompt + max(request.output, 1)
+            self.ranks.kv[rank] -= whole
+            self._promised[rank] -= whole
         return [request for request, _ in ended], seconds, int(requests.sum())

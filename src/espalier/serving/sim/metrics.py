@@ -28,35 +28,32 @@ class Times:
     @classmethod
     def of(cls, log: Log) -> Times:
         """Of the requests whose prefill ended."""
-        arrival, prompt = (np.array([getattr(one, key) for one in log.requests]) for key in ("arrival", "prompt"))
-        placed, begun, first = (np.array(times) for times in (log.placed, log.begun, log.first))
-        done = np.isfinite(first)
-        ttft, held, queued, computed = first - arrival, placed - arrival, begun - placed, first - begun
-        return cls(ttft[done], held[done], queued[done], computed[done], prompt[done])
+        done = np.isfinite(log.first)
+        arrival, prompt = np.array([one.arrival for one in log.requests])[done], np.array(log.prompt)[done]
+        placed, begun, first = (np.array(times)[done] for times in (log.placed, log.begun, log.first))
+        return cls(first - arrival, placed - arrival, begun - placed, first - begun, prompt)
 
-    def summary(self, target: float | None = None) -> dict[str, float]:
-        """Mean and percentiles. target: seconds to first token that count as good."""
-        p50, p90, p99 = np.quantile(self.ttft, (0.5, 0.9, 0.99))
-        out = {"ttft_mean": self.ttft.mean(), "ttft_p50": p50, "ttft_p90": p90, "ttft_p99": p99}
-        out |= {"held": self.held.mean(), "queued": self.queued.mean(), "computed": self.computed.mean()}
-        if target is not None:
-            out["good"] = np.mean(self.ttft <= target)
+    def summary(self) -> dict[str, float]:
+        """Mean, percentiles and parts; NaN where no prefill ended."""
+        p50, p90, p99 = np.quantile(self.ttft, (0.5, 0.9, 0.99)) if self.ttft.size else (np.nan,) * 3
+        out = {"ttft_mean": _mean(self.ttft), "ttft_p50": p50, "ttft_p90": p90, "ttft_p99": p99}
+        out |= {"held": _mean(self.held), "queued": _mean(self.queued), "computed": _mean(self.computed)}
         return {name: float(value) for name, value in out.items()}
 
     def fairness(self) -> list[float]:
         """p99 / p50 of the time to first token in each quarter of prompt lengths, the shortest first."""
-        ends = np.quantile(self.prompt, (0.25, 0.5, 0.75))
+        ends = np.quantile(self.prompt, (0.25, 0.5, 0.75)) if self.prompt.size else np.zeros(3)
         quarter = np.searchsorted(ends, self.prompt)
         return [_spread(self.ttft[quarter == k]) for k in range(4)]
 
 
 def engine_figures(log: Log, ranks: int) -> dict[str, float]:
     """utilisation: tokens of a pass over ranks times the most of one rank. imbalance: most over mean. passes: their
-    count, step: their mean seconds.
+    count, step: their mean seconds. NaN where there was no pass.
     """
     passes: Any = np.array([(seconds, largest, tokens) for _, _, seconds, largest, tokens in log.passes if largest])
     if not passes.size:
-        return {"passes": 0.0}
+        return {"passes": 0.0, "step": np.nan, "utilisation": np.nan, "imbalance": np.nan}
     level = passes[:, 2].sum() / (ranks * passes[:, 1].sum())
     return {
         "passes": float(len(passes)),
@@ -64,6 +61,10 @@ def engine_figures(log: Log, ranks: int) -> dict[str, float]:
         "utilisation": float(level),
         "imbalance": float((passes[:, 1] * ranks / passes[:, 2]).mean()),
     }
+
+
+def _mean(times: Floats) -> float:
+    return float(times.mean()) if times.size else float("nan")
 
 
 def _spread(times: Floats) -> float:

@@ -27,6 +27,7 @@ from espalier.serving.core.whole import WholePrompts
 from espalier.serving.model.lockstep import PrefillEngine
 from espalier.serving.sim.loop import Fault, Log, Simulation
 from espalier.serving.traces.arrivals import gamma, on_off, poisson, replay
+from espalier.serving.traces.lengths import constant, lognormal
 from espalier.serving.traces.load import load_trace
 from espalier.serving.traces.trace import Trace
 
@@ -45,9 +46,15 @@ class Scenario(NamedTuple):
 
 
 def find_trace(config: TrafficConfig, root: DataRoot) -> Trace:
-    """The trace of a recipe, its prompts capped."""
-    path = Path(config.trace)
-    return load_trace(path if path.is_file() else root.file(f"traces/{config.trace}")).capped(config.cap)
+    """The trace of a recipe, read or generated, its prompts capped."""
+    if (lengths := config.generated) is None:
+        path = Path(config.trace)
+        trace = load_trace(path if path.is_file() else root.file(f"traces/{config.trace}"))
+    elif config.trace == "constant":
+        trace = constant(lengths.prompt, lengths.output)
+    else:
+        trace = lognormal(lengths.prompt, lengths.output, lengths.cv)
+    return trace.capped(config.cap)
 
 
 def run_scenario(config: CompareConfig, scenario: Scenario, trace: Trace) -> tuple[Log, int]:
