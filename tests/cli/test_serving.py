@@ -45,6 +45,29 @@ def test_simulate_prints_every_policy(trace: Path, capsys: pytest.CaptureFixture
         assert p50 / 3 < mean < p99
 
 
+def test_simulate_without_a_trace_and_to_the_last_token(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["lognormal", "lengths.prompt=700", "requests=300", "decode.ranks=4", "targets.ttft=2", "targets.tpot=0.1"]
+    assert main(["serving", "simulate", *words, "--pool=2x2", "--load=0.6"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"busy ┃ +TPOT ┃ tokens/s ┃ +good ┃$", said, re.M)
+    (row,) = re.findall(r"│ +sbs │(.*)│", said)
+    *_, tpot, throughput, good = (float(one.replace(",", "")) for one in row.split("│"))
+    assert 0.012 < tpot < 0.2
+    assert throughput > 100
+    assert 0.3 < good <= 1.0
+
+
+def test_simulate_tells_what_never_finished_and_what_was_out_of_order(
+    trace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace.write_text("".join(reversed(trace.read_text().splitlines(keepends=True))))
+    assert main(["serving", "simulate", str(trace), "--pool=1x2", "requests=100", "trouble.dead=0.5"]) == 0
+    said = capsys.readouterr().out
+    (row,) = re.findall(r"│ +sbs │(.*)│", said)
+    assert 30 < int(row.split("│")[-1]) < 100
+    assert "199 requests of the file stood behind later ones" in said
+
+
 def test_explain_says_why(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serving", "explain", str(trace), "--pool=2x2", "--policy=sbs", "requests=60"]) == 0
     said = capsys.readouterr().out
@@ -59,6 +82,23 @@ def test_calibrate_prints_settings(tmp_path: Path, capsys: pytest.CaptureFixture
     said = capsys.readouterr().out
     assert "4 measurements, R2 1.0000" in said
     assert re.search(r"base: 0\.05\d*\s+per_token: 0\.000125", said)
+    assert main(["serving", "calibrate", str(file), "--chunk=6001"]) == 2
+    assert "beyond" in capsys.readouterr().err
+    assert main(["serving", "calibrate", str(file), "--chunk=6001", "--beyond"]) == 0
+    assert "chunk: 6001" in capsys.readouterr().out
+
+
+def test_calibrate_decoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "steps.csv"
+    rows = [(r, kv, 0.01 + 1e-4 * r + 2e-7 * kv) for r in (1, 50, 100) for kv in (0, 100_000)]
+    file.write_text("requests,kv,seconds\n" + "".join(f"{r},{kv},{s}\n" for r, kv, s in rows))
+    assert main(["serving", "calibrate", str(file)]) == 2
+    assert "requests 256 is more than 1.5 times the largest measured (100)" in capsys.readouterr().err
+    assert main(["serving", "calibrate", str(file), "--requests=150", "--kv=150000"]) == 0
+    assert re.search(
+        r"decode:\s+base: 0\.01\d*\s+per_request: 0\.0001\s+per_kv: (2e-07|2\.0e-07)", capsys.readouterr().out
+    )
+    assert main(["serving", "calibrate", str(file), "--beyond"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -67,7 +107,7 @@ def test_calibrate_prints_settings(tmp_path: Path, capsys: pytest.CaptureFixture
         (["simulte"], "espalier serving cannot 'simulte'.*simulate"),
         (["simulate"], "usage: espalier serving simulate TRACE"),
         (["simulate", "nowhere.jsonl"], "nowhere.jsonl"),
-        (["simulate", "TRACE", "requests"], "'requests' is not key=value"),
+        (["simulate", "TRACE", "requests"], "'requests' is not an override: write key=value"),
         (["simulate", "TRACE", "reqests=5"], "reqests.*did you mean.*requests"),
         (["simulate", "TRACE", "--pool=4by32"], "4by32"),
         (["gateway", "missing.yaml"], "there is no missing.yaml"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -49,8 +52,9 @@ def test_it_does_not_reach_beyond_what_was_measured_unless_told() -> None:
     with pytest.raises(DataError, match=r"tokens 1501 is more than 1.5 times the largest measured \(1000\)"):
         found.seconds(1501.0)
     assert found.seconds(2000.0, beyond=True) == pytest.approx(2.1)
-    with pytest.raises(DataError, match="a chunk of 4096 tokens"):
+    with pytest.raises(DataError, match=r"tokens 4096 is more than 1\.5 times"):
         found.prefill(4096)
+    assert found.prefill(4096, beyond=True).chunk == 4096
     assert found.prefill(1024).seconds(500) == pytest.approx(0.6)
 
 
@@ -68,23 +72,39 @@ def test_tables_and_logs_say_the_same(tmp_path: Path) -> None:
 def test_decode_measurements(tmp_path: Path) -> None:
     rows = [(r, kv, 0.01 + 1e-4 * r + 2e-7 * kv) for r in (1, 50, 200) for kv in (0, 100_000, 400_000)]
     (tmp_path / "d.csv").write_text("requests,kv,seconds\n" + "".join(f"{r},{kv},{s}\n" for r, kv, s in rows))
-    time = fit(*read_measurements(tmp_path / "d.csv")).decode()
+    found = fit(*read_measurements(tmp_path / "d.csv"))
+    time = found.decode(256, 525_000)
     assert (time.base, time.per_request, time.per_kv) == pytest.approx((0.01, 1e-4, 2e-7))
+    with pytest.raises(DataError, match=r"requests 301 is more than 1\.5 times the largest measured \(200\)"):
+        found.decode(301, 400_000)
+    with pytest.raises(DataError, match=r"kv 600001 is more than"):
+        found.decode(300, 600_001)
+    assert found.decode(1000, 1e6, beyond=True) == time
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "tokens,seconds\n1,0.1\n2,fast\n", "a.csv:3: ValueError .*fast"),
-        ("a.csv", "tokens,second\n1,0.1\n", "a.csv has tokens, second; needed: tokens, seconds"),
-        ("a.csv", "tokens,seconds\n", "a.csv holds no measurements"),
-        ("a.jsonl", '{"tokens": 1, "seconds": 1}\n{"tokens": 1\n', "a.jsonl:2: "),
-        ("a.jsonl", "[1, 2]\n", "a.jsonl:1: not a JSON object"),
-        ("a.jsonl", '{"tokens": 1, "seconds": 1}\n{"tokens": 1}\n', "a.jsonl:2: KeyError 'seconds'"),
+        ("a.csv", b"tokens,seconds\n1,0.1\n2,fast\n", r"a.csv:3: seconds is 'fast', no finite number"),
+        ("a.csv", b"tokens,seconds\n1,0.1\n2,nan\n", r"a.csv:3: seconds is 'nan', no finite number"),
+        ("a.csv", b"tokens,seconds\n1,0.1\n2,-1\n", r"a.csv:3: seconds is '-1'; it is at least 0"),
+        ("a.csv", b"tokens,seconds\n1,0.1\n2,0\n", r"a.csv:3: seconds is 0; a pass takes some"),
+        ("a.csv", b"tokens,seconds\n1,0.1\n-5000,1\n", r"a.csv:3: tokens is '-5000'; it is at least 0"),
+        ("a.csv", b"tokens,seconds\n1,0.1\n2,1\xff\n", r"a.csv:3: this line is not UTF-8"),
+        ("a.csv", b"tokens,seconds\n1,0.1,7\n", r"a.csv:2: not 2 fields"),
+        ("a.csv", b"a,b\n1,2,3\n", r"a.csv:2: not 2 fields"),
+        ("a.csv", b"tokens,second\n1,0.1\n", r"a.csv:1 has tokens, second; needed: tokens, seconds"),
+        ("a.csv", b"tokens,seconds\n", r"/a.csv holds no measurements"),
+        ("a.csv", b"", r"/a.csv holds no measurements"),
+        ("a.jsonl", b'{"tokens": 1, "seconds": 1}\n{"tokens": 1\n', r"a.jsonl:2: this line is not JSON"),
+        ("a.jsonl", b'{"tokens": 1, "seconds": 1}\n{"tokens": \xff}\n', r"a.jsonl:2: this line is not JSON"),
+        ("a.jsonl", b'{"tokens": 1, "seconds": 1}\n{"tokens": 1, "seconds": 1e999}', r"a.jsonl:2: seconds is inf"),
+        ("a.jsonl", b"[1, 2]\n", r"a.jsonl:1: a record is an object, not list"),
+        ("a.jsonl", b'{"tokens": 1, "seconds": 1}\n{"tokens": 1}\n', r"a.jsonl:2: there is no 'seconds'"),
     ],
 )
-def test_a_bad_measurement_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
-    (tmp_path / name).write_text(text)
+def test_a_bad_measurement_is_named(tmp_path: Path, name: str, text: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(text)
     with pytest.raises(DataError, match=message):
         read_measurements(tmp_path / name)
 
@@ -108,6 +128,31 @@ def test_a_live_engine_is_measured() -> None:
     assert found.n == 9
     assert found.slopes[0] == pytest.approx(2e-4, rel=0.25)
     assert 0.02 < found.base < 0.06, "what the way there and back takes is measured with it"
+
+
+def test_every_prompt_of_every_probe_begins_otherwise() -> None:
+    """Else an engine with a prefix cache would be measured by what it need not compute."""
+    prompts: list[str] = []
+
+    class Engine(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            prompts.append(body["prompt"])
+            answer = json.dumps({"usage": {"prompt_tokens": len(body["prompt"].split())}}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        pairs = [pair for _ in range(2) for pair in probe(f"http://127.0.0.1:{server.server_port}", "m", [10, 20])]
+        server.shutdown()
+    assert [tokens for tokens, _ in pairs] == [10, 20] * 6
+    assert len({prompt[:12] for prompt in prompts}) == 12
 
 
 def test_nobody_there_to_measure() -> None:

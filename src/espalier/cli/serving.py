@@ -15,9 +15,12 @@ from espalier.cli import running
 from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
 from espalier.core.recipe import yaml12
+from espalier.core.recipe.layers import read_layers
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+    from espalier.serving.model.steptime import DecodeTime, PrefillTime
 
 WORK = {
     "compare": "RECIPE [key=value ...]: schedulers side by side in a run folder, with a report",
@@ -28,11 +31,17 @@ WORK = {
     "fake-engine": "[key=value ...]: serve an engine without a model, in lock step; keys are step times",
 }
 
+SOURCES = """TRACE is a file, or `constant` or `lognormal` with lengths.prompt=, lengths.output= and lengths.cv=.
+Keys of simulate and explain are those of traffic in a recipe, or begin with prefill., decode., targets. or trouble."""
+SECTIONS = ("prefill", "decode", "targets")
+WIDE = 120
+"""Columns, where nobody sees how wide the output is."""
+
 
 def add_serving(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier serving`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items())
+    parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items()) + "\n\n" + SOURCES
     parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
     parser.add_argument("words", nargs="*", metavar="TRACE | RECIPE | key=value", help="see above")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
@@ -42,6 +51,9 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--load", type=float, default=0.8, help="simulate, explain: share of the pool's capacity")
     parser.add_argument("--policy", default="sbs_whole", help="explain: who decides")
     parser.add_argument("--chunk", type=int, default=4096, help="calibrate: tokens of a rank in a pass")
+    parser.add_argument("--requests", type=int, default=256, help="calibrate: requests of a rank that decodes")
+    parser.add_argument("--kv", type=int, default=500_000, help="calibrate: cached tokens of a rank that decodes")
+    parser.add_argument("--beyond", action="store_true", help="calibrate: even far beyond what was measured")
     parser.add_argument("--model", default="fake", help="calibrate: the endpoint's model")
     parser.add_argument("--port", type=int, default=9000, help="fake-engine: port to listen on")
     parser.add_argument("--ranks", type=int, default=8, help="fake-engine: ranks")
@@ -72,40 +84,59 @@ def serving(args: argparse.Namespace) -> int:
 
 
 def _settings(words: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise EspalierError(f"{word!r} is not key=value")
-        found[key] = yaml12.load(value)
-    return found
+    return read_layers([], words).data
 
 
 def _config(args: argparse.Namespace, arms: dict[str, Any]) -> Any:
     from espalier.serving.config import CompareConfig
 
-    traffic = {"trace": args.words[0], **_settings(args.words[1:])}
-    fields = {"pools": [args.pool], "loads": [args.load], "seeds": 1, "arms": arms}
-    return CompareConfig.of(traffic={"traffic": traffic}, **fields)
+    given = _settings(args.words[1:])
+    sections = {name: given.pop(name) for name in SECTIONS if name in given}
+    trouble = given.pop("trouble", {})
+    fields = {"pools": [args.pool], "loads": [args.load], "seeds": 1, **sections}
+    fields["arms"] = {name: {**arm, "trouble": trouble} for name, arm in arms.items()}
+    return CompareConfig.of(traffic={"traffic": {"trace": args.words[0], **given}}, **fields)
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    from espalier.serving.sim.metrics import Times, engine_figures
+    from espalier.serving.figures import figures
     from espalier.serving.sim.scenario import Scenario, find_trace, run_scenario
 
     names = ("random", "round_robin", "power_of_two", "least_requests", "least_tokens", "pull", "sbs", "sbs_whole")
     config = _config(args, {name: {"policy": name} for name in names})
     trace = find_trace(config.traffic["traffic"], DataRoot.find(args.data_root))
-    table = Table(title=f"{trace.name}, {args.pool}, load {args.load:g}: time to first token, seconds")
-    for column in ("", "mean", "p50", "p90", "p99", "held", "queued", "busy"):
-        table.add_column(column, justify="right")
+    columns = {"mean": "ttft_mean", "p50": "ttft_p50", "p90": "ttft_p90", "p99": "ttft_p99"}
+    columns |= {"held": "held", "queued": "queued", "busy": "utilisation"}
+    columns |= {"TPOT": "tpot_mean", "tokens/s": "throughput"} if config.decode else {}
+    columns |= {"good": "good"} if config.targets.given else {}
+    found = {}
     for name in names:
-        log, ranks = run_scenario(config, Scenario(args.pool, "traffic", args.load, name, 0), trace)
-        found = {**Times.of(log).summary(), **engine_figures(log, ranks)}
-        keys = ("ttft_mean", "ttft_p50", "ttft_p90", "ttft_p99", "held", "queued", "utilisation")
-        table.add_row(name, *(f"{found[key]:.3f}" for key in keys))
-    Console().print(table)
+        log, _ = run_scenario(config, Scenario(args.pool, "traffic", args.load, name, 0), trace)
+        found[name] = figures(config, log, args.pool)
+    columns |= {"unfinished": "unfinished"} if any(one["unfinished"] for one in found.values()) else {}
+    table = Table(title=f"{trace.name}, {args.pool}, load {args.load:g}: time to first token, seconds")
+    for column in ("", *columns):
+        table.add_column(column, justify="right")
+    for name, one in found.items():
+        table.add_row(name, *(_cell(one[key]) for key in columns.values()))
+    console = _console()
+    console.print(table)
+    if trace.moved:
+        console.print(f"{trace.moved} requests of the file stood behind later ones; all are sorted by time")
     return 0
+
+
+def _cell(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:,.0f}" if value > 1000 else f"{value:.3f}"
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, WIDE)
+    return console
 
 
 def _explain(args: argparse.Namespace) -> int:
@@ -142,9 +173,13 @@ def _calibrate(args: argparse.Namespace) -> int:
     else:
         found = fit(*read_measurements(Path(source)))
     console.print(f"{found.n} measurements, R2 {found.r2:.4f}, 95% of residuals below {1000 * found.p95:.2f} ms")
-    times = found.decode() if found.names == DECODE else found.prefill(args.chunk)
+    times: PrefillTime | DecodeTime
+    if found.names == DECODE:
+        stage, times = "decode", found.decode(args.requests, args.kv, beyond=args.beyond)
+    else:
+        stage, times = "prefill", found.prefill(args.chunk, beyond=args.beyond)
     rounded = {name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in times}
-    console.print(yaml12.dump({"decode" if found.names == DECODE else "prefill": rounded}))
+    console.print(yaml12.dump({stage: rounded}))
     return 0
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import json
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError
 from espalier.serving.model.steptime import DecodeTime, PrefillTime
+from espalier.serving.records import Record, finite, read_records
 
-Record = dict[str, Any]
 Floats = npt.NDArray[np.float64]
 REACH = 1.5
 """How many times the largest measured value a fit may be asked about."""
@@ -41,27 +38,30 @@ class Fit:
 
     def seconds(self, *features: float, beyond: bool = False) -> float:
         """What the fit says. Raises DataError far outside of what was measured, unless `beyond`."""
-        for name, value, most in zip(self.names, features, self.largest, strict=True):
-            if not beyond and value > REACH * most:
-                raise DataError(
-                    f"{name} {value:g} is more than {REACH:g} times the largest measured ({most:g}): "
-                    "measure further out, or say that you mean it (beyond)"
-                )
+        for name, value in zip(self.names, features, strict=True):
+            self._check(name, value, beyond)
         return self.base + sum(slope * value for slope, value in zip(self.slopes, features, strict=True))
 
     def prefill(self, chunk: int, *, beyond: bool = False) -> PrefillTime:
-        """Step times for chunks of `chunk` tokens."""
+        """Step times for chunks of `chunk` tokens. Raises DataError as `seconds` does."""
+        self._check("tokens", chunk, beyond)
         slopes = dict(zip(self.names, self.slopes, strict=True))
-        most = dict(zip(self.names, self.largest, strict=True))["tokens"]
-        if chunk > REACH * most and not beyond:
-            raise DataError(f"a chunk of {chunk} tokens is beyond {REACH:g} times the largest measured ({most:g})")
         attended = slopes.get("attended", 0.0)
         return PrefillTime(base=self.base, per_token=slopes["tokens"], per_attended=attended, chunk=chunk)
 
-    def decode(self) -> DecodeTime:
-        """Step times of decoding."""
-        requests, kv = self.slopes
-        return DecodeTime(base=self.base, per_request=requests, per_kv=kv)
+    def decode(self, requests: float, kv: float, *, beyond: bool = False) -> DecodeTime:
+        """Step times for up to `requests` and `kv` cached tokens of a rank. Raises DataError as `seconds` does."""
+        self._check("requests", requests, beyond)
+        self._check("kv", kv, beyond)
+        return DecodeTime(base=self.base, per_request=self.slopes[0], per_kv=self.slopes[1])
+
+    def _check(self, name: str, value: float, beyond: bool) -> None:
+        most = self.largest[self.names.index(name)]
+        if value > REACH * most and not beyond:
+            raise DataError(
+                f"{name} {value:g} is more than {REACH:g} times the largest measured ({most:g}): "
+                "measure further out, or say that you mean it (beyond)"
+            )
 
 
 def fit(names: Sequence[str], features: Floats, seconds: Floats) -> Fit:
@@ -89,46 +89,37 @@ def read_measurements(file: Path) -> tuple[tuple[str, ...], Floats, Floats]:
     Columns or keys are `tokens`, `seconds` and perhaps `attended`; or `requests`, `kv` and `seconds`; a log may also be
     of the passes that an engine tells of (`largest`, `duration`). Raises DataError by file and line.
     """
-    if not file.is_file():
-        raise DataError(f"there is no {file}")
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        records = _logged(lines, file) if file.suffix == ".jsonl" else _tabled(lines)
-        number, first = next(records, (0, None))
-        if first is None:
-            raise DataError(f"{file} holds no measurements")
-        names = tuple(name for name in (DECODE if set(DECODE) <= set(first) else PREFILL) if name in first)
-        if "seconds" not in first or not names or names == ("attended",):
-            raise DataError(f"{file} has {', '.join(first)}; needed: tokens, seconds, or requests, kv, seconds")
-        table = np.array([_numbers(*one, file, (*names, "seconds")) for one in chain([(number, first)], records)])
+    names: tuple[str, ...] = ()
+    found = array("d")
+    for line, record in _passes(read_records(file, events=True)):
+        if not names:
+            names = tuple(name for name in (DECODE if set(DECODE) <= set(record) else PREFILL) if name in record)
+            if "seconds" not in record or not {"tokens", "kv"} & set(names):
+                where = f"{file}:{1 if file.suffix == '.csv' else line}"
+                raise DataError(f"{where} has {', '.join(record)}; needed: tokens, seconds, or requests, kv, seconds")
+        found.extend(_numbers(f"{file}:{line}", record, names))
+    if not names:
+        raise DataError(f"{file} holds no measurements")
+    table = np.array(found).reshape(-1, len(names) + 1)
     return names, table[:, :-1], table[:, -1]
 
 
-def _tabled(lines: TextIO) -> Iterator[tuple[int, Record]]:
-    reader = csv.DictReader(lines)
-    for record in reader:
-        yield reader.line_num, record
+def _passes(records: Iterator[tuple[int, Record]]) -> Iterator[tuple[int, Record]]:
+    """Reports of an engine as measurements, without those that end no pass; everything else as it is."""
+    for line, record in records:
+        if not {"largest", "duration"} <= record.keys():
+            yield line, record
+        elif record["duration"] is not None:
+            yield line, {"tokens": record["largest"], "seconds": record["duration"]}
 
 
-def _logged(lines: TextIO, file: Path) -> Iterator[tuple[int, Record]]:
-    for number, line in enumerate(lines, 1):
-        text = line.removeprefix("data:").strip()
-        if not text:
-            continue
-        try:
-            record = json.loads(text)
-        except ValueError as error:
-            raise DataError(f"{file}:{number}: {error}") from None
-        if not isinstance(record, dict):
-            raise DataError(f"{file}:{number}: not a JSON object")
-        if "largest" in record and "duration" in record:
-            if not record["duration"]:
-                continue
-            record = {"tokens": record["largest"], "seconds": record["duration"]}
-        yield number, record
-
-
-def _numbers(number: int, record: Record, file: Path, columns: Sequence[str]) -> list[float]:
+def _numbers(where: str, record: Record, names: Sequence[str]) -> list[float]:
     try:
-        return [float(record[name]) for name in columns]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file}:{number}: {type(error).__name__} {error}") from None
+        row = [finite(record[name], name, least=0.0) for name in (*names, "seconds")]
+    except KeyError as error:
+        raise DataError(f"{where}: there is no {error.args[0]!r}") from None
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from None
+    if not row[-1]:
+        raise DataError(f"{where}: seconds is 0; a pass takes some")
+    return row
