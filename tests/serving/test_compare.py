@@ -84,7 +84,7 @@ def found(**arms: dict[str, Any]) -> tuple[CompareConfig, Averages]:
     """Averages of one setting, each arm with these figures."""
     usual = dict.fromkeys(("ttft_p50", "ttft_p90", "held", "queued", "utilisation", "imbalance"), 1.0)
     config = CompareConfig.of(
-        arms={name: {"policy": "sbs"} for name in arms},
+        arms={name: {"policy": "random" if name == "random" else "sbs"} for name in arms},
         baselines=["one", "two"],
         seeds=1,
         targets={"ttft": 1.0, "share": 0.9},
@@ -95,8 +95,9 @@ def found(**arms: dict[str, Any]) -> tuple[CompareConfig, Averages]:
 
 
 def test_where_holding_loses_names_mean_and_tail_against_every_baseline() -> None:
-    """Better than `one` in both; worse than `two` in the tail, better in the mean."""
+    """Better than `one` in both; worse than `two` in the tail, better in the mean. `random` does not hold."""
     config, averages = found(
+        random={"ttft_mean": 9.0, "ttft_p99": 9.0},
         one={"ttft_mean": 2.0, "ttft_p99": 4.0},
         two={"ttft_mean": 2.0, "ttft_p99": 2.0},
         held={"ttft_mean": 1.0, "ttft_p99": 3.0},

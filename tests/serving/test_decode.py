@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espalier.cli.main import main
 from espalier.core.errors import ConfigError
 from espalier.serving.config import DecodeStageConfig
 from espalier.serving.core.decode import DecodeName, DecodePlacement, Ranks
@@ -177,3 +180,16 @@ def test_levelling_pays() -> None:
         simulation = DecodeSimulation(8, DecodeTime(), DecodePlacement(name, DecodeTime()))
         speed[name] = simulation.closed(requests, 200, 300, 100).throughput
     assert speed["cost"] > 1.03 * speed["round_robin"]
+
+
+def test_a_comparison_does_not_run_out_of_short_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step makes a token of each of the 40 requests that are always there, so tokens/s times seconds is 40."""
+    monkeypatch.chdir(tmp_path)
+    traffic = {"short": {"trace": "constant", "lengths": {"prompt": 10, "output": 2}}}
+    recipe = {"job": "serving.decode", "name": "d", "ranks": 4, "traffic": traffic, "at_once": [40], "steps": 60}
+    Path("r.yaml").write_text(json.dumps({**recipe, "seeds": 1, "placements": ["round_robin", "cost"]}))
+    assert main(["run", "r.yaml"]) == 0
+    (report,) = tmp_path.glob("runs/d/*/report.json")
+    (table,) = (block for block in json.loads(report.read_text()) if block["kind"] == "table")
+    for *_, throughput, milliseconds, _ in table["rows"]:
+        assert throughput * milliseconds / 1000 == pytest.approx(40)

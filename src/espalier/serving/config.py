@@ -67,6 +67,11 @@ class Arm(SchedulerConfig):
 
     trouble: TroubleConfig = TroubleConfig()
 
+    @property
+    def holds(self) -> bool:
+        """Whether requests may wait in front of an engine that lives."""
+        return self.policy in ("pull", "sbs", "sbs_whole")
+
 
 class LengthsConfig(Config):
     """Lengths of generated requests, prompt and output independent of each other."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Iterator
+from itertools import count, product
+
+import numpy as np
 
 from espalier.core.report.blocks import Number, Table
 from espalier.core.run import Run
@@ -12,6 +15,7 @@ from espalier.serving.core.decode import DecodePlacement
 from espalier.serving.core.types import Request
 from espalier.serving.sim.decode import DecodeSimulation
 from espalier.serving.sim.scenario import find_trace
+from espalier.serving.traces.trace import Trace
 
 
 def decode(config: DecodeConfig, run: Run) -> dict[str, float]:
@@ -26,11 +30,7 @@ def decode(config: DecodeConfig, run: Run) -> dict[str, float]:
             found = dict.fromkeys(config.placements, 0.0)
             steps = dict(found)
             for seed, placement in product(range(run.seed, run.seed + config.seeds), config.placements):
-                order = np_rng(seed, "lengths").integers(len(trace), size=at_once + 4 * config.steps * at_once // 100)
-                requests = [
-                    Request(k, 0.0, int(trace.prompt[row]), max(int(trace.output[row]), 1))
-                    for k, row in enumerate(order.tolist())
-                ]
+                requests = _drawn(trace, np_rng(seed, "lengths"), at_once + 4 * config.steps * at_once // 100)
                 simulation = DecodeSimulation(config.ranks, config.decode, DecodePlacement(placement, config.decode))
                 result = simulation.closed(requests, at_once, config.steps, config.steps)
                 found[placement] += result.throughput / config.seeds
@@ -48,3 +48,11 @@ def decode(config: DecodeConfig, run: Run) -> dict[str, float]:
         [Table("Decode throughput", columns, rows, wide=True, note=f"{config.ranks} ranks, {config.seeds} seeds")]
     )
     return figures
+
+
+def _drawn(trace: Trace, rng: np.random.Generator, number: int) -> Iterator[Request]:
+    """Requests without end, as long as those of the trace; `number` at a time."""
+    ids = count()
+    while True:
+        for row in rng.integers(len(trace), size=number).tolist():
+            yield Request(next(ids), 0.0, int(trace.prompt[row]), max(int(trace.output[row]), 1))

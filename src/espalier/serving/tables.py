@@ -53,11 +53,12 @@ def times(config: CompareConfig, found: Averages) -> Table:
 
 
 def losses(config: CompareConfig, found: Averages) -> Table:
-    """Where an arm's mean or p99 is above a baseline's, or where more is unfinished."""
+    """Where the mean or the p99 of an arm that holds is above a baseline's, or where it leaves more unfinished."""
     rows: Rows = []
+    holding = [name for name, arm in config.arms.items() if arm.holds and name not in config.baselines]
     for setting in found.settings:
-        for arm in config.arms:
-            for base in config.baselines if arm not in config.baselines else ():
+        for arm in holding:
+            for base in config.baselines:
                 mean, p99 = (
                     change(found.of(setting, arm, name), found.of(setting, base, name))
                     for name in ("ttft_mean", "ttft_p99")

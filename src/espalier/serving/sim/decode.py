@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from operator import add
 
 from espalier.serving.core.decode import DecodePlacement, Ranks
 from espalier.serving.core.types import Request
@@ -110,13 +109,13 @@ class DecodeSimulation:
                 self._ends[step + max(request.output, 1) - 1].append((request, rank))
 
     def _step(self, step: int) -> tuple[list[Request], float, int]:
-        requests, kv = np.array(self.ranks.requests), np.array(self.ranks.kv)
-        seconds = self.time.seconds(int(requests.max()), int(kv.max()))
-        self.ranks.kv = (kv + requests).tolist()
+        requests, kv = self.ranks.requests, self.ranks.kv
+        seconds, made = self.time.seconds(max(requests), max(kv)), sum(requests)
+        self.ranks.kv = list(map(add, kv, requests))
         ended = self._ends.pop(step, [])
         for request, rank in ended:
             whole = request.prompt + max(request.output, 1)
             self.ranks.requests[rank] -= 1
             self.ranks.kv[rank] -= whole
             self._promised[rank] -= whole
-        return [request for request, _ in ended], seconds, int(requests.sum())
+        return [request for request, _ in ended], seconds, made

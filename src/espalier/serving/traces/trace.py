@@ -95,8 +95,10 @@ class Row:
 
     def __post_init__(self) -> None:
         if not (1 <= self.prompt <= MOST and 0 <= self.output <= MOST):
-            raise ValueError(f"{self.prompt} prompt and {self.output} output tokens")
+            raise ValueError(
+                f"{self.prompt} prompt and {self.output} output tokens; it is 1 and 0 at least, {MOST:,} at most"
+            )
         if not -MOST <= self.priority <= MOST:
-            raise ValueError(f"priority {self.priority}")
+            raise ValueError(f"priority {self.priority} is beyond {MOST:,}")
         if self.arrival is not None and not np.isfinite(self.arrival):
             raise ValueError(f"arrival {self.arrival}")
