@@ -70,6 +70,7 @@ def test_every_format(
         ("n.jsonl", '{"tokens": 3}', r"n.jsonl:1 has the fields tokens; a trace has one of"),
         ("n.jsonl", NATIVE.replace("7", "1" + "0" * 30), r"n.jsonl:1: 1000000000000000000000000000000 prompt"),
         ("n.jsonl", NATIVE.replace("3.5", "1" + "0" * 400), r"n.jsonl:1: arrival_s is 10{39}\.\.\., no finite number"),
+        ("n.jsonl", NATIVE.replace("3.5", "1e300"), r"n.jsonl:1: arrival 1e\+300 is no time in seconds"),
         ("n.jsonl", NATIVE.replace("3.5", "true"), r"n.jsonl:1: arrival_s is True, no finite number"),
         ("n.jsonl", NATIVE.replace(": 2}", ": 1e9}"), r"n.jsonl:1: priority is 1000000000.0, no whole number"),
         ("n.jsonl", NATIVE.replace(": 2}", ": 9999999999}"), r"n.jsonl:1: priority 9999999999"),

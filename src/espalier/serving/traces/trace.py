@@ -18,6 +18,8 @@ BLOCK = 512
 """Tokens that a prefix hash stands for."""
 MOST = 10**9
 """Tokens of a request, and priorities, stay within this."""
+LATEST = 1e12
+"""Seconds that a time may be from zero: one in microseconds is none."""
 
 
 @dataclass(frozen=True)
@@ -100,5 +102,5 @@ class Row:
             )
         if not -MOST <= self.priority <= MOST:
             raise ValueError(f"priority {self.priority} is beyond {MOST:,}")
-        if self.arrival is not None and not np.isfinite(self.arrival):
-            raise ValueError(f"arrival {self.arrival}")
+        if self.arrival is not None and not abs(self.arrival) <= LATEST:
+            raise ValueError(f"arrival {self.arrival:g} is no time in seconds")
