@@ -110,7 +110,7 @@ def test_calibrate_decoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["simulate", "TRACE", "requests"], "'requests' is not an override: write key=value"),
         (["simulate", "TRACE", "reqests=5"], "reqests.*did you mean.*requests"),
         (["simulate", "TRACE", "--pool=4by32"], "4by32"),
-        (["gateway", "missing.yaml"], "there is no missing.yaml"),
+        (["gateway", "missing.yaml"], "cannot read missing.yaml"),
         (["calibrate", "missing.csv"], "there is no missing.csv"),
     ],
 )
@@ -167,3 +167,26 @@ def test_the_gateway_and_its_engines_as_processes(tmp_path: Path) -> None:
         assert answer["usage"]["prompt_tokens"] == 3
         assert httpx.get(f"{gateway}/ready").status_code == 200
         assert main(["serving", "calibrate", first, "--chunk=256"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        ("targets: [", [], r"g.yaml:1: this is not YAML"),
+        ('targets:\n  - {urls: ["http://a"]}\nport: 99999', [], r"g.yaml:3: 'port'"),
+        ('targets:\n  - {urls: ["http://a"]}\nprot: 1', [], r"g.yaml:3: unknown key 'prot'; did you mean 'port'\?"),
+        ('targets:\n  - {urls: ["a:1"]}', [], r"g.yaml:2: .*begin it with http"),
+        ('targets:\n  - {urls: ["http://a"]}', ["port=TAKEN"], r"cannot listen on 127.0.0.1:\d+ \(.*in use\)"),
+    ],
+)
+def test_what_is_wrong_with_a_gateway_is_named(
+    text: str, words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "g.yaml"
+    file.write_text(text)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        words = [word.replace("TAKEN", str(taken.getsockname()[1])) for word in words]
+        assert main(["serving", "gateway", str(file), *words]) == 2
+    assert re.search(message, capsys.readouterr().err)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
 from espalier.core.recipe import yaml12
 from espalier.core.recipe.layers import read_layers
+from espalier.core.recipe.resolve import load_settings
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -27,7 +30,7 @@ WORK = {
     "simulate": "TRACE [key=value ...]: one table of schedulers on a trace, printed",
     "explain": "TRACE [key=value ...]: the first decisions of one scheduler, each with its reason",
     "calibrate": "CSV | JSONL | URL: step times from (tokens, seconds) pairs, or from a live endpoint",
-    "gateway": "SETTINGS.yaml: serve an OpenAI-compatible gateway in front of engines",
+    "gateway": "SETTINGS.yaml [key=value ...]: serve an OpenAI-compatible gateway in front of engines",
     "fake-engine": "[key=value ...]: serve an engine without a model, in lock step; keys are step times",
 }
 
@@ -76,7 +79,7 @@ def serving(args: argparse.Namespace) -> int:
             case "calibrate":
                 return _calibrate(args)
             case "gateway":
-                return _gateway(Path(args.words[0]))
+                return _gateway(Path(args.words[0]), args.words[1:])
             case _:
                 return _fake_engine(args)
     except ModuleNotFoundError as error:
@@ -183,15 +186,13 @@ def _calibrate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _gateway(file: Path) -> int:
+def _gateway(file: Path, overrides: list[str]) -> int:
     from espalier.serving.gateway.app import Gateway
     from espalier.serving.gateway.config import GatewayConfig
 
-    if not file.is_file():
-        raise EspalierError(f"there is no {file}; it holds `targets`, `scheduler` and `prefill` (see docs/serving)")
-    settings = GatewayConfig.of(**(yaml12.load(file.read_text("utf-8")) or {}))
-    print(f"gateway on http://{settings.host}:{settings.port}, {len(settings.targets)} instances", flush=True)
-    _serve(Gateway(settings).app, settings.host, settings.port)
+    settings = load_settings(GatewayConfig, [file], overrides)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    _serve(Gateway(settings).app, settings.host, settings.port, f"gateway of {len(settings.targets)} instances")
     return 0
 
 
@@ -199,13 +200,14 @@ def _fake_engine(args: argparse.Namespace) -> int:
     from espalier.serving.gateway.fake import FakeEngine, FakeSettings
     from espalier.serving.model.steptime import PrefillTime
 
+    if args.ranks < 1:
+        raise EspalierError(f"--ranks is at least 1, not {args.ranks}")
     settings = FakeSettings(args.ranks, PrefillTime.of(**_settings(args.words)))
-    print(f"fake engine of {args.ranks} ranks on http://127.0.0.1:{args.port}", flush=True)
-    _serve(FakeEngine(settings).app, "127.0.0.1", args.port)
+    _serve(FakeEngine(settings).app, "127.0.0.1", args.port, f"fake engine of {args.ranks} ranks")
     return 0
 
 
-def _serve(app: web.Application, host: str, port: int) -> None:
+def _serve(app: web.Application, host: str, port: int, what: str) -> None:
     """Until interrupted; on the quicker event loop where that is to be had, which is everywhere but on Windows."""
     from aiohttp import web
 
@@ -214,4 +216,20 @@ def _serve(app: web.Application, host: str, port: int) -> None:
         import uvloop
 
         loop = uvloop.new_event_loop()
-    web.run_app(app, host=host, port=port, print=None, access_log=None, handler_cancellation=True, loop=loop)
+    listening = _listening(host, port)
+    print(f"{what} on http://{host}:{listening.getsockname()[1]}", flush=True)
+    web.run_app(app, sock=listening, print=None, access_log=None, handler_cancellation=True, loop=loop)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 takes a free one. Raises EspalierError where the address is not to be had."""
+    if not 0 <= port <= 65535:
+        raise EspalierError(f"port {port}: ports are 0 (any free one) to 65535")
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        raise EspalierError(f"cannot listen on {host}:{port} ({error.strerror}): set another host or port") from None
+    return listening
