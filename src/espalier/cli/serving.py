@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from espalier.serving.model.steptime import DecodeTime, PrefillTime
 
+POOR = 0.8
+"""A fit that explains less of the variance is said to be poor."""
+MOST_LOAD = 2.0
 WORK = {
     "compare": "RECIPE [key=value ...]: schedulers side by side in a run folder, with a report",
     "simulate": "TRACE [key=value ...]: one table of schedulers on a trace, printed",
@@ -93,6 +96,10 @@ def _settings(words: list[str]) -> dict[str, Any]:
 def _config(args: argparse.Namespace, arms: dict[str, Any]) -> Any:
     from espalier.serving.config import CompareConfig
 
+    if not 0.0 < args.load <= MOST_LOAD:
+        raise EspalierError(
+            f"--load {args.load:g}: loads are shares of what the pool can take, above 0 and to {MOST_LOAD:g}"
+        )
     given = _settings(args.words[1:])
     sections = {name: given.pop(name) for name in SECTIONS if name in given}
     trouble = given.pop("trouble", {})
@@ -169,6 +176,8 @@ def _calibrate(args: argparse.Namespace) -> int:
     from espalier.serving.model.probe import probe
 
     source, console = args.words[0], Console(highlight=False)
+    if ":" in source and not source.startswith("http") and not Path(source).exists():
+        raise EspalierError(f"{source} is no file; an endpoint begins with http:// or https://")
     if source.startswith("http"):
         sizes = [args.chunk * k // 8 for k in range(1, 9)]
         pairs = np.array(list(probe(source, args.model, sizes)))
@@ -176,6 +185,10 @@ def _calibrate(args: argparse.Namespace) -> int:
     else:
         found = fit(*read_measurements(Path(source)))
     console.print(f"{found.n} measurements, R2 {found.r2:.4f}, 95% of residuals below {1000 * found.p95:.2f} ms")
+    if found.r2 < POOR:
+        console.print(f"[yellow]a line explains little of this (R2 below {POOR:g}): do not rely on it[/yellow]")
+    if source.startswith("http"):
+        console.print(f"passes of --chunk {args.chunk} tokens were assumed; that is the engine's chunked prefill size")
     times: PrefillTime | DecodeTime
     if found.names == DECODE:
         stage, times = "decode", found.decode(args.requests, args.kv, beyond=args.beyond)

@@ -45,6 +45,14 @@ def whole(value: Any, key: str) -> int:
     return value
 
 
+def counted(text: str, key: str) -> int:
+    """A whole number of a CSV. Raises ValueError where it is none."""
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        raise ValueError(f"{key} is {_short(text)}, no whole number") from None
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "..."

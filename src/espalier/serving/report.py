@@ -38,23 +38,24 @@ def _markdown(table: Table) -> str:
 
 
 def _headline(config: CompareConfig, found: Averages) -> dict[str, float]:
-    """Changes of the mean against each baseline, the worst change of mean and p99 over all settings, and requests that
-    never had a first token, which no mean counts.
+    """Of each arm that holds, against each baseline: the change of the mean over all settings, and the worst of mean
+    and p99 (negative is better); and how many requests of an arm never had a first token, which no mean counts.
     """
     figures: dict[str, float] = {}
-    worst: dict[str, float] = {}
-    arms = [arm for arm in config.arms if arm not in config.baselines]
-    for setting, arm, base in product(found.settings, arms, config.baselines):
-        pool, traffic, load = setting
-        for name in ("mean", "p99"):
-            mine, theirs = (found.of(setting, one, f"ttft_{name}") for one in (arm, base))
-            if math.isfinite(mine / theirs):
-                key = f"worst {name}: {arm} vs {base}"
-                worst[key] = max(mine / theirs - 1, worst.get(key, -1.0))
-                if name == "mean":
-                    figures[f"{pool} {traffic} {load:g}: {arm} vs {base}"] = mine / theirs - 1
-    for setting, arm in product(found.settings, config.arms):
-        if lost := found.total(setting, arm, "unfinished"):
-            pool, traffic, load = setting
-            figures[f"{pool} {traffic} {load:g}: {arm} unfinished"] = lost
-    return figures | worst
+    arms = [name for name, arm in config.arms.items() if arm.holds and name not in config.baselines]
+    for arm, base in product(arms, config.baselines):
+        changes = {
+            name: [
+                found.of(one, arm, f"ttft_{name}") / found.of(one, base, f"ttft_{name}") - 1 for one in found.settings
+            ]
+            for name in ("mean", "p99")
+        }
+        known = {name: [change for change in some if math.isfinite(change)] for name, some in changes.items()}
+        if known["mean"]:
+            figures[f"{arm} vs {base}: change of the mean"] = sum(known["mean"]) / len(known["mean"])
+            figures[f"{arm} vs {base}: at worst"] = max(known["mean"])
+            figures[f"{arm} vs {base}: p99 at worst"] = max(known["p99"])
+    for arm in config.arms:
+        if lost := sum(found.total(one, arm, "unfinished") for one in found.settings):
+            figures[f"{arm}: unfinished"] = lost
+    return figures

@@ -38,8 +38,8 @@ class DecodePlacement:
     """Places a round of requests, the longest first, each against the loads that the ones before it leave.
 
     time is what `cost` predicts with. watermark: share of a rank's cache above which it gets nothing while others are
-    below. Source: Staggered Batch Scheduling, decode placement; `iqr_lex_literal` is the rule as published, the others
-    are ours.
+    below. Source: Staggered Batch Scheduling, decode placement; `iqr_lex_literal` is the published rule to the letter
+    of its summaries, the others are ours.
     """
 
     def __init__(self, name: DecodeName = "lex", time: DecodeTime | None = None, watermark: float = 0.9) -> None:

@@ -10,9 +10,9 @@ from espalier.serving.core.types import Request
 
 
 class WholePrompts(Staggered):
-    """As published, but a prompt is cut over two passes only where there is no other way.
+    """As `Staggered`, but a prompt is cut over two passes only where there is no other way.
 
-    The published rule lets a rank with any room left take a whole prompt. What does not fit runs in the next pass: that
+    There a rank with any room left takes a whole prompt. What does not fit runs in the next pass: that
     request waits a pass instead of an interval, and the rest it leaves makes the instance go on at once, out of step
     with the others. Here a prompt that fits a chunk goes where it fits, and otherwise waits for the next instance.
 

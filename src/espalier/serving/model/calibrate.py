@@ -60,7 +60,7 @@ class Fit:
         if value > REACH * most and not beyond:
             raise DataError(
                 f"{name} {value:g} is more than {REACH:g} times the largest measured ({most:g}): "
-                "measure further out, or say that you mean it (beyond)"
+                "measure further out, ask for less (--chunk), or say that you mean it (--beyond)"
             )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from espalier.core.data import DataRoot
+from espalier.core.errors import DataError
 from espalier.core.seed import np_rng
 from espalier.serving.config import Arm, CompareConfig, SchedulerConfig, TrafficConfig
 from espalier.serving.core.immediate import Immediate
@@ -49,12 +50,19 @@ def find_trace(config: TrafficConfig, root: DataRoot) -> Trace:
     """The trace of a recipe, read or generated, its prompts capped."""
     if (lengths := config.generated) is None:
         path = Path(config.trace)
-        trace = load_trace(path if path.is_file() else root.file(f"traces/{config.trace}"))
+        trace = load_trace(path if path.is_file() else _in_root(config.trace, root))
     elif config.trace == "constant":
         trace = constant(lengths.prompt, lengths.output)
     else:
         trace = lognormal(lengths.prompt, lengths.output, lengths.cv)
     return trace.capped(config.cap)
+
+
+def _in_root(name: str, root: DataRoot) -> Path:
+    try:
+        return root.file(f"traces/{name}")
+    except DataError as error:
+        raise DataError(f"there is no trace {name} in this folder; {error}") from None
 
 
 def run_scenario(config: CompareConfig, scenario: Scenario, trace: Trace) -> tuple[Log, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from espalier.core.errors import DataError
 from espalier.core.seed import derive
-from espalier.serving.records import Record, finite, read_records, whole
+from espalier.serving.records import Record, counted, finite, read_records, whole
 from espalier.serving.traces.trace import BLOCK, Row, Trace
 
 
@@ -59,14 +59,19 @@ def _format(record: Record, where: str) -> Callable[[Record], Row]:
 
 
 def _azure(record: Record) -> Row:
-    moment = datetime.fromisoformat(record["TIMESTAMP"])
+    try:
+        moment = datetime.fromisoformat(record["TIMESTAMP"])
+    except ValueError:
+        raise ValueError(f"TIMESTAMP is {record['TIMESTAMP']!r}, no date and time (2023-11-16 18:15:46.68)") from None
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return Row(int(record["ContextTokens"]), int(record["GeneratedTokens"]), seconds)
+    prompt, output = (counted(record[key], key) for key in ("ContextTokens", "GeneratedTokens"))
+    return Row(prompt, output, seconds)
 
 
 def _burstgpt(record: Record) -> Row:
     moment = finite(record["Timestamp"], "Timestamp")
-    return Row(int(record["Request tokens"]), int(record["Response tokens"]), moment)
+    prompt, output = (counted(record[key], key) for key in ("Request tokens", "Response tokens"))
+    return Row(prompt, output, moment)
 
 
 def _vidur(record: Record) -> Row:
