@@ -26,7 +26,18 @@ def _serving() -> tuple[Job, ...]:
     return JOBS
 
 
-DOMAINS: Mapping[str, Callable[[], tuple[Job, ...]]] = {"rl": _rl, "graph": _graph, "serving": _serving}
+def _robots() -> tuple[Job, ...]:
+    from espalier.robots.jobs import JOBS
+
+    return JOBS
+
+
+DOMAINS: Mapping[str, Callable[[], tuple[Job, ...]]] = {
+    "rl": _rl,
+    "graph": _graph,
+    "serving": _serving,
+    "robots": _robots,
+}
 """Jobs by domain. A domain's name is also the extra that installs what it needs."""
 
 

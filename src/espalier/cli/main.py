@@ -23,6 +23,7 @@ VERBS: Mapping[str, str] = {
     "serve": "serve a model by the OpenAI protocol",
     "graph": "run a table of graph methods, generate or convert a large graph",
     "serving": "simulate, compare and explain request schedulers; run the gateway",
+    "terrain": "traversability maps of point clouds, and routes over them",
 }
 
 
@@ -41,6 +42,10 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
             from espalier.cli import serving
 
             return serving.add_serving, serving.serving
+        case "terrain":
+            from espalier.cli import terrain
+
+            return terrain.add_terrain, terrain.terrain
         case "serve":
             from espalier.engine import serve_command
 

@@ -1,0 +1,115 @@
+"""Terrain: update time against map size and point count, beside an elevation map on the same scans; a whole cloud; A*.
+
+"peer" is the target of the design, or the elevation map (a Kalman filter in each cell), which says less: it has no
+curvature, no cost and no uncertainty between its cells. One BLAS thread.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from time import perf_counter
+
+import numpy as np
+
+from common import Row, arguments, finish
+from espalier.core.data import DataRoot
+from espalier.robots.terrain import api
+from espalier.robots.terrain.compare.timing import time_mapper, usual_scans
+from espalier.robots.terrain.config import InducingConfig, MapperConfig, WindowConfig
+from espalier.robots.terrain.grid.frame import Frame
+from espalier.robots.terrain.grid.terrain_map import TerrainMap
+
+UPDATES = ((5.0, 0.2, 20.0, None), (5.0, 0.1, 40.0, 25.0), (10.0, 0.2, None, None), (10.0, 0.1, None, None))
+"""Window, cell, milliseconds that an update must and should take."""
+WHOLE_S, WHOLE_POINTS = 5.0, 141_068
+ROUTES = ((250, 15.0), (500, 60.0))
+IMPORT_S = 0.5
+
+
+def updates(scans: int) -> list[Row]:
+    """How the time grows with cells and with inducing points."""
+    drive, rows = usual_scans(scans), []
+    points = float(np.mean([len(scan.points) for scan in drive]))
+    for size, cell, must, aim in UPDATES:
+        found = time_mapper(drive, MapperConfig(window=WindowConfig(size_m=size, cell_m=cell)))
+        n = round(size / cell)
+        note = ", ".join(f"{name} {ms:.1f}" for name, ms in found.parts.items()) + f"; p95 {found.p95:.1f} ms"
+        name = f"update, {n} x {n} cells, {points:,.0f} points"
+        ratio, wished = (must / found.ms, must / aim if aim else None) if must else (None, None)
+        rows.append(Row(name, found.ms, must, "ms", ratio, must and 1.0, wished, note=note))
+        slower = found.elevation_ms / found.ms
+        rows.append(Row(f"  the elevation map, {n} x {n}", found.ms, found.elevation_ms, "ms", slower))
+        if must == UPDATES[0][2]:
+            rows.append(Row("  its 95th percentile", found.p95, 35.0, "ms", 35.0 / found.p95, 1.0))
+    for count in (50, 200, 1000):
+        found = time_mapper(drive, MapperConfig(inducing=InducingConfig(count=count)))
+        rows.append(Row(f"update, 25 x 25 cells, {count} inducing points", found.ms, None, "ms", None))
+    for share in (0.25, 0.5):
+        few = [type(scan)(scan.points[:: round(1 / share)], scan.pose, scan.stamp) for scan in drive]
+        found = time_mapper(few, MapperConfig())
+        rows.append(Row(f"update, 25 x 25 cells, {points * share:,.0f} points", found.ms, None, "ms", None))
+    return rows
+
+
+def whole() -> Row:
+    """Seconds for the forest cloud of the data root at 0.1 m, features and all."""
+    cloud = api.load(DataRoot.find().file("terrain/forest.pcd"))
+    api.build(cloud.points[:5000])
+    times = []
+    for _ in range(3):
+        begun = perf_counter()
+        api.build(cloud)
+        times.append(perf_counter() - begun)
+    seconds = float(np.median(times))
+    return Row(f"whole cloud, {len(cloud):,} points, 0.1 m", seconds, WHOLE_S, "s", WHOLE_S / seconds, 1.0)
+
+
+def routes(repeats: int) -> list[Row]:
+    """A* over maps with obstacles, corner to corner, the planning alone and with all that goes before and after."""
+    from espalier.robots.terrain.plan.astar import astar
+    from espalier.robots.terrain.plan.obstacles import obstacles
+
+    rows = []
+    for n, must in ROUTES:
+        rng = np.random.default_rng(0)
+        cost = np.clip(rng.normal(0.3, 0.1, (n, n)), 0, 0.7)
+        for _ in range(n // 5):
+            row, col = rng.integers(10, n - 20, 2)
+            cost[row : row + rng.integers(2, n // 12), col : col + rng.integers(2, n // 12)] = 1.0
+        cost[:8, :8] = cost[-8:, -8:] = 0.1
+        layers = {"cost": cost.astype(np.float32), "observed": np.ones((n, n), np.float32)}
+        ground, config = TerrainMap(Frame(0.1, 0, 0, n, n), layers), api.PlanConfig()
+        around = obstacles(ground, config)
+        search, plan = [], []
+        for _ in range(repeats + 1):
+            begun = perf_counter()
+            if astar(around.state, around.toll, (3, 3), (n - 4, n - 4)) is None:
+                raise AssertionError("the map of the benchmark has no way through")
+            search.append(1000 * (perf_counter() - begun))
+            begun = perf_counter()
+            api.plan(ground, (0.35, 0.35), (0.1 * n - 0.35, 0.1 * n - 0.35), config)
+            plan.append(1000 * (perf_counter() - begun))
+        ms = float(np.median(search[1:]))
+        rows.append(Row(f"A*, {n} x {n}", ms, must, "ms", must / ms, 1.0))
+        rows.append(Row("  with obstacles, smoothing and speeds", float(np.median(plan[1:])), None, "ms", None))
+    return rows
+
+
+def importing() -> Row:
+    """Seconds of `from espalier.robots import terrain` in a new process, least of five."""
+    code = "import time; t = time.perf_counter(); from espalier.robots import terrain; print(time.perf_counter() - t)"
+    run = [sys.executable, "-c", code]
+    seconds = min(float(subprocess.run(run, capture_output=True, text=True, check=True).stdout) for _ in range(5))
+    return Row("import", seconds, IMPORT_S, "s", IMPORT_S / seconds, 1.0)
+
+
+def main() -> int:
+    """Run all, print the table."""
+    args = arguments(__doc__ or "").parse_args()
+    rows = [*updates(20 if args.quick else 60), whole(), *routes(5 if args.quick else 21), importing()]
+    return finish("Terrain, beside targets and an elevation map", rows, args, ("numpy", "scipy", "numba"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

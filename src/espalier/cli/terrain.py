@@ -1,0 +1,179 @@
+"""`espalier terrain`: a map of a cloud, of a folder of scans with poses, and routes over it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from espalier.core.data import DataRoot
+from espalier.core.errors import EspalierError, MissingExtraError, nearest
+from espalier.core.recipe import yaml12
+
+WORK = {
+    "map": "CLOUD [key=value ...]: the map of a whole cloud, PCD, PLY, LAS, LAZ, NPY, NPZ or KITTI's BIN",
+    "stream": "FOLDER [key=value ...]: the map of scans as they come, with poses (TUM, KITTI); also `--live`",
+    "plan": "MAP | CLOUD [key=value ...]: a route over a map (.npz, .tif) or over the map of a cloud",
+    "bench": "how long an update takes, beside an elevation map",
+}
+
+
+def add_terrain(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `espalier terrain`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items())
+    parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
+    parser.add_argument(
+        "words", nargs="*", metavar="FILE | key=value", help="see above; keys are settings, docs/robots"
+    )
+    parser.add_argument(
+        "--out", type=Path, action="append", help=".tif, .npz, .png, .yaml (Nav2), .json (grid_map); may be repeated"
+    )
+    parser.add_argument("--cell", type=float, help="side of a cell, metres (default: 0.1; stream 0.2)")
+    parser.add_argument("--poses", type=Path, help="stream: file of poses, if it does not lie beside the scans")
+    parser.add_argument("--tiles", type=Path, help="stream: folder that the map is kept in and goes on from")
+    parser.add_argument("--live", action="store_true", help="stream: show the map while it is made (extra `viewer`)")
+    parser.add_argument("--start", type=_place, help="plan: x,y or x,y,yaw; metres and radians")
+    parser.add_argument("--goal", type=_place, help="plan: the same")
+    parser.add_argument("--route", type=Path, action="append", help="plan: .csv or .geojson; may be repeated")
+    parser.add_argument("--data-root", type=Path, help="folder of data sets (default: ESPALIER_DATA)")
+
+
+def terrain(args: argparse.Namespace) -> int:
+    """Do what the first word says."""
+    if args.what not in WORK:
+        raise EspalierError(f"espalier terrain cannot {args.what!r}{nearest(args.what, WORK)}")
+    names, settings = _split(args.words)
+    if len(names) != (0 if args.what == "bench" else 1):
+        raise EspalierError(f"usage: espalier terrain {args.what} {WORK[args.what]}")
+    try:
+        match args.what:
+            case "map":
+                return _map(args, names[0], settings)
+            case "stream":
+                return _stream(args, Path(names[0]), settings)
+            case "plan":
+                return _plan(args, names[0], settings)
+            case _:
+                return _bench()
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "numba", "robots") from error
+
+
+def _place(text: str) -> tuple[float, ...]:
+    parts = tuple(float(part) for part in text.split(","))
+    if len(parts) not in (2, 3):
+        raise argparse.ArgumentTypeError(f"{text!r} is not x,y or x,y,yaw")
+    return parts
+
+
+def _split(words: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """Names, and nested settings of `a.b=value`."""
+    names, settings = [], dict[str, Any]()
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or Path(word).exists():
+            names.append(word)
+            continue
+        *parents, last = key.split(".")
+        here = settings
+        for parent in parents:
+            here = here.setdefault(parent, {})
+        here[last] = yaml12.load(value)
+    return names, settings
+
+
+def _map(args: argparse.Namespace, name: str, settings: dict[str, Any]) -> int:
+    from espalier.robots.terrain import api
+    from espalier.robots.terrain.ground import find_cloud
+
+    cloud, console = find_cloud(name, DataRoot.find(args.data_root)), Console(highlight=False)
+    dropped = ", ".join(f"{count} {why}" for why, count in cloud.dropped.items() if count)
+    console.print(f"{len(cloud):,} points" + (f" ({dropped})" if dropped else ""))
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("windows", total=1.0)
+        ground = api.build(cloud, args.cell or 0.1, lambda share: progress.update(task, completed=share), **settings)
+    return _finish(console, ground, args.out)
+
+
+def _stream(args: argparse.Namespace, folder: Path, settings: dict[str, Any]) -> int:
+    from espalier.robots.terrain import api
+    from espalier.robots.terrain.stream import Tally, stream
+
+    window = {"window": {"cell_m": args.cell}} if args.cell else {}
+    mapper = api.TraversabilityMapper(api.MapperConfig.of(**window, **settings), tiles=args.tiles)
+    scans, tally, console = api.scans(folder, args.poses), Tally(), Console(highlight=False)
+    with Progress(console=console, transient=True) as progress:
+        for update in progress.track(stream(mapper, scans, live=args.live), total=len(scans), description="scans"):
+            tally.add(update)
+    console.print(str(tally), markup=False)
+    if args.tiles is not None:
+        mapper.tiles.flush()
+    return _finish(console, mapper.map(), args.out)
+
+
+def _plan(args: argparse.Namespace, name: str, settings: dict[str, Any]) -> int:
+    from espalier.robots.terrain import api
+    from espalier.robots.terrain.ground import find_cloud
+
+    if args.start is None or args.goal is None:
+        raise EspalierError("plan needs --start x,y and --goal x,y (metres; write --start=-1,2 for negative numbers)")
+    console = Console(highlight=False)
+    is_map = Path(name).suffix in (".npz", ".tif", ".tiff") and Path(name).is_file()
+    ground = (
+        api.load_map(Path(name))
+        if is_map
+        else api.build(find_cloud(name, DataRoot.find(args.data_root)), args.cell or 0.1)
+    )
+    route = api.plan(ground, args.start, args.goal, api.PlanConfig.of(**settings))
+    console.print(
+        f"{route.length_m:.2f} m, mean cost {route.mean_cost:.3f}, {route.seconds:.1f} s to drive, "
+        f"planned in {route.ms:.1f} ms"
+    )
+    for file in args.route or ():
+        console.print(f"route: {route.save(file)}", markup=False)
+    for file in args.out or ():
+        console.print(
+            f"map: {_drawn(ground, route, file) if file.suffix == '.png' else ground.save(file)}", markup=False
+        )
+    return 0
+
+
+def _drawn(ground: Any, route: Any, file: Path) -> Path:
+    """A picture of the map with the route on it."""
+    from espalier.robots.terrain.export.draw import draw_route
+    from espalier.robots.terrain.export.png import PANELS, picture, save_figure
+
+    figure = picture(ground)
+    for axis in figure.axes[: len([name for name in PANELS if name in ground.layers])]:
+        draw_route(axis, route.points)
+    save_figure(figure, file)
+    return file
+
+
+def _bench() -> int:
+    from espalier.robots.terrain.compare.timing import PARTS, time_updates
+
+    console = Console(highlight=False)
+    for size, cell, found in time_updates():
+        parts = ", ".join(f"{name} {found.parts[name]:.1f}" for name in PARTS)
+        times = f"{found.ms:.1f} ms, p95 {found.p95:.1f} ({parts})"
+        console.print(f"{size:g} m, cells of {cell:g} m: {times}; elevation map {found.elevation_ms:.1f}")
+    return 0
+
+
+def _finish(console: Console, ground: Any, out: list[Path] | None) -> int:
+    x0, y0, x1, y1 = ground.frame.bounds
+    share = float(ground.observed.mean())
+    console.print(
+        f"{ground.frame.rows} x {ground.frame.cols} cells of {ground.frame.cell_m:g} m, x {x0:.1f} to {x1:.1f}, "
+        f"y {y0:.1f} to {y1:.1f}; {100 * share:.1f}% observed"
+    )
+    for file in out or ():
+        console.print(f"map: {ground.save(file)}", markup=False)
+    if not out:
+        console.print("nothing was written: name a file with --out map.tif")
+    return 0

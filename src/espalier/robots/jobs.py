@@ -1,0 +1,35 @@
+"""The jobs of the robots room, for the command line."""
+
+from __future__ import annotations
+
+from espalier.core.job import Job, JobFunction
+from espalier.robots.terrain.compare.config import TableConfig
+from espalier.robots.terrain.drive.config import DriveConfig
+
+
+def _drive() -> JobFunction:
+    from espalier.robots.terrain.drive.job import drive
+
+    return drive
+
+
+def _table() -> JobFunction:
+    from espalier.robots.terrain.compare.job import make_table
+
+    return make_table
+
+
+JOBS: tuple[Job, ...] = (
+    Job(
+        "robots.drive",
+        "a robot maps a cloud as it drives over it, and plans again when the map changes",
+        DriveConfig,
+        _drive,
+    ),
+    Job(
+        "robots.terrain_table",
+        "the published comparison of maps, on clouds and on generated scenes",
+        TableConfig,
+        _table,
+    ),
+)

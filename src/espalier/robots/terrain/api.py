@@ -1,0 +1,79 @@
+"""The terrain room in three lines, for notebooks and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from espalier.core.errors import DataError
+from espalier.robots.terrain.cloud.cloud import Cloud, Scan
+from espalier.robots.terrain.cloud.load import load_cloud
+from espalier.robots.terrain.cloud.scans import Scans, load_scans
+from espalier.robots.terrain.config import MapperConfig
+from espalier.robots.terrain.export.save import load_map
+from espalier.robots.terrain.grid.terrain_map import TerrainMap
+from espalier.robots.terrain.mapper import TraversabilityMapper
+from espalier.robots.terrain.plan.config import PlanConfig
+from espalier.robots.terrain.plan.planner import plan
+from espalier.robots.terrain.plan.route import Route
+from espalier.robots.terrain.whole import build as build_whole
+
+__all__ = [
+    "Cloud",
+    "MapperConfig",
+    "PlanConfig",
+    "Route",
+    "Scan",
+    "TerrainMap",
+    "TraversabilityMapper",
+    "build",
+    "load",
+    "load_map",
+    "plan",
+    "scans",
+]
+
+WHOLE_M = 3.0
+"""Side of the windows that a whole cloud is mapped by."""
+
+
+def load(file: str | Path) -> Cloud:
+    """A point cloud: PCD, PLY, LAS, LAZ, NPY, NPZ, or KITTI's BIN. Raises DataError by file and line."""
+    return load_cloud(Path(file))
+
+
+def scans(folder: str | Path, poses: str | Path | None = None) -> Scans:
+    """Clouds of a folder with their poses (TUM or KITTI), to give to `TraversabilityMapper.add`."""
+    return load_scans(Path(folder), None if poses is None else Path(poses))
+
+
+def build(
+    cloud: Cloud | npt.NDArray[np.floating] | str | Path,
+    cell_m: float = 0.1,
+    progress: Callable[[float], None] | None = None,
+    **settings: Any,
+) -> TerrainMap:
+    """The map of a whole cloud, of a file or an array (n, 3) in metres with z up. progress: told the share done.
+    settings: fields of MapperConfig.
+    """
+    if isinstance(cloud, str | Path):
+        cloud = load(cloud)
+    elif not isinstance(cloud, Cloud):
+        cloud = of_points(cloud)
+    window = {"size_m": max(WHOLE_M, 10 * cell_m), "cell_m": cell_m, **settings.pop("window", {})}
+    return build_whole(cloud, MapperConfig.of(window=window, **settings), progress)
+
+
+def of_points(points: npt.ArrayLike) -> Cloud:
+    """A cloud of an array (n, 3); points that are not finite are counted in `dropped`. Raises DataError for another."""
+    array = np.asarray(points)
+    if array.ndim != 2 or array.shape[1] != 3 or not np.issubdtype(array.dtype, np.number):
+        raise DataError(f"points are an array of numbers of shape (n, 3), not {array.dtype} of {array.shape}")
+    finite = np.isfinite(array).all(1)
+    if not finite.any():
+        raise DataError("there is no finite point")
+    return Cloud(array[finite].astype(np.float64), dropped={"not finite": int((~finite).sum())})

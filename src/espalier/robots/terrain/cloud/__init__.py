@@ -1,0 +1,1 @@
+"""Point clouds: files and folders of them, poses, voxels, and a simulated lidar."""

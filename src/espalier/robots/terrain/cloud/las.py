@@ -1,0 +1,106 @@
+"""LAS and its compressed form LAZ, the formats of airborne laser scans."""
+
+from __future__ import annotations
+
+import io
+import struct
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from espalier.core.errors import DataError, MissingExtraError
+from espalier.robots.terrain.cloud.cloud import Cloud
+from espalier.robots.terrain.cloud.columns import Columns, expect, reading
+
+HEADER_BYTES, LONG_HEADER_BYTES = 227, 375
+"""Of version 1.0, and of 1.4, which counts in 64 bits."""
+MINOR = 25
+"""Where the version behind the 1. stands."""
+LATER = -1
+"""Where the table of chunks is not known yet when the points are written; it is named by the last 8 bytes."""
+CHUNK_SIZE = 64
+"""Bytes from the name of LAZ's record to the points of a chunk; where these vary it is the largest number."""
+RECORD_BYTES = 54
+"""A variable length record has at least as many."""
+COMPRESSED = 0x80
+"""Bit of the point format that says LAZ."""
+STEP_M = 1e-4
+"""Of the coordinates that are written, which LAS keeps as whole numbers of 32 bits."""
+
+
+def read_las(file: Path) -> Columns:
+    """x, y and z with scale and offset applied, in float64, and the other dimensions of the points.
+
+    Raises DataError; MissingExtraError without laspy, or for LAZ without lazrs.
+    """
+    content = file.read_bytes()
+    compressed = _check(file, content)
+    try:
+        import laspy
+    except ImportError as error:
+        raise MissingExtraError("laspy", "robots") from error
+    if compressed and find_spec("lazrs") is None:
+        raise MissingExtraError("lazrs", "robots")
+    with reading(file, "LAS"):
+        cloud = laspy.read(io.BytesIO(content))
+        others = [name for name in cloud.point_format.dimension_names if name not in ("X", "Y", "Z")]
+        return {name: np.asarray(cloud[name]) for name in ("x", "y", "z", *others)}
+
+
+def las_bytes(cloud: Cloud) -> bytes:
+    """A LAS 1.4 file of the coordinates, to 0.1 mm where the extent allows; fields are not written."""
+    return _written(cloud, compress=False)
+
+
+def laz_bytes(cloud: Cloud) -> bytes:
+    """The same, compressed."""
+    return _written(cloud, compress=True)
+
+
+def _written(cloud: Cloud, *, compress: bool) -> bytes:
+    try:
+        import laspy
+    except ImportError as error:
+        raise MissingExtraError("laspy", "robots") from error
+    header, stream = laspy.LasHeader(point_format=6, version="1.4"), io.BytesIO()
+    header.offsets = np.floor(cloud.low)
+    header.scales = np.maximum(STEP_M, (cloud.high - header.offsets) / np.iinfo(np.int32).max)
+    made = laspy.LasData(header)
+    made.xyz = cloud.points
+    made.write(stream, do_compress=compress)
+    return stream.getvalue()
+
+
+def _check(file: Path, content: bytes) -> bool:
+    """Whether the file is compressed. Raises DataError where it is none, is empty, or was cut short."""
+    if content[:4] != b"LASF":
+        raise DataError(f"{file} does not begin with 'LASF': it is no LAS file")
+    expect(file, HEADER_BYTES, len(content))
+    header, start, records, point_format, length, count = struct.unpack_from("<HIIBHI", content, 94)
+    expect(file, header + records * RECORD_BYTES, start)
+    if content[MINOR] >= 4:
+        expect(file, LONG_HEADER_BYTES, len(content))
+        later, later_records, count = struct.unpack_from("<QIQ", content, 235)
+        expect(file, later + later_records * RECORD_BYTES, len(content))
+    if not count:
+        raise DataError(f"{file} holds no points")
+    if not point_format & COMPRESSED:
+        expect(file, start + count * length, len(content))
+        return False
+    _check_chunks(file, content, start, count)
+    return True
+
+
+def _check_chunks(file: Path, content: bytes, start: int, count: int) -> None:
+    """Raise DataError where a compressed file has lost its table of chunks, or has too few of them for its points."""
+    expect(file, start + 8, len(content))
+    (table,) = struct.unpack_from("<q", content, start)
+    if table == LATER:
+        (table,) = struct.unpack_from("<q", content, len(content) - 8)
+    expect(file, max(table, start) + 8, len(content))
+    (chunks,) = struct.unpack_from("<I", content, max(table, start) + 4)
+    record = content.find(b"laszip encoded", 0, start)
+    if 0 <= record <= len(content) - CHUNK_SIZE - 4:
+        (size,) = struct.unpack_from("<I", content, record + CHUNK_SIZE)
+        expect(file, count, chunks * size, "points")

@@ -1,0 +1,1 @@
+"""A robot that maps, plans and drives, in simulation."""

@@ -1,0 +1,1 @@
+"""What points say of the ground around them."""

@@ -1,0 +1,1 @@
+"""Maps made of square cells that are fixed in the world."""

@@ -1,0 +1,129 @@
+"""The memory of a map: square tiles of cells fixed in the world, the ones not used for longest on disk."""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from espalier.core.errors import DataError
+from espalier.core.files import write_atomic
+from espalier.robots.terrain.grid.frame import Frame
+
+Cells = npt.NDArray[np.float32]
+SIDE = 32
+"""Cells along a side of a tile."""
+Key = tuple[int, int]
+
+
+class Tiles:
+    """Layers of cells, NaN where nothing was written. A frame is read and written as if the world were one array, so
+    that a cell keeps its history wherever the frame has been in between.
+
+    layers: how many. keep: tiles in memory. folder: where the others go; without one they are forgotten.
+    """
+
+    def __init__(self, cell_m: float, layers: int, *, keep: int = 4096, folder: Path | None = None) -> None:
+        self.cell_m, self.layers, self.keep, self.folder = cell_m, layers, keep, folder
+        self._tiles: OrderedDict[Key, Cells] = OrderedDict()
+        self._stored: set[Key] = set()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._stored = {_key(file) for file in folder.glob("tile_*_*.npy")}
+
+    def read(self, frame: Frame) -> Cells:
+        """(layers, rows, cols): a copy of what is known of a frame."""
+        found = np.full((self.layers, *frame.shape), np.nan, np.float32)
+        for key, here, there in self._parts(frame):
+            tile = self._tile(key)
+            if tile is not None:
+                found[(slice(None), *here)] = tile[(slice(None), *there)]
+        return found
+
+    def write(self, frame: Frame, cells: Cells) -> None:
+        """Replace what is known of a frame by (layers, rows, cols)."""
+        for key, here, there in self._parts(frame):
+            tile = self._tile(key)
+            if tile is None:
+                tile = self._tiles[key] = np.full((self.layers, SIDE, SIDE), np.nan, np.float32)
+            tile[(slice(None), *there)] = cells[(slice(None), *here)]
+        self._trim()
+
+    def clear(self) -> None:
+        """Forget everything, on disk too."""
+        self._tiles.clear()
+        for key in self._stored:
+            self._file(key).unlink(missing_ok=True)
+        self._stored.clear()
+
+    def flush(self) -> None:
+        """Write all tiles to the folder."""
+        for key, tile in self._tiles.items():
+            self._store(key, tile)
+
+    def extent(self) -> Frame | None:
+        """The smallest frame of whole tiles that holds all that is known; None where nothing is."""
+        keys = np.array(sorted(self._stored | set(self._tiles)))
+        if not keys.size:
+            return None
+        (row, col), (last_row, last_col) = keys.min(0).tolist(), keys.max(0).tolist()
+        rows, cols = (last_row - row + 1) * SIDE, (last_col - col + 1) * SIDE
+        return Frame(self.cell_m, row * SIDE, col * SIDE, rows, cols)
+
+    def _parts(self, frame: Frame) -> Iterator[tuple[Key, tuple[slice, slice], tuple[slice, slice]]]:
+        """Each tile that a frame touches: its key, and the cells they share, as places in the frame and in the tile."""
+        for row in range(frame.row // SIDE, -(-(frame.row + frame.rows) // SIDE)):
+            for col in range(frame.col // SIDE, -(-(frame.col + frame.cols) // SIDE)):
+                rows, cols = _shared(frame.row, frame.rows, row), _shared(frame.col, frame.cols, col)
+                yield (row, col), (rows[0], cols[0]), (rows[1], cols[1])
+
+    def _tile(self, key: Key) -> Cells | None:
+        if key in self._tiles:
+            self._tiles.move_to_end(key)
+            return self._tiles[key]
+        if key not in self._stored:
+            return None
+        file = self._file(key)
+        try:
+            tile = np.load(file, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} is no tile of a map: {error}") from None
+        if tile.shape != (self.layers, SIDE, SIDE):
+            raise DataError(
+                f"{file} has the shape {tile.shape}, not {(self.layers, SIDE, SIDE)}: is it of another map?"
+            )
+        self._tiles[key] = tile
+        return self._tiles[key]
+
+    def _trim(self) -> None:
+        while len(self._tiles) > self.keep:
+            key, tile = self._tiles.popitem(last=False)
+            if self.folder is not None:
+                self._store(key, tile)
+
+    def _store(self, key: Key, tile: Cells) -> None:
+        if self.folder is None:
+            raise DataError("this map has no folder for its tiles: give one (`tiles`)")
+        content = io.BytesIO()
+        np.save(content, tile, allow_pickle=False)
+        write_atomic(self._file(key), content.getvalue())
+        self._stored.add(key)
+
+    def _file(self, key: Key) -> Path:
+        assert self.folder is not None
+        return self.folder / f"tile_{key[0]}_{key[1]}.npy"
+
+
+def _shared(first: int, count: int, tile: int) -> tuple[slice, slice]:
+    """Cells `first` to `first + count` and those of a tile: what they share, as seen from each."""
+    low, high = max(first, tile * SIDE), min(first + count, (tile + 1) * SIDE)
+    return slice(low - first, high - first), slice(low - tile * SIDE, high - tile * SIDE)
+
+
+def _key(file: Path) -> Key:
+    row, col = file.stem.split("_")[1:]
+    return int(row), int(col)

@@ -1,0 +1,94 @@
+"""A route over the ground."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from espalier.robots.terrain.plan.curve import stations
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Route:
+    """points: (n, 2) x and y of the map, metres, from start to goal; the robot drives straight from one to the next.
+
+    Of each point, (n,): elevation, metres, NaN where unknown; cost, that which the planner counted with; heading, of
+    the robot, radians; curvature, 1/m, left positive; direction, 1 where the robot came forwards and -1 backwards;
+    speed, m/s, negative backwards, and time, s, of the fastest drive to rest within the limits.
+    method: of the search. expanded: cells or poses whose neighbours it looked at. ms: what planning took.
+    """
+
+    points: Floats
+    elevation: Floats
+    cost: Floats
+    heading: Floats
+    curvature: Floats
+    direction: Floats
+    speed: Floats
+    time: Floats
+    method: str
+    expanded: int
+    ms: float
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def station(self) -> Floats:
+        """(n,): length of the route up to each point, metres."""
+        return stations(self.points)
+
+    @property
+    def length_m(self) -> float:
+        """Of the whole route, seen from above."""
+        return float(self.station[-1])
+
+    @property
+    def mean_cost(self) -> float:
+        """Of the cost along the length."""
+        if not self.length_m:
+            return float(self.cost[0])
+        between = (self.cost[1:] + self.cost[:-1]) / 2.0
+        return float(between @ np.diff(self.station) / self.length_m)
+
+    @property
+    def seconds(self) -> float:
+        """Of the drive."""
+        return float(self.time[-1])
+
+    def legs(self) -> list[Route]:
+        """The route cut where the robot changes between forwards and backwards; neighbours share that point."""
+        cuts = [0, *(np.flatnonzero(self.direction[1:-1] != self.direction[2:]) + 1).tolist(), len(self) - 1]
+        return [self._part(first, last) for first, last in pairwise(cuts)]
+
+    def _part(self, first: int, last: int) -> Route:
+        if (first, last) == (0, len(self) - 1):
+            return self
+        part = slice(first, last + 1)
+        direction = self.direction[part].copy()
+        direction[0] = direction[-1]
+        return replace(
+            self,
+            points=self.points[part],
+            elevation=self.elevation[part],
+            cost=self.cost[part],
+            heading=self.heading[part],
+            curvature=self.curvature[part],
+            direction=direction,
+            speed=self.speed[part],
+            time=self.time[part] - self.time[first],
+        )
+
+    def save(self, file: str | Path, *, origin: tuple[float, float] | None = None, epsg: int | None = None) -> Path:
+        """Write .csv or .geojson. For GeoJSON: origin: latitude and longitude (degrees) of the map's (0, 0), whose x
+        goes east and y north; or epsg: of the map's own coordinates. Raises DataError for another suffix.
+        """
+        from espalier.robots.terrain.plan.route_files import save_route
+
+        return save_route(self, Path(file), origin, epsg)
