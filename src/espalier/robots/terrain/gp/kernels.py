@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,34 +11,35 @@ Array = npt.NDArray[np.floating]
 KernelName = Literal["rational_quadratic", "rbf", "matern32", "matern52"]
 
 
-class Covariance(NamedTuple):
-    """value: k(r2), with k(0) = 1. slope: dk / d(r2), not positive."""
-
-    value: Array
-    slope: Array
-
-
-def covariance(name: KernelName, r2: Array, alpha: float = 10.0) -> Covariance:
-    """Of squared distances of any shape, in their precision. alpha: of the rational quadratic.
+def covariance(name: KernelName, r2: Array, alpha: float = 10.0) -> Array:
+    """k of squared distances of any shape, in their precision, with k(0) = 1. alpha: of the rational quadratic.
 
     Rasmussen and Williams, Gaussian Processes for Machine Learning, 4.2.
     """
-    one = r2.dtype.type(1.0)
+    number = r2.dtype.type
     match name:
         case "rational_quadratic":
-            base = one + r2 / r2.dtype.type(2.0 * alpha)
-            value = np.exp(r2.dtype.type(-alpha) * np.log(base))
-            return Covariance(value, r2.dtype.type(-0.5) * value / base)
+            return np.exp(number(-alpha) * np.log(number(1.0) + r2 / number(2.0 * alpha)))
         case "rbf":
-            value = np.exp(r2.dtype.type(-0.5) * r2)
-            return Covariance(value, r2.dtype.type(-0.5) * value)
+            return np.exp(number(-0.5) * r2)
         case "matern32":
-            r = np.sqrt(r2.dtype.type(3.0) * r2)
-            fall = np.exp(-r)
-            return Covariance((one + r) * fall, r2.dtype.type(-1.5) * fall)
+            r = np.sqrt(number(3.0) * r2)
+            return (number(1.0) + r) * np.exp(-r)
         case "matern52":
-            r = np.sqrt(r2.dtype.type(5.0) * r2)
-            fall = np.exp(-r)
-            return Covariance(
-                (one + r + r * r / r2.dtype.type(3.0)) * fall, r2.dtype.type(-5.0 / 6.0) * (one + r) * fall
-            )
+            r = np.sqrt(number(5.0) * r2)
+            return (number(1.0) + r + r * r / number(3.0)) * np.exp(-r)
+
+
+def slope(name: KernelName, r2: Array, value: Array, alpha: float = 10.0) -> Array:
+    """dk / d(r2) where k is `value`; not positive."""
+    number = r2.dtype.type
+    match name:
+        case "rational_quadratic":
+            return number(-0.5) * value / (number(1.0) + r2 / number(2.0 * alpha))
+        case "rbf":
+            return number(-0.5) * value
+        case "matern32":
+            return number(-1.5) * np.exp(-np.sqrt(number(3.0) * r2))
+        case "matern52":
+            r = np.sqrt(number(5.0) * r2)
+            return number(-5.0 / 6.0) * (number(1.0) + r) * np.exp(-r)

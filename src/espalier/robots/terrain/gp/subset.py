@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.spatial.distance import cdist
 
-from espalier.robots.terrain.gp.kernels import KernelName, covariance
+from espalier.robots.terrain.gp.kernels import KernelName, covariance, slope
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -17,11 +17,10 @@ Singles = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Prediction:
-    """mean, variance: (m,) of the function, without the noise of a measurement. gradient: (m, d) of the mean."""
+    """mean, variance: (m,) of the function, without the noise of a measurement."""
 
     mean: Floats
     variance: Floats
-    gradient: Floats
 
 
 class SubsetGp:
@@ -49,7 +48,7 @@ class SubsetGp:
         self._middle = inputs.mean(0)  # small numbers keep their digits in single precision
         scaled = (inputs - self._middle) / lengths
         self.centre = float(np.median(targets))
-        prior = std**2 * covariance(kernel, cdist(scaled, scaled, "sqeuclidean"), alpha).value
+        prior = std**2 * covariance(kernel, cdist(scaled, scaled, "sqeuclidean"), alpha)
         prior[np.diag_indices_from(prior)] += noise**2
         self._factor, _ = cho_factor(prior, lower=True, overwrite_a=True, check_finite=False)
         self._weights = cho_solve((self._factor, True), targets - self.centre, check_finite=False)
@@ -58,17 +57,24 @@ class SubsetGp:
 
     def predict(self, inputs: Floats) -> Prediction:
         """At (m, d) inputs."""
-        x = ((inputs - self._middle) / self._lengths).astype(np.float32)
-        near = covariance(self._kernel, _squares(x, self._inputs), self._alpha)
-        amount = np.float32(self._std**2)
-        weights = (amount * self._weights).astype(np.float32)
-        mean = self.centre + (near.value @ weights).astype(np.float64)
-        explained = solve_triangular(self._half, (amount * near.value).T, lower=True, check_finite=False)
+        near = covariance(self._kernel, _squares(self._scaled(inputs), self._inputs), self._alpha)
+        near *= np.float32(self._std**2)
+        mean = self.centre + (near @ self._weights.astype(np.float32)).astype(np.float64)
+        explained = solve_triangular(self._half, near.T, lower=True, overwrite_b=True, check_finite=False)
         variance = np.maximum(self._std**2 - np.einsum("ij,ij->j", explained, explained, dtype=np.float64), 0.0)
-        pull = np.column_stack([weights, weights[:, None] * self._inputs])
-        slopes = (near.slope @ pull).astype(np.float64)
-        gradient = 2.0 * (x * slopes[:, :1] - slopes[:, 1:]) / self._lengths
-        return Prediction(mean, variance, gradient)
+        return Prediction(mean, variance)
+
+    def gradient(self, inputs: Floats) -> Floats:
+        """(m, d): of the mean at (m, d) inputs, in closed form."""
+        x = self._scaled(inputs)
+        r2 = _squares(x, self._inputs)
+        falls = slope(self._kernel, r2, covariance(self._kernel, r2, self._alpha), self._alpha)
+        weights = (self._std**2 * self._weights).astype(np.float32)
+        pulls = (falls @ np.column_stack([weights, weights[:, None] * self._inputs])).astype(np.float64)
+        return 2.0 * (x * pulls[:, :1] - pulls[:, 1:]) / self._lengths
+
+    def _scaled(self, inputs: Floats) -> Singles:
+        return ((inputs - self._middle) / self._lengths).astype(np.float32)
 
 
 def _squares(a: Singles, b: Singles) -> Singles:
