@@ -44,11 +44,12 @@ def test_a_map_of_a_cloud_and_a_route_over_it(cloud: Path, tmp_path: Path, capsy
     assert all(file.stat().st_size > 100 for file in out)
     places = ["--start=-2,-2", "--goal=2,2"]
     routes = [word for name in ("r.csv", "r.geojson") for word in ("--route", str(tmp_path / name))]
+    routes = [word.replace("r.csv", "new/r.csv") for word in routes]
     for ground in (cloud, tmp_path / "map.tif", tmp_path / "map.npz"):
         picture = ["--out", str(tmp_path / "route.png")]
         assert main(["terrain", "plan", str(ground), *places, *routes, *picture, "radius_m=0.2"]) == 0
         assert "mean cost" in capsys.readouterr().out
-    assert (tmp_path / "r.csv").read_text().startswith("x")
+    assert (tmp_path / "new" / "r.csv").read_text().startswith("x")
     assert (tmp_path / "route.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -56,9 +57,12 @@ def test_a_map_of_scans_that_goes_on_from_its_tiles(
     scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["terrain", "stream", str(scans), "--tiles", str(tmp_path / "tiles"), "--out", str(tmp_path / "map.npz")]
-    assert main(words) == 0
+    save_cloud(Cloud(np.full((9, 3), np.nan)), scans / "0001.npy")
+    (scans / "0001.pcd").unlink()
+    assert main([*words, "window.size_m=4"]) == 0
     said = capsys.readouterr().out
-    assert "scans: 4 used" in said
+    assert "scans: 3 used, 1 too few points" in said
+    assert "9 not finite" in said
     assert "100.0% observed" in said
     assert list((tmp_path / "tiles").glob("tile_*.npy"))
     assert main(words) == 0
@@ -72,6 +76,9 @@ def test_a_map_of_scans_that_goes_on_from_its_tiles(
         (["terrain", "map", "none.pcd"], r"none.pcd"),
         (["terrain", "map", "CLOUD", "gp.nose_m=1"], "unknown key 'gp.nose_m'; did you mean 'noise_m'"),
         (["terrain", "map", "CLOUD", "--out", "map.gif"], "map.gif"),
+        (["terrain", "map", "CLOUD", "window=3"], "window"),
+        (["terrain", "map", "CLOUD", "cell_m=0.2"], "unknown key 'cell_m'"),
+        (["terrain", "bench", "x=1"], "usage: espalier terrain bench"),
         (["terrain", "plan", "CLOUD"], "plan needs --start"),
         (["terrain", "plan", "CLOUD", "--start=0,0", "--goal=99,0"], r"goal \(99, 0\) lies outside the map"),
         (["terrain", "stream", "CLOUD"], "cloud.ply"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,10 @@ def test_tiles_are_one_large_array(
 ) -> None:
     """Whatever is written in whatever order, also with one tile in memory and the others on disk."""
     folder = tmp_path_factory.mktemp("tiles") if small else None
-    tiles, world = Tiles(0.1, 2, keep=1 if small else 4096, folder=folder), np.full((2, 400, 400), np.nan, np.float32)
+    tiles, world = (
+        Tiles(0.1, "ab", keep=1 if small else 4096, folder=folder),
+        np.full((2, 400, 400), np.nan, np.float32),
+    )
     rng = np.random.default_rng(0)
     for row, col, rows, cols in frames:
         frame = Frame(0.1, row, col, rows, cols)
@@ -61,23 +65,38 @@ def test_tiles_are_one_large_array(
 
 def test_tiles_come_back_from_their_folder_and_foreign_ones_are_refused(tmp_path: Path) -> None:
     frame = Frame(0.1, -40, 3, 50, 50)
-    tiles = Tiles(0.1, 1, folder=tmp_path)
+    tiles = Tiles(0.1, "a", folder=tmp_path)
     tiles.write(frame, np.arange(2500, dtype=np.float32).reshape(1, 50, 50))
     tiles.flush()
-    again = Tiles(0.1, 1, folder=tmp_path)
+    again = Tiles(0.1, "a", folder=tmp_path)
     np.testing.assert_array_equal(again.read(frame), tiles.read(frame))
-    with pytest.raises(DataError, match=r"tile_-?\d_0.npy has the shape"):
-        Tiles(0.1, 2, folder=tmp_path).read(frame)
-    next(iter(tmp_path.glob("tile_*.npy"))).write_bytes(b"no array")
-    with pytest.raises(DataError, match="is no tile of a map"):
-        Tiles(0.1, 1, folder=tmp_path).read(frame)
+    for cell, layers, message in ((0.2, "a", "cells of 0.1 m"), (0.1, "ab", "layers a;")):
+        with pytest.raises(DataError, match=message):
+            Tiles(cell, layers, folder=tmp_path)
+    broken = sorted(tmp_path.glob("tile_*.npy"))
+    kept = broken[0].read_bytes()
+    for content, message in ((b"no array", "is no tile of a map"), (npy(np.zeros((3, 3))), "has the shape")):
+        broken[0].write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            Tiles(0.1, "a", folder=tmp_path).read(frame)
+    broken[0].write_bytes(kept)
     again.clear()
     assert again.extent() is None
     assert not list(tmp_path.glob("tile_*"))
-    full = Tiles(0.1, 1)
+    np.testing.assert_array_equal(Tiles(0.1, "a", folder=tmp_path / "before-1").read(frame), tiles.read(frame))
+    (tmp_path / "map.json").write_text("{}")
+    with pytest.raises(DataError, match=r"map.json does not tell of a map"):
+        Tiles(0.1, "a", folder=tmp_path)
+    full = Tiles(0.1, "a")
     full.write(frame, np.zeros((1, 50, 50), np.float32))
     with pytest.raises(DataError, match="no folder"):
         full.flush()
+
+
+def npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
 
 
 def one(value: float) -> np.ndarray:

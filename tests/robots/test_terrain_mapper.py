@@ -171,9 +171,10 @@ def test_nine_of_ten_points_are_not_numbers() -> None:
 def test_stamps_that_repeat_come_late_or_go_back() -> None:
     mapper = TraversabilityMapper()
     place = (0.0, 0.0, 0.0, 0.0)
+    mapper.update(ground(), place, 90.0)
     mapper.update(ground(), place, 100.0)
     before = mapper.map()["cost"]
-    for stamp, verdict in ((100.0, Verdict.DUPLICATE), (99.5, Verdict.LATE)):
+    for stamp, verdict in ((100.0, Verdict.DUPLICATE), (99.5, Verdict.LATE), (90.0, Verdict.DUPLICATE)):
         update = mapper.update(box(ground(), 1.0, 0.0), place, stamp)
         assert update.verdict is verdict
         assert update.estimate is None
@@ -196,22 +197,65 @@ def test_shuffled_scans_leave_the_map_of_those_in_order() -> None:
     np.testing.assert_array_equal(shuffled.map()["cost"], ordered.map()["cost"])
 
 
-def test_a_pose_that_jumps_begins_a_new_map() -> None:
-    mapper = TraversabilityMapper()
+def test_one_pose_out_of_line_is_left_out_and_two_begin_a_new_map(tmp_path: Path) -> None:
+    mapper = TraversabilityMapper(tiles=tmp_path)
     mapper.update(box(ground(), 1.0, 0.0), (0.0, 0.0, 0.0, 0.0), 0.0)
-    update = mapper.update(ground() - (0.0, 0.0, 0.3), (9.0, 0.0, 0.0, 0.0), 0.1)
-    assert update.verdict is Verdict.JUMP
+    mapper.save_tiles()
+    before = mapper.map()["cost"]
+    assert mapper.update(ground(), (9.0, 0.0, 0.0, 0.0), 0.1).verdict is Verdict.STRAY
+    np.testing.assert_array_equal(mapper.map()["cost"], before)
+    assert mapper.update(ground(), (0.1, 0.0, 0.0, 0.0), 0.2).verdict is Verdict.USED
+    assert mapper.update(ground(), (9.0, 0.0, 0.0, 0.0), 0.3).verdict is Verdict.STRAY
+    assert mapper.update(ground(), (-9.0, 0.0, 0.0, 0.0), 0.35).verdict is Verdict.STRAY
+    assert mapper.update(ground(), (-9.1, 0.0, 0.0, 0.0), 0.4).verdict is Verdict.JUMP
     assert mapper.map().at(1.3, 0.0) == {}
-    assert mapper.update(ground(), (9.1, 0.0, 0.0, 0.0), 0.2).verdict is Verdict.USED
+    assert mapper.update(ground(), (-9.2, 0.0, 0.0, 0.0), 0.5).verdict is Verdict.USED
+    assert list((tmp_path / "before-1").glob("tile_*.npy")), "what lay on disk is kept"
+
+
+def test_without_poses_an_outlier_moves_nothing() -> None:
+    mapper = TraversabilityMapper()
+    mapper.update(ground())
+    points = np.concatenate([ground(seed=1), [[12.0, 0.0, 0.0]]])
+    update = mapper.update(points)
+    assert update.verdict is Verdict.USED
+    assert abs(update.map.frame.centres().mean()) < 0.2
+    assert update.dropped["outside the window"] == 1
 
 
 def test_order_by_hand() -> None:
     order = Order(ClockConfig(late_s=1.0, speed_mps=10.0, slack_m=0.5))
-    told = [(5.0, 0.0), (5.1, 0.9), (5.0, 0.9), (5.1, 0.9), (5.2, 3.0), (1.0, 3.0), (1.1, 3.1)]
-    verdicts = [order.judge(stamp, x, 0.0) for stamp, x in told]
-    names = ["USED", "USED", "LATE", "DUPLICATE", "JUMP", "CLOCK_BACK", "USED"]
+    told = [(5.0, 0.0), (5.1, 0.9), (5.05, 0.9), (5.1, 0.9), (5.2, 3.0), (5.3, 3.1), (1.0, 3.0), (1.1, 3.1)]
+    verdicts = [order.judge(stamp, (x, 0.0)) for stamp, x in told]
+    names = ["USED", "USED", "LATE", "DUPLICATE", "STRAY", "JUMP", "CLOCK_BACK", "USED"]
     assert [verdict.name for verdict in verdicts] == names
-    assert order.time == pytest.approx(0.3)
+    assert order.time == pytest.approx(0.1 + 0.2 + 0.1)
+
+
+def test_what_is_old_is_no_longer_known() -> None:
+    mapper = TraversabilityMapper(MapperConfig(clock=ClockConfig(forget_s=5.0)))
+    mapper.update(ground(), (0.0, 0.0, 0.0, 0.0), 0.0)
+    mapper.update(ground(), (30.0, 0.0, 0.0, 0.0), 60.0)
+    assert mapper.map().at(0.0, 0.0)["observed"] == 0.0
+    assert mapper.map().at(30.0, 0.0)["observed"] == 1.0
+
+
+def test_the_uncertainty_after_many_scans_is_on_the_safe_side() -> None:
+    """Scans of one place err alike, so the variance does not fall with their number; the truth is in the band."""
+    surface = sphere_cap(6.0, 1.5)
+    mapper = TraversabilityMapper()
+    for k in range(10):
+        update = mapper.update(surface.sample(2000, 5.8, NOISE_M, k).points, (0.0, 0.0, 0.0, 0.0), 0.1 * k)
+    x, y = update.map.frame.centres().T
+    off = np.abs(update.map["elevation"].ravel() - surface.height(x, y))
+    assert np.mean(off <= 1.645 * update.map["uncertainty"].ravel()) >= 0.9
+    assert update.map["uncertainty"].max() < 2 * NOISE_M
+
+
+def test_wide_windows_and_coarse_cells_know_what_they_have_seen() -> None:
+    config = MapperConfig(window=WindowConfig(size_m=20.0, cell_m=0.2))
+    update = TraversabilityMapper(config).update(ground(40_000, half=10.5), (0.0, 0.0, 0.0, 0.0), 0.0)
+    assert update.map.observed.all()
 
 
 def test_points_above_the_ceiling_and_outside_are_counted() -> None:
@@ -261,6 +305,13 @@ def test_a_map_goes_on_from_its_tiles(tmp_path: Path) -> None:
     config = MapperConfig(window=WindowConfig(cell_m=0.1))
     first = TraversabilityMapper(config, tiles=tmp_path)
     first.update(box(ground(4000), 1.0, 0.0), (0.0, 0.0, 0.0, 0.0), 0.0)
-    first.tiles.flush()
+    first.update(box(ground(4000, seed=1), 1.0, 0.0), (0.0, 0.0, 0.0, 0.0), 1000.0)
+    first.save_tiles()
     again = TraversabilityMapper(config, tiles=tmp_path)
     np.testing.assert_array_equal(again.map()["cost"], first.map()["cost"])
+    assert again.order.time == 1000.0
+    update = again.update(ground(4000, seed=2, z=0.5), (0.0, 0.0, 0.0, 0.0), 7.0)
+    height = update.map.at(-1.0, -1.0)["elevation"]
+    assert 0.1 < height < 0.5, "old and new are weighed as if the drive had gone on"
+    with pytest.raises(DataError, match=r"holds a map with cells of 0\.1 m"):
+        TraversabilityMapper(tiles=tmp_path)

@@ -143,3 +143,39 @@ def test_importing_it_is_light() -> None:
     code += "import sys; print(sorted({'numba', 'scipy', 'matplotlib', 'rasterio'} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_ceiling_is_above_the_ground_around() -> None:
+    rng = np.random.default_rng(0)
+    floor = rng.uniform(-3, 3, (20_000, 3)) * (1, 1, 0.01)
+    floor[:, 2] += 0.3 * floor[:, 0]
+    crown = floor[::4] + np.array([0.0, 0.0, 3.0])
+    both = np.concatenate([floor, crown])
+    assert terrain.build(both, 0.2).at(1.0, 0.0)["elevation"] > 0.6
+    assert terrain.build(both, 0.2, ceiling_m=1.0).at(1.0, 0.0)["elevation"] == pytest.approx(0.33, abs=0.05)
+
+
+def test_clouds_that_cannot_be_mapped_say_why() -> None:
+    with pytest.raises(DataError, match="too thin to map"):
+        terrain.build(np.zeros((3, 3)))
+    with pytest.raises(DataError, match="remove outliers"):
+        terrain.build(np.array([[0.0, 0, 0], [1e20, 0, 0], [1, 1, 0]] * 10))
+    with pytest.raises(ConfigError, match="finite"):
+        terrain.build(np.zeros((99, 3)), gp={"alpha": float("inf")})
+    with pytest.raises(ConfigError, match=r"features.neighbours"):
+        terrain.build(np.zeros((99, 3)), features={"neighbours": 1})
+
+
+def test_a_strip_has_slopes_along_itself() -> None:
+    y = np.linspace(0, 5, 400)
+    strip = terrain.build(np.column_stack([np.full(400, 0.05), y, 0.2 * y]), cell_m=0.1)
+    assert strip.frame.cols == 1
+    assert np.median(strip["slope"]) == pytest.approx(0.2, abs=0.02)
+    assert np.isfinite(strip["cost"]).all()
+
+
+def test_maps_are_found_by_text_or_path(tmp_path: Path) -> None:
+    ground = terrain.build(plane().sample(3000, 3.0).points, cell_m=0.2)
+    for name in ("map.tif", "map.npz"):
+        ground.save(tmp_path / name)
+        np.testing.assert_array_equal(terrain.load_map(str(tmp_path / name))["cost"], ground["cost"])

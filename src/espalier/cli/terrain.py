@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
+from espalier.core.config import merged
 from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
-from espalier.core.recipe import yaml12
+from espalier.core.recipe.layers import read_layers
 
+CELL_M = 0.1
+"""Side of a cell of a whole cloud's map."""
 WORK = {
     "map": "CLOUD [key=value ...]: the map of a whole cloud, PCD, PLY, LAS, LAZ, NPY, NPZ or KITTI's BIN",
     "stream": "FOLDER [key=value ...]: the map of scans as they come, with poses (TUM, KITTI); also `--live`",
@@ -32,7 +36,9 @@ def add_terrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, action="append", help=".tif, .npz, .png, .yaml (Nav2), .json (grid_map); may be repeated"
     )
-    parser.add_argument("--cell", type=float, help="side of a cell, metres (default: 0.1; stream 0.2)")
+    parser.add_argument("--cell", type=_cell, help="side of a cell, metres (default: 0.1; stream 0.2)")
+    parser.add_argument("--epsg", type=int, help="coordinate system of the map's metres, for .tif and .geojson")
+    parser.add_argument("--origin", type=_origin, help="latitude,longitude of the map's (0, 0), for .tif and .geojson")
     parser.add_argument("--poses", type=Path, help="stream: file of poses, if it does not lie beside the scans")
     parser.add_argument("--tiles", type=Path, help="stream: folder that the map is kept in and goes on from")
     parser.add_argument("--live", action="store_true", help="stream: show the map while it is made (extra `viewer`)")
@@ -47,9 +53,10 @@ def terrain(args: argparse.Namespace) -> int:
     if args.what not in WORK:
         raise EspalierError(f"espalier terrain cannot {args.what!r}{nearest(args.what, WORK)}")
     names, settings = _split(args.words)
-    if len(names) != (0 if args.what == "bench" else 1):
+    if len(names) != (0 if args.what == "bench" else 1) or (args.what == "bench" and (settings or args.out)):
         raise EspalierError(f"usage: espalier terrain {args.what} {WORK[args.what]}")
     try:
+        _check_outputs(args.out or ())
         match args.what:
             case "map":
                 return _map(args, names[0], settings)
@@ -63,40 +70,67 @@ def terrain(args: argparse.Namespace) -> int:
         raise MissingExtraError(error.name or "numba", "robots") from error
 
 
+def _check_outputs(files: Sequence[Path]) -> None:
+    """A wrong suffix is said before the work, not after it."""
+    from espalier.robots.terrain.export.save import FORMATS
+
+    for file in files:
+        if file.suffix.lower() not in FORMATS:
+            raise EspalierError(f"--out {file}: a map cannot be written as that{nearest(file.suffix, FORMATS)}")
+
+
 def _place(text: str) -> tuple[float, ...]:
-    parts = tuple(float(part) for part in text.split(","))
+    parts = _numbers(text)
     if len(parts) not in (2, 3):
         raise argparse.ArgumentTypeError(f"{text!r} is not x,y or x,y,yaw")
     return parts
 
 
+def _origin(text: str) -> tuple[float, ...]:
+    parts = _numbers(text)
+    if len(parts) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not latitude,longitude")
+    return parts
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas between") from None
+
+
+def _cell(text: str) -> float:
+    (side,) = _numbers(text) if "," not in text else (0.0,)
+    if not 0.0 < side < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no length above 0")
+    return side
+
+
 def _split(words: list[str]) -> tuple[list[str], dict[str, Any]]:
     """Names, and nested settings of `a.b=value`."""
-    names, settings = [], dict[str, Any]()
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or Path(word).exists():
-            names.append(word)
-            continue
-        *parents, last = key.split(".")
-        here = settings
-        for parent in parents:
-            here = here.setdefault(parent, {})
-        here[last] = yaml12.load(value)
-    return names, settings
+    names = [word for word in words if "=" not in word or Path(word).exists()]
+    return names, read_layers([], [word for word in words if word not in names]).data
 
 
 def _map(args: argparse.Namespace, name: str, settings: dict[str, Any]) -> int:
-    from espalier.robots.terrain import api
-    from espalier.robots.terrain.ground import find_cloud
+    console = Console(highlight=False)
+    return _finish(args, console, _built(args, console, name, settings))
 
-    cloud, console = find_cloud(name, DataRoot.find(args.data_root)), Console(highlight=False)
+
+def _built(args: argparse.Namespace, console: Console, name: str, settings: dict[str, Any]) -> Any:
+    """The map of a whole cloud, with progress."""
+    from espalier.robots.terrain.api import whole_config
+    from espalier.robots.terrain.ground import find_cloud
+    from espalier.robots.terrain.whole import build
+
+    config = whole_config(args.cell or CELL_M, settings)
+    cloud = find_cloud(name, DataRoot.find(args.data_root))
     dropped = ", ".join(f"{count} {why}" for why, count in cloud.dropped.items() if count)
     console.print(f"{len(cloud):,} points" + (f" ({dropped})" if dropped else ""))
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("windows", total=1.0)
-        ground = api.build(cloud, args.cell or 0.1, lambda share: progress.update(task, completed=share), **settings)
-    return _finish(console, ground, args.out)
+        return build(cloud, config, lambda share: progress.update(task, completed=share))
 
 
 def _stream(args: argparse.Namespace, folder: Path, settings: dict[str, Any]) -> int:
@@ -104,41 +138,39 @@ def _stream(args: argparse.Namespace, folder: Path, settings: dict[str, Any]) ->
     from espalier.robots.terrain.stream import Tally, stream
 
     window = {"window": {"cell_m": args.cell}} if args.cell else {}
-    mapper = api.TraversabilityMapper(api.MapperConfig.of(**window, **settings), tiles=args.tiles)
+    mapper = api.TraversabilityMapper(api.MapperConfig.of(**merged(window, settings)), tiles=args.tiles)
     scans, tally, console = api.scans(folder, args.poses), Tally(), Console(highlight=False)
-    with Progress(console=console, transient=True) as progress:
-        for update in progress.track(stream(mapper, scans, live=args.live), total=len(scans), description="scans"):
-            tally.add(update)
-    console.print(str(tally), markup=False)
-    if args.tiles is not None:
-        mapper.tiles.flush()
-    return _finish(console, mapper.map(), args.out)
+    try:
+        with Progress(console=console, transient=True) as progress:
+            for update in progress.track(stream(mapper, scans, live=args.live), total=len(scans), description="scans"):
+                tally.add(update)
+    finally:  # what has been seen is kept, whatever ends it
+        if args.tiles is not None:
+            mapper.save_tiles()
+        console.print(str(tally), markup=False)
+    return _finish(args, console, mapper.map())
 
 
 def _plan(args: argparse.Namespace, name: str, settings: dict[str, Any]) -> int:
     from espalier.robots.terrain import api
-    from espalier.robots.terrain.ground import find_cloud
+    from espalier.robots.terrain.export.npz import is_map
 
     if args.start is None or args.goal is None:
         raise EspalierError("plan needs --start x,y and --goal x,y (metres; write --start=-1,2 for negative numbers)")
-    console = Console(highlight=False)
-    is_map = Path(name).suffix in (".npz", ".tif", ".tiff") and Path(name).is_file()
-    ground = (
-        api.load_map(Path(name))
-        if is_map
-        else api.build(find_cloud(name, DataRoot.find(args.data_root)), args.cell or 0.1)
-    )
-    route = api.plan(ground, args.start, args.goal, api.PlanConfig.of(**settings))
+    config, console, file = api.PlanConfig.of(**settings), Console(highlight=False), Path(name)
+    saved = file.is_file() and (file.suffix.lower() in (".tif", ".tiff") or is_map(file))
+    ground = api.load_map(file) if saved else _built(args, console, name, {})
+    route = api.plan(ground, args.start, args.goal, config)
     console.print(
         f"{route.length_m:.2f} m, mean cost {route.mean_cost:.3f}, {route.seconds:.1f} s to drive, "
         f"planned in {route.ms:.1f} ms"
     )
-    for file in args.route or ():
-        console.print(f"route: {route.save(file)}", markup=False)
-    for file in args.out or ():
-        console.print(
-            f"map: {_drawn(ground, route, file) if file.suffix == '.png' else ground.save(file)}", markup=False
-        )
+    for target in args.route or ():
+        console.print(f"route: {route.save(target, origin=args.origin, epsg=args.epsg)}", markup=False)
+    for target in args.out or ():
+        is_picture = target.suffix.lower() == ".png"
+        saved_as = _drawn(ground, route, target) if is_picture else _saved(args, ground, target)
+        console.print(f"map: {saved_as}", markup=False)
     return 0
 
 
@@ -165,15 +197,22 @@ def _bench() -> int:
     return 0
 
 
-def _finish(console: Console, ground: Any, out: list[Path] | None) -> int:
+def _finish(args: argparse.Namespace, console: Console, ground: Any) -> int:
     x0, y0, x1, y1 = ground.frame.bounds
     share = float(ground.observed.mean())
     console.print(
         f"{ground.frame.rows} x {ground.frame.cols} cells of {ground.frame.cell_m:g} m, x {x0:.1f} to {x1:.1f}, "
         f"y {y0:.1f} to {y1:.1f}; {100 * share:.1f}% observed"
     )
-    for file in out or ():
-        console.print(f"map: {ground.save(file)}", markup=False)
-    if not out:
+    for file in args.out or ():
+        console.print(f"map: {_saved(args, ground, file)}", markup=False)
+    if not args.out:
         console.print("nothing was written: name a file with --out map.tif")
     return 0
+
+
+def _saved(args: argparse.Namespace, ground: Any, file: Path) -> Path:
+    """Written in its format; a GeoTIFF with the coordinates asked for."""
+    where = {"epsg": args.epsg, "origin_lat_lon": args.origin} if file.suffix.lower() in (".tif", ".tiff") else {}
+    saved: Path = ground.save(file, **{name: value for name, value in where.items() if value is not None})
+    return saved

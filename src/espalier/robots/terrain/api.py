@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from espalier.core.config import merged
 from espalier.core.errors import DataError
 from espalier.robots.terrain.cloud.cloud import Cloud, Scan
 from espalier.robots.terrain.cloud.load import load_cloud
 from espalier.robots.terrain.cloud.scans import Scans, load_scans
 from espalier.robots.terrain.config import MapperConfig
-from espalier.robots.terrain.export.save import load_map
+from espalier.robots.terrain.export.save import load_map as load_saved
 from espalier.robots.terrain.grid.terrain_map import TerrainMap
 from espalier.robots.terrain.mapper import TraversabilityMapper
 from espalier.robots.terrain.plan.config import PlanConfig
@@ -64,8 +65,18 @@ def build(
         cloud = load(cloud)
     elif not isinstance(cloud, Cloud):
         cloud = of_points(cloud)
-    window = {"size_m": max(WHOLE_M, 10 * cell_m), "cell_m": cell_m, **settings.pop("window", {})}
-    return build_whole(cloud, MapperConfig.of(window=window, **settings), progress)
+    return build_whole(cloud, whole_config(cell_m, settings), progress)
+
+
+def whole_config(cell_m: float, settings: Mapping[str, Any]) -> MapperConfig:
+    """Settings of a whole cloud's map: windows of 3 m, or ten cells, unless `settings` say otherwise."""
+    usual = {"size_m": max(WHOLE_M, 10 * cell_m), "cell_m": cell_m}
+    return MapperConfig.of(**merged({"window": usual}, settings))
+
+
+def load_map(file: str | Path) -> TerrainMap:
+    """The map in a .npz that was saved from one, or in a north-up GeoTIFF. Raises DataError naming the file."""
+    return load_saved(Path(file))
 
 
 def of_points(points: npt.ArrayLike) -> Cloud:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from espalier.core.config import Config
 
 
-class WindowConfig(Config):
+class Section(Config):
+    """Numbers are finite."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class WindowConfig(Section):
     """The square around the robot that an update maps."""
 
     size_m: PositiveFloat = 5.0
@@ -24,10 +30,10 @@ class WindowConfig(Config):
         return self
 
 
-class FeatureConfig(Config):
+class FeatureConfig(Section):
     """Curvature and height gradient of each point, from its neighbours."""
 
-    neighbours: PositiveInt = 20
+    neighbours: int = Field(default=20, ge=4)
     """Nearest points that make a neighbourhood, the point itself among them."""
     curvature: NonNegativeFloat = 0.03
     """Points of more curvature are features."""
@@ -35,7 +41,7 @@ class FeatureConfig(Config):
     """Points whose neighbours differ more in height are features."""
 
 
-class InducingConfig(Config):
+class InducingConfig(Section):
     """Which points the Gaussian process is conditioned on."""
 
     count: PositiveInt = 500
@@ -46,7 +52,7 @@ class InducingConfig(Config):
     """Features are averaged over smaller voxels; 0 keeps each."""
 
 
-class GpConfig(Config):
+class GpConfig(Section):
     """The Gaussian process of the ground's height over x, y, curvature and step. All defaults are ours."""
 
     kernel: Literal["rational_quadratic", "rbf", "matern32", "matern52"] = "rational_quadratic"
@@ -58,7 +64,7 @@ class GpConfig(Config):
     length_step_m: PositiveFloat = 0.5
     """Length scale of steps."""
     alpha: PositiveFloat = 0.2
-    """Of the rational quadratic: how much larger scales count; infinity is the RBF."""
+    """Of the rational quadratic: the smaller, the more scales are mixed; a large one is the RBF."""
     std_m: PositiveFloat = 0.4
     """Prior standard deviation of the height around its median."""
     noise_m: PositiveFloat = 0.02
@@ -66,10 +72,10 @@ class GpConfig(Config):
     neighbours: PositiveInt = 5
     """Inducing points from which a cell's curvature and step are interpolated."""
     reach_m: PositiveFloat = 0.5
-    """Cells farther from every inducing point are not observed."""
+    """Cells farther from every measured point are not observed."""
 
 
-class CostConfig(Config):
+class CostConfig(Section):
     """The preliminary cost: a weighted mean of three terms, each clipped to 0..1 over the range given."""
 
     curvature_weight: NonNegativeFloat = 0.3
@@ -85,8 +91,8 @@ class CostConfig(Config):
     slope: PositiveFloat = 0.8
     """Slope (rise over run) that counts 1."""
     upright_m: PositiveFloat | None = None
-    """Cells whose points lie farther apart in height cost 1: walls and trunks, whose neighbours all lie on one upright
-    face, so that curvature and step say little. None for the cost as published. Ours."""
+    """Cells whose points lie farther apart in height count 1, before fusion and smoothing: walls and trunks, whose
+    neighbours all lie on one upright face, so that curvature and step say little. None for the cost as published."""
 
     @model_validator(mode="after")
     def _some_weight(self) -> CostConfig:
@@ -101,7 +107,7 @@ class CostConfig(Config):
         return given[0] / sum(given), given[1] / sum(given), given[2] / sum(given)
 
 
-class FusionConfig(Config):
+class FusionConfig(Section):
     """How a new estimate meets what was known of a cell."""
 
     rule: Literal["precision", "paper", "none"] = "precision"
@@ -118,7 +124,7 @@ class FusionConfig(Config):
     """An estimate less certain than this is ignored where something is known."""
 
 
-class SmoothConfig(Config):
+class SmoothConfig(Section):
     """Smoothing over neighbours that are known."""
 
     sigma_m: NonNegativeFloat = 0.1
@@ -128,21 +134,22 @@ class SmoothConfig(Config):
     central differences. Ours."""
 
 
-class ClockConfig(Config):
+class ClockConfig(Section):
     """What to do with stamps and poses that make no sense. Ours."""
 
-    late_s: NonNegativeFloat = 1.0
+    late_s: NonNegativeFloat = 5.0
     """A scan older than the newest by no more than this came late and is left out; an older one means that the clock
     went back: the map is kept and its ages begin anew."""
     forget_s: PositiveFloat = 600.0
     """What is older than this is no longer known."""
     speed_mps: PositiveFloat = 20.0
-    """A pose that moved faster has jumped: the map is in another place than the robot, and begins anew."""
+    """A pose that moved faster is out of line. If the next one agrees with it the robot is elsewhere than was thought,
+    and the map begins anew."""
     slack_m: NonNegativeFloat = 0.5
     """A jump is at least this far."""
 
 
-class MapperConfig(Config):
+class MapperConfig(Section):
     """A traversability map around a robot."""
 
     window: WindowConfig = WindowConfig()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -9,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import distance_transform_edt
 
 from espalier.robots.terrain.config import GpConfig, MapperConfig
 from espalier.robots.terrain.cost import cost, upright
@@ -25,7 +27,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Estimate:
     """Arrays of (rows, cols). elevation: metres. variance: of it. slope: rise over run. curvature, step, radius:
-    interpolated. cost: preliminary, 0 to 1. observed: whether an inducing point was near. ms: of each stage.
+    interpolated. cost: preliminary, 0 to 1. observed: whether a measured point was near. ms: of each stage.
     """
 
     elevation: Floats
@@ -60,25 +62,38 @@ def estimate_from(
     inducing = watch("inducing", lambda: choose(points, found, config.features, config.inducing, rng))
     here = watch("between", lambda: between(inducing, centres, config.gp.neighbours))
     process = watch("fit", lambda: fit(inducing, config.gp))
-    queries = np.column_stack([centres, *here.geometry[:2]])
+    queries = np.column_stack([centres, *here[:2]])
     height = watch("predict", lambda: process.predict(queries))
     elevation = height.mean.reshape(shape)
     slope = watch("slope", lambda: plane_slopes(elevation, frame.cell_m, config.smooth.slope_sigma_m))
-    price = cost(here.geometry, slope.ravel(), config.cost).reshape(shape)
+    price = cost(here, slope.ravel(), config.cost).reshape(shape)
     if config.cost.upright_m is not None:
         price[upright(points, frame, config.cost.upright_m)] = 1.0
     return Estimate(
         elevation=elevation,
         variance=height.variance.reshape(shape),
         slope=slope,
-        curvature=here.geometry.curvature.reshape(shape),
-        step=here.geometry.step.reshape(shape),
-        radius=here.geometry.radius.reshape(shape),
+        curvature=here.curvature.reshape(shape),
+        step=here.step.reshape(shape),
+        radius=here.radius.reshape(shape),
         cost=price,
-        observed=(here.nearest <= config.gp.reach_m).reshape(shape),
+        observed=seen(points, frame, config.gp.reach_m),
         inducing=inducing,
         ms=watch.ms,
     )
+
+
+def seen(points: Floats, frame: Frame, reach_m: float) -> npt.NDArray[np.bool_]:
+    """(rows, cols): whether a cell with a measured point (n, 3) is within reach, as from middle to middle."""
+    around = math.ceil(reach_m / frame.cell_m)
+    cells = frame.cells(points[:, :2]) + around
+    hit = np.zeros((frame.rows + 2 * around, frame.cols + 2 * around), bool)
+    cells = cells[((cells >= 0) & (cells < hit.shape)).all(1)]
+    hit[cells[:, 0], cells[:, 1]] = True
+    if not hit.any():
+        return np.zeros(frame.shape, bool)
+    far = distance_transform_edt(~hit) * frame.cell_m
+    return far[around : around + frame.rows, around : around + frame.cols] <= reach_m
 
 
 def fit(inducing: Inducing, config: GpConfig) -> SubsetGp:

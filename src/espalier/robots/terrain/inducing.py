@@ -54,15 +54,8 @@ def _reduced(rows: Floats, size_m: float) -> tuple[Floats, npt.NDArray[np.int64]
     return found.means, found.counts
 
 
-class Between(NamedTuple):
-    """geometry: (m,) of places between inducing points. nearest: (m,) metres to the nearest of these."""
-
-    geometry: Geometry
-    nearest: Floats
-
-
-def between(inducing: Inducing, xy: Floats, neighbours: int) -> Between:
-    """Curvature and step at places (m, 2), by inverse distance from the `neighbours` nearest inducing points.
+def between(inducing: Inducing, xy: Floats, neighbours: int) -> Geometry:
+    """Curvature, step and radius at places (m, 2), by inverse distance from the `neighbours` nearest inducing points.
 
     Source: FSGP-BGK (arXiv 2503.04134), step 4.
     """
@@ -71,5 +64,4 @@ def between(inducing: Inducing, xy: Floats, neighbours: int) -> Between:
     distance, found = distance.reshape(-1, k), found.reshape(-1, k)
     weights = 1.0 / (distance + NEAR_M)
     weights /= weights.sum(1, keepdims=True)
-    here = (np.einsum("ij,ij->i", weights, values[found]) for values in inducing.geometry)
-    return Between(Geometry(*here), distance[:, 0])
+    return Geometry(*(np.einsum("ij,ij->i", weights, values[found]) for values in inducing.geometry))

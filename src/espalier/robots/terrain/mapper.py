@@ -30,6 +30,7 @@ FUSED = ("elevation", "variance", "slope", "roughness", "step", "cost")
 err alike. Then come the variance that a cell is weighed by, and the time it was last estimated.
 """
 WEIGHT, TIME = len(FUSED), len(FUSED) + 1
+NAMES = (*FUSED, "weight", "time")
 MARGIN_M = 0.5
 """Points so far outside of the window still count for the cells at its border."""
 
@@ -62,8 +63,8 @@ class TraversabilityMapper:
 
     def __init__(self, config: MapperConfig | None = None, *, tiles: Path | None = None) -> None:
         self.config = config or MapperConfig()
-        self.tiles = Tiles(self.config.window.cell_m, TIME + 1, keep=self.config.keep_tiles, folder=tiles)
-        self.order = Order(self.config.clock)
+        self.tiles = Tiles(self.config.window.cell_m, NAMES, keep=self.config.keep_tiles, folder=tiles)
+        self.order = Order(self.config.clock, self.tiles.time)
         self.scans = self.used = 0
         self._threads = ThreadpoolController()
         self._frame = Frame.around(0.0, 0.0, self.config.window.size_m, self.config.window.cell_m)
@@ -74,7 +75,7 @@ class TraversabilityMapper:
 
     def update(self, points: Floats, pose: Pose | None = None, stamp: float | None = None) -> MapUpdate:
         """Take in (n, 3) points of a sensor at `pose`: a 4 x 4 matrix from its frame to the world's, or (x, y, z, yaw),
-        or None where the points are in the world already and the window is around their middle. stamp: seconds, any
+        or None where the points are in the world already and the window is around their median. stamp: seconds, any
         origin; without one scans are 0.1 s apart.
 
         Points that are not finite are counted and not used. Raises DataError for arrays that make no sense.
@@ -90,7 +91,7 @@ class TraversabilityMapper:
         world = _near(world, frame, dropped)
         if len(world) < self.config.min_points:
             return MapUpdate(self._window(self._frame), Verdict.EMPTY, dropped=dropped)
-        verdict = self.order.judge(stamp, place[0], place[1])
+        verdict = self.order.judge(stamp, None if matrix is None else (float(place[0]), float(place[1])))
         if not verdict.used:
             return MapUpdate(self._window(self._frame), verdict, dropped=dropped)
         self.used += 1
@@ -119,6 +120,10 @@ class TraversabilityMapper:
         row, col = frame.row + int(rows[0]), frame.col + int(cols[0])
         return self._window(Frame(frame.cell_m, row, col, int(np.ptp(rows)) + 1, int(np.ptp(cols)) + 1))
 
+    def save_tiles(self) -> None:
+        """Write all tiles to their folder, so that another mapper goes on from them. Raises DataError without one."""
+        self.tiles.flush(self.order.time)
+
     def _world(self, points: Floats, matrix: Floats | None) -> tuple[Floats, dict[str, int], Floats]:
         """Finite points below the ceiling, in the world; what was dropped; and where the robot is."""
         finite = np.isfinite(points).all(1)
@@ -127,7 +132,7 @@ class TraversabilityMapper:
         if matrix is not None:
             check_frame(world, matrix)
             world = transform(world, matrix)
-        place = matrix[:3, 3] if matrix is not None else _middle(world)
+        place = matrix[:3, 3] if matrix is not None else np.median(world, 0) if len(world) else np.zeros(3)
         if self.config.ceiling_m is not None:
             below = world[:, 2] <= place[2] - self.config.sensor_height_m + self.config.ceiling_m
             dropped["above the ceiling"] = int((~below).sum())
@@ -136,7 +141,7 @@ class TraversabilityMapper:
 
     def _fuse(self, found: Estimate, frame: Frame) -> None:
         before = self.tiles.read(frame)
-        age = self.order.time - before[TIME]
+        age = np.maximum(self.order.time - before[TIME], 0.0)
         known = np.where(age <= self.config.clock.forget_s, before[WEIGHT], np.nan)
         layers = (found.elevation, found.variance, found.slope, found.curvature, found.step, found.cost)
         now = blurred(found.variance, found.radius, self.config.fusion)
@@ -149,6 +154,7 @@ class TraversabilityMapper:
 
     def _window(self, frame: Frame) -> TerrainMap:
         cells: Cells = self.tiles.read(frame)
+        cells[:, self.order.time - cells[TIME] > self.config.clock.forget_s] = np.nan
         layers = dict(zip(FUSED, cells[:WEIGHT], strict=True))
         layers["cost"] = smooth(layers["cost"], self.config.smooth.sigma_m / frame.cell_m)
         layers["uncertainty"] = np.sqrt(layers.pop("variance"))
@@ -162,10 +168,6 @@ def _near(world: Floats, frame: Frame, dropped: dict[str, int]) -> Floats:
     inside = (x >= left - MARGIN_M) & (x <= right + MARGIN_M) & (y >= bottom - MARGIN_M) & (y <= top + MARGIN_M)
     dropped["outside the window"] = int((~inside).sum())
     return world[inside]
-
-
-def _middle(world: Floats) -> Floats:
-    return 0.5 * (world.min(0) + world.max(0)) if len(world) else np.zeros(3)
 
 
 def _checked(points: Floats) -> Floats:

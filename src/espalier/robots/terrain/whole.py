@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from espalier.core.errors import DataError
 from espalier.robots.terrain.cloud.cloud import Cloud
+from espalier.robots.terrain.cloud.voxel import voxels
 from espalier.robots.terrain.config import MapperConfig
 from espalier.robots.terrain.estimate import Estimate, estimate_from
 from espalier.robots.terrain.features.geometric import Geometry, geometry
@@ -25,21 +27,22 @@ MARGIN_M = 0.5
 FEW = 10
 """A window of fewer points says nothing."""
 MOST_CELLS = 100_000_000
+FARTHEST_M = 1e12
+GROUND_M = 1.0
+"""Side of the squares whose lowest point is taken for the ground under a ceiling."""
 
 
 def build(cloud: Cloud, config: MapperConfig, progress: Callable[[float], None] | None = None) -> TerrainMap:
-    """The map of a cloud in the world, by the stages of an update in each window, without fusion over time.
+    """The map of a cloud in the world, by the stages of an update in each window. There is no fusion over time, so that
+    `fusion`, `clock`, `min_points` and `keep_tiles` have no say; a ceiling is above the lowest points around.
 
     progress: told the share that is done. Raises DataError where the cloud is so wide that the map has no place in
     memory: an outlier, or the wrong unit.
     """
+    _check_size(cloud, config)
+    if config.ceiling_m is not None:
+        cloud = replace(cloud, points=below(cloud.points, config.ceiling_m))
     frame = Frame.covering(cloud.low[:2], cloud.high[:2], config.window.cell_m)
-    if frame.rows * frame.cols > MOST_CELLS:
-        wide, high = cloud.high[:2] - cloud.low[:2]
-        raise DataError(
-            f"{cloud.source or 'the cloud'} spans {wide:.0f} x {high:.0f} m, {frame.rows * frame.cols:,} cells of "
-            f"{frame.cell_m:g} m: remove outliers, check the unit, or take larger cells (cell_m)"
-        )
     found = geometry(cloud.points, config.features.neighbours)
     buckets = Buckets(cloud.points, config.window.size_m)
     windows = list(_windows(frame, config))
@@ -54,7 +57,30 @@ def build(cloud: Cloud, config: MapperConfig, progress: Callable[[float], None] 
                 _add(layers, weight, view, frame, window)
             if progress is not None:
                 progress((number + 1) / len(windows))
+    if not weight.any():
+        raise DataError(
+            f"{cloud.source or 'the cloud'} is too thin to map: no window of {config.window.size_m:g} m has {FEW} "
+            "points. Take a larger window (window.size_m) and larger cells"
+        )
     return _finished(layers, weight, frame, config)
+
+
+def _check_size(cloud: Cloud, config: MapperConfig) -> None:
+    wide, high = (cloud.high[:2] - cloud.low[:2]).tolist()
+    cells = (wide / config.window.cell_m + 1) * (high / config.window.cell_m + 1)
+    if not cells <= MOST_CELLS or np.abs(cloud.points).max() > FARTHEST_M:
+        raise DataError(
+            f"{cloud.source or 'the cloud'} spans {wide:.6g} x {high:.6g} m, {cells:.3g} cells of "
+            f"{config.window.cell_m:g} m: remove outliers, check the unit, or take larger cells (cell_m)"
+        )
+
+
+def below(points: Floats, ceiling_m: float) -> Floats:
+    """Those of (n, 3) points that lie less than the ceiling above the lowest point within about a metre. Ours."""
+    squares, m = voxels(points[:, :2], GROUND_M)
+    lowest = np.full(m, np.inf)
+    np.minimum.at(lowest, squares, points[:, 2])
+    return points[points[:, 2] <= lowest[squares] + ceiling_m]
 
 
 def _windows(frame: Frame, config: MapperConfig) -> Iterator[Frame]:

@@ -20,6 +20,14 @@ FINE_M = 1e-4
 """No coordinate moves by more when it is written in fewer digits."""
 
 
+class NothingFiniteError(DataError):
+    """A cloud without a finite point. points: how many it has."""
+
+    def __init__(self, message: str, points: int) -> None:
+        super().__init__(message)
+        self.points = points
+
+
 def cloud_of(columns: Columns, file: Path) -> Cloud:
     """A cloud of its finite points; the others are counted. Columns that are not one number a point are left out.
 
@@ -37,7 +45,7 @@ def cloud_of(columns: Columns, file: Path) -> Cloud:
     finite = np.isfinite(points).all(1)
     lost = len(points) - int(np.count_nonzero(finite))
     if lost == len(points):
-        raise DataError(f"{file}: none of its {lost} points is finite")
+        raise NothingFiniteError(f"{file}: none of its {lost} points is finite", lost)
     fields = {name: values.astype(values.dtype.newbyteorder("="))[finite] for name, values in simple.items()}
     return Cloud(points[finite], str(file), fields, {"not finite": lost} if lost else {})
 

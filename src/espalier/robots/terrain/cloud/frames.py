@@ -70,7 +70,7 @@ def check_frame(points: Floats, pose: Floats) -> None:
     if nearest_m > FAR_M and not in_world:
         raise DataError(
             f"every point of the scan is over {nearest_m / 1000:.0f} km from its sensor: the points seem to be in the "
-            "world's frame already. Give the identity as their pose, or bring them into the sensor's frame"
+            "world's frame already. Give None as their pose, or bring them into the sensor's frame"
         )
     low, high = np.percentile(transform(some, pose), (5, 95), axis=0)
     width, depth, height = high - low

@@ -24,7 +24,7 @@ class ElevationMap:
         self, cell_m: float, *, noise_m: float = 0.02, drift_m2_per_s: float = 1e-4, outlier: float = 2.5
     ) -> None:
         self.cell_m, self.noise_m, self.drift, self.outlier = cell_m, noise_m, drift_m2_per_s, outlier
-        self.tiles = Tiles(cell_m, 2)
+        self.tiles = Tiles(cell_m, ("height", "variance"))
         self._stamp: float | None = None
 
     def update(self, world: Floats, stamp: float) -> None:

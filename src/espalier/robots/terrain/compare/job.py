@@ -63,7 +63,7 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
 
 
 def _tasks(config: TableConfig, first: int) -> Iterator[Task]:
-    names = [*config.clouds, *(scene.kind for scene in config.scenes)]
+    names = [*(cloud.rpartition("/")[2] for cloud in config.clouds), *(scene.kind for scene in config.scenes)]
     if len(set(names)) < len(names):
         raise DataError(f"a cloud or a kind of scene is named twice: {', '.join(names)}")
     for cloud in config.clouds:
@@ -112,7 +112,9 @@ def _report(config: TableConfig, run: Run, results: Results) -> dict[str, float]
 
 _CHANGES = {
     "fsgp_bgk against sgp": ("fsgp_bgk", "sgp", "error"),
+    "fsgp_bgk against sgp_fair": ("fsgp_bgk", "sgp_fair", "error"),
     "fsgp against sgp": ("fsgp", "sgp", "error"),
+    "fsgp against sgp_fair": ("fsgp", "sgp_fair", "error"),
     "fsgp_bgk against fsgp": ("fsgp_bgk", "fsgp", "error"),
     "its variance": ("fsgp_bgk", "fsgp", "variance"),
     "fsgp_bgk against elevation": ("fsgp_bgk", "elevation", "error"),

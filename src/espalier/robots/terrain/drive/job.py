@@ -62,7 +62,7 @@ def _figures(config: DriveConfig, driven: Driven, right: Truth) -> dict[str, flo
     cells = right.frame.cells(driven.path[:, :2])
     costs = right.cost[cells[:, 0], cells[:, 1]]
     known = driven.mapper.map(right.frame)["cost"]
-    way = float(np.hypot(*(np.array(config.goal) - config.start[:2])))
+    way = max(float(np.hypot(*(np.array(config.goal) - config.start[:2]))), right.frame.cell_m)
     return {
         "reached": float(driven.reached),
         "drive_seconds": driven.seconds,
@@ -70,6 +70,7 @@ def _figures(config: DriveConfig, driven: Driven, right: Truth) -> dict[str, flo
         "length_over_straight": driven.length_m / way,
         "plans": float(driven.navigator.plans),
         "plans_as_blocked": float(driven.navigator.blocked),
+        "of_these_by_a_box": float(driven.by_box),
         "waits": float(driven.navigator.waits),
         "least_clearance_m": min(driven.clearance_m, 99.0),
         "update_ms_median": float(np.median(driven.update_ms)),

@@ -29,7 +29,8 @@ STOOD_ON = 0.4
 @dataclass
 class Navigator:
     """Keeps a route to the goal. site: what it may drive on. plans: how often it planned; blocked: of these, because
-    the route was no longer free. waits: scans after which it had no route and stood still. ms: of each plan.
+    the route was no longer free, where and when as in blocked_at (x, y, seconds). waits: scans after which it had no
+    route and stood still. ms: of each plan.
     """
 
     config: DriveConfig
@@ -38,6 +39,7 @@ class Navigator:
     plans: int = 0
     blocked: int = 0
     waits: int = 0
+    blocked_at: list[tuple[float, float, float]] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
     _planned: float = float("-inf")
     _near: float = 0.0
@@ -46,7 +48,10 @@ class Navigator:
     def command(self, mapper: TraversabilityMapper, pose: Pose, seconds: float) -> tuple[float, float]:
         """Speed and yaw rate for the next moment."""
         ground = self.ground(mapper, pose)
-        blocked = self.route is not None and self._is_blocked(ground, pose, self.route)
+        place = None if self.route is None else self._blocked(ground, pose, self.route)
+        blocked = place is not None
+        if place is not None:
+            self.blocked_at.append((*place, seconds))
         if self.route is None or blocked or seconds - self._planned >= self.config.replan_s:
             self._plan(ground, pose, seconds, blocked)
         if self.route is None:
@@ -106,12 +111,13 @@ class Navigator:
         x, y = np.asarray(free, float).tolist()
         return x, y
 
-    def _is_blocked(self, ground: TerrainMap, pose: Pose, route: Route) -> bool:
-        """Whether the map has an obstacle on the next metres of the route."""
+    def _blocked(self, ground: TerrainMap, pose: Pose, route: Route) -> tuple[float, float] | None:
+        """Where the map has an obstacle on the next metres of the route."""
         here = PurePursuit(self.config.plan.follow).locate(pose, route, self._near)
         ahead = route.points[(route.station >= here) & (route.station <= here + self.config.look_m)]
+        ahead = ahead[ground.frame.inside(ground.frame.cells(ahead))]
         cells = ground.frame.cells(ahead)
-        cells = cells[ground.frame.inside(cells)]
         around = obstacles(ground, self.config.plan)
         own = around.state[tuple(ground.frame.cells(np.array([pose[:2]]))[0])]
-        return bool((around.state[cells[:, 0], cells[:, 1]] > max(own, FREE)).any())
+        barred = np.flatnonzero(around.state[cells[:, 0], cells[:, 1]] > max(own, FREE))
+        return (float(ahead[barred[0], 0]), float(ahead[barred[0], 1])) if barred.size else None

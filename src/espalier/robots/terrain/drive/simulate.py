@@ -37,7 +37,7 @@ class Moment:
 @dataclass(frozen=True)
 class Driven:
     """reached: whether the robot arrived. path: (n, 3) x, y and yaw at each scan. seconds: of the drive. update_ms:
-    (n,). clearance_m: the least to any box.
+    (n,). clearance_m: the least to any box. by_box: plans that were made because a box stood in the way.
     """
 
     reached: bool
@@ -45,6 +45,7 @@ class Driven:
     seconds: float
     update_ms: Floats
     clearance_m: float
+    by_box: int
     mapper: TraversabilityMapper
     navigator: Navigator
 
@@ -55,7 +56,9 @@ class Driven:
 
 
 def simulate(config: DriveConfig, points: Floats, seed: int, watch: Callable[[Moment], bool] | None = None) -> Driven:
-    """Drive over (n, 3) points. watch: told of every scan; the drive ends where it returns False. Repeatable."""
+    """Drive over (n, 3) points. watch: told of every scan; the drive ends where it returns False, and where the robot
+    would leave the ground. Repeatable.
+    """
     ground = Ground(points)
     boxes, lidar = Boxes(ground, config.obstacles), SpinningLidar(config.lidar)
     site = Frame.covering(points[:, :2].min(0), points[:, :2].max(0), config.mapper.window.cell_m)
@@ -63,7 +66,7 @@ def simulate(config: DriveConfig, points: Floats, seed: int, watch: Callable[[Mo
     rng, tick = np.random.default_rng(seed), 1.0 / config.lidar.rate_hz
     pose: Pose = config.start
     path, times, clearances, reached = [pose], [], [], False
-    for number in range(round(config.seconds / tick)):
+    for number in range(max(round(config.seconds / tick), 1)):
         seconds = number * tick
         sensor = ground.pose(*pose, config.sensor_height_m)
         update = mapper.add(lidar.scan(boxes.points(seconds), sensor, rng, seconds))
@@ -72,8 +75,11 @@ def simulate(config: DriveConfig, points: Floats, seed: int, watch: Callable[[Mo
         speed, turn = navigator.command(mapper, pose, seconds)
         reached = math.dist(pose[:2], config.goal) <= config.plan.follow.goal_m
         go_on = watch is None or watch(Moment(seconds, pose, update, mapper, navigator, clearances[-1]))
-        if reached or not go_on:
+        ahead = moved(pose, speed, turn, tick)
+        if reached or not go_on or not site.inside(site.cells(np.array([ahead[:2]])))[0]:
             break
-        pose = moved(pose, speed, turn, tick)
+        pose = ahead
         path.append(pose)
-    return Driven(reached, np.array(path), seconds, np.array(times), min(clearances), mapper, navigator)
+    near = config.plan.radius_m + config.plan.clearance_m + 2.0 * config.mapper.window.cell_m
+    by_box = sum(boxes.clearance(x, y, when) < near for x, y, when in navigator.blocked_at)
+    return Driven(reached, np.array(path), seconds, np.array(times), min(clearances), by_box, mapper, navigator)

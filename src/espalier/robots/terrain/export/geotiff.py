@@ -76,7 +76,14 @@ def save_geotiff(ground: TerrainMap, file: Path, config: GeoTiffConfig | None = 
                 raster.write(layer[::-1].astype(np.float32), band)
                 raster.set_band_description(band, name)
                 raster.update_tags(band, meaning=LAYERS.get(name, ""))
-            raster.update_tags(ns=TAGS, cell_m=repr(float(frame.cell_m)), row=frame.row, col=frame.col)
+            raster.update_tags(
+                ns=TAGS,
+                cell_m=repr(float(frame.cell_m)),
+                row=frame.row,
+                col=frame.col,
+                rows=frame.rows,
+                cols=frame.cols,
+            )
         write_atomic(file, memory.read())
 
 
@@ -95,7 +102,7 @@ def load_geotiff(file: Path) -> TerrainMap:
     except rasterio.errors.RasterioError as error:
         raise DataError(f"{file} cannot be read as GeoTIFF: {error}") from None
     shape = bands.shape[1:]
-    if tags:
+    if tags and (int(tags["rows"]), int(tags["cols"])) == shape:  # else another tool has cut it
         frame = Frame(float(tags["cell_m"]), int(tags["row"]), int(tags["col"]), *shape)
     else:
         frame = _frame(file, transform, *shape)

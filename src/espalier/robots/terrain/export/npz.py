@@ -44,4 +44,15 @@ def load_npz(file: Path) -> TerrainMap:
     shapes = {values.shape for values in arrays.values()}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 2:
         raise DataError(f"{file} holds no terrain map: its layers are not of one shape (rows, cols)")
+    if "observed" not in arrays:
+        arrays["observed"] = np.isfinite(list(arrays.values())).any(0).astype(np.float32)
     return TerrainMap(Frame(float(cell_m), int(row), int(col), *shape), arrays)
+
+
+def is_map(file: Path) -> bool:
+    """Whether an archive has what `save_npz` writes; a cloud's has not."""
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return set(FRAME) <= set(archive.files)
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile):
+        return False

@@ -15,11 +15,11 @@ LEAST = 1e-3
 
 def plane_slopes(elevation: Floats, cell_m: float, sigma_m: float) -> Floats:
     """Rise over run of (rows, cols) heights, by a plane through the known cells around each, weighted by exp(-d^2 / 2
-    sigma^2). Exact on planes, also at borders and beside NaN; NaN where no plane can be fitted. Ours: central
-    differences of a smoothed map, without the bias that smoothing has at borders.
+    sigma^2); by differences in a strip of one row or column. Exact on planes, also at borders and beside NaN; NaN where
+    no plane can be fitted. Ours: central differences of a smoothed map, without the bias that smoothing has at borders.
     """
     sigma = sigma_m / cell_m
-    if sigma <= 0.0:
+    if sigma <= 0.0 or min(elevation.shape) == 1:
         return differences(elevation, cell_m)
     known = np.isfinite(elevation)
     offset = np.arange(-max(round(REACH * sigma), 1), max(round(REACH * sigma), 1) + 1)

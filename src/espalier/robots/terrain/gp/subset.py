@@ -13,6 +13,8 @@ from espalier.robots.terrain.gp.kernels import KernelName, covariance, slope
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+SINGLE = 1e-6
+"""Share of the prior variance that single precision can tell from none."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class SubsetGp:
         near *= np.float32(self._std**2)
         mean = self.centre + (near @ self._weights.astype(np.float32)).astype(np.float64)
         explained = solve_triangular(self._half, near.T, lower=True, overwrite_b=True, check_finite=False)
-        variance = np.maximum(self._std**2 - np.einsum("ij,ij->j", explained, explained, dtype=np.float64), 0.0)
+        left = self._std**2 - np.einsum("ij,ij->j", explained, explained, dtype=np.float64)
+        variance = np.maximum(left, SINGLE * self._std**2)
         return Prediction(mean, variance)
 
     def gradient(self, inputs: Floats) -> Floats:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
+from espalier.core.files import write_atomic, write_json
 from espalier.robots.terrain.grid.frame import Frame
 
 Cells = npt.NDArray[np.float32]
+ABOUT = "map.json"
 SIDE = 32
 """Cells along a side of a tile."""
 Key = tuple[int, int]
@@ -24,20 +27,23 @@ class Tiles:
     """Layers of cells, NaN where nothing was written. A frame is read and written as if the world were one array, so
     that a cell keeps its history wherever the frame has been in between.
 
-    layers: how many. keep: tiles in memory. folder: where the others go; without one they are forgotten.
+    layers: their names. keep: tiles in memory. folder: where the others go; without one they are forgotten. time: as of
+    the last `flush` to the folder, for the owner. Raises DataError where the folder holds another kind of map.
     """
 
-    def __init__(self, cell_m: float, layers: int, *, keep: int = 4096, folder: Path | None = None) -> None:
-        self.cell_m, self.layers, self.keep, self.folder = cell_m, layers, keep, folder
+    def __init__(self, cell_m: float, layers: Sequence[str], *, keep: int = 4096, folder: Path | None = None) -> None:
+        self.cell_m, self.layers, self.keep, self.folder = cell_m, tuple(layers), keep, folder
+        self.time = 0.0
         self._tiles: OrderedDict[Key, Cells] = OrderedDict()
         self._stored: set[Key] = set()
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+            self._open(folder / ABOUT)
             self._stored = {_key(file) for file in folder.glob("tile_*_*.npy")}
 
     def read(self, frame: Frame) -> Cells:
         """(layers, rows, cols): a copy of what is known of a frame."""
-        found = np.full((self.layers, *frame.shape), np.nan, np.float32)
+        found = np.full((len(self.layers), *frame.shape), np.nan, np.float32)
         for key, here, there in self._parts(frame):
             tile = self._tile(key)
             if tile is not None:
@@ -49,21 +55,28 @@ class Tiles:
         for key, here, there in self._parts(frame):
             tile = self._tile(key)
             if tile is None:
-                tile = self._tiles[key] = np.full((self.layers, SIDE, SIDE), np.nan, np.float32)
+                tile = self._tiles[key] = np.full((len(self.layers), SIDE, SIDE), np.nan, np.float32)
             tile[(slice(None), *there)] = cells[(slice(None), *here)]
         self._trim()
 
     def clear(self) -> None:
-        """Forget everything, on disk too."""
+        """Begin anew. What lies on disk is moved to a folder of its own, `before-1` and so on."""
         self._tiles.clear()
-        for key in self._stored:
-            self._file(key).unlink(missing_ok=True)
+        if self._stored and self.folder is not None:
+            old = next(place for k in count(1) if not (place := self.folder / f"before-{k}").exists())
+            old.mkdir()
+            write_atomic(old / ABOUT, (self.folder / ABOUT).read_bytes())
+            for key in self._stored:
+                self._file(key).rename(old / self._file(key).name)
         self._stored.clear()
 
-    def flush(self) -> None:
-        """Write all tiles to the folder."""
+    def flush(self, time: float = 0.0) -> None:
+        """Write all tiles to the folder, and the time that they are as of."""
         for key, tile in self._tiles.items():
             self._store(key, tile)
+        self.time = time
+        if self.folder is not None:
+            write_json(self.folder / ABOUT, {"cell_m": self.cell_m, "layers": self.layers, "time": time})
 
     def extent(self) -> Frame | None:
         """The smallest frame of whole tiles that holds all that is known; None where nothing is."""
@@ -73,6 +86,20 @@ class Tiles:
         (row, col), (last_row, last_col) = keys.min(0).tolist(), keys.max(0).tolist()
         rows, cols = (last_row - row + 1) * SIDE, (last_col - col + 1) * SIDE
         return Frame(self.cell_m, row * SIDE, col * SIDE, rows, cols)
+
+    def _open(self, about: Path) -> None:
+        if not about.is_file():
+            self.flush()
+            return
+        try:
+            told = json.loads(about.read_text("utf-8"))
+            self.time, ours = float(told["time"]), (self.cell_m, list(self.layers))
+            theirs = (told["cell_m"], told["layers"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{about} does not tell of a map: {type(error).__name__} {error}") from None
+        if ours != theirs:
+            what = f"cells of {theirs[0]:g} m" if theirs[0] != ours[0] else f"layers {', '.join(theirs[1])}"
+            raise DataError(f"{about.parent} holds a map with {what}; use these, or another folder")
 
     def _parts(self, frame: Frame) -> Iterator[tuple[Key, tuple[slice, slice], tuple[slice, slice]]]:
         """Each tile that a frame touches: its key, and the cells they share, as places in the frame and in the tile."""
@@ -92,10 +119,9 @@ class Tiles:
             tile = np.load(file, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(f"{file} is no tile of a map: {error}") from None
-        if tile.shape != (self.layers, SIDE, SIDE):
-            raise DataError(
-                f"{file} has the shape {tile.shape}, not {(self.layers, SIDE, SIDE)}: is it of another map?"
-            )
+        shape = (len(self.layers), SIDE, SIDE)
+        if tile.shape != shape:
+            raise DataError(f"{file} has the shape {tile.shape}, not {shape}: is it of another map?")
         self._tiles[key] = tile
         return self._tiles[key]
 

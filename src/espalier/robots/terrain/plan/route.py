@@ -91,4 +91,5 @@ class Route:
         """
         from espalier.robots.terrain.plan.route_files import save_route
 
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
         return save_route(self, Path(file), origin, epsg)
