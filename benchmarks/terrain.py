@@ -35,7 +35,7 @@ def updates(scans: int) -> list[Row]:
         found = time_mapper(drive, MapperConfig(window=WindowConfig(size_m=size, cell_m=cell)))
         n = round(size / cell)
         note = ", ".join(f"{name} {ms:.1f}" for name, ms in found.parts.items()) + f"; p95 {found.p95:.1f} ms"
-        name = f"update, {n} x {n} cells, {points:,.0f} points"
+        name = f"update, {size:g} m, {n} x {n} cells, {points:,.0f} points"
         ratio, wished = (must / found.ms, must / aim if aim else None) if must else (None, None)
         rows.append(Row(name, found.ms, must, "ms", ratio, must and 1.0, wished, note=note))
         slower = found.elevation_ms / found.ms
