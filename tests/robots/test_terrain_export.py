@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from espalier.core.errors import ConfigError, DataError, MissingExtraError
-from espalier.robots.terrain.export.animate import frame_of, save_animation
+from espalier.robots.animate import frame_of, save_animation
 from espalier.robots.terrain.export.draw import LOOKS, SUN, draw_layer, draw_route, hillshade, limits
 from espalier.robots.terrain.export.gridmap import to_gridmap
 from espalier.robots.terrain.export.nav2 import Nav2Config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from espalier.core.job import Job, JobFunction
+from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.terrain.compare.config import TableConfig
 from espalier.robots.terrain.drive.config import DriveConfig
 
@@ -19,17 +20,24 @@ def _table() -> JobFunction:
     return make_table
 
 
+def _flight() -> JobFunction:
+    from espalier.robots.swarm.fleet.job import fly
+
+    return fly
+
+
 JOBS: tuple[Job, ...] = (
     Job(
         "robots.drive",
-        "a robot maps a cloud as it drives over it, and plans again when the map changes",
+        "a robot maps a cloud as it drives over it, and plans again as it sees more",
         DriveConfig,
         _drive,
     ),
     Job(
         "robots.terrain_table",
-        "the published comparison of maps, on clouds and on generated scenes",
+        "the published comparison of maps, on clouds and on generated ground",
         TableConfig,
         _table,
     ),
+    Job("robots.flight", "vehicles fly in formation, some fail, the others go on", FlightConfig, _flight),
 )

@@ -10,10 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
+from espalier.robots.animate import frame_of
 from espalier.robots.terrain.compare.truth import Truth
 from espalier.robots.terrain.drive.config import DriveConfig
 from espalier.robots.terrain.drive.simulate import Moment
-from espalier.robots.terrain.export.animate import frame_of
 from espalier.robots.terrain.export.draw import hillshade
 
 Picture = npt.NDArray[np.uint8]

@@ -9,11 +9,11 @@ import numpy as np
 from espalier.core.errors import ConfigError
 from espalier.core.report.blocks import Block, Curves, Image, Number, Table, Timing
 from espalier.core.run import Run
+from espalier.robots.animate import save_animation
 from espalier.robots.terrain.compare.truth import Truth, truth
 from espalier.robots.terrain.drive.config import DriveConfig
 from espalier.robots.terrain.drive.film import Film, Picture
 from espalier.robots.terrain.drive.simulate import Driven, Moment, simulate
-from espalier.robots.terrain.export.animate import save_animation
 from espalier.robots.terrain.export.draw import draw_route
 from espalier.robots.terrain.export.png import PANELS, picture, save_figure
 from espalier.robots.terrain.grid.frame import Frame

@@ -1,0 +1,58 @@
+"""What befalls vehicles, and what they say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from espalier.robots.swarm.fleet.config import FailureConfig
+from espalier.robots.swarm.traj.brake import brake
+from espalier.robots.swarm.traj.quintic import through
+from espalier.robots.swarm.traj.trajectory import Trajectory
+
+Floats = npt.NDArray[np.float64]
+DRIFT_MPS, LIE_MPS = 0.4, 1.0
+"""Speeds of drifting vehicles, and of the paths that liars tell of."""
+TOLD_S = 4.0
+"""Length of those paths."""
+
+
+@dataclass(frozen=True)
+class Fate:
+    """kind, at_s: as of the settings. towards: (3,) a direction for those that need one."""
+
+    kind: str
+    at_s: float
+    towards: Floats
+
+
+def fates(n: int, failures: Sequence[FailureConfig], rng: np.random.Generator) -> dict[int, Fate]:
+    """Whom something befalls, by number: each at most one thing."""
+    order, found = rng.permutation(n).tolist(), dict[int, Fate]()
+    for failure in failures:
+        for _ in range(round(failure.share * n)):
+            if not order:
+                return found
+            angle = rng.uniform(0.0, 2.0 * np.pi)
+            found[order.pop()] = Fate(failure.kind, failure.at_s, np.array([np.cos(angle), np.sin(angle), 0.0]))
+    return found
+
+
+def befallen(fate: Fate, flown: Trajectory, now_s: float, accel_mps2: float) -> Trajectory:
+    """What a vehicle flies once its fate has come; liars fly on by their plans."""
+    if fate.kind == "drift":
+        return _straight(flown.position(now_s), DRIFT_MPS * fate.towards, now_s)
+    return brake(flown, now_s, accel_mps2)
+
+
+def told(fate: Fate, flown: Trajectory, now_s: float) -> Trajectory:
+    """What it says: liars tell of a path of their own invention, all others the truth."""
+    return _straight(flown.position(now_s), LIE_MPS * fate.towards, now_s) if fate.kind == "lie" else flown
+
+
+def _straight(begin: Floats, velocity: Floats, now_s: float) -> Trajectory:
+    ends = np.stack([[begin, velocity, np.zeros(3)], [begin + TOLD_S * velocity, velocity, np.zeros(3)]])
+    return Trajectory(through(ends, np.array([TOLD_S])), np.array([TOLD_S]), now_s, coast=True)

@@ -1,0 +1,46 @@
+"""The job `robots.flight`: a formation flies, and a film and a table are left."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from espalier.core.report.blocks import Block, Curves, Image, Number, Table
+from espalier.core.run import Run
+from espalier.robots.animate import save_animation
+from espalier.robots.swarm.fleet.config import FlightConfig
+from espalier.robots.swarm.fleet.film import film
+from espalier.robots.swarm.fleet.metrics import clearances, figures, formation_error, separations
+from espalier.robots.swarm.fleet.simulate import TICK_S, simulate
+
+
+def fly(config: FlightConfig, run: Run) -> dict[str, float]:
+    """Simulate, measure, film. A flight of seconds is repeated rather than resumed."""
+    if run.resumed:
+        run.metrics.rewind(0)
+    looks = round(config.seconds / TICK_S) + 1
+    with run.progress(looks, "looks") as progress:
+
+        def watch(now_s: float) -> bool:
+            progress.update(round(now_s / TICK_S) + 1, {"seconds": now_s})
+            return not run.stop.requested
+
+        flight = simulate(config, run.seed, watch)
+    if run.stop.requested:
+        return {}
+    error, near, clear = formation_error(flight), separations(flight), clearances(flight)
+    for step in range(0, len(flight.times), 5):
+        found = {"flight/error_percent": 100.0 * error[step], "flight/separation_m": near[step]}
+        found |= {"flight/clearance_m": clear[step]} if np.isfinite(clear[step]) else {}
+        run.metrics.log(step + 1, found)
+    save_animation(film(flight, config.film_every_s), run.artefact("flight.gif"), 1.0 / config.film_every_s)
+    np.savez_compressed(run.artefact("flight.npz"), times=flight.times, positions=flight.positions, slots=flight.slots)
+    measured = figures(flight)
+    rows: list[list[str | Number]] = [[name.replace("_", " "), value] for name, value in measured.items()]
+    blocks: list[Block] = [
+        Image("The flight", "artefacts/flight.gif", wide=True, note="rings: the places of the best fitting formation"),
+        Table("Figures", ["", "value"], rows),
+        Curves("Formation error, %", ["flight/error_percent"]),
+        Curves("Least separation and clearance, m", ["flight/separation_m", "flight/clearance_m"]),
+    ]
+    run.report(blocks)
+    return measured

@@ -1,0 +1,81 @@
+"""A hard look at a trajectory, at dense points: how near it comes to anything, and how fast it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from espalier.robots.swarm.traj.config import LimitsConfig
+from espalier.robots.swarm.traj.neighbours import Neighbours, place
+from espalier.robots.swarm.traj.penalties import FLAT
+from espalier.robots.swarm.traj.quintic import Floats
+from espalier.robots.swarm.traj.trajectory import Trajectory
+from espalier.robots.swarm.world.esdf import DistanceField, distance_at
+
+STEP_S = 0.02
+
+
+class Check(NamedTuple):
+    """first_violation_s: absolute time, infinite for none. least_clearance_m: to obstacles. least_separation_m: to
+    others, with height counted half; infinite without others. greatest_speed_mps, greatest_accel_mps2: over the whole
+    span that was looked at.
+    """
+
+    first_violation_s: float
+    least_clearance_m: float
+    least_separation_m: float
+    greatest_speed_mps: float
+    greatest_accel_mps2: float
+
+    @property
+    def safe(self) -> bool:
+        """Whether nothing is violated."""
+        return self.first_violation_s == np.inf
+
+
+def check(
+    trajectory: Trajectory,
+    field: DistanceField,
+    others: Neighbours,
+    limits: LimitsConfig,
+    from_s: float | None = None,
+    until_s: float | None = None,
+) -> Check:
+    """Look at a trajectory every 20 ms from a time until another, both absolute: its begin and its end by default.
+
+    Violated are `least_clearance_m`, `separation_m`, and the floor and the ceiling by more than the difference between
+    the clearances. Speed and acceleration are only told.
+    """
+    begin = trajectory.start_s if from_s is None else from_s
+    end = max(trajectory.end_s if until_s is None else until_s, begin)
+    times = np.append(np.arange(begin, end, STEP_S), end)
+    points = trajectory.position(times)
+    clearance, separation = _nearest(points, times, field, others)
+    slack = limits.clearance_m - limits.least_clearance_m
+    bad = (clearance < limits.least_clearance_m) | (separation < limits.separation_m)
+    if limits.floor_m is not None:
+        bad |= points[:, 2] < limits.floor_m - slack
+    if limits.ceiling_m is not None:
+        bad |= points[:, 2] > limits.ceiling_m + slack
+    return Check(
+        float(times[bad.argmax()]) if bad.any() else np.inf,
+        float(clearance.min()),
+        float(separation.min()),
+        float(np.linalg.norm(trajectory.velocity(times), axis=1).max()),
+        float(np.linalg.norm(trajectory.acceleration(times), axis=1).max()),
+    )
+
+
+@njit(cache=True)
+def _nearest(points: Floats, times: Floats, field: DistanceField, others: Neighbours) -> tuple[Floats, Floats]:
+    """(n,) distances of (n, 3) points to obstacles and to the nearest other at these times."""
+    clearance, separation = np.empty(len(points)), np.full(len(points), np.inf)
+    for n, (x, y, z) in enumerate(points):
+        clearance[n] = distance_at(field, x, y, z)[0]
+        for k in range(len(others.starts)):
+            ox, oy, oz = place(others, k, times[n], 0)
+            away = np.sqrt((x - ox) ** 2 + (y - oy) ** 2 + FLAT * (z - oz) ** 2)
+            separation[n] = min(separation[n], away)
+    return clearance, separation

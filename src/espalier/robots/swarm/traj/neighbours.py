@@ -1,0 +1,63 @@
+"""Trajectories of others in arrays, for the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from espalier.core.errors import DataError
+from espalier.robots.swarm.traj.quintic import Floats
+from espalier.robots.swarm.traj.trajectory import EDGE_S, Trajectory, derivative
+
+
+class Neighbours(NamedTuple):
+    """coefficients: (n, m, 6, 3), padded. ends: (n, m) time since the start at which each piece ends; the last of each,
+    and all after it, are infinite. starts: (n,) seconds. totals: (n,) durations. coasts: (n,) as of a trajectory.
+    """
+
+    coefficients: Floats
+    ends: Floats
+    starts: Floats
+    totals: Floats
+    coasts: npt.NDArray[np.bool_]
+
+
+def pack(trajectories: Sequence[Trajectory]) -> Neighbours:
+    """The same curves. Raises DataError for one with a number that is not finite: it could not be kept clear of."""
+    n, most = len(trajectories), max((len(one.durations) for one in trajectories), default=1)
+    coefficients, ends = np.zeros((n, most, 6, 3)), np.full((n, most), np.inf)
+    starts, totals, coasts = np.zeros(n), np.zeros(n), np.zeros(n, np.bool_)
+    for k, one in enumerate(trajectories):
+        m = len(one.durations)
+        coefficients[k, :m] = one.coefficients
+        ends[k, : m - 1] = one.durations[:-1].cumsum()
+        starts[k], totals[k], coasts[k] = one.start_s, one.total_s, one.coast
+        if not (np.isfinite(one.coefficients).all() and np.isfinite(starts[k]) and 0.0 < totals[k] < np.inf):
+            raise DataError(f"trajectory {k} of {n} has numbers that are not finite, or no duration; leave it out")
+    return Neighbours(coefficients, ends, starts, totals, coasts)
+
+
+@njit(cache=True)
+def place(others: Neighbours, k: int, time: float, order: int) -> tuple[float, float, float]:
+    """Position (order 0) or velocity (order 1) of other k at an absolute time."""
+    since = time - others.starts[k]
+    within = min(max(since, 0.0), others.totals[k])
+    piece = 0
+    while within >= others.ends[k, piece]:
+        piece += 1
+    s = within - (others.ends[k, piece - 1] if piece else 0.0)
+    curve, beyond = others.coefficients[k, piece], since - within
+    if abs(beyond) <= EDGE_S or (order and others.coasts[k]):
+        return derivative(curve, s, order, 0), derivative(curve, s, order, 1), derivative(curve, s, order, 2)
+    if order:
+        return 0.0, 0.0, 0.0
+    drift = beyond if others.coasts[k] else 0.0
+    return (
+        derivative(curve, s, 0, 0) + drift * derivative(curve, s, 1, 0),
+        derivative(curve, s, 0, 1) + drift * derivative(curve, s, 1, 1),
+        derivative(curve, s, 0, 2) + drift * derivative(curve, s, 1, 2),
+    )

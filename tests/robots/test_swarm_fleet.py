@@ -1,0 +1,131 @@
+"""Vehicles that plan from messages: the channel by hand, failures, whole flights, and that one seed is one flight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from espalier.core.run import Run
+from espalier.robots.swarm.fleet.comms import Channel, Message
+from espalier.robots.swarm.fleet.config import CommsConfig, FailureConfig, FlightConfig, PlannerConfig
+from espalier.robots.swarm.fleet.failures import Fate, befallen, fates, told
+from espalier.robots.swarm.fleet.job import fly
+from espalier.robots.swarm.fleet.metrics import figures, formation_error, separations
+from espalier.robots.swarm.fleet.simulate import Flight, simulate
+from espalier.robots.swarm.register.config import RegisterConfig
+from espalier.robots.swarm.traj.trajectory import Trajectory
+from espalier.robots.swarm.world.config import ForestConfig
+
+
+def message(sender: int, sent_s: float) -> Message:
+    return Message(sender, sent_s, Trajectory.hover([float(sender), 0.0, 1.0], sent_s))
+
+
+def test_messages_take_their_time_and_the_newest_counts() -> None:
+    channel = Channel(3, CommsConfig(delay_s=0.1), np.random.default_rng(0))
+    here = np.zeros((3, 3))
+    channel.send(message(0, 1.0), 1.0, here)
+    assert channel.inbox(1, 1.05) == {}
+    assert set(channel.inbox(1, 1.1)) == {0}
+    assert channel.inbox(0, 1.1) == {}, "nobody hears itself"
+    channel.send(message(0, 2.0), 2.0, here)
+    channel.send(message(0, 1.5), 2.0, here)
+    assert channel.inbox(2, 3.0)[0].sent_s == 2.0
+    assert (channel.sent, channel.delivered) == (3, 6)
+
+
+def test_messages_are_lost_and_do_not_reach_far() -> None:
+    rng = np.random.default_rng(0)
+    channel = Channel(400, CommsConfig(delay_s=0.0, loss=0.3), rng)
+    channel.send(message(0, 0.0), 0.0, np.zeros((400, 3)))
+    got = sum(bool(channel.inbox(one, 1.0)) for one in range(400))
+    assert 0.6 < got / 399 < 0.8
+    near = Channel(3, CommsConfig(delay_s=0.0, range_m=5.0), rng)
+    near.send(message(0, 0.0), 0.0, np.array([[0.0, 0, 0], [4, 0, 0], [6, 0, 0]]))
+    assert [bool(near.inbox(one, 1.0)) for one in range(3)] == [False, True, False]
+
+
+def test_what_befalls_vehicles() -> None:
+    found = fates(20, [FailureConfig(share=0.1), FailureConfig(kind="lie", share=0.2)], np.random.default_rng(0))
+    assert sorted(one.kind for one in found.values()) == ["freeze"] * 2 + ["lie"] * 4
+    flying = Trajectory(np.array([[[0.0, 0, 1], [2, 0, 0], [0] * 3, [0] * 3, [0] * 3, [0] * 3]]), np.array([5.0]))
+    stopped = befallen(Fate("freeze", 0.0, np.array([0.0, 1, 0])), flying, 1.0, 4.0)
+    assert stopped.position(1.0) == pytest.approx([2.0, 0.0, 1.0])
+    assert np.linalg.norm(stopped.velocity(stopped.end_s)) == pytest.approx(0.0, abs=1e-6)
+    drifting = befallen(Fate("drift", 0.0, np.array([0.0, 1, 0])), flying, 1.0, 4.0)
+    assert drifting.position(6.0) == pytest.approx([2.0, 2.0, 1.0])
+    lie = told(Fate("lie", 0.0, np.array([0.0, 1, 0])), flying, 1.0)
+    assert lie.position(2.0) == pytest.approx([2.0, 1.0, 1.0])
+    assert told(Fate("freeze", 0.0, np.zeros(3)), flying, 1.0) is flying
+
+
+def flight(**changes: object) -> Flight:
+    settings = {"n": 7, "shape": "hexagon", "goal": (0.0, 0.0, 1.5), "seconds": 14.0}
+    return simulate(FlightConfig.of(**{**settings, **changes}), 0)
+
+
+def test_seven_vehicles_arrive_in_formation() -> None:
+    found = flight(seconds=20.0)
+    measured = figures(found)
+    assert measured["travelled_share"] == pytest.approx(1.0, abs=0.02)
+    assert measured["error_percent"] < 3.0
+    assert found.positions[-1] == pytest.approx(found.slots + np.array([0.0, 0.0, 1.5]), abs=0.15)
+    assert measured["touches"] == 0
+    assert formation_error(found)[0] == pytest.approx(0.0, abs=1e-9)
+    assert separations(found)[0] == pytest.approx(2.0)
+
+
+def test_one_seed_is_one_flight() -> None:
+    first, second = flight(scatter_m=0.3, seconds=5.0), flight(scatter_m=0.3, seconds=5.0)
+    np.testing.assert_array_equal(first.positions, second.positions)
+    assert np.abs(first.positions[0, :, :2] - (first.slots + np.array([-22.5, 0, 1.5]))[:, :2]).max() <= 0.3
+
+
+def test_the_dead_drag_least_squares_and_not_the_registration() -> None:
+    """Twenty vehicles, three of which freeze."""
+    fails = {"n": 20, "shape": "grid", "failures": (FailureConfig(share=0.15, at_s=3.0),), "seconds": 18.0}
+    by = {
+        method: figures(flight(**fails, planner=PlannerConfig(register_by=RegisterConfig(method=method))))
+        for method in ("ransac", "least_squares")
+    }
+    assert by["ransac"]["travelled_share"] > 0.97
+    assert by["ransac"]["failed_flagged"] == 1.0
+    assert by["least_squares"]["travelled_share"] < 0.75
+    assert by["ransac"]["touches"] == by["least_squares"]["touches"] == 0
+
+
+@pytest.mark.parametrize("kind", ["drift", "crash", "lie", "late"])
+def test_whatever_befalls_one_the_others_arrive(kind: str) -> None:
+    found = flight(n=12, shape="grid", failures=(FailureConfig(kind=kind, share=0.1, at_s=3.0),), seconds=20.0)
+    measured = figures(found)
+    assert measured["travelled_share"] > 0.95
+    assert measured["touches"] == 0
+    assert np.isnan(found.positions[-1]).any() == (kind == "crash")
+
+
+@pytest.mark.parametrize("method", ["goal", "leader", "rigid"])
+def test_other_methods_fly_too(method: str) -> None:
+    measured = figures(flight(planner=PlannerConfig(method=method), seconds=18.0))
+    assert measured["travelled_share"] > 0.9
+    assert measured["touches"] == 0
+
+
+@pytest.mark.slow
+def test_delay_and_loss_in_a_forest_hurt_nobody() -> None:
+    forest = ForestConfig.sized(12.0, 14.0, "sparse", approach_m=24.0)
+    comms = CommsConfig(delay_s=0.15, loss=0.3)
+    measured = figures(flight(n=20, shape="grid", world=forest, comms=comms, goal=(22.5, 0.0, 1.5), seconds=32.0))
+    assert measured["touches"] == 0
+    assert measured["travelled_share"] > 0.95
+
+
+def test_the_job_leaves_a_film_and_a_report(tmp_path: Path) -> None:
+    config = FlightConfig.of(n=7, shape="hexagon", seconds=3.0, failures=[{"share": 0.15, "at_s": 1.0}])
+    with Run.create(tmp_path, job="robots.flight", name="flight") as run:
+        figures_ = fly(config, run)
+        run.finish(figures_)
+    assert figures_["touches"] == 0.0
+    assert {file.name for file in (run.path / "artefacts").iterdir()} == {"flight.gif", "flight.npz"}
+    assert "data:image/gif;base64," in (run.path / "report.html").read_text()
