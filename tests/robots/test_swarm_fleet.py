@@ -70,8 +70,8 @@ def test_seven_vehicles_arrive_in_formation() -> None:
     found = flight(seconds=20.0)
     measured = figures(found)
     assert measured["travelled_share"] == pytest.approx(1.0, abs=0.02)
-    assert measured["error_percent"] < 3.0
-    assert found.positions[-1] == pytest.approx(found.slots + np.array([0.0, 0.0, 1.5]), abs=0.15)
+    assert measured["error_percent"] < 1.0
+    assert found.positions[-1] == pytest.approx(found.slots + np.array([0.0, 0.0, 1.5]), abs=0.02)
     assert measured["touches"] == 0
     assert formation_error(found)[0] == pytest.approx(0.0, abs=1e-9)
     assert separations(found)[0] == pytest.approx(2.0)

@@ -138,7 +138,7 @@ class Agent:
         last = np.zeros(3) if distance <= reach else front.cruise_mps * way / distance
         first = guess(path, float(np.linalg.norm(head[1])), float(np.linalg.norm(last)), front)
         tail = np.stack([path.points[-1], last, np.zeros(3)])
-        problem = Problem(now_s, head, tail, *first, self.site.field, near, places, free_tail=True)
+        problem = Problem(now_s, head, tail, *first, self.site.field, near, places, free_tail=distance > reach)
         return self.optimiser.plan(problem).trajectory
 
 
