@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from espalier.core.run import Run
-from espalier.robots.swarm.fleet.comms import Channel, Message
+from espalier.robots.swarm.fleet.comms import Channel, Inbox, Message
 from espalier.robots.swarm.fleet.config import CommsConfig, FailureConfig, FlightConfig, PlannerConfig
 from espalier.robots.swarm.fleet.failures import Fate, befallen, fates, told
 from espalier.robots.swarm.fleet.job import fly
 from espalier.robots.swarm.fleet.metrics import figures, formation_error, separations
 from espalier.robots.swarm.fleet.simulate import Flight, simulate
 from espalier.robots.swarm.register.config import RegisterConfig
+from espalier.robots.swarm.traj.neighbours import sampled
 from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.config import ForestConfig
 
@@ -27,24 +28,39 @@ def test_messages_take_their_time_and_the_newest_counts() -> None:
     channel = Channel(3, CommsConfig(delay_s=0.1), np.random.default_rng(0))
     here = np.zeros((3, 3))
     channel.send(message(0, 1.0), 1.0, here)
-    assert channel.inbox(1, 1.05) == {}
-    assert set(channel.inbox(1, 1.1)) == {0}
-    assert channel.inbox(0, 1.1) == {}, "nobody hears itself"
+    assert channel.inbox(1, 1.05).senders.tolist() == []
+    assert channel.inbox(1, 1.1).senders.tolist() == [0]
+    assert channel.inbox(0, 1.1).senders.tolist() == [], "nobody hears itself"
     channel.send(message(0, 2.0), 2.0, here)
     channel.send(message(0, 1.5), 2.0, here)
-    assert channel.inbox(2, 3.0)[0].sent_s == 2.0
+    assert channel.inbox(2, 3.0).sent_s.tolist() == [2.0]
     assert (channel.sent, channel.delivered) == (3, 6)
+
+
+def test_an_inbox_tells_the_same_paths_as_the_messages() -> None:
+    rng = np.random.default_rng(0)
+    channel, told_ = Channel(9, CommsConfig(delay_s=0.0), rng), []
+    for k in range(1, 9):
+        curve = Trajectory(rng.normal(size=(k % 4 + 1, 6, 3)), np.full(k % 4 + 1, 0.5), 0.1 * k)
+        told_.append(Message(k, 0.1 * k, curve))
+        channel.send(told_[-1], 0.1 * k, np.zeros((9, 3)))
+    times = np.linspace(0.0, 6.0, 13)
+    for inbox in (channel.inbox(0, 2.0), Inbox.of(told_)):
+        assert inbox.senders.tolist() == list(range(1, 9))
+        found = sampled(inbox.paths, times, np.full(8, 4.0))
+        right = [[one.trajectory.coasting().position(min(at, 4.0)) for one in told_] for at in times]
+        np.testing.assert_allclose(found, right, atol=1e-9)
 
 
 def test_messages_are_lost_and_do_not_reach_far() -> None:
     rng = np.random.default_rng(0)
     channel = Channel(400, CommsConfig(delay_s=0.0, loss=0.3), rng)
     channel.send(message(0, 0.0), 0.0, np.zeros((400, 3)))
-    got = sum(bool(channel.inbox(one, 1.0)) for one in range(400))
+    got = sum(len(channel.inbox(one, 1.0).senders) for one in range(400))
     assert 0.6 < got / 399 < 0.8
     near = Channel(3, CommsConfig(delay_s=0.0, range_m=5.0), rng)
     near.send(message(0, 0.0), 0.0, np.array([[0.0, 0, 0], [4, 0, 0], [6, 0, 0]]))
-    assert [bool(near.inbox(one, 1.0)) for one in range(3)] == [False, True, False]
+    assert [len(near.inbox(one, 1.0).senders) for one in range(3)] == [0, 1, 0]
 
 
 def test_what_befalls_vehicles() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import NamedTuple
@@ -10,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from espalier.robots.swarm.fleet.comms import Message
+from espalier.robots.swarm.fleet.comms import Inbox
 from espalier.robots.swarm.fleet.config import PlannerConfig
 from espalier.robots.swarm.register.memory import Memory
 from espalier.robots.swarm.register.spatiotemporal import Registration, register, target
 from espalier.robots.swarm.traj.brake import brake
 from espalier.robots.swarm.traj.checks import check
 from espalier.robots.swarm.traj.front_end import NOTHING, find_way, guess
-from espalier.robots.swarm.traj.neighbours import Neighbours, pack
+from espalier.robots.swarm.traj.neighbours import Neighbours, sampled, selected
 from espalier.robots.swarm.traj.optimise import Optimiser, Problem
 from espalier.robots.swarm.traj.penalties import Places
 from espalier.robots.swarm.traj.trajectory import Trajectory
@@ -59,17 +58,16 @@ class Agent:
     ms: list[float] = field(default_factory=list)
     _memory: Memory | None = None
 
-    def plan(self, now_s: float, inbox: Mapping[int, Message]) -> Trajectory:
+    def plan(self, now_s: float, inbox: Inbox) -> Trajectory:
         """The trajectory to fly from now on; it is flown, and to be told to the others."""
         begun = perf_counter()
-        others = {one: _known(message, now_s) for one, message in inbox.items()}
         times = now_s + np.linspace(0.0, self.config.horizon_s, self.config.samples)
         seen = np.full((len(times), len(self.site.slots), 3), np.nan)
         ages = np.full(len(self.site.slots), np.inf)
-        for one, trajectory in others.items():
-            seen[:, one], ages[one] = trajectory.position(times), now_s - inbox[one].sent_s
+        seen[:, inbox.senders] = sampled(inbox.paths, times, inbox.sent_s + FORGOTTEN_S)
+        ages[inbox.senders] = now_s - inbox.sent_s
         places = self._places(seen, ages, times)
-        near = self._near(others, seen, times)
+        near = self._near(inbox, seen[:, inbox.senders], times)
         self.flown = self._safe(now_s, places, near)
         self.ms.append(1000.0 * (perf_counter() - begun))
         return self.flown
@@ -100,13 +98,17 @@ class Agent:
         points = target(self.registration, slots[me])
         return Places(times, points) if np.isfinite(points).all() else None
 
-    def _near(self, others: Mapping[int, Trajectory], seen: Floats, times: Floats) -> Neighbours:
-        """The others that come nearest to where this vehicle is or means to be."""
+    def _near(self, inbox: Inbox, seen: Floats, times: Floats) -> Neighbours:
+        """The others that come nearest to where this vehicle is or means to be; who was long silent hovers."""
         own = self.flown.coasting().position(times)
-        away = np.linalg.norm(seen - own[:, None], axis=2)
-        closest = np.nan_to_num(away, nan=np.inf).min(0)
+        closest = np.linalg.norm(seen - own[:, None], axis=2).min(0)
         order = np.argsort(closest, kind="stable")[: self.config.neighbours]
-        return pack([others[int(one)] for one in order if closest[one] <= self.config.near_m])
+        order = order[closest[order] <= self.config.near_m]
+        near = selected(inbox.paths, order)
+        for k in np.flatnonzero(times[0] > inbox.sent_s[order] + FORGOTTEN_S):
+            near.coefficients[k] = 0.0
+            near.coefficients[k, 0, 0], near.ends[k], near.coasts[k] = seen[0, order[k]], np.inf, False
+        return near
 
     def _safe(self, now_s: float, places: Places | None, near: Neighbours) -> Trajectory:
         """A plan that keeps clear for long enough; else one around the place where it does not; else what was flown, if
@@ -140,10 +142,3 @@ class Agent:
         tail = np.stack([path.points[-1], last, np.zeros(3)])
         problem = Problem(now_s, head, tail, *first, self.site.field, near, places, free_tail=distance > reach)
         return self.optimiser.plan(problem).trajectory
-
-
-def _known(message: Message, now_s: float) -> Trajectory:
-    """What is to be believed of a message: it goes on as it says, but not for ever."""
-    if now_s - message.sent_s > FORGOTTEN_S:
-        return Trajectory.hover(message.trajectory.position(message.sent_s + FORGOTTEN_S), now_s)
-    return message.trajectory.coasting()

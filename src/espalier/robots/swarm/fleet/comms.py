@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from espalier.robots.swarm.fleet.config import CommsConfig
+from espalier.robots.swarm.traj.neighbours import Neighbours, pack, selected
 from espalier.robots.swarm.traj.trajectory import Trajectory
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -24,20 +29,69 @@ class Message:
     trajectory: Trajectory
 
 
-@dataclass
+class Inbox(NamedTuple):
+    """The newest message of each other vehicle that has come: who (m,), when it was sent (m,), and the paths."""
+
+    senders: Ints
+    sent_s: Floats
+    paths: Neighbours
+
+    @classmethod
+    def of(cls, messages: Sequence[Message]) -> Inbox:
+        """One message of each sender."""
+        senders = np.array([one.sender for one in messages], np.int64)
+        sent = np.array([one.sent_s for one in messages], np.float64)
+        return cls(senders, sent, pack([one.trajectory.coasting() for one in messages]))
+
+
+class Store:
+    """All messages ever sent, in arrays that double as they fill up, so that an inbox is one selection of rows."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.sent_s = np.zeros(1)
+        self.paths = pack([Trajectory.hover(np.zeros(3))])
+
+    def add(self, message: Message) -> int:
+        """Its row."""
+        row, one = self.n, pack([message.trajectory.coasting()])
+        rows, pieces = self.paths.ends.shape
+        if row == rows or one.ends.shape[1] > pieces:
+            self._grow(2 * rows if row == rows else rows, max(pieces, one.ends.shape[1]))
+        m = one.ends.shape[1]
+        self.paths.coefficients[row] = 0.0
+        self.paths.ends[row] = np.inf
+        self.paths.coefficients[row, :m], self.paths.ends[row, :m] = one.coefficients[0], one.ends[0]
+        for all_rows, mine in zip(self.paths[2:], one[2:], strict=True):
+            all_rows[row] = mine[0]
+        self.sent_s[row] = message.sent_s
+        self.n += 1
+        return row
+
+    def rows(self, which: Ints) -> Neighbours:
+        """A copy of some."""
+        return selected(self.paths, which)
+
+    def _grow(self, rows: int, pieces: int) -> None:
+        before = self.paths
+        old, most = before.ends.shape
+        coefficients, ends = np.zeros((rows, pieces, 6, 3)), np.full((rows, pieces), np.inf)
+        coefficients[:old, :most], ends[:old, :most] = before.coefficients, before.ends
+        rest = [np.concatenate([values, np.zeros(rows - old, values.dtype)]) for values in before[2:]]
+        self.paths = Neighbours(coefficients, ends, *rest)
+        self.sent_s = np.concatenate([self.sent_s, np.zeros(rows - old)])
+
+
 class Channel:
-    """Between `n` vehicles. sent, delivered: messages so far, a receiver each counted for the second."""
+    """Between `n` vehicles. sent, delivered: messages so far, each receiver counted for the second."""
 
-    n: int
-    config: CommsConfig
-    rng: np.random.Generator
-    sent: int = 0
-    delivered: int = 0
-    _way: list[tuple[float, int, Message, npt.NDArray[np.bool_]]] = field(default_factory=list)
-    _order: count[int] = field(default_factory=count)
-
-    def __post_init__(self) -> None:
-        self._latest = np.full((self.n, self.n), None, object)
+    def __init__(self, n: int, config: CommsConfig, rng: np.random.Generator) -> None:
+        self.n, self.config, self.rng = n, config, rng
+        self.sent = self.delivered = 0
+        self._store = Store()
+        self._latest = np.full((n, n), -1, np.int64)
+        self._way: list[tuple[float, int, int, int, Flags]] = []
+        self._order = count()
 
     def send(self, message: Message, now_s: float, positions: Floats) -> None:
         """To all that are not out of range; positions: (n, 3) of all now."""
@@ -47,16 +101,17 @@ class Channel:
         if config.range_m is not None:
             gets &= np.linalg.norm(positions - positions[message.sender], axis=1) <= config.range_m
         arrives = now_s + config.delay_s + config.jitter_s * float(self.rng.random())
-        heappush(self._way, (arrives, next(self._order), message, gets))
+        heappush(self._way, (arrives, next(self._order), message.sender, self._store.add(message), gets))
         self.sent += 1
 
-    def inbox(self, receiver: int, now_s: float) -> dict[int, Message]:
-        """The newest message of each other vehicle that has come by now."""
+    def inbox(self, receiver: int, now_s: float) -> Inbox:
+        """What has come by now."""
         while self._way and self._way[0][0] <= now_s:
-            _, _, message, gets = heappop(self._way)
+            _, _, sender, row, gets = heappop(self._way)
             self.delivered += int(gets.sum())
-            for one in np.flatnonzero(gets):
-                before = self._latest[one, message.sender]
-                if before is None or before.sent_s <= message.sent_s:
-                    self._latest[one, message.sender] = message
-        return {message.sender: message for message in self._latest[receiver] if message is not None}
+            known = self._latest[:, sender]
+            newer = (known < 0) | (self._store.sent_s[known] <= self._store.sent_s[row])
+            self._latest[gets & newer, sender] = row
+        senders = np.flatnonzero(self._latest[receiver] >= 0)
+        rows = self._latest[receiver, senders]
+        return Inbox(senders, self._store.sent_s[rows], self._store.rows(rows))

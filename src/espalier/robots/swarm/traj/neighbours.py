@@ -41,6 +41,13 @@ def pack(trajectories: Sequence[Trajectory]) -> Neighbours:
     return Neighbours(coefficients, ends, starts, totals, coasts)
 
 
+def selected(others: Neighbours, which: npt.NDArray[np.int64]) -> Neighbours:
+    """A copy of some, in that order."""
+    return Neighbours(
+        others.coefficients[which], others.ends[which], others.starts[which], others.totals[which], others.coasts[which]
+    )
+
+
 @njit(cache=True)
 def place(others: Neighbours, k: int, time: float, order: int) -> tuple[float, float, float]:
     """Position (order 0) or velocity (order 1) of other k at an absolute time."""
@@ -61,3 +68,13 @@ def place(others: Neighbours, k: int, time: float, order: int) -> tuple[float, f
         derivative(curve, s, 0, 1) + drift * derivative(curve, s, 1, 1),
         derivative(curve, s, 0, 2) + drift * derivative(curve, s, 1, 2),
     )
+
+
+@njit(cache=True)
+def sampled(others: Neighbours, times: Floats, until: Floats) -> Floats:
+    """(T, n, 3) positions at absolute times (T,). until: (n,) when each is taken to stop where it is."""
+    found = np.empty((len(times), len(others.starts), 3))
+    for k in range(len(others.starts)):
+        for i, time in enumerate(times):
+            found[i, k] = place(others, k, min(time, until[k]), 0)
+    return found
