@@ -42,7 +42,7 @@ def add_terrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--poses", type=Path, help="stream: file of poses, if it does not lie beside the scans")
     parser.add_argument("--tiles", type=Path, help="stream: folder that the map is kept in and goes on from")
     parser.add_argument("--live", action="store_true", help="stream: show the map while it is made (extra `viewer`)")
-    parser.add_argument("--start", type=_place, help="plan: x,y or x,y,yaw; metres and radians")
+    parser.add_argument("--start", type=_place, help="plan: x,y, or x,y,yaw for method=hybrid; metres and radians")
     parser.add_argument("--goal", type=_place, help="plan: the same")
     parser.add_argument("--route", type=Path, action="append", help="plan: .csv or .geojson; may be repeated")
     parser.add_argument("--data-root", type=Path, help="folder of data sets (default: ESPALIER_DATA)")

@@ -13,6 +13,7 @@ _PUBLIC = (
     "Cloud",
     "MapperConfig",
     "PlanConfig",
+    "PurePursuit",
     "Route",
     "Scan",
     "TerrainMap",

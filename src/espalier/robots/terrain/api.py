@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.core.config import merged
+from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
 from espalier.robots.terrain.cloud.cloud import Cloud, Scan
-from espalier.robots.terrain.cloud.load import load_cloud
 from espalier.robots.terrain.cloud.scans import Scans, load_scans
 from espalier.robots.terrain.config import MapperConfig
 from espalier.robots.terrain.export.save import load_map as load_saved
 from espalier.robots.terrain.grid.terrain_map import TerrainMap
+from espalier.robots.terrain.ground import find_cloud
 from espalier.robots.terrain.mapper import TraversabilityMapper
 from espalier.robots.terrain.plan.config import PlanConfig
+from espalier.robots.terrain.plan.follow import PurePursuit
 from espalier.robots.terrain.plan.planner import plan
 from espalier.robots.terrain.plan.route import Route
 from espalier.robots.terrain.whole import build as build_whole
@@ -27,6 +29,7 @@ __all__ = [
     "Cloud",
     "MapperConfig",
     "PlanConfig",
+    "PurePursuit",
     "Route",
     "Scan",
     "TerrainMap",
@@ -43,8 +46,10 @@ WHOLE_M = 3.0
 
 
 def load(file: str | Path) -> Cloud:
-    """A point cloud: PCD, PLY, LAS, LAZ, NPY, NPZ, or KITTI's BIN. Raises DataError by file and line."""
-    return load_cloud(Path(file))
+    """A point cloud: PCD, PLY, LAS, LAZ, NPY, NPZ, or KITTI's BIN; here, or in the data root's `terrain`. Raises
+    DataError by file and line.
+    """
+    return find_cloud(str(file), DataRoot.find())
 
 
 def scans(folder: str | Path, poses: str | Path | None = None) -> Scans:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from affine import Affine
 
+FAR_M = 100_000.0
+"""Farther from its origin a local frame is a mistake."""
 TAGS = "ESPALIER"
 """Namespace of the tags that keep the frame exactly."""
 ALIGNED = 1e-3
@@ -58,6 +60,11 @@ def save_geotiff(ground: TerrainMap, file: Path, config: GeoTiffConfig | None = 
     rasterio = _rasterio()
     config = config or GeoTiffConfig()
     frame = ground.frame
+    if config.origin_lat_lon is not None and (far := max(map(abs, frame.bounds))) > FAR_M:
+        raise DataError(
+            f"the map is {far / 1000:.0f} km from its (0, 0), whose latitude and longitude are given: its coordinates "
+            "seem to be of a system of their own, so give the EPSG code of that instead"
+        )
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "dtype": "float32",

@@ -51,6 +51,8 @@ def load_npz(file: Path) -> TerrainMap:
 
 def is_map(file: Path) -> bool:
     """Whether an archive has what `save_npz` writes; a cloud's has not."""
+    if file.suffix.lower() != ".npz":
+        return False
     try:
         with np.load(file, allow_pickle=False) as archive:
             return set(FRAME) <= set(archive.files)

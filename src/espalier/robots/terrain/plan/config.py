@@ -84,8 +84,8 @@ class PlanConfig(Config):
     """Kept free around the footprint."""
     lethal_cost: float = Field(default=0.5, gt=0.0)
     """Cells of this cost or more are obstacles; an upright face that a lidar sees costs 0.5 to 0.8."""
-    max_slope: PositiveFloat | None = None
-    """Cells of more slope (rise over run) are obstacles; None for no limit."""
+    max_slope: PositiveFloat | None = 1.0
+    """Cells of more slope (rise over run) are obstacles; None for no limit. Upright faces are found by this."""
     cost_weight: NonNegativeFloat = 3.0
     """A metre over ground of cost M counts as 1 + cost_weight * M."""
     unknown: Literal["lethal", "optimistic", "cost"] = "lethal"

@@ -75,14 +75,17 @@ class Obstacles:
 
 
 def obstacles(ground: TerrainMap, config: PlanConfig) -> Obstacles:
-    """Lethal cells, inflated by the footprint and its clearance. Raises PlanError where the map lacks a layer."""
+    """Lethal cells, inflated by the footprint and its clearance. Raises PlanError where the map lacks a layer, but for
+    slopes where no limit was asked for.
+    """
     given = _layer(ground, "cost")
     unknown = np.isnan(given)
     cost = np.where(unknown, np.float32(config.unknown_cost if config.unknown == "cost" else 0.0), given)
     lethal = cost >= np.float32(config.lethal_cost)
     if config.unknown == "lethal":
         lethal |= unknown
-    if config.max_slope is not None:
+    asked = "max_slope" in config.model_fields_set
+    if config.max_slope is not None and (asked or "slope" in ground.layers):
         lethal |= _layer(ground, "slope") > np.float32(config.max_slope)
     distance_m = distance(lethal, ground.frame.cell_m)
     near = distance_m < config.radius_m + config.clearance_m - 1e-9

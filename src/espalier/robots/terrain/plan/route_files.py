@@ -20,6 +20,10 @@ AXIS_M, FLATTENING = 6_378_137.0, 1 / 298.257223563
 """Of the WGS84 ellipsoid."""
 
 
+FAR_M = 100_000.0
+"""Farther from its origin a local frame is a mistake."""
+
+
 def save_route(route: Route, file: Path, origin: tuple[float, float] | None, epsg: int | None) -> Path:
     """See `Route.save`."""
     if file.suffix == ".csv":
@@ -48,6 +52,12 @@ def feature(route: Route, origin: tuple[float, float] | None, epsg: int | None) 
     if origin is not None and epsg is not None:
         raise DataError("give either the origin's latitude and longitude, or the EPSG code of the map, not both")
     xy = route.points if origin is None else degrees(route.points, *origin)
+    far = float(np.abs(route.points).max())
+    if origin is not None and far > FAR_M:
+        raise DataError(
+            f"the route is {far / 1000:.0f} km from the map's (0, 0), whose latitude and longitude are given: these "
+            "coordinates seem to be of a system of their own, so give its EPSG code instead"
+        )
     known = bool(np.isfinite(route.elevation).all())
     line = np.column_stack([xy, route.elevation]) if known else xy
     if len(line) == 1:
