@@ -538,3 +538,22 @@ def test_what_ffmpeg_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(DataError, match="no such codec"):
         save_animation(squares(500, side=100), tmp_path / "a.mp4")
     assert not (tmp_path / "a.mp4").exists()
+
+
+def test_a_geotiff_that_was_cut_lies_where_its_coordinates_say(tmp_path: Path) -> None:
+    import rasterio
+    from rasterio.windows import Window
+
+    values = np.arange(48, dtype=np.float32).reshape(6, 8)
+    ground = TerrainMap(Frame(0.5, 4, 10, 6, 8), {"cost": values, "observed": np.ones((6, 8), np.float32)})
+    ground.save(tmp_path / "whole.tif")
+    window = Window(2, 1, 4, 3)
+    with rasterio.open(tmp_path / "whole.tif") as whole:
+        profile = {**whole.profile, "width": 4, "height": 3, "transform": whole.window_transform(window)}
+        with rasterio.open(tmp_path / "cut.tif", "w", **profile) as cut:
+            cut.write(whole.read(window=window))
+            cut.descriptions = whole.descriptions
+            cut.update_tags(ns="ESPALIER", **whole.tags(ns="ESPALIER"))
+    found = load_map(tmp_path / "cut.tif")
+    assert found.frame == Frame(0.5, 6, 12, 3, 4)
+    np.testing.assert_array_equal(found["cost"], values[2:5, 2:6])

@@ -109,7 +109,7 @@ def load_geotiff(file: Path) -> TerrainMap:
     except rasterio.errors.RasterioError as error:
         raise DataError(f"{file} cannot be read as GeoTIFF: {error}") from None
     shape = bands.shape[1:]
-    if tags and (int(tags["rows"]), int(tags["cols"])) == shape:  # else another tool has cut it
+    if tags and (int(tags.get("rows", 0)), int(tags.get("cols", 0))) == shape:  # else another tool has cut it
         frame = Frame(float(tags["cell_m"]), int(tags["row"]), int(tags["col"]), *shape)
     else:
         frame = _frame(file, transform, *shape)
