@@ -108,7 +108,7 @@ def test_an_answer_that_comes_whole_does_not_hold_up_its_engine() -> None:
         await asyncio.sleep(0.1)
         begun = monotonic()
         assert (await stage.ask(stream=True))[0] == 200
-        assert monotonic() - begun < 0.5 < 100 * 0.02
+        assert monotonic() - begun < 1.5 < 100 * 0.02
         assert (await slow)[0] == 200
         assert gateway.dispatcher.interval.duration < 0.1
 
