@@ -131,6 +131,7 @@ def test_a_trace_with_a_bad_row_is_an_error_with_file_and_line(trace: Path, caps
 
 @contextmanager
 def started(*words: str, port: int) -> Iterator[str]:
+    """The address of a server that answers, ended afterwards."""
     process = subprocess.Popen([sys.executable, "-m", "espalier", "serving", *words], stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:

@@ -22,6 +22,7 @@ def cloud(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
+    """A folder of four flat scans, 0.1 m apart, with their poses."""
     folder = tmp_path / "scans"
     folder.mkdir()
     lines = []

@@ -58,6 +58,7 @@ class Flight:
         return scale[:, None, None] * (self.slots @ np.swapaxes(turn, 1, 2)) + middle[:, None]
 
     def heard(self, times: Floats) -> Floats:
+        """(times, robots, 3): what the others say of themselves; from `fails_s` on one says it wrongly."""
         assert self.bad is not None
         positions = self.path(times) + self.bias
         if times[0] >= self.fails_s:

@@ -38,6 +38,7 @@ def around(
     start: float = 0.0,
     samples: int = 4,
 ) -> Around:
+    """What is around a trajectory: nothing, unless given."""
     return Around(start, samples, Terms.of(LIMITS, weights), field, pack(others or []), places)
 
 

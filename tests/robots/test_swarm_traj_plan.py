@@ -48,6 +48,7 @@ def plan(
     free: bool = False,
     optimiser: Optimiser = OPTIMISER,
 ) -> Plan:
+    """One robot's plan between states (3, 3), from the usual first guess."""
     way = find_way(world.field, start[0], goal[0], FRONT, LIMITS)
     first = guess(way, float(np.linalg.norm(start[1])), float(np.linalg.norm(goal[1])), FRONT)
     tail = np.vstack([way.points[-1:], goal[1:]])

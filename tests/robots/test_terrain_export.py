@@ -46,6 +46,7 @@ def by_hand() -> TerrainMap:
 
 
 def hilly(rows: int = 40, cols: int = 60) -> TerrainMap:
+    """A map of waves with every layer and a hole that is unknown."""
     frame = Frame(0.2, -7, 3, rows, cols)
     x, y = frame.centres().reshape(rows, cols, 2).transpose(2, 0, 1)
     elevation = np.sin(x) + 0.5 * np.cos(y)

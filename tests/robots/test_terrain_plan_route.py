@@ -16,6 +16,7 @@ from espalier.robots.terrain.plan.route_files import degrees
 
 
 def route(direction: tuple[float, ...] = (1, 1, 1, 1)) -> Route:
+    """Four points far from the origin, of which one has no elevation."""
     return Route(
         points=np.array([[500_000.1234, 0.0], [500_003.1234, 4.0], [500_003.1234, 5.0], [500_003.1234, 7.0]]),
         elevation=np.array([1.0, np.nan, 2.0, 3.0]),

@@ -176,13 +176,9 @@ def _plan(args: argparse.Namespace, name: str, settings: dict[str, Any]) -> int:
 
 def _drawn(ground: Any, route: Any, file: Path) -> Path:
     """A picture of the map with the route on it."""
-    from espalier.robots.terrain.export.draw import draw_route
-    from espalier.robots.terrain.export.png import PANELS, picture, save_figure
+    from espalier.robots.terrain.export.png import save_picture
 
-    figure = picture(ground)
-    for axis in figure.axes[: len([name for name in PANELS if name in ground.layers])]:
-        draw_route(axis, route.points)
-    save_figure(figure, file)
+    save_picture(ground, file, route=route.points)
     return file
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from espalier.core.config import merged
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
-from espalier.robots.terrain.cloud.cloud import Cloud, Scan
+from espalier.robots.terrain.cloud.cloud import Cloud, Scan, as_points
 from espalier.robots.terrain.cloud.scans import Scans, load_scans
 from espalier.robots.terrain.config import MapperConfig
 from espalier.robots.terrain.export.save import load_map as load_saved
@@ -86,10 +86,8 @@ def load_map(file: str | Path) -> TerrainMap:
 
 def of_points(points: npt.ArrayLike) -> Cloud:
     """A cloud of an array (n, 3); points that are not finite are counted in `dropped`. Raises DataError for another."""
-    array = np.asarray(points)
-    if array.ndim != 2 or array.shape[1] != 3 or not np.issubdtype(array.dtype, np.number):
-        raise DataError(f"points are an array of numbers of shape (n, 3), not {array.dtype} of {array.shape}")
+    array = as_points(points)
     finite = np.isfinite(array).all(1)
     if not finite.any():
         raise DataError("there is no finite point")
-    return Cloud(array[finite].astype(np.float64), dropped={"not finite": int((~finite).sum())})
+    return Cloud(array[finite], dropped={"not finite": int((~finite).sum())})

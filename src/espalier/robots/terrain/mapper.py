@@ -12,7 +12,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from espalier.core.errors import DataError
-from espalier.robots.terrain.cloud.cloud import Scan
+from espalier.robots.terrain.cloud.cloud import Scan, as_points
 from espalier.robots.terrain.cloud.frames import check_frame, pose_matrix, transform
 from espalier.robots.terrain.config import MapperConfig
 from espalier.robots.terrain.estimate import Estimate, estimate
@@ -81,7 +81,7 @@ class TraversabilityMapper:
         Points that are not finite are counted and not used. Raises DataError for arrays that make no sense.
         """
         begun = perf_counter()
-        points, matrix = _checked(points), None if pose is None else _matrix(pose)
+        points, matrix = as_points(points), None if pose is None else _matrix(pose)
         stamp = 0.1 * self.scans if stamp is None else float(stamp)
         if not np.isfinite(stamp):
             raise DataError(f"the stamp is {stamp}; it is a number of seconds")
@@ -168,13 +168,6 @@ def _near(world: Floats, frame: Frame, dropped: dict[str, int]) -> Floats:
     inside = (x >= left - MARGIN_M) & (x <= right + MARGIN_M) & (y >= bottom - MARGIN_M) & (y <= top + MARGIN_M)
     dropped["outside the window"] = int((~inside).sum())
     return world[inside]
-
-
-def _checked(points: Floats) -> Floats:
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] != 3 or not np.issubdtype(points.dtype, np.number):
-        raise DataError(f"points are an array of numbers of shape (n, 3), not {points.dtype} of {points.shape}")
-    return points.astype(np.float64, copy=False)
 
 
 def _matrix(pose: Pose) -> Floats:

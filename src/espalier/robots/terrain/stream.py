@@ -58,6 +58,7 @@ def _viewer() -> Callable[[Scan, MapUpdate], None]:
     rerun.init("espalier terrain", spawn=True)
 
     def show(scan: Scan, update: MapUpdate) -> None:
+        """The scan in the world, and the known cells from green, easy, to red."""
         rerun.set_time("stamp", timestamp=scan.stamp)
         rerun.log("scan", rerun.Points3D(transform(scan.points, scan.pose), radii=0.01))
         frame, ground = update.map.frame, update.map

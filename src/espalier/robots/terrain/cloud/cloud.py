@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from espalier.core.errors import DataError
+
 Points = npt.NDArray[np.float64]
+
+
+def as_points(given: npt.ArrayLike) -> Points:
+    """(n, 3) numbers, copied only if they are not float64. Raises DataError for an array of another shape or kind."""
+    array = np.asarray(given)
+    if array.ndim != 2 or array.shape[1] != 3 or not np.issubdtype(array.dtype, np.number):
+        raise DataError(f"points are an array of numbers of shape (n, 3), not {array.dtype} of {array.shape}")
+    return array.astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)

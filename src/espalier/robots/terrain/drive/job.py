@@ -14,8 +14,7 @@ from espalier.robots.terrain.compare.truth import Truth, truth
 from espalier.robots.terrain.drive.config import DriveConfig
 from espalier.robots.terrain.drive.film import Film, Picture
 from espalier.robots.terrain.drive.simulate import Driven, Moment, simulate
-from espalier.robots.terrain.export.draw import draw_route
-from espalier.robots.terrain.export.png import PANELS, picture, save_figure
+from espalier.robots.terrain.export.png import save_picture
 from espalier.robots.terrain.grid.frame import Frame
 from espalier.robots.terrain.ground import ground_of
 
@@ -38,6 +37,7 @@ def drive(config: DriveConfig, run: Run) -> dict[str, float]:
     with run.progress(whole, "cm to go") as progress:
 
         def watch(moment: Moment) -> bool:
+            """Draws and logs a scan; False to stop."""
             scan = round(moment.seconds * config.lidar.rate_hz)
             if scan % config.gif_every == 0:
                 pictures.append(film(moment))
@@ -85,10 +85,7 @@ def _figures(config: DriveConfig, driven: Driven, right: Truth) -> dict[str, flo
 def _write(run: Run, driven: Driven, pictures: list[Picture], config: DriveConfig) -> None:
     ground = driven.mapper.map()
     save_animation(pictures, run.artefact("drive.gif"), config.gif_fps)
-    figure = picture(ground)
-    for axis in figure.axes[: len(PANELS)]:
-        draw_route(axis, driven.path[:, :2])
-    save_figure(figure, run.artefact("map.png"))
+    save_picture(ground, run.artefact("map.png"), route=driven.path)
     for name in ("map.tif", "map.npz", "map.yaml", "map.json"):
         ground.save(run.artefact(name))
     if driven.navigator.route is not None:

@@ -15,7 +15,7 @@ from espalier.robots.terrain.mapper import TraversabilityMapper
 from espalier.robots.terrain.plan.config import PlanConfig
 from espalier.robots.terrain.plan.errors import PlanError
 from espalier.robots.terrain.plan.follow import Pose, PurePursuit
-from espalier.robots.terrain.plan.obstacles import FREE, obstacles
+from espalier.robots.terrain.plan.obstacles import FREE, Obstacles, obstacles
 from espalier.robots.terrain.plan.planner import plan
 from espalier.robots.terrain.plan.route import Route
 
@@ -28,16 +28,15 @@ STOOD_ON = 0.4
 
 @dataclass
 class Navigator:
-    """Keeps a route to the goal. site: what it may drive on. plans: how often it planned; blocked: of these, because
-    the route was no longer free, where and when as in blocked_at (x, y, seconds). waits: scans after which it had no
-    route and stood still. ms: of each plan.
+    """Keeps a route to the goal. site: what it may drive on. plans: how often it planned; blocked_at: where and when
+    (x, y, seconds) it did so because the route was no longer free. waits: scans after which it had no route and stood
+    still. ms: of each plan.
     """
 
     config: DriveConfig
     site: Frame
     route: Route | None = None
     plans: int = 0
-    blocked: int = 0
     waits: int = 0
     blocked_at: list[tuple[float, float, float]] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
@@ -45,15 +44,20 @@ class Navigator:
     _near: float = 0.0
     _speed: float = 0.0
 
+    @property
+    def blocked(self) -> int:
+        """How often it planned because the route was no longer free."""
+        return len(self.blocked_at)
+
     def command(self, mapper: TraversabilityMapper, pose: Pose, seconds: float) -> tuple[float, float]:
         """Speed and yaw rate for the next moment."""
         ground = self.ground(mapper, pose)
-        place = None if self.route is None else self._blocked(ground, pose, self.route)
-        blocked = place is not None
+        around = obstacles(ground, self.config.plan)
+        place = None if self.route is None else self._blocked(around, pose, self.route)
         if place is not None:
             self.blocked_at.append((*place, seconds))
-        if self.route is None or blocked or seconds - self._planned >= self.config.replan_s:
-            self._plan(ground, pose, seconds, blocked)
+        if self.route is None or place is not None or seconds - self._planned >= self.config.replan_s:
+            self._plan(ground, pose, seconds, self._goal(around))
         if self.route is None:
             self.waits += 1
             self._speed = 0.0
@@ -84,40 +88,39 @@ class Navigator:
         }
         return replace(ground, layers={**ground.layers, **stood})
 
-    def _plan(self, ground: TerrainMap, pose: Pose, seconds: float, blocked: bool) -> None:
+    def _plan(self, ground: TerrainMap, pose: Pose, seconds: float, goal: tuple[float, float]) -> None:
+        """A new route; in a narrow place the clearance is given up, the footprint never."""
         self.plans += 1
-        self.blocked += blocked
-        self.route = self._found(ground, pose, self.config.plan)
+        self.route = self._found(ground, pose, goal, self.config.plan)
         if self.route is None and self.config.plan.clearance_m:
-            self.route = self._found(ground, pose, self.config.plan.model_copy(update={"clearance_m": 0.0}))
+            narrow = self.config.plan.model_copy(update={"clearance_m": 0.0})
+            self.route = self._found(ground, pose, goal, narrow)
         if self.route is None:
             return
         self._planned, self._near = seconds, 0.0
         self.ms.append(self.route.ms)
 
-    def _found(self, ground: TerrainMap, pose: Pose, config: PlanConfig) -> Route | None:
-        """A route; in a narrow place the clearance is given up, the footprint never."""
+    def _found(self, ground: TerrainMap, pose: Pose, goal: tuple[float, float], config: PlanConfig) -> Route | None:
         try:
-            return plan(ground, pose, self._goal(ground), config, speed_mps=self._speed)
+            return plan(ground, pose, goal, config, speed_mps=self._speed)
         except PlanError:
             return None
 
-    def _goal(self, ground: TerrainMap) -> tuple[float, float]:
+    def _goal(self, around: Obstacles) -> tuple[float, float]:
         """The goal; while the map has an obstacle there, which may be a mistake of afar, the nearest free place."""
-        around, goal = obstacles(ground, self.config.plan), self.config.goal
-        row, col = ground.frame.cells(np.array([goal]))[0].tolist()
+        goal = self.config.goal
+        row, col = around.frame.cells(np.array([goal]))[0].tolist()
         if around.state[row, col] == FREE or (free := around.nearest_free((row, col))) is None:
             return goal
         x, y = np.asarray(free, float).tolist()
         return x, y
 
-    def _blocked(self, ground: TerrainMap, pose: Pose, route: Route) -> tuple[float, float] | None:
+    def _blocked(self, around: Obstacles, pose: Pose, route: Route) -> tuple[float, float] | None:
         """Where the map has an obstacle on the next metres of the route."""
         here = PurePursuit(self.config.plan.follow).locate(pose, route, self._near)
         ahead = route.points[(route.station >= here) & (route.station <= here + self.config.look_m)]
-        ahead = ahead[ground.frame.inside(ground.frame.cells(ahead))]
-        cells = ground.frame.cells(ahead)
-        around = obstacles(ground, self.config.plan)
-        own = around.state[tuple(ground.frame.cells(np.array([pose[:2]]))[0])]
+        ahead = ahead[around.frame.inside(around.frame.cells(ahead))]
+        cells = around.frame.cells(ahead)
+        own = around.state[tuple(around.frame.cells(np.array([pose[:2]]))[0])]
         barred = np.flatnonzero(around.state[cells[:, 0], cells[:, 1]] > max(own, FREE))
         return (float(ahead[barred[0], 0]), float(ahead[barred[0], 1])) if barred.size else None

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import PositiveInt
 
 from espalier.core.config import Config
 from espalier.core.errors import DataError, MissingExtraError
 from espalier.core.files import write_atomic
-from espalier.robots.terrain.export.draw import draw_layer
+from espalier.robots.terrain.export.draw import draw_layer, draw_route
 from espalier.robots.terrain.grid.terrain_map import TerrainMap
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def picture(ground: TerrainMap, config: PictureConfig | None = None) -> Figure:
     except ImportError as error:
         raise MissingExtraError("matplotlib", "robots") from error
     config = config or PictureConfig()
-    names = config.layers or tuple(name for name in PANELS if name in ground.layers) or tuple(ground.layers)
+    names = _shown(ground, config)
     if not names:
         raise DataError("the map has no layers to draw")
     wide, high = ground.frame.cols, ground.frame.rows
@@ -71,13 +72,19 @@ def picture(ground: TerrainMap, config: PictureConfig | None = None) -> Figure:
     return figure
 
 
-def save_picture(ground: TerrainMap, file: Path, config: PictureConfig | None = None) -> None:
-    """`picture` as a PNG file."""
-    save_figure(picture(ground, config), file)
-
-
-def save_figure(figure: Figure, file: Path) -> None:
-    """A figure as a PNG file, written in one step."""
+def save_picture(
+    ground: TerrainMap, file: Path, config: PictureConfig | None = None, *, route: npt.ArrayLike | None = None
+) -> None:
+    """`picture` as a PNG file, written in one step; with a route, (n, 2 or more) x and y, drawn on each layer."""
+    figure = picture(ground, config)
+    if route is not None:
+        for axis in figure.axes[: len(_shown(ground, config))]:
+            draw_route(axis, route)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     write_atomic(file, stream.getvalue())
+
+
+def _shown(ground: TerrainMap, config: PictureConfig | None) -> tuple[str, ...]:
+    chosen = config.layers if config is not None else ()
+    return chosen or tuple(name for name in PANELS if name in ground.layers) or tuple(ground.layers)
