@@ -14,7 +14,7 @@ from typing import Any
 from common import Row, arguments, finish
 from espalier.core.recipe.layers import read_layers
 from espalier.robots.swarm.fleet.config import FlightConfig
-from espalier.robots.swarm.fleet.metrics import figures
+from espalier.robots.swarm.fleet.figures import figures
 from espalier.robots.swarm.fleet.simulate import simulate
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "robots"

@@ -11,17 +11,21 @@ from espalier.core.run import Run
 from espalier.robots.swarm.fleet.comms import Channel, Inbox, Message
 from espalier.robots.swarm.fleet.config import CommsConfig, FailureConfig, FlightConfig, PlannerConfig
 from espalier.robots.swarm.fleet.failures import Fate, befallen, fates, told
+from espalier.robots.swarm.fleet.figures import figures
 from espalier.robots.swarm.fleet.job import fly
-from espalier.robots.swarm.fleet.metrics import figures, formation_error, separations
+from espalier.robots.swarm.fleet.metrics import measure
+from espalier.robots.swarm.fleet.roster import Allotment
 from espalier.robots.swarm.fleet.simulate import Flight, simulate
 from espalier.robots.swarm.register.config import RegisterConfig
 from espalier.robots.swarm.traj.neighbours import sampled
 from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.config import ForestConfig
 
+NUMBERED = Allotment(0, 0, np.arange(9))
+
 
 def message(sender: int, sent_s: float) -> Message:
-    return Message(sender, sent_s, Trajectory.hover([float(sender), 0.0, 1.0], sent_s))
+    return Message(sender, sent_s, Trajectory.hover([float(sender), 0.0, 1.0], sent_s), sender, NUMBERED)
 
 
 def test_messages_take_their_time_and_the_newest_counts() -> None:
@@ -42,7 +46,7 @@ def test_an_inbox_tells_the_same_paths_as_the_messages() -> None:
     channel, told_ = Channel(9, CommsConfig(delay_s=0.0), rng), []
     for k in range(1, 9):
         curve = Trajectory(rng.normal(size=(k % 4 + 1, 6, 3)), np.full(k % 4 + 1, 0.5), 0.1 * k)
-        told_.append(Message(k, 0.1 * k, curve))
+        told_.append(Message(k, 0.1 * k, curve, k, NUMBERED))
         channel.send(told_[-1], 0.1 * k, np.zeros((9, 3)))
     times = np.linspace(0.0, 6.0, 13)
     for inbox in (channel.inbox(0, 2.0), Inbox.of(told_)):
@@ -87,16 +91,19 @@ def test_seven_vehicles_arrive_in_formation() -> None:
     measured = figures(found)
     assert measured["travelled_share"] == pytest.approx(1.0, abs=0.02)
     assert measured["error_percent"] < 1.0
-    assert found.positions[-1] == pytest.approx(found.slots + np.array([0.0, 0.0, 1.5]), abs=0.02)
+    seen = found.recording
+    assert seen.positions[-1] == pytest.approx(seen.formations[0] + np.array([0.0, 0.0, 1.5]), abs=0.02)
     assert measured["touches"] == 0
-    assert formation_error(found)[0] == pytest.approx(0.0, abs=1e-9)
-    assert separations(found)[0] == pytest.approx(2.0)
+    series = measure(seen)
+    assert series.error[0] == pytest.approx(0.0, abs=1e-9)
+    assert series.separation[0] == pytest.approx(2.0, abs=1e-3)
 
 
 def test_one_seed_is_one_flight() -> None:
     first, second = flight(scatter_m=0.3, seconds=5.0), flight(scatter_m=0.3, seconds=5.0)
-    np.testing.assert_array_equal(first.positions, second.positions)
-    assert np.abs(first.positions[0, :, :2] - (first.slots + np.array([-22.5, 0, 1.5]))[:, :2]).max() <= 0.3
+    one, two = first.recording, second.recording
+    np.testing.assert_array_equal(one.positions, two.positions)
+    assert np.abs(one.positions[0, :, :2] - (one.formations[0] + np.array([-22.5, 0, 1.5]))[:, :2]).max() <= 0.3
 
 
 def test_the_dead_drag_least_squares_and_not_the_registration() -> None:
@@ -107,7 +114,7 @@ def test_the_dead_drag_least_squares_and_not_the_registration() -> None:
         for method in ("ransac", "least_squares")
     }
     assert by["ransac"]["travelled_share"] > 0.97
-    assert by["ransac"]["failed_flagged"] == 1.0
+    assert by["ransac"]["flag_recall"] == 1.0
     assert by["least_squares"]["travelled_share"] < 0.75
     assert by["ransac"]["touches"] == by["least_squares"]["touches"] == 0
 
@@ -118,7 +125,7 @@ def test_whatever_befalls_one_the_others_arrive(kind: str) -> None:
     measured = figures(found)
     assert measured["travelled_share"] > 0.95
     assert measured["touches"] == 0
-    assert np.isnan(found.positions[-1]).any() == (kind == "crash")
+    assert np.isnan(found.recording.positions[-1]).any() == (kind == "crash")
 
 
 @pytest.mark.parametrize("method", ["goal", "leader", "rigid"])

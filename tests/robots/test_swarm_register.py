@@ -204,7 +204,7 @@ def test_half_of_the_horizon_may_be_off() -> None:
 @pytest.mark.parametrize("method", [*ROBUST, "least_squares"])
 def test_stale_and_missing_messages_are_out_and_have_no_residual(method: str) -> None:
     flight = Flight(grid(25), config=RegisterConfig(method=method))
-    flight.ages[[3, 4, 5]] = 0.5, 0.51, np.nan
+    flight.ages[[3, 4, 5]] = 1.5, 1.51, np.nan
     times = np.linspace(0.0, HORIZON_S, SAMPLES)
     positions = flight.heard(times)
     positions[0, 6, 1] = np.nan
@@ -219,7 +219,7 @@ def test_an_outage_holds_the_last_result_and_its_end_needs_no_probation() -> Non
     flight = Flight(grid(25), noise_m=0.0)
     for now_s in (0.0, 0.1):
         flight.step(now_s)
-    flight.ages[:] = 0.6
+    flight.ages[:] = 1.6
     waits = []
     for now_s in (0.2, 0.7, 1.2):
         result, error = flight.step(now_s)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from espalier.robots.swarm.fleet.comms import Inbox
+from espalier.robots.swarm.fleet.comms import Inbox, Message
 from espalier.robots.swarm.fleet.config import PlannerConfig
+from espalier.robots.swarm.fleet.roster import Roster
+from espalier.robots.swarm.fleet.site import Act, Site
 from espalier.robots.swarm.register.memory import Memory
 from espalier.robots.swarm.register.spatiotemporal import Registration, register, target
 from espalier.robots.swarm.traj.brake import brake
@@ -20,7 +21,6 @@ from espalier.robots.swarm.traj.neighbours import Neighbours, sampled, selected
 from espalier.robots.swarm.traj.optimise import Optimiser, Problem
 from espalier.robots.swarm.traj.penalties import Places
 from espalier.robots.swarm.traj.trajectory import Trajectory
-from espalier.robots.swarm.world.esdf import DistanceField
 
 Floats = npt.NDArray[np.float64]
 FORGOTTEN_S = 3.0
@@ -29,21 +29,11 @@ DODGE_M = 0.8
 """Radius of the ball around a place where a plan fails, that a second plan goes around."""
 
 
-class Site(NamedTuple):
-    """What all vehicles are given before they start. slots: (n, 3) around 0. goal: (3,) middle of the formation at the
-    end. field: distances to what is in the way. spacing_m: between slots.
-    """
-
-    slots: Floats
-    goal: Floats
-    field: DistanceField
-    spacing_m: float
-
-
 @dataclass
 class Agent:
-    """me: its number, which is also its slot's. flown: the trajectory that it is flying. dodges, brakes: how often a
-    plan was not safe and a second one, or an emergency stop, was flown instead. ms: of each plan.
+    """me: its number, which is also its first slot's. flown: the trajectory that it is flying. roster: who has which
+    slot. dodges, brakes: how often a plan was not safe and a second one, or an emergency stop, was flown instead.
+    ms: of each plan.
     """
 
     me: int
@@ -56,16 +46,35 @@ class Agent:
     dodges: int = 0
     brakes: int = 0
     ms: list[float] = field(default_factory=list)
+    _act: int = 0
     _memory: Memory | None = None
+
+    def __post_init__(self) -> None:
+        self.roster = Roster(self.me, len(self.site.acts[0].slots), self.config.policy)
+
+    @property
+    def act(self) -> Act:
+        """The formation that it flies in."""
+        return self.site.acts[self._act]
+
+    def message(self, now_s: float, path: Trajectory | None = None) -> Message:
+        """What it tells the others; path: instead of the one that it is flying."""
+        return Message(self.me, now_s, path or self.flown, self.roster.slot, self.roster.allotment)
 
     def plan(self, now_s: float, inbox: Inbox) -> Trajectory:
         """The trajectory to fly from now on; it is flown, and to be told to the others."""
         begun = perf_counter()
+        if (act := self.site.act(now_s)) != self._act:
+            self._act, self._memory = act, None
+            self.roster.forget()
         times = now_s + np.linspace(0.0, self.config.horizon_s, self.config.samples)
-        seen = np.full((len(times), len(self.site.slots), 3), np.nan)
-        ages = np.full(len(self.site.slots), np.inf)
-        seen[:, inbox.senders] = sampled(inbox.paths, times, inbox.sent_s + FORGOTTEN_S)
+        seen = np.full((len(times), len(self.act.slots), 3), np.nan)
+        ages = np.full(len(self.act.slots), np.inf)
+        forgotten_s = inbox.sent_s + FORGOTTEN_S
+        seen[:, inbox.senders] = sampled(inbox.paths, times, np.where(now_s > forgotten_s, forgotten_s, np.inf))
         ages[inbox.senders] = now_s - inbox.sent_s
+        if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)):
+            self._memory = None
         places = self._places(seen, ages, times)
         near = self._near(inbox, seen[:, inbox.senders], times)
         self.flown = self._safe(now_s, places, near)
@@ -74,28 +83,41 @@ class Agent:
 
     def _places(self, seen: Floats, ages: Floats, times: Floats) -> Places | None:
         """Where the formation wants this vehicle, by the method."""
-        slots, me, stale = self.site.slots, self.me, self.config.register_by.stale_s
-        heard = np.isfinite(seen[0, :, 0]) & (ages <= stale)
+        roster, stale = self.roster, self.config.register_by.stale_s
+        slots = np.where(roster.claimed[:, None] >= 0, self.act.slots[roster.claimed], np.nan)
+        own = self.act.slots[roster.slot]
+        heard = np.isfinite(seen[0, :, 0]) & (ages <= stale) & (roster.claimed >= 0)
         match self.config.method:
             case "goal":
                 return None
             case "leader":
-                return Places(times, seen[:, 0] + slots[me] - slots[0]) if me and heard[0] else None
+                return Places(times, seen[:, 0] + own - slots[0]) if self.me and heard[0] else None
             case "rigid":
                 mean = (seen[:, heard] - slots[heard]).mean(1) if heard.any() else None
-                return None if mean is None else Places(times, mean + slots[me])
-        self.registration = register(
+                return None if mean is None else Places(times, mean + own)
+        return self._registered(np.where(heard[:, None], seen, np.nan), ages, times)
+
+    def _registered(self, seen: Floats, ages: Floats, times: Floats) -> Places | None:
+        """By registration; it learns from it who is out, and may allot the slots anew."""
+        roster, act, now_s = self.roster, self.act, float(times[0])
+        self.registration = found = register(
             seen,
-            slots,
+            act.slots[roster.claimed],
             ages,
             times,
-            spacing_m=self.site.spacing_m,
+            spacing_m=act.spacing_m,
             config=self.config.register_by,
             rng=self.rng,
             memory=self._memory,
         )
-        self._memory = self.registration.memory
-        points = target(self.registration, slots[me])
+        self._memory = found.memory
+        roster.judge(now_s, found)
+        everybody, here = seen[0].copy(), self.flown.position(now_s)
+        everybody[self.me] = here
+        if roster.allot(now_s, found, everybody, act.slots):
+            self._memory = None
+        roster.settle(now_s, here, found.fit.apply(act.slots)[0])
+        points = target(found, act.slots[roster.slot])
         return Places(times, points) if np.isfinite(points).all() else None
 
     def _near(self, inbox: Inbox, seen: Floats, times: Floats) -> Neighbours:
@@ -132,7 +154,7 @@ class Agent:
     def _optimised(self, now_s: float, places: Places | None, near: Neighbours, avoid: Floats) -> Trajectory:
         planner, front = self.config.trajectory, self.config.trajectory.front_end
         head = np.stack([self.flown.position(now_s), self.flown.velocity(now_s), self.flown.acceleration(now_s)])
-        goal = self.site.goal + self.site.slots[self.me]
+        goal = self._goal(now_s, head[0], places)
         way, reach = goal - head[0], front.cruise_mps * self.config.horizon_s
         distance = float(np.linalg.norm(way))
         local = goal if distance <= reach else head[0] + way * (reach / distance)
@@ -142,3 +164,11 @@ class Agent:
         tail = np.stack([path.points[-1], last, np.zeros(3)])
         problem = Problem(now_s, head, tail, *first, self.site.field, near, places, free_tail=distance > reach)
         return self.optimiser.plan(problem).trajectory
+
+    def _goal(self, now_s: float, here: Floats, places: Places | None) -> Floats:
+        """Its place in the end; while it waits for others, that where the formation is now; without a slot, here."""
+        if self.roster.slot < 0:
+            return here
+        if self.roster.waits(now_s):
+            return here if places is None else places.points[0]
+        return self.act.goal + self.act.slots[self.roster.slot]

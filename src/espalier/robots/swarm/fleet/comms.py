@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.robots.swarm.fleet.config import CommsConfig
+from espalier.robots.swarm.fleet.roster import Allotment, Claims
 from espalier.robots.swarm.traj.neighbours import Neighbours, pack, selected
 from espalier.robots.swarm.traj.trajectory import Trajectory
 
@@ -22,26 +23,46 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Message:
-    """What a vehicle says: who it is, when it said so (seconds), and how it means to fly."""
+    """What a vehicle says: who it is, when it said so (seconds), how it means to fly, which slot it holds, and by which
+    allotment.
+    """
 
     sender: int
     sent_s: float
     trajectory: Trajectory
+    slot: int
+    allotment: Allotment
+
+    @property
+    def bytes(self) -> int:
+        """Of a lean encoding: numbers of 4 bytes, slots of 2, and an allotment only once there has been one."""
+        numbers = self.trajectory.coefficients.size + self.trajectory.durations.size + 4
+        return 4 * numbers + (2 * len(self.allotment.slot) if self.allotment.round else 0)
 
 
 class Inbox(NamedTuple):
-    """The newest message of each other vehicle that has come: who (m,), when it was sent (m,), and the paths."""
+    """The newest message of each other vehicle that has come: who (m,), when it was sent (m,), the paths, the slots
+    (m,) and the allotments.
+    """
 
     senders: Ints
     sent_s: Floats
     paths: Neighbours
+    slot: Ints
+    allotments: list[Allotment]
 
     @classmethod
     def of(cls, messages: Sequence[Message]) -> Inbox:
         """One message of each sender."""
         senders = np.array([one.sender for one in messages], np.int64)
         sent = np.array([one.sent_s for one in messages], np.float64)
-        return cls(senders, sent, pack([one.trajectory.coasting() for one in messages]))
+        paths, slot = pack([one.trajectory.coasting() for one in messages]), [one.slot for one in messages]
+        return cls(senders, sent, paths, np.array(slot, np.int64), [one.allotment for one in messages])
+
+    def claims(self, since_s: float) -> Claims:
+        """What those say that were heard of since then."""
+        fresh = np.flatnonzero(self.sent_s >= since_s)
+        return Claims(self.senders[fresh], self.slot[fresh], [self.allotments[k] for k in fresh])
 
 
 class Store:
@@ -50,6 +71,8 @@ class Store:
     def __init__(self) -> None:
         self.n = 0
         self.sent_s = np.zeros(1)
+        self.slot: list[int] = []
+        self.allotments: list[Allotment] = []
         self.paths = pack([Trajectory.hover(np.zeros(3))])
 
     def add(self, message: Message) -> int:
@@ -65,12 +88,16 @@ class Store:
         for all_rows, mine in zip(self.paths[2:], one[2:], strict=True):
             all_rows[row] = mine[0]
         self.sent_s[row] = message.sent_s
+        self.slot.append(message.slot)
+        self.allotments.append(message.allotment)
         self.n += 1
         return row
 
-    def rows(self, which: Ints) -> Neighbours:
-        """A copy of some."""
-        return selected(self.paths, which)
+    def inbox(self, senders: Ints, rows: Ints) -> Inbox:
+        """A copy of some rows, one of each sender."""
+        numbers = rows.tolist()
+        slot, allotments = [self.slot[row] for row in numbers], [self.allotments[row] for row in numbers]
+        return Inbox(senders, self.sent_s[rows], selected(self.paths, rows), np.array(slot, np.int64), allotments)
 
     def _grow(self, rows: int, pieces: int) -> None:
         before = self.paths
@@ -83,11 +110,11 @@ class Store:
 
 
 class Channel:
-    """Between `n` vehicles. sent, delivered: messages so far, each receiver counted for the second."""
+    """Between `n` vehicles. sent, delivered: messages so far, each receiver counted for the second. bytes: sent."""
 
     def __init__(self, n: int, config: CommsConfig, rng: np.random.Generator) -> None:
         self.n, self.config, self.rng = n, config, rng
-        self.sent = self.delivered = 0
+        self.sent = self.delivered = self.bytes = 0
         self._store = Store()
         self._latest = np.full((n, n), -1, np.int64)
         self._way: list[tuple[float, int, int, int, Flags]] = []
@@ -103,6 +130,7 @@ class Channel:
         arrives = now_s + config.delay_s + config.jitter_s * float(self.rng.random())
         heappush(self._way, (arrives, next(self._order), message.sender, self._store.add(message), gets))
         self.sent += 1
+        self.bytes += message.bytes
 
     def inbox(self, receiver: int, now_s: float) -> Inbox:
         """What has come by now."""
@@ -114,4 +142,4 @@ class Channel:
             self._latest[gets & newer, sender] = row
         senders = np.flatnonzero(self._latest[receiver] >= 0)
         rows = self._latest[receiver, senders]
-        return Inbox(senders, self._store.sent_s[rows], self._store.rows(rows))
+        return self._store.inbox(senders, rows)

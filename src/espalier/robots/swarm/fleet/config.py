@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from espalier.core.config import Config
+from espalier.robots.swarm.formation.config import Shape
 from espalier.robots.swarm.register.config import RegisterConfig
 from espalier.robots.swarm.traj.config import TrajectoryConfig
 from espalier.robots.swarm.world.config import OpenConfig, WorldConfig
 
-Shape = Literal["line", "ring", "grid", "cube", "hexagon", "sphere", "prism", "octahedron"]
 Method = Literal["registration", "goal", "leader", "rigid"]
 
 
@@ -38,6 +38,30 @@ class FailureConfig(Config):
     """Of all vehicles, drawn by the seed."""
     at_s: NonNegativeFloat = 6.0
     """When it happens."""
+    until_s: PositiveFloat | None = None
+    """When it is over and the vehicle flies again; None for never."""
+
+    @model_validator(mode="after")
+    def _can_end(self) -> FailureConfig:
+        if self.until_s is not None and self.kind in ("crash", "late"):
+            raise ValueError(f"until_s: a vehicle that is {self.kind!r} is not so until a time; leave it out")
+        if self.until_s is not None and self.until_s <= self.at_s:
+            raise ValueError(f"until_s: {self.until_s:g} is not after at_s, {self.at_s:g}")
+        return self
+
+
+class PolicyConfig(Config):
+    """What vehicles do about others that have fallen out of the formation."""
+
+    stuck: Literal["go_on", "wait"] = "go_on"
+    """go_on: nobody stays for them. wait: all stay where the formation is, as long as one that is out still speaks,
+    but no longer than `wait_s` for each."""
+    wait_s: PositiveFloat = 10.0
+    """For a vehicle that is out, at most."""
+    lost_s: PositiveFloat = 3.0
+    """Out for so long, it is lost."""
+    remap_share: float | None = Field(default=0.1, ge=0.0, lt=1.0)
+    """When more than this share of all are lost, the others close ranks: slots are allotted anew. None for never."""
 
 
 class PlannerConfig(Config):
@@ -60,8 +84,23 @@ class PlannerConfig(Config):
     """A plan that is safe for less is not flown."""
     register_by: RegisterConfig = RegisterConfig()
     """The registration."""
+    policy: PolicyConfig = PolicyConfig()
+    """What is done about those that fall out; methods other than `registration` do not notice them."""
     trajectory: TrajectoryConfig = TrajectoryConfig()
     """The trajectory."""
+
+
+class ActConfig(Config):
+    """Another formation, from a time on."""
+
+    at_s: PositiveFloat
+    """When it begins."""
+    shape: Shape
+    """Of the formation."""
+    spacing_m: PositiveFloat = 2.0
+    """Between neighbours in it."""
+    goal: tuple[float, float, float]
+    """Its middle, x, y, z."""
 
 
 class FlightConfig(Config):
@@ -79,6 +118,8 @@ class FlightConfig(Config):
     """And at the end."""
     scatter_m: NonNegativeFloat = 0.0
     """Vehicles begin so far from their slots, at most."""
+    acts: tuple[ActConfig, ...] = ()
+    """Formations after the first, in order of time. Each vehicle gets the slot that lies well for it."""
     seconds: PositiveFloat = 30.0
     """Of the flight."""
     world: WorldConfig = OpenConfig(length_m=60.0, width_m=34.0)
@@ -91,3 +132,10 @@ class FlightConfig(Config):
     """How vehicles plan."""
     film_every_s: PositiveFloat = 0.2
     """Between two pictures of the film."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FlightConfig:
+        times = [act.at_s for act in self.acts]
+        if times != sorted(set(times)):
+            raise ValueError(f"acts: they begin at {times}, which is not one after the other")
+        return self

@@ -22,11 +22,16 @@ TOLD_S = 4.0
 
 @dataclass(frozen=True)
 class Fate:
-    """kind, at_s: as of the settings. towards: (3,) a direction for those that need one."""
+    """kind, at_s, until_s: as of the settings; without an end infinite. towards: (3,) a direction if it needs one."""
 
     kind: str
     at_s: float
     towards: Floats
+    until_s: float = np.inf
+
+    def strikes(self, now_s: float) -> bool:
+        """Whether it is upon the vehicle; who is late suffers before its time."""
+        return now_s < self.at_s if self.kind == "late" else self.at_s <= now_s < self.until_s
 
 
 def fates(n: int, failures: Sequence[FailureConfig], rng: np.random.Generator) -> dict[int, Fate]:
@@ -37,7 +42,8 @@ def fates(n: int, failures: Sequence[FailureConfig], rng: np.random.Generator) -
             if not order:
                 return found
             angle = rng.uniform(0.0, 2.0 * np.pi)
-            found[order.pop()] = Fate(failure.kind, failure.at_s, np.array([np.cos(angle), np.sin(angle), 0.0]))
+            towards, until_s = np.array([np.cos(angle), np.sin(angle), 0.0]), failure.until_s or np.inf
+            found[order.pop()] = Fate(failure.kind, failure.at_s, towards, until_s)
     return found
 
 

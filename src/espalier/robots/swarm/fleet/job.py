@@ -8,9 +8,13 @@ from espalier.core.report.blocks import Block, Curves, Image, Number, Table
 from espalier.core.run import Run
 from espalier.robots.animate import save_animation
 from espalier.robots.swarm.fleet.config import FlightConfig
+from espalier.robots.swarm.fleet.figures import figures
 from espalier.robots.swarm.fleet.film import film
-from espalier.robots.swarm.fleet.metrics import clearances, figures, formation_error, separations
+from espalier.robots.swarm.fleet.metrics import measure
 from espalier.robots.swarm.fleet.simulate import TICK_S, simulate
+
+LOG_EVERY = 5
+"""Looks."""
 
 
 def fly(config: FlightConfig, run: Run) -> dict[str, float]:
@@ -27,14 +31,18 @@ def fly(config: FlightConfig, run: Run) -> dict[str, float]:
         flight = simulate(config, run.seed, watch)
     if run.stop.requested:
         return {}
-    error, near, clear = formation_error(flight), separations(flight), clearances(flight)
-    for step in range(0, len(flight.times), 5):
-        found = {"flight/error_percent": 100.0 * error[step], "flight/separation_m": near[step]}
-        found |= {"flight/clearance_m": clear[step]} if np.isfinite(clear[step]) else {}
-        run.metrics.log(step + 1, found)
-    save_animation(film(flight, config.film_every_s), run.artefact("flight.gif"), 1.0 / config.film_every_s)
-    np.savez_compressed(run.artefact("flight.npz"), times=flight.times, positions=flight.positions, slots=flight.slots)
-    measured = figures(flight)
+    recording, found = flight.recording, measure(flight.recording)
+    for step in range(0, len(recording.times), LOG_EVERY):
+        values = {
+            "flight/error_percent": 100.0 * found.error[step],
+            "flight/separation_m": found.separation[step],
+            "flight/clearance_m": found.clearance[step],
+        }
+        run.metrics.log(step + 1, {name: float(value) for name, value in values.items() if np.isfinite(value)})
+    frames = film(recording, found.error, config.film_every_s)
+    save_animation(frames, run.artefact("flight.gif"), 1.0 / config.film_every_s)
+    recording.save(run.artefact("flight.npz"))
+    measured = figures(flight, found)
     rows: list[list[str | Number]] = [[name.replace("_", " "), value] for name, value in measured.items()]
     blocks: list[Block] = [
         Image("The flight", "artefacts/flight.gif", wide=True, note="rings: the places of the best fitting formation"),

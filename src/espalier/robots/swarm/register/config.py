@@ -26,8 +26,8 @@ class RegisterConfig(Config):
     """An agent is out beyond this share of the slots' spacing from its slot, or beyond `deviations`."""
     deviations: NonNegativeFloat = 3.0
     """Robust standard deviations (1.48 times the median) of the inliers' distances that an agent may be away."""
-    stale_s: PositiveFloat = 0.5
-    """An agent whose message is older is out."""
+    stale_s: PositiveFloat = 1.5
+    """An agent whose message is older is out, and in again with the next if it was before."""
     readmit_share: float = Field(default=0.7, gt=0.0, le=1.0)
     """An agent that is out comes back once it is within this share of the limit..."""
     readmit_s: NonNegativeFloat = 1.0

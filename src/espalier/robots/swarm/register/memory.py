@@ -37,12 +37,12 @@ def admit(
     """(n,) who is in now, and since when who is out has been near, see `Memory`. heard: (n,). residual_m: (K, n).
 
     Who is in stays while within `c_m` in at least half of the samples; who is out must be within a share of that for
-    a while. Without a memory all were in.
+    a while. Who is silent is not in, and neither falls nor rises in esteem. Without a memory all were in.
     """
     inside = heard & within(residual_m, c_m)
     if memory is None:
         return inside, np.full(len(inside), np.inf)
     near = heard & within(residual_m, config.readmit_share * c_m) & ~memory.inlier
-    since_s = np.where(near, np.minimum(memory.near_since_s, now_s), np.inf)
+    since_s = np.where(near, np.minimum(memory.near_since_s, now_s), np.where(heard, np.inf, memory.near_since_s))
     inlier = inside & (memory.inlier | (now_s - since_s >= config.readmit_s - ROUNDING_S))
     return inlier, np.where(inlier, np.inf, since_s)

@@ -42,6 +42,10 @@ class Similarity:
         moved: Floats = turned + self.translation[..., None, :]
         return moved
 
+    def one(self, k: int) -> Similarity:
+        """Of a batch (K,), the k-th."""
+        return Similarity(self.scale[k], self.rotation[k], self.translation[k], self.rank[k], self.ambiguous[k])
+
     def at(self, times_s: Floats, wanted_s: Floats) -> Similarity:
         """Of a batch (K,) at `times_s`, ascending, those at `wanted_s` (m,) between; before and after, the ends."""
         place = np.interp(wanted_s, times_s, np.arange(len(times_s)))

@@ -92,7 +92,8 @@ def register(
     if inlier.any():
         fit = fit.smoothed(config.smoothing, slots[inlier].mean(0))
     residual_m[:, is_heard] = residuals(fit, *heard[:2])
-    keep = Memory(now_s, times_s, fit, inlier, near_since_s, belief.sure, 0.0)
+    esteemed = inlier if last is None else inlier | (last.inlier & ~is_heard)
+    keep = Memory(now_s, times_s, fit, esteemed, near_since_s, belief.sure, 0.0)
     return Registration(fit, inlier, residual_m, c_m, belief.ambiguous, belief.rival, not is_heard.any(), keep)
 
 

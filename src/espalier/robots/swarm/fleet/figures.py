@@ -1,0 +1,104 @@
+"""What a table shows of a flight."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from espalier.robots.swarm.fleet.metrics import TOUCH_M, Series, measure
+from espalier.robots.swarm.fleet.simulate import TICK_S, Flight
+
+Floats = npt.NDArray[np.float64]
+ARRIVED_M = 0.5
+"""From its place at the goal."""
+MOST = 0.95
+"""Share of the healthy vehicles that are enough for the formation to have arrived."""
+
+
+def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
+    """Formation, way, safety, effort, time, messages and flags. series: what `measure` gave, if that was done already.
+
+    error_percent, error_percent_end: see `Series.error`, over all of the flight and its last quarter. misfit: of
+    `Series.misfit`, the mean over the way. success: 1 where nobody touched anything and 95% of the healthy are within
+    0.5 m of their places in the end; arrival_s: since when. effort_m2ps3: of a healthy vehicle, the integral of the
+    squared acceleration.
+    """
+    recording, healthy = flight.recording, flight.recording.healthy
+    found = measure(recording) if series is None else series
+    ms = np.array([ms for agent in flight.agents for ms in agent.ms[1:]] or [np.nan])
+    touches = float((found.separation < TOUCH_M).sum() + (found.clearance < 0.0).sum())
+    arrival_s = _arrival_s(flight)
+    seconds = max(float(recording.times[-1]), TICK_S)
+    return {
+        "error_percent": 100.0 * _mean(found.error),
+        "error_percent_end": 100.0 * _mean(found.error[-len(found.error) // 4 :]),
+        "misfit": _over_way(flight, found.misfit),
+        "travelled_share": _travelled(flight),
+        "success": float(touches == 0.0 and np.isfinite(arrival_s)),
+        **({"arrival_s": arrival_s} if np.isfinite(arrival_s) else {}),
+        "least_separation_m": float(found.separation.min()),
+        "least_clearance_m": float(found.clearance.min()),
+        "touches": touches,
+        "effort_m2ps3": _effort(recording.positions[:, healthy]),
+        "plan_ms_median": float(np.nanmedian(ms)),
+        "plan_ms_p95": float(np.nanquantile(ms, 0.95)),
+        "plan_ms_most": float(np.nanmax(ms)),
+        "dodges": float(sum(agent.dodges for agent in flight.agents)),
+        "brakes": float(sum(agent.brakes for agent in flight.agents)),
+        "messages_per_s": flight.channel.sent / seconds,
+        "kilobytes_per_s": flight.channel.bytes / 1000.0 / seconds,
+        **_flags(flight),
+    }
+
+
+def _mean(values: Floats) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _over_way(flight: Flight, values: Floats) -> float:
+    """The mean over the way of the healthy vehicles' middle; over time where they stand."""
+    middle = np.nanmean(flight.recording.positions[:, flight.recording.healthy], axis=1)
+    steps = np.linalg.norm(np.diff(middle, axis=0), axis=1)
+    known = np.isfinite(values[1:])
+    total = float(steps[known].sum())
+    return float((values[1:] * steps)[known].sum() / total) if total > 0.0 else _mean(values)
+
+
+def _travelled(flight: Flight) -> float:
+    """Of the way from the first middle to the last goal, the mean of the healthy; 1 where there is no way."""
+    recording = flight.recording
+    way = recording.positions[-1, recording.healthy] - recording.positions[0, recording.healthy]
+    wanted = recording.goals[-1] - recording.positions[0].mean(0)
+    square = float(wanted @ wanted)
+    return float((way @ wanted).mean() / square) if square > 1e-6 else 1.0
+
+
+def _arrival_s(flight: Flight) -> float:
+    """Since when most of the healthy vehicles that hold a slot have been at their places of the end."""
+    recording = flight.recording
+    slot, healthy = recording.slot[-1], recording.healthy & (recording.slot[-1] >= 0)
+    if not healthy.any():
+        return np.inf
+    places = recording.goals[-1] + recording.formations[-1, slot[healthy]]
+    off = np.linalg.norm(recording.positions[:, healthy] - places, axis=2)
+    away = np.flatnonzero((off <= ARRIVED_M).mean(1) < MOST)
+    first = 0 if not len(away) else int(away[-1]) + 1
+    return float(recording.times[first]) if first < len(recording.times) else np.inf
+
+
+def _effort(positions: Floats) -> float:
+    accel = np.diff(positions, 2, axis=0) / TICK_S**2
+    return float((accel**2).sum(2).mean(1).sum() * TICK_S)
+
+
+def _flags(flight: Flight) -> dict[str, float]:
+    """How well the healthy vehicles told, in the end, whom something has befallen by then, and whom not."""
+    struck = flight.recording.struck[-1]
+    judges = [one for one in flight.agents if one.registration is not None and flight.recording.healthy[one.me]]
+    if not judges or not struck.any():
+        return {}
+    out = np.stack([~one.registration.inlier for one in judges if one.registration is not None])
+    out[np.arange(len(judges)), [one.me for one in judges]] = False
+    right = float((out & struck).sum())
+    precision, recall = right / max(float(out.sum()), 1.0), right / (len(judges) * float(struck.sum()))
+    return {"flag_precision": precision, "flag_recall": recall}

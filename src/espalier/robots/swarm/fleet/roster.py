@@ -1,0 +1,135 @@
+"""Who takes part in the formation, and in which slot, as one vehicle believes. No clock: the caller tells the time.
+
+A vehicle is out where the registration does not believe it, and lost once it has been out for `lost_s`. When too many
+are lost, the lowest-numbered vehicle that is not allots the slots anew and says so in its messages; who believes it
+follows. A vehicle that lost its slot so and can fly again takes a free one. All of it is ours.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from espalier.robots.swarm.fleet.config import PolicyConfig
+from espalier.robots.swarm.formation.assign import remap
+from espalier.robots.swarm.register.spatiotemporal import Registration
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+ENOUGH = 0.5
+"""Who hears fewer than this share of all does not allot slots: most may only be out of range."""
+
+
+class Allotment(NamedTuple):
+    """slot: (n,) of each vehicle, -1 for none. round: how often slots were allotted. by: who did so last."""
+
+    round: int
+    by: int
+    slot: Ints
+
+    def beats(self, other: Allotment) -> bool:
+        """Of two, the later counts; of two in one round, that of the lower number."""
+        return (self.round, -self.by) > (other.round, -other.by)
+
+
+class Claims(NamedTuple):
+    """What vehicles say that were heard of late: who (m,), which slot each holds (m,), and by which allotment."""
+
+    senders: Ints
+    slot: Ints
+    allotments: list[Allotment]
+
+
+class Roster:
+    """me: the vehicle that believes this, of n. slot: its own. claimed: (n,) slots by what each says, -1 for none.
+
+    out_since_s: (n,) since when a vehicle has been out, infinite where it is in.
+    """
+
+    def __init__(self, me: int, n: int, config: PolicyConfig) -> None:
+        self.me, self.config = me, config
+        self.slot = me
+        self.claimed = np.arange(n, dtype=np.int64)
+        self.allotment = Allotment(0, 0, np.arange(n, dtype=np.int64))
+        self.out_since_s = np.full(n, np.inf)
+        self._heard_s = np.full(n, np.inf)
+        self._heard = np.zeros(n, np.bool_)
+
+    def listen(self, now_s: float, claims: Claims) -> bool:
+        """Take over what others say; whether the slots were allotted anew."""
+        self._heard[:] = False
+        self._heard[claims.senders] = True
+        self._heard_s[claims.senders] = now_s
+        self.claimed[claims.senders] = claims.slot
+        lost, before = self.lost(now_s), self.allotment
+        for sender, said in zip(claims.senders.tolist(), claims.allotments, strict=True):
+            if not lost[sender] and said.beats(self.allotment):
+                self.allotment = said
+        return self.allotment is not before and self._follow()
+
+    def judge(self, now_s: float, found: Registration) -> None:
+        """Learn from a registration who is out; from one that is not sure of itself, nothing."""
+        if found.held or not found.memory.sure:
+            return
+        since_s = np.where(found.inlier, np.inf, np.minimum(self.out_since_s, now_s))
+        self.out_since_s = np.where(self._heard, since_s, self.out_since_s)
+
+    def lost(self, now_s: float) -> Flags:
+        """(n,): who has been out or silent for long; who was never heard may come yet."""
+        since_s = np.minimum(self.out_since_s, self._heard_s)
+        silent_or_out: Flags = now_s - np.where(self._heard, self.out_since_s, since_s) >= self.config.lost_s
+        return silent_or_out
+
+    def waits(self, now_s: float) -> bool:
+        """Whether to stay for one that still speaks and has fallen behind: under the policy `wait`, for so long."""
+        if self.config.stuck != "wait":
+            return False
+        behind = self._heard & (self.allotment.slot >= 0) & (self.out_since_s <= now_s)
+        return bool((now_s - self.out_since_s[behind] < self.config.wait_s).any())
+
+    def allot(self, now_s: float, found: Registration, positions: Floats, slots: Floats) -> bool:
+        """Give the slots (m, 3) to those that are not lost, (n, 3) by where they are, if it is this vehicle's turn and
+        enough are lost that still have one; whether it did.
+        """
+        share, lost = self.config.remap_share, self.lost(now_s)
+        if share is None or found.held or found.ambiguous or not found.memory.sure or self._heard.mean() < ENOUGH:
+            return False
+        there = ~lost & np.isfinite(positions).all(1)
+        there[self.me] = True
+        if there[: self.me].any() or (lost & (self.allotment.slot >= 0)).sum() <= share * len(lost):
+            return False
+        slot = remap(positions, slots, there, place=found.fit.one(0)).slot
+        self.allotment = Allotment(self.allotment.round + 1, self.me, slot)
+        return self._follow()
+
+    def free(self, now_s: float) -> Ints:
+        """Slots that nobody has who could fill them."""
+        held = self.claimed[self._heard & ~self.lost(now_s)]
+        others = np.delete(self.allotment.slot, self.me)
+        return np.setdiff1d(np.arange(len(self.claimed)), np.union1d(held, others))
+
+    def settle(self, now_s: float, position: Floats, places: Floats) -> None:
+        """Without a slot of its own, a vehicle at (3,) takes the nearest that is free of those at (m, 3); it lets it go
+        to one of a lower number that took it too.
+        """
+        if self.allotment.slot[self.me] >= 0:
+            return
+        rivals = (self.claimed == self.slot) & self._heard & ~self.lost(now_s)
+        if self.slot >= 0 and not rivals[: self.me].any() and self.slot not in self.allotment.slot:
+            return
+        free = self.free(now_s)
+        away = np.linalg.norm(places[free] - position, axis=1)
+        self.slot = int(free[away.argmin()]) if len(free) else -1
+
+    def forget(self) -> None:
+        """Who was out: the formation is another now."""
+        self.out_since_s[:] = np.inf
+
+    def _follow(self) -> bool:
+        self.slot = int(self.allotment.slot[self.me])
+        lost_theirs = self.allotment.slot < 0
+        self.out_since_s[~lost_theirs] = np.inf
+        return True

@@ -1,0 +1,51 @@
+"""Which formation is meant: by name, a text, a picture or a mesh. Defaults are ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from espalier.core.config import Config
+from espalier.robots.swarm.formation.mask import Style
+
+Name = Literal["line", "ring", "grid", "cube", "hexagon", "sphere", "prism", "octahedron"]
+
+
+class TextShape(Config):
+    """Letters that stand upright, read from where y is negative."""
+
+    kind: Literal["text"] = "text"
+    words: str = Field(min_length=1)
+    """What they spell; lines are parted by newlines."""
+    style: Style = "stroke"
+    """stroke is read with about 12 vehicles a letter, outline with 30, fill with 80."""
+    font: str = "DejaVu Sans"
+    """Name of a family, or a file."""
+
+
+class ImageShape(Config):
+    """What is drawn in a picture, upright."""
+
+    kind: Literal["image"] = "image"
+    file: Path
+    """A PNG, or another picture."""
+    style: Style = "fill"
+    """All of what is drawn, its outline, or its strokes."""
+    threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    """What is darker counts as drawn; black is 0."""
+    bright: bool = False
+    """What is brighter does instead."""
+
+
+class MeshShape(Config):
+    """The surface of a mesh."""
+
+    kind: Literal["mesh"] = "mesh"
+    file: Path
+    """OBJ, STL or PLY; axes as in the file."""
+
+
+Drawn = Annotated[TextShape | ImageShape | MeshShape, Field(discriminator="kind")]
+Shape = Name | Drawn
