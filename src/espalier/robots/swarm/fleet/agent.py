@@ -100,9 +100,10 @@ class Agent:
     def _registered(self, seen: Floats, ages: Floats, times: Floats) -> Places | None:
         """By registration; it learns from it who is out, and may allot the slots anew."""
         roster, act, now_s = self.roster, self.act, float(times[0])
+        slots = act.slots[roster.claimed]
         self.registration = found = register(
             seen,
-            act.slots[roster.claimed],
+            slots,
             ages,
             times,
             spacing_m=act.spacing_m,
@@ -110,13 +111,13 @@ class Agent:
             rng=self.rng,
             memory=self._memory,
         )
-        self._memory = found.memory
-        roster.judge(now_s, found)
+        self._memory, fit = found.memory, found.fit.one(0)
+        roster.judge(now_s, found, away(seen[0], act.goal + slots) > away(fit.apply(slots), act.goal + slots))
         everybody, here = seen[0].copy(), self.flown.position(now_s)
         everybody[self.me] = here
         if roster.allot(now_s, found, everybody, act.slots):
             self._memory = None
-        roster.settle(now_s, here, found.fit.apply(act.slots)[0])
+        roster.settle(now_s, here, fit.apply(act.slots))
         points = target(found, act.slots[roster.slot])
         return Places(times, points) if np.isfinite(points).all() else None
 
@@ -172,3 +173,8 @@ class Agent:
         if self.roster.waits(now_s):
             return here if places is None else places.points[0]
         return self.act.goal + self.act.slots[self.roster.slot]
+
+
+def away(points: Floats, others: Floats) -> Floats:
+    """(n,) metres from points (n, 3) to others, each to its own."""
+    return np.linalg.norm(points - others, axis=1)

@@ -54,10 +54,10 @@ class PolicyConfig(Config):
     """What vehicles do about others that have fallen out of the formation."""
 
     stuck: Literal["go_on", "wait"] = "go_on"
-    """go_on: nobody stays for them. wait: all stay where the formation is, as long as one that is out still speaks,
-    but no longer than `wait_s` for each."""
+    """go_on: nobody stays for them. wait: all stay where the formation is for a lost one that still speaks and is
+    behind, until it is back, but no longer than `wait_s`."""
     wait_s: PositiveFloat = 10.0
-    """For a vehicle that is out, at most."""
+    """For a vehicle that is lost, at most."""
     lost_s: PositiveFloat = 3.0
     """Out for so long, it is lost."""
     remap_share: float | None = Field(default=0.1, ge=0.0, lt=1.0)

@@ -56,7 +56,7 @@ class Roster:
         self.allotment = Allotment(0, 0, np.arange(n, dtype=np.int64))
         self.out_since_s = np.full(n, np.inf)
         self._heard_s = np.full(n, np.inf)
-        self._heard = np.zeros(n, np.bool_)
+        self._heard, self._behind = np.zeros((2, n), np.bool_)
 
     def listen(self, now_s: float, claims: Claims) -> bool:
         """Take over what others say; whether the slots were allotted anew."""
@@ -70,10 +70,13 @@ class Roster:
                 self.allotment = said
         return self.allotment is not before and self._follow()
 
-    def judge(self, now_s: float, found: Registration) -> None:
-        """Learn from a registration who is out; from one that is not sure of itself, nothing."""
+    def judge(self, now_s: float, found: Registration, behind: Flags) -> None:
+        """Learn from a registration who is out; from one that is not sure of itself, nothing. behind: (n,) who is
+        farther from the goal than its place in the formation.
+        """
         if found.held or not found.memory.sure:
             return
+        self._behind = behind
         since_s = np.where(found.inlier, np.inf, np.minimum(self.out_since_s, now_s))
         self.out_since_s = np.where(self._heard, since_s, self.out_since_s)
 
@@ -84,18 +87,18 @@ class Roster:
         return silent_or_out
 
     def waits(self, now_s: float) -> bool:
-        """Whether to stay for one that still speaks and has fallen behind: under the policy `wait`, for so long."""
-        if self.config.stuck != "wait":
-            return False
-        behind = self._heard & (self.allotment.slot >= 0) & (self.out_since_s <= now_s)
-        return bool((now_s - self.out_since_s[behind] < self.config.wait_s).any())
+        """Whether to stay for one that is lost, behind, and still speaks: under the policy `wait`, for so long."""
+        behind = self._heard & self._behind & (self.allotment.slot >= 0) & self.lost(now_s)
+        spent_s = now_s - self.out_since_s[behind] - self.config.lost_s
+        return self.config.stuck == "wait" and bool((spent_s < self.config.wait_s).any())
 
     def allot(self, now_s: float, found: Registration, positions: Floats, slots: Floats) -> bool:
         """Give the slots (m, 3) to those that are not lost, (n, 3) by where they are, if it is this vehicle's turn and
         enough are lost that still have one; whether it did.
         """
         share, lost = self.config.remap_share, self.lost(now_s)
-        if share is None or found.held or found.ambiguous or not found.memory.sure or self._heard.mean() < ENOUGH:
+        sure = found.memory.sure and not (found.held or found.ambiguous) and self._heard.mean() >= ENOUGH
+        if share is None or not sure or self.waits(now_s):
             return False
         there = ~lost & np.isfinite(positions).all(1)
         there[self.me] = True
