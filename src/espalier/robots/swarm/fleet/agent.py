@@ -16,7 +16,7 @@ from espalier.robots.swarm.register.memory import Memory
 from espalier.robots.swarm.register.spatiotemporal import Registration, register, target
 from espalier.robots.swarm.traj.brake import brake
 from espalier.robots.swarm.traj.checks import check
-from espalier.robots.swarm.traj.front_end import NOTHING, find_way, guess
+from espalier.robots.swarm.traj.front_end import find_way, guess
 from espalier.robots.swarm.traj.neighbours import Neighbours, sampled, selected
 from espalier.robots.swarm.traj.optimise import Optimiser, Problem
 from espalier.robots.swarm.traj.penalties import Places
@@ -25,6 +25,8 @@ from espalier.robots.swarm.traj.trajectory import Trajectory
 Floats = npt.NDArray[np.float64]
 FORGOTTEN_S = 3.0
 """A vehicle that was not heard of for so long is taken to hover where it was last heard of."""
+STANDING_M = 0.2
+"""Who moves by less in all of the horizon stands."""
 DODGE_M = 0.8
 """Radius of the ball around a place where a plan fails, that a second plan goes around."""
 
@@ -67,26 +69,39 @@ class Agent:
         if (act := self.site.act(now_s)) != self._act:
             self._act, self._memory = act, None
             self.roster.forget()
-        times = now_s + np.linspace(0.0, self.config.horizon_s, self.config.samples)
+        times, others = self._sampled(now_s, inbox)
         seen = np.full((len(times), len(self.act.slots), 3), np.nan)
         ages = np.full(len(self.act.slots), np.inf)
-        forgotten_s = inbox.sent_s + FORGOTTEN_S
-        seen[:, inbox.senders] = sampled(inbox.paths, times, np.where(now_s > forgotten_s, forgotten_s, np.inf))
+        seen[:, inbox.senders] = others
         ages[inbox.senders] = now_s - inbox.sent_s
         if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)):
-            self._memory = None
+            self._memory = self._memory and self._memory.with_members(self.roster.allotment.slot >= 0)
         places = self._places(seen, ages, times)
-        near = self._near(inbox, seen[:, inbox.senders], times)
-        self.flown = self._safe(now_s, places, near)
+        self.flown = self._safe(now_s, places, self._near(inbox, others, times))
         self.ms.append(1000.0 * (perf_counter() - begun))
         return self.flown
+
+    def is_safe(self, now_s: float, inbox: Inbox) -> bool:
+        """Whether what it is flying keeps clear for long enough, by the messages of those that yield to nobody: of two
+        that planned at the same time, the one with the higher number is to plan again.
+        """
+        first = inbox.of_lower(self.me)
+        times, seen = self._sampled(now_s, first)
+        near, until_s = self._near(first, seen, times), now_s + self.config.safe_s
+        return check(self.flown, self.site.field, near, self.config.trajectory.limits, now_s, until_s).safe
+
+    def _sampled(self, now_s: float, inbox: Inbox) -> tuple[Floats, Floats]:
+        """Moments of the horizon (K,), and where those that were heard are at them (K, m, 3)."""
+        times = now_s + np.linspace(0.0, self.config.horizon_s, self.config.samples)
+        forgotten_s = inbox.sent_s + FORGOTTEN_S
+        return times, sampled(inbox.paths, times, np.where(now_s > forgotten_s, forgotten_s, np.inf))
 
     def _places(self, seen: Floats, ages: Floats, times: Floats) -> Places | None:
         """Where the formation wants this vehicle, by the method."""
         roster, stale = self.roster, self.config.register_by.stale_s
-        slots = np.where(roster.claimed[:, None] >= 0, self.act.slots[roster.claimed], np.nan)
-        own = self.act.slots[roster.slot]
-        heard = np.isfinite(seen[0, :, 0]) & (ages <= stale) & (roster.claimed >= 0)
+        claimed, own = roster.claimed, self.act.slots[roster.slot]
+        slots = self.act.slots[claimed]
+        heard = np.isfinite(seen[0, :, 0]) & (ages <= stale) & (claimed >= 0)
         match self.config.method:
             case "goal":
                 return None
@@ -95,12 +110,11 @@ class Agent:
             case "rigid":
                 mean = (seen[:, heard] - slots[heard]).mean(1) if heard.any() else None
                 return None if mean is None else Places(times, mean + own)
-        return self._registered(np.where(heard[:, None], seen, np.nan), ages, times)
+        return self._registered(np.where(heard[:, None], seen, np.nan), slots, ages, times)
 
-    def _registered(self, seen: Floats, ages: Floats, times: Floats) -> Places | None:
+    def _registered(self, seen: Floats, slots: Floats, ages: Floats, times: Floats) -> Places | None:
         """By registration; it learns from it who is out, and may allot the slots anew."""
         roster, act, now_s = self.roster, self.act, float(times[0])
-        slots = act.slots[roster.claimed]
         self.registration = found = register(
             seen,
             slots,
@@ -116,8 +130,10 @@ class Agent:
         everybody, here = seen[0].copy(), self.flown.position(now_s)
         everybody[self.me] = here
         if roster.allot(now_s, found, everybody, act.slots):
-            self._memory = None
+            self._memory = self._memory.with_members(roster.allotment.slot >= 0)
         roster.settle(now_s, here, fit.apply(act.slots))
+        if roster.slot < 0:
+            return None
         points = target(found, act.slots[roster.slot])
         return Places(times, points) if np.isfinite(points).all() else None
 
@@ -139,18 +155,27 @@ class Agent:
         """
         field, limits = self.site.field, self.config.trajectory.limits
         until = now_s + self.config.safe_s
-        avoid = NOTHING
+        avoid = self._standing(now_s, near)
         for attempt in range(2):
             found = self._optimised(now_s, places, near, avoid)
             checked = check(found, field, near, limits, now_s, until)
             if checked.safe:
                 return found
             self.dodges += attempt == 0
-            avoid = np.append(found.position(checked.first_violation_s), DODGE_M)[None]
+            avoid = np.vstack([avoid, np.append(found.position(checked.first_violation_s), DODGE_M)])
         if check(self.flown, field, near, limits, now_s, until).safe:
             return self.flown
         self.brakes += 1
         return brake(self.flown, now_s, limits.accel_mps2)
+
+    def _standing(self, now_s: float, near: Neighbours) -> Floats:
+        """(k, 4): balls around those that stay where they are, for the way to go around them."""
+        moments, never = now_s + np.array([0.0, self.config.horizon_s]), np.full(len(near.starts), np.inf)
+        begin, end = sampled(near, moments, never)
+        at = begin[away(begin, end) < STANDING_M]
+        here = self.flown.position(now_s)
+        radius = np.minimum(away(at, here) - STANDING_M, self.config.trajectory.limits.separation_m)
+        return np.column_stack([at, radius])[radius > 0.0]
 
     def _optimised(self, now_s: float, places: Places | None, near: Neighbours, avoid: Floats) -> Trajectory:
         planner, front = self.config.trajectory, self.config.trajectory.front_end

@@ -59,6 +59,12 @@ class Inbox(NamedTuple):
         paths, slot = pack([one.trajectory.coasting() for one in messages]), [one.slot for one in messages]
         return cls(senders, sent, paths, np.array(slot, np.int64), [one.allotment for one in messages])
 
+    def of_lower(self, number: int) -> Inbox:
+        """Of senders with a lower number only."""
+        rows = np.flatnonzero(self.senders < number)
+        allotments = [self.allotments[k] for k in rows]
+        return Inbox(self.senders[rows], self.sent_s[rows], selected(self.paths, rows), self.slot[rows], allotments)
+
     def claims(self, since_s: float) -> Claims:
         """What those say that were heard of since then."""
         fresh = np.flatnonzero(self.sent_s >= since_s)

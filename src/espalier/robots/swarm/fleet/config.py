@@ -12,6 +12,8 @@ from espalier.robots.swarm.register.config import RegisterConfig
 from espalier.robots.swarm.traj.config import TrajectoryConfig
 from espalier.robots.swarm.world.config import OpenConfig, WorldConfig
 
+STOP = 1.5
+"""Seconds to stop, for each second that a constant deceleration would take: see `brake`."""
 Method = Literal["registration", "goal", "leader", "rigid"]
 
 
@@ -82,12 +84,26 @@ class PlannerConfig(Config):
     """At most so many are."""
     safe_s: PositiveFloat = 1.5
     """A plan that is safe for less is not flown."""
+    look_s: PositiveFloat | None = 0.2
+    """So long after a plan a vehicle looks whether it is safe still, now that those who planned at the same time have
+    been heard, and else plans again. Longer than messages take; None for never."""
     register_by: RegisterConfig = RegisterConfig()
     """The registration."""
     policy: PolicyConfig = PolicyConfig()
     """What is done about those that fall out; methods other than `registration` do not notice them."""
     trajectory: TrajectoryConfig = TrajectoryConfig()
     """The trajectory."""
+
+    @model_validator(mode="after")
+    def _can_stop(self) -> PlannerConfig:
+        limits = self.trajectory.limits
+        least = self.replan_s + STOP * limits.speed_mps / limits.accel_mps2
+        if self.safe_s < least - 1e-9:
+            raise ValueError(
+                f"safe_s: {self.safe_s:g} s are too few to plan once more and to stop from {limits.speed_mps:g} m/s at "
+                f"{limits.accel_mps2:g} m/s^2; that takes {least:g}"
+            )
+        return self
 
 
 class ActConfig(Config):

@@ -1,8 +1,9 @@
 """Who takes part in the formation, and in which slot, as one vehicle believes. No clock: the caller tells the time.
 
-A vehicle is out where the registration does not believe it, and lost once it has been out for `lost_s`. When too many
-are lost, the lowest-numbered vehicle that is not allots the slots anew and says so in its messages; who believes it
-follows. A vehicle that lost its slot so and can fly again takes a free one. All of it is ours.
+A vehicle is out where the registration does not believe it and it is far from its place, and lost once it has been out
+for `lost_s`. When too many are lost, the lowest-numbered vehicle that is not allots the slots anew and says so in its
+messages; who believes it follows. A vehicle that lost its slot so and can fly again takes a free one. All of this is
+ours.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 ENOUGH = 0.5
 """Who hears fewer than this share of all does not allot slots: most may only be out of range."""
+FAR = 3.0
+"""Of the limit of residuals, 1.5 slots: who flies around an obstacle is not as far from its place, or not for long."""
 
 
 class Allotment(NamedTuple):
@@ -44,26 +47,31 @@ class Claims(NamedTuple):
 
 
 class Roster:
-    """me: the vehicle that believes this, of n. slot: its own. claimed: (n,) slots by what each says, -1 for none.
-
-    out_since_s: (n,) since when a vehicle has been out, infinite where it is in.
+    """me: the vehicle that believes this, of n. slot: its own. out_since_s: (n,) since when a vehicle has been out,
+    infinite where it is in.
     """
 
     def __init__(self, me: int, n: int, config: PolicyConfig) -> None:
         self.me, self.config = me, config
         self.slot = me
-        self.claimed = np.arange(n, dtype=np.int64)
+        self._said = np.arange(n, dtype=np.int64)
         self.allotment = Allotment(0, 0, np.arange(n, dtype=np.int64))
         self.out_since_s = np.full(n, np.inf)
         self._heard_s = np.full(n, np.inf)
         self._heard, self._behind = np.zeros((2, n), np.bool_)
+
+    @property
+    def claimed(self) -> Ints:
+        """(n,): the slot of each by what it says, -1 for none: the slot of one that lost it is another's now."""
+        theirs, mine = self._said, self.allotment.slot
+        return np.where((mine < 0) & np.isin(theirs, mine), -1, theirs)
 
     def listen(self, now_s: float, claims: Claims) -> bool:
         """Take over what others say; whether the slots were allotted anew."""
         self._heard[:] = False
         self._heard[claims.senders] = True
         self._heard_s[claims.senders] = now_s
-        self.claimed[claims.senders] = claims.slot
+        self._said[claims.senders] = claims.slot
         lost, before = self.lost(now_s), self.allotment
         for sender, said in zip(claims.senders.tolist(), claims.allotments, strict=True):
             if not lost[sender] and said.beats(self.allotment):
@@ -77,7 +85,8 @@ class Roster:
         if found.held or not found.memory.sure:
             return
         self._behind = behind
-        since_s = np.where(found.inlier, np.inf, np.minimum(self.out_since_s, now_s))
+        fine = found.inlier | (found.residual_m[0] <= FAR * found.c_m)
+        since_s = np.where(fine, np.inf, np.minimum(self.out_since_s, now_s))
         self.out_since_s = np.where(self._heard, since_s, self.out_since_s)
 
     def lost(self, now_s: float) -> Flags:
@@ -133,6 +142,5 @@ class Roster:
 
     def _follow(self) -> bool:
         self.slot = int(self.allotment.slot[self.me])
-        lost_theirs = self.allotment.slot < 0
-        self.out_since_s[~lost_theirs] = np.inf
+        self.out_since_s[self.allotment.slot >= 0] = np.inf
         return True

@@ -48,16 +48,22 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
     ]
     channel = Channel(n, config.comms, np_rng(seed, "comms"))
     fate = fates(n, config.failures, np_rng(seed, "failures"))
-    turns = [(float(at), k) for k, at in enumerate(np_rng(seed, "turns").uniform(0, config.planner.replan_s, n))]
+    first = np_rng(seed, "turns").uniform(0, config.planner.replan_s, n)
+    turns = [(float(at), k, False) for k, at in enumerate(first)]
     heapify(turns)
     steps = round(config.seconds / TICK_S) + 1
     times, positions = TICK_S * np.arange(steps, dtype=np.float64), np.full((steps, n, 3), np.nan)
     slot, struck, seen = np.zeros((steps, n), np.int64), np.zeros((steps, n), np.bool_), steps
     for step, now in enumerate(times.tolist()):
         while turns[0][0] <= now:
-            at, k = heappop(turns)
+            at, k, again = heappop(turns)
+            if again and agents[k].is_safe(at, channel.inbox(k, at)):
+                continue
             _turn(agents[k], at, fate.get(k), channel, agents, config)
-            heappush(turns, (at + config.planner.replan_s, k))
+            if not again:
+                heappush(turns, (at + config.planner.replan_s, k, False))
+                if config.planner.look_s is not None:
+                    heappush(turns, (at + config.planner.look_s, k, True))
         struck[step, [k for k, one in fate.items() if one.strikes(now)]] = True
         gone = [k for k, one in fate.items() if one.kind == "crash" and one.strikes(now)]
         positions[step] = [agent.flown.position(now) for agent in agents]

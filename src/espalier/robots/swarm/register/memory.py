@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,10 @@ class Memory:
     near_since_s: Floats
     sure: bool
     held_s: float
+
+    def with_members(self, inlier: Flags) -> Memory:
+        """For other slots in the same formation: who is in then (n,), and nobody on probation."""
+        return replace(self, inlier=inlier, near_since_s=np.full(len(inlier), np.inf))
 
 
 def admit(

@@ -15,6 +15,8 @@ from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.esdf import DistanceField, distance_at
 
 STEP_S = 0.02
+NEARER_M = 0.01
+"""Coming nearer by less is none."""
 
 
 class Check(NamedTuple):
@@ -46,15 +48,16 @@ def check(
     """Look at a trajectory every 20 ms from a time until another, both absolute: its begin and its end by default.
 
     Violated are `least_clearance_m`, `separation_m`, and the floor and the ceiling by more than the difference between
-    the clearances. Speed and acceleration are only told.
+    the clearances. What begins too near to an obstacle or to another is violated only where it comes nearer still: so
+    there is a way out. Speed and acceleration are only told.
     """
     begin = trajectory.start_s if from_s is None else from_s
     end = max(trajectory.end_s if until_s is None else until_s, begin)
     times = np.append(np.arange(begin, end, STEP_S), end)
     points = trajectory.position(times)
-    clearance, separation = _nearest(points, times, field, others)
+    clearance, separation, room = _nearest(points, times, field, others, limits.separation_m)
     slack = limits.clearance_m - limits.least_clearance_m
-    bad = (clearance < limits.least_clearance_m) | (separation < limits.separation_m)
+    bad = (clearance < min(limits.least_clearance_m, clearance[0] - NEARER_M)) | (room < 0.0)
     if limits.floor_m is not None:
         bad |= points[:, 2] < limits.floor_m - slack
     if limits.ceiling_m is not None:
@@ -69,13 +72,21 @@ def check(
 
 
 @njit(cache=True)
-def _nearest(points: Floats, times: Floats, field: DistanceField, others: Neighbours) -> tuple[Floats, Floats]:
-    """(n,) distances of (n, 3) points to obstacles and to the nearest other at these times."""
-    clearance, separation = np.empty(len(points)), np.full(len(points), np.inf)
+def _nearest(
+    points: Floats, times: Floats, field: DistanceField, others: Neighbours, least: float
+) -> tuple[Floats, Floats, Floats]:
+    """(n,) distances of (n, 3) points to obstacles and to the nearest other at these times, and by how much all others
+    are farther away than `least`, or than NEARER_M less than at the first time where that was less.
+    """
+    clearance, separation, room = np.empty(len(points)), np.full(len(points), np.inf), np.full(len(points), np.inf)
+    allowed = np.full(len(others.starts), least)
     for n, (x, y, z) in enumerate(points):
         clearance[n] = distance_at(field, x, y, z)[0]
         for k in range(len(others.starts)):
             ox, oy, oz = place(others, k, times[n], 0)
             away = np.sqrt((x - ox) ** 2 + (y - oy) ** 2 + FLAT * (z - oz) ** 2)
+            if n == 0:
+                allowed[k] = min(least, away - NEARER_M)
             separation[n] = min(separation[n], away)
-    return clearance, separation
+            room[n] = min(room[n], away - allowed[k])
+    return clearance, separation, room
