@@ -10,32 +10,24 @@ import numpy.typing as npt
 
 from espalier.robots.swarm.fleet.comms import Inbox, Message
 from espalier.robots.swarm.fleet.config import PlannerConfig
+from espalier.robots.swarm.fleet.pilot import Pilot, Wish
 from espalier.robots.swarm.fleet.roster import Roster
 from espalier.robots.swarm.fleet.site import Act, Site
 from espalier.robots.swarm.register.memory import Memory
 from espalier.robots.swarm.register.spatiotemporal import Registration, register, target
-from espalier.robots.swarm.traj.brake import brake
-from espalier.robots.swarm.traj.checks import check
-from espalier.robots.swarm.traj.front_end import find_way, guess
-from espalier.robots.swarm.traj.neighbours import Neighbours, sampled, selected
-from espalier.robots.swarm.traj.optimise import Optimiser, Problem
+from espalier.robots.swarm.traj.optimise import Optimiser
 from espalier.robots.swarm.traj.penalties import Places
 from espalier.robots.swarm.traj.trajectory import Trajectory
 
 Floats = npt.NDArray[np.float64]
-FORGOTTEN_S = 3.0
-"""A vehicle that was not heard of for so long is taken to hover where it was last heard of."""
-STANDING_M = 0.2
-"""Who moves by less in all of the horizon stands."""
-DODGE_M = 0.8
-"""Radius of the ball around a place where a plan fails, that a second plan goes around."""
+STRAYED = 2.0
+"""Slots' spacings from its place in the formation: farther away, a vehicle is not in it."""
 
 
 @dataclass
 class Agent:
     """me: its number, which is also its first slot's. flown: the trajectory that it is flying. roster: who has which
-    slot. dodges, brakes: how often a plan was not safe and a second one, or an emergency stop, was flown instead.
-    ms: of each plan.
+    slot. pilot: what makes its paths. registration: the last. ms: of each plan.
     """
 
     me: int
@@ -45,14 +37,13 @@ class Agent:
     rng: np.random.Generator
     flown: Trajectory
     registration: Registration | None = None
-    dodges: int = 0
-    brakes: int = 0
     ms: list[float] = field(default_factory=list)
     _act: int = 0
     _memory: Memory | None = None
 
     def __post_init__(self) -> None:
         self.roster = Roster(self.me, len(self.site.acts[0].slots), self.config.policy)
+        self.pilot = Pilot(self.config, self.optimiser, self.site.field)
 
     @property
     def act(self) -> Act:
@@ -69,51 +60,44 @@ class Agent:
         if (act := self.site.act(now_s)) != self._act:
             self._act, self._memory = act, None
             self.roster.forget()
-        times, others = self._sampled(now_s, inbox)
-        seen = np.full((len(times), len(self.act.slots), 3), np.nan)
-        ages = np.full(len(self.act.slots), np.inf)
-        seen[:, inbox.senders] = others
-        ages[inbox.senders] = now_s - inbox.sent_s
-        if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)):
-            self._memory = self._memory and self._memory.with_members(self.roster.allotment.slot >= 0)
-        places = self._places(seen, ages, times)
-        self.flown = self._safe(now_s, places, self._near(inbox, others, times))
+        if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)) and self._memory:
+            self._memory = self._memory.with_members(self.roster.allotment.slot >= 0)
+        others = self.pilot.sampled(now_s, inbox)
+        wish = self._wish(now_s, self._places(now_s, inbox, others))
+        self.flown = self.pilot.fly(now_s, self.flown, wish, self.pilot.near(now_s, self.flown, inbox, others))
         self.ms.append(1000.0 * (perf_counter() - begun))
         return self.flown
 
     def is_safe(self, now_s: float, inbox: Inbox) -> bool:
-        """Whether what it is flying keeps clear for long enough, by the messages of those that yield to nobody: of two
-        that planned at the same time, the one with the higher number is to plan again.
+        """Whether what it is flying keeps clear for long enough of those to whom it yields, that are all with a lower
+        number: of two that planned at the same time, one is to plan again.
         """
         first = inbox.of_lower(self.me)
-        times, seen = self._sampled(now_s, first)
-        near, until_s = self._near(first, seen, times), now_s + self.config.safe_s
-        return check(self.flown, self.site.field, near, self.config.trajectory.limits, now_s, until_s).safe
+        near = self.pilot.near(now_s, self.flown, first, self.pilot.sampled(now_s, first))
+        return self.pilot.is_safe(now_s, self.flown, near)
 
-    def _sampled(self, now_s: float, inbox: Inbox) -> tuple[Floats, Floats]:
-        """Moments of the horizon (K,), and where those that were heard are at them (K, m, 3)."""
-        times = now_s + np.linspace(0.0, self.config.horizon_s, self.config.samples)
-        forgotten_s = inbox.sent_s + FORGOTTEN_S
-        return times, sampled(inbox.paths, times, np.where(now_s > forgotten_s, forgotten_s, np.inf))
-
-    def _places(self, seen: Floats, ages: Floats, times: Floats) -> Places | None:
-        """Where the formation wants this vehicle, by the method."""
-        roster, stale = self.roster, self.config.register_by.stale_s
-        claimed, own = roster.claimed, self.act.slots[roster.slot]
-        slots = self.act.slots[claimed]
-        heard = np.isfinite(seen[0, :, 0]) & (ages <= stale) & (claimed >= 0)
+    def _places(self, now_s: float, inbox: Inbox, others: Floats) -> Places | None:
+        """Where the formation wants this vehicle, by the method. others: (K, m, 3) where the senders will be."""
+        claimed, slots, times = self.roster.claimed, self.act.slots, self.pilot.moments(now_s)
+        if self.config.method == "goal":
+            return None
+        ages = np.full(len(slots), np.inf)
+        ages[inbox.senders] = now_s - inbox.sent_s
+        heard = (ages <= self.config.register_by.stale_s) & (claimed >= 0)
+        seen = np.full((len(times), len(slots), 3), np.nan)
+        seen[:, inbox.senders] = others
+        seen[:, ~heard] = np.nan
         match self.config.method:
-            case "goal":
-                return None
             case "leader":
-                return Places(times, seen[:, 0] + own - slots[0]) if self.me and heard[0] else None
+                own = slots[self.roster.slot] - slots[0]
+                return Places(times, seen[:, 0] + own) if self.me and heard[0] else None
             case "rigid":
-                mean = (seen[:, heard] - slots[heard]).mean(1) if heard.any() else None
-                return None if mean is None else Places(times, mean + own)
-        return self._registered(np.where(heard[:, None], seen, np.nan), slots, ages, times)
+                mean = (seen[:, heard] - slots[claimed[heard]]).mean(1) if heard.any() else None
+                return None if mean is None else Places(times, mean + slots[self.roster.slot])
+        return self._registered(times, seen, slots[claimed], ages)
 
-    def _registered(self, seen: Floats, slots: Floats, ages: Floats, times: Floats) -> Places | None:
-        """By registration; it learns from it who is out, and may allot the slots anew."""
+    def _registered(self, times: Floats, seen: Floats, slots: Floats, ages: Floats) -> Places | None:
+        """By registration; the roster learns from it who is out, and may allot the slots anew."""
         roster, act, now_s = self.roster, self.act, float(times[0])
         self.registration = found = register(
             seen,
@@ -125,81 +109,31 @@ class Agent:
             rng=self.rng,
             memory=self._memory,
         )
-        self._memory, fit = found.memory, found.fit.one(0)
-        roster.judge(now_s, found, away(seen[0], act.goal + slots) > away(fit.apply(slots), act.goal + slots))
-        everybody, here = seen[0].copy(), self.flown.position(now_s)
-        everybody[self.me] = here
+        self._memory, fit, ends = found.memory, found.fit.one(0), act.goal + slots
+        behind = np.linalg.norm(seen[0] - ends, axis=1) > np.linalg.norm(fit.apply(slots) - ends, axis=1)
+        roster.judge(now_s, found, behind)
+        everybody = seen[0].copy()
+        everybody[self.me] = self.flown.position(now_s)
         if roster.allot(now_s, found, everybody, act.slots):
             self._memory = self._memory.with_members(roster.allotment.slot >= 0)
-        roster.settle(now_s, here, fit.apply(act.slots))
+        roster.settle(now_s, everybody[self.me], fit.apply(act.slots))
         if roster.slot < 0:
             return None
         points = target(found, act.slots[roster.slot])
         return Places(times, points) if np.isfinite(points).all() else None
 
-    def _near(self, inbox: Inbox, seen: Floats, times: Floats) -> Neighbours:
-        """The others that come nearest to where this vehicle is or means to be; who was long silent hovers."""
-        own = self.flown.coasting().position(times)
-        closest = np.linalg.norm(seen - own[:, None], axis=2).min(0)
-        order = np.argsort(closest, kind="stable")[: self.config.neighbours]
-        order = order[closest[order] <= self.config.near_m]
-        near = selected(inbox.paths, order)
-        for k in np.flatnonzero(times[0] > inbox.sent_s[order] + FORGOTTEN_S):
-            near.coefficients[k] = 0.0
-            near.coefficients[k, 0, 0], near.ends[k], near.coasts[k] = seen[0, order[k]], np.inf, False
-        return near
+    def _wish(self, now_s: float, places: Places | None) -> Wish:
+        """To its place in the end, in formation.
 
-    def _safe(self, now_s: float, places: Places | None, near: Neighbours) -> Trajectory:
-        """A plan that keeps clear for long enough; else one around the place where it does not; else what was flown, if
-        that does; else a stop.
+        While it waits for others it stays where the formation is now. Far from there it flies to where it will be,
+        alone: a pull over so far would draw it through whatever is between. Without a slot it stays.
         """
-        field, limits = self.site.field, self.config.trajectory.limits
-        until = now_s + self.config.safe_s
-        avoid = self._standing(now_s, near)
-        for attempt in range(2):
-            found = self._optimised(now_s, places, near, avoid)
-            checked = check(found, field, near, limits, now_s, until)
-            if checked.safe:
-                return found
-            self.dodges += attempt == 0
-            avoid = np.vstack([avoid, np.append(found.position(checked.first_violation_s), DODGE_M)])
-        if check(self.flown, field, near, limits, now_s, until).safe:
-            return self.flown
-        self.brakes += 1
-        return brake(self.flown, now_s, limits.accel_mps2)
-
-    def _standing(self, now_s: float, near: Neighbours) -> Floats:
-        """(k, 4): balls around those that stay where they are, for the way to go around them."""
-        moments, never = now_s + np.array([0.0, self.config.horizon_s]), np.full(len(near.starts), np.inf)
-        begin, end = sampled(near, moments, never)
-        at = begin[away(begin, end) < STANDING_M]
-        here = self.flown.position(now_s)
-        radius = np.minimum(away(at, here) - STANDING_M, self.config.trajectory.limits.separation_m)
-        return np.column_stack([at, radius])[radius > 0.0]
-
-    def _optimised(self, now_s: float, places: Places | None, near: Neighbours, avoid: Floats) -> Trajectory:
-        planner, front = self.config.trajectory, self.config.trajectory.front_end
-        head = np.stack([self.flown.position(now_s), self.flown.velocity(now_s), self.flown.acceleration(now_s)])
-        goal = self._goal(now_s, head[0], places)
-        way, reach = goal - head[0], front.cruise_mps * self.config.horizon_s
-        distance = float(np.linalg.norm(way))
-        local = goal if distance <= reach else head[0] + way * (reach / distance)
-        path = find_way(self.site.field, head[0], local, front, planner.limits, avoid)
-        last = np.zeros(3) if distance <= reach else front.cruise_mps * way / distance
-        first = guess(path, float(np.linalg.norm(head[1])), float(np.linalg.norm(last)), front)
-        tail = np.stack([path.points[-1], last, np.zeros(3)])
-        problem = Problem(now_s, head, tail, *first, self.site.field, near, places, free_tail=distance > reach)
-        return self.optimiser.plan(problem).trajectory
-
-    def _goal(self, now_s: float, here: Floats, places: Places | None) -> Floats:
-        """Its place in the end; while it waits for others, that where the formation is now; without a slot, here."""
+        here, end = self.flown.position(now_s), self.act.goal + self.act.slots[self.roster.slot]
         if self.roster.slot < 0:
-            return here
+            return Wish(here, None)
         if self.roster.waits(now_s):
-            return here if places is None else places.points[0]
-        return self.act.goal + self.act.slots[self.roster.slot]
-
-
-def away(points: Floats, others: Floats) -> Floats:
-    """(n,) metres from points (n, 3) to others, each to its own."""
-    return np.linalg.norm(points - others, axis=1)
+            return Wish(here if places is None else places.points[0], places)
+        if places is None or np.linalg.norm(places.points[0] - here) <= STRAYED * self.act.spacing_m:
+            return Wish(end, places)
+        sure = self.registration is None or self.registration.memory.sure
+        return Wish(places.points[-1] if sure else end, None)

@@ -18,7 +18,8 @@ MOST = 0.95
 def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     """Formation, way, safety, effort, time, messages and flags. series: what `measure` gave, if that was done already.
 
-    error_percent, error_percent_end: see `Series.error`, over all of the flight and its last quarter. misfit: of
+    error_percent, error_percent_end: see `Series.error`, over all of the flight and its last quarter;
+    error_percent_acts: the greatest when a formation has had its time. misfit: of
     `Series.misfit`, the mean over the way. success: 1 where nobody touched anything and 95% of the healthy are within
     0.5 m of their places in the end; arrival_s: since when. effort_m2ps3: of a healthy vehicle, the integral of the
     squared acceleration.
@@ -32,6 +33,7 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     return {
         "error_percent": 100.0 * _mean(found.error),
         "error_percent_end": 100.0 * _mean(found.error[-len(found.error) // 4 :]),
+        "error_percent_acts": 100.0 * max(float(found.error[recording.act == act][-1]) for act in set(recording.act)),
         "misfit": _over_way(flight, found.misfit),
         "travelled_share": _travelled(flight),
         "success": float(touches == 0.0 and np.isfinite(arrival_s)),
@@ -43,8 +45,8 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
         "plan_ms_median": float(np.nanmedian(ms)),
         "plan_ms_p95": float(np.nanquantile(ms, 0.95)),
         "plan_ms_most": float(np.nanmax(ms)),
-        "dodges": float(sum(agent.dodges for agent in flight.agents)),
-        "brakes": float(sum(agent.brakes for agent in flight.agents)),
+        "dodges": float(sum(agent.pilot.dodges for agent in flight.agents)),
+        "brakes": float(sum(agent.pilot.brakes for agent in flight.agents)),
         "messages_per_s": flight.channel.sent / seconds,
         "kilobytes_per_s": flight.channel.bytes / 1000.0 / seconds,
         **_flags(flight),

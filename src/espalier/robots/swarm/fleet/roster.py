@@ -1,9 +1,9 @@
 """Who takes part in the formation, and in which slot, as one vehicle believes. No clock: the caller tells the time.
 
-A vehicle is out where the registration does not believe it and it is far from its place, and lost once it has been out
-for `lost_s`. When too many are lost, the lowest-numbered vehicle that is not allots the slots anew and says so in its
-messages; who believes it follows. A vehicle that lost its slot so and can fly again takes a free one. All of this is
-ours.
+A vehicle is out where the registration does not believe it, it is far from its place and does not mean to come nearer,
+and lost once it has been out for `lost_s`. When too many are lost, the lowest-numbered vehicle that is not allots the
+slots anew and says so in its messages; who believes it follows. A vehicle that lost its slot so and can fly again takes
+a free one. All of this is ours.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ ENOUGH = 0.5
 """Who hears fewer than this share of all does not allot slots: most may only be out of range."""
 FAR = 3.0
 """Of the limit of residuals, 1.5 slots: who flies around an obstacle is not as far from its place, or not for long."""
+NEARER = 0.5
+"""Of the same: who means to come nearer by more within the horizon is on its way."""
 
 
 class Allotment(NamedTuple):
@@ -85,7 +87,8 @@ class Roster:
         if found.held or not found.memory.sure:
             return
         self._behind = behind
-        fine = found.inlier | (found.residual_m[0] <= FAR * found.c_m)
+        now_m, then_m = found.residual_m[0], found.residual_m[-1]
+        fine = found.inlier | (now_m <= FAR * found.c_m) | (now_m - then_m > NEARER * found.c_m)
         since_s = np.where(fine, np.inf, np.minimum(self.out_since_s, now_s))
         self.out_since_s = np.where(self._heard, since_s, self.out_since_s)
 

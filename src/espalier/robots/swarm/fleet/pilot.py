@@ -1,0 +1,116 @@
+"""From a wish to a path that is safe: one vehicle on its way to a goal, in formation or alone, clear of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from espalier.robots.swarm.fleet.comms import Inbox
+from espalier.robots.swarm.fleet.config import PlannerConfig
+from espalier.robots.swarm.traj.brake import brake
+from espalier.robots.swarm.traj.checks import check
+from espalier.robots.swarm.traj.front_end import find_way, guess
+from espalier.robots.swarm.traj.neighbours import Neighbours, sampled, selected
+from espalier.robots.swarm.traj.optimise import Optimiser, Problem
+from espalier.robots.swarm.traj.penalties import Places
+from espalier.robots.swarm.traj.trajectory import Trajectory
+from espalier.robots.swarm.world.esdf import DistanceField
+
+Floats = npt.NDArray[np.float64]
+FORGOTTEN_S = 3.0
+"""A vehicle that was not heard of for so long is taken to hover where it was then."""
+STANDING_M = 0.2
+"""Who moves by less in all of the horizon stands."""
+DODGE_M = 0.8
+"""Radius of the ball around a place where a plan fails, that a second plan goes around."""
+
+
+class Wish(NamedTuple):
+    """goal: (3,) where to fly. places: where the formation wants the vehicle on its way; None to fly alone."""
+
+    goal: Floats
+    places: Places | None
+
+
+@dataclass
+class Pilot:
+    """dodges, brakes: how often a plan was not safe and a second one, or an emergency stop, was flown instead."""
+
+    config: PlannerConfig
+    optimiser: Optimiser
+    field: DistanceField
+    dodges: int = 0
+    brakes: int = 0
+
+    def moments(self, now_s: float) -> Floats:
+        """(K,) of the horizon, the first of them now."""
+        return now_s + np.linspace(0.0, self.config.horizon_s, self.config.samples)
+
+    def sampled(self, now_s: float, inbox: Inbox) -> Floats:
+        """(K, m, 3): where those that were heard are at the moments of the horizon."""
+        forgotten_s = inbox.sent_s + FORGOTTEN_S
+        return sampled(inbox.paths, self.moments(now_s), np.where(now_s > forgotten_s, forgotten_s, np.inf))
+
+    def near(self, now_s: float, flown: Trajectory, inbox: Inbox, others: Floats) -> Neighbours:
+        """Those that come nearest to where the vehicle is or means to be; who was long silent hovers.
+
+        flown: the vehicle's path. others: what `sampled` gave.
+        """
+        own = flown.coasting().position(self.moments(now_s))
+        closest = np.linalg.norm(others - own[:, None], axis=2).min(0)
+        order = np.argsort(closest, kind="stable")[: self.config.neighbours]
+        order = order[closest[order] <= self.config.near_m]
+        found = selected(inbox.paths, order)
+        for k in np.flatnonzero(now_s > inbox.sent_s[order] + FORGOTTEN_S):
+            found.coefficients[k] = 0.0
+            found.coefficients[k, 0, 0], found.ends[k], found.coasts[k] = others[0, order[k]], np.inf, False
+        return found
+
+    def is_safe(self, now_s: float, path: Trajectory, near: Neighbours) -> bool:
+        """Whether a path keeps clear for long enough."""
+        until_s = now_s + self.config.safe_s
+        return check(path, self.field, near, self.config.trajectory.limits, now_s, until_s).safe
+
+    def fly(self, now_s: float, flown: Trajectory, wish: Wish, near: Neighbours) -> Trajectory:
+        """A plan that keeps clear for long enough; else one around the place where it does not; else what was flown, if
+        that does; else a stop.
+        """
+        limits, until_s = self.config.trajectory.limits, now_s + self.config.safe_s
+        avoid = self._standing(now_s, flown, near)
+        for attempt in range(2):
+            found = self._planned(now_s, flown, wish, near, avoid)
+            checked = check(found, self.field, near, limits, now_s, until_s)
+            if checked.safe:
+                return found
+            self.dodges += attempt == 0
+            avoid = np.vstack([avoid, np.append(found.position(checked.first_violation_s), DODGE_M)])
+        if self.is_safe(now_s, flown, near):
+            return flown
+        self.brakes += 1
+        return brake(flown, now_s, limits.accel_mps2)
+
+    def _standing(self, now_s: float, flown: Trajectory, near: Neighbours) -> Floats:
+        """(k, 4): balls around those that stay where they are, for the way to go around them."""
+        ends, never = now_s + np.array([0.0, self.config.horizon_s]), np.full(len(near.starts), np.inf)
+        begin, end = sampled(near, ends, never)
+        at = begin[np.linalg.norm(end - begin, axis=1) < STANDING_M]
+        gap = np.linalg.norm(at - flown.position(now_s), axis=1) - STANDING_M
+        radius = np.minimum(gap, self.config.trajectory.limits.separation_m)
+        return np.column_stack([at, radius])[radius > 0.0]
+
+    def _planned(self, now_s: float, flown: Trajectory, wish: Wish, near: Neighbours, avoid: Floats) -> Trajectory:
+        """The optimiser's, from a free way around the balls (k, 4); as far as the horizon reaches."""
+        planner, front = self.config.trajectory, self.config.trajectory.front_end
+        head = np.stack([flown.position(now_s), flown.velocity(now_s), flown.acceleration(now_s)])
+        way, reach = wish.goal - head[0], front.cruise_mps * self.config.horizon_s
+        distance = float(np.linalg.norm(way))
+        local = wish.goal if distance <= reach else head[0] + way * (reach / distance)
+        path = find_way(self.field, head[0], local, front, planner.limits, avoid)
+        last = np.zeros(3) if distance <= reach else front.cruise_mps * way / distance
+        first = guess(path, float(np.linalg.norm(head[1])), float(np.linalg.norm(last)), front)
+        tail = np.stack([path.points[-1], last, np.zeros(3)])
+        problem = Problem(now_s, head, tail, *first, self.field, near, wish.places, free_tail=distance > reach)
+        return self.optimiser.plan(problem).trajectory
