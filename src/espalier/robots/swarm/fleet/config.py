@@ -13,6 +13,7 @@ from espalier.robots.swarm.traj.config import TrajectoryConfig
 from espalier.robots.swarm.world.config import OpenConfig, WorldConfig
 
 Method = Literal["registration", "goal", "leader", "rigid"]
+View = Literal["top", "front", "side", "3d"]
 
 
 class CommsConfig(Config):
@@ -132,6 +133,10 @@ class FlightConfig(Config):
     """How vehicles plan."""
     film_every_s: PositiveFloat = 0.2
     """Between two pictures of the film."""
+    film_view: Literal["auto"] | View = "auto"
+    """auto: front where the formations stand upright, as texts do; else top."""
+    film_mp4: bool = False
+    """Whether there is a flight.mp4 beside the flight.gif."""
 
     @model_validator(mode="after")
     def _in_order(self) -> FlightConfig:
