@@ -19,7 +19,7 @@ n: 5
 shape: hexagon
 start: [0, 0, 1.5]
 goal: [2, 0, 1.5]
-seconds: 1.0
+seconds: 5.0
 failures:
   - {kind: freeze, share: 0.2, at_s: 0.5}
 """
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a recipe, and runs of it."""
     folder = tmp_path_factory.mktemp("swarm")
     (folder / "few.yaml").write_text(RECIPE)
-    words = ["--runs-dir", str(folder / "runs"), "film_every_s=0.5"]
+    words = ["--runs-dir", str(folder / "runs"), "film_every_s=0.5", "goal=[4, 0, 1.5]"]
     assert main(["swarm", "run", str(folder / "few.yaml"), *words]) == 0
     return folder
 
@@ -48,12 +48,12 @@ def test_a_flight_and_all_that_is_rendered_of_it(there: Path, capsys: pytest.Cap
     names = ["out/f.gif", "out/f.mp4", "out/f.png", "out/f.csv"]
     words = [word for name in names for word in ("--out", name)]
     for source in ("runs/few", str(run), str(run / "artefacts" / "flight.npz")):
-        assert main(["swarm", "render", source, *words, "--view", "3d", "--every", "0.25", "--at", "0.3"]) == 0
+        assert main(["swarm", "render", source, *words, "--view", "3d", "--every", "1", "--at", "0.3"]) == 0
         said = capsys.readouterr().out
-        assert "5 vehicles, 1.0 s, 1 failed" in said
+        assert "5 vehicles, 5.0 s, 1 failed" in said
         assert all(f"flight: {name}" in said for name in names)
         assert all(Path(name).stat().st_size > 100 for name in names)
-        assert len(Path("out/f.csv").read_text().splitlines()) == 1 + 5 * 5
+        assert len(Path("out/f.csv").read_text().splitlines()) == 1 + 6 * 5
         for name in names:
             Path(name).unlink()
 
@@ -61,9 +61,10 @@ def test_a_flight_and_all_that_is_rendered_of_it(there: Path, capsys: pytest.Cap
 def test_what_is_asked_for_changes_the_picture(there: Path) -> None:
     asked = {
         "plain": [],
-        "same": ["--view", "top", "--at", "1"],
+        "same": ["--view", "top", "--at", "5"],
         "front": ["--view", "front"],
         "early": ["--at", "0.2"],
+        "whole": ["--whole"],
     }
     pictures = {}
     for name, words in asked.items():
@@ -72,6 +73,7 @@ def test_what_is_asked_for_changes_the_picture(there: Path) -> None:
     np.testing.assert_array_equal(pictures["plain"], pictures["same"])
     assert pictures["front"].shape != pictures["plain"].shape
     assert (pictures["early"] != pictures["plain"]).any()
+    assert (pictures["plain"] != pictures["whole"]).any()
 
 
 def test_the_slots_of_formations(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

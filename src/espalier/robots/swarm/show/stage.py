@@ -116,7 +116,7 @@ def _plane(low: Floats, high: Floats, view: View, dpi: int, world: World | None)
     if world is not None and world.occupancy.any():
         _shade(axis, world, view)
     across, up = ("xyz"[k] for k in axes)
-    axis.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xlabel=f"{across}, m", ylabel=f"{up}, m")
+    axis.set(xlim=(left, right), ylim=(bottom, top), xlabel=f"{across}, m", ylabel=f"{up}, m")
     return Stage(figure, axis, lambda points: points[..., axes], TOWARDS[view], 72.0 / per_inch)
 
 
@@ -128,7 +128,16 @@ def _shade(axis: Axes, world: World, view: View) -> None:
     dark = 0.55 * (depth > 0) if view == "top" else 0.3 * (1.0 - np.exp(-depth / 2.0))
     low, high = world.bounds
     extent = (low[axes[0]], high[axes[0]], low[axes[1]], high[axes[1]])
-    axis.imshow(1.0 - dark, origin="lower", extent=extent, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
+    axis.imshow(
+        1.0 - dark,
+        origin="lower",
+        extent=extent,
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="antialiased",
+        aspect="auto",
+    )
 
 
 def _solid(low: Floats, high: Floats, dpi: int, world: World | None) -> Stage:
