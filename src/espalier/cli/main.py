@@ -23,6 +23,7 @@ VERBS: Mapping[str, str] = {
     "serve": "serve a model by the OpenAI protocol",
     "graph": "run a table of graph methods, generate or convert a large graph",
     "serving": "simulate, compare and explain request schedulers; run the gateway",
+    "swarm": "fly formations, show flights and formations",
     "terrain": "traversability maps of point clouds, and routes over them",
 }
 
@@ -46,6 +47,10 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
             from espalier.cli import terrain
 
             return terrain.add_terrain, terrain.terrain
+        case "swarm":
+            from espalier.cli import swarm
+
+            return swarm.add_swarm, swarm.swarm
         case "serve":
             from espalier.engine import serve_command
 

@@ -15,6 +15,7 @@ from espalier.robots.swarm.world.config import OpenConfig, WorldConfig
 STOP = 1.5
 """Seconds to stop, for each second that a constant deceleration would take: see `brake`."""
 Method = Literal["registration", "goal", "leader", "rigid"]
+View = Literal["top", "front", "side", "3d"]
 
 
 class CommsConfig(Config):
@@ -148,6 +149,10 @@ class FlightConfig(Config):
     """How vehicles plan."""
     film_every_s: PositiveFloat = 0.2
     """Between two pictures of the film."""
+    film_view: Literal["auto"] | View = "auto"
+    """auto: front where the formations stand upright, as texts do; else top."""
+    film_mp4: bool = False
+    """Whether there is a flight.mp4 beside the flight.gif."""
 
     @model_validator(mode="after")
     def _in_order(self) -> FlightConfig:

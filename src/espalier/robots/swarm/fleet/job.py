@@ -9,9 +9,9 @@ from espalier.core.run import Run
 from espalier.robots.animate import save_animation
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.figures import figures
-from espalier.robots.swarm.fleet.film import film
 from espalier.robots.swarm.fleet.metrics import measure
 from espalier.robots.swarm.fleet.simulate import TICK_S, simulate
+from espalier.robots.swarm.show.film import film, moments
 
 LOG_EVERY = 5
 """Looks."""
@@ -39,8 +39,10 @@ def fly(config: FlightConfig, run: Run) -> dict[str, float]:
             "flight/clearance_m": found.clearance[step],
         }
         run.metrics.log(step + 1, {name: float(value) for name, value in values.items() if np.isfinite(value)})
-    frames = film(recording, found.error, config.film_every_s)
-    save_animation(frames, run.artefact("flight.gif"), 1.0 / config.film_every_s)
+    steps, every_s = moments(recording, config.film_every_s)
+    for name in ("flight.gif", "flight.mp4") if config.film_mp4 else ("flight.gif",):
+        frames = film(recording, found.error, steps.tolist(), config.film_view)
+        save_animation(frames, run.artefact(name), 1.0 / every_s if every_s else 1.0)
     recording.save(run.artefact("flight.npz"))
     measured = figures(flight, found)
     rows: list[list[str | Number]] = [[name.replace("_", " "), value] for name, value in measured.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ class Recording:
         try:
             with np.load(file, allow_pickle=False) as archive:
                 arrays = dict(archive)
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"{file} cannot be read as NPZ: {error}") from None
         try:
             world = World.of_occupancy(arrays["occupancy"], arrays["origin"], float(arrays["cell_m"]))

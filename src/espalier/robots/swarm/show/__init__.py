@@ -1,0 +1,1 @@
+"""Flights and formations for people: films, stills, tables, files for viewers."""

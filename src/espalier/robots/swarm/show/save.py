@@ -1,0 +1,127 @@
+"""A flight to files for people and other programs, by the file's suffix."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from espalier.core.errors import DataError, MissingExtraError, nearest
+from espalier.core.files import sync, temporary, write_atomic
+from espalier.robots.animate import save_animation
+from espalier.robots.swarm.fleet.config import View
+from espalier.robots.swarm.fleet.metrics import formation_errors
+from espalier.robots.swarm.fleet.recording import Recording
+from espalier.robots.swarm.show.film import TRAIL_S, film, moments, still
+from espalier.robots.swarm.show.stage import Picture
+
+EVERY_S = 0.2
+"""Between two pictures, unless something else is asked for."""
+COLUMNS = ("time", "vehicle", "x", "y", "z", "slot", "struck")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """view: of pictures. every_s: between two pictures, or times of a table; None for EVERY_S, or all times. at_s: of a
+    still, None for the last. whole: pictures show all of the way flown until then.
+    """
+
+    view: Literal["auto"] | View = "auto"
+    every_s: float | None = None
+    at_s: float | None = None
+    whole: bool = False
+
+
+def save_flight(recording: Recording, file: Path, wish: Wish | None = None) -> Path:
+    """Write a .gif, .mp4, .png, .csv or .rrd (rerun), and return the file. Folders are made as needed.
+
+    Raises DataError for another suffix, MissingExtraError without the format's package.
+    """
+    save = FORMATS[checked_suffix(file)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save(recording, file, wish or Wish())
+    return file
+
+
+def checked_suffix(file: Path) -> str:
+    """That of a format. Raises DataError for another."""
+    suffix = file.suffix.lower()
+    if suffix not in FORMATS:
+        raise DataError(f"{file}: a flight cannot be written as that{nearest(suffix, FORMATS)}")
+    return suffix
+
+
+def png(picture: Picture) -> bytes:
+    """A picture as a PNG file's content."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "png")
+    return stream.getvalue()
+
+
+def _film(recording: Recording, file: Path, wish: Wish) -> None:
+    steps, every_s = moments(recording, EVERY_S if wish.every_s is None else wish.every_s)
+    trail_s = np.inf if wish.whole else TRAIL_S
+    frames = film(recording, formation_errors(recording)[0], steps.tolist(), wish.view, trail_s=trail_s)
+    save_animation(frames, file, 1.0 / every_s if every_s else 1.0)
+
+
+def _still(recording: Recording, file: Path, wish: Wish) -> None:
+    times, trail_s = recording.times, np.inf if wish.whole else TRAIL_S
+    at_s = float(times[-1]) if wish.at_s is None else wish.at_s
+    if not times[0] <= at_s <= times[-1]:
+        raise DataError(f"{file}: {at_s:g} s is not in the flight, which lasts from {times[0]:g} to {times[-1]:g} s")
+    write_atomic(file, png(still(recording, formation_errors(recording)[0], at_s, wish.view, trail_s=trail_s)))
+
+
+def _table(recording: Recording, file: Path, wish: Wish) -> None:
+    """A row for each vehicle at each time; x, y and z of one that is gone are empty."""
+    steps = moments(recording, wish.every_s or 0.0)[0].tolist()
+    lines = [",".join(COLUMNS)]
+    for step in steps:
+        now = f"{recording.times[step]:.3f}"
+        seen = zip(recording.positions[step].tolist(), recording.slot[step], recording.struck[step], strict=True)
+        for vehicle, ((x, y, z), slot, struck) in enumerate(seen):
+            place = f"{x:.4f},{y:.4f},{z:.4f}" if np.isfinite(x) else ",,"
+            lines.append(f"{now},{vehicle},{place},{slot},{int(struck)}")
+    write_atomic(file, "\n".join(lines) + "\n")
+
+
+def _rerun(recording: Recording, file: Path, wish: Wish) -> None:
+    """For rerun's viewer: vehicles along a timeline `flight`, and the cells of obstacles."""
+    try:
+        import rerun
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("rerun-sdk", "viewer") from error
+    world = recording.world
+    with temporary(file, folder=False) as temp:
+        stream = rerun.RecordingStream("espalier swarm")
+        stream.save(temp)
+        cells = world.origin + (np.argwhere(world.occupancy) + 0.5) * world.cell_m
+        stream.log("obstacles", rerun.Points3D(cells, radii=0.5 * world.cell_m, colors=(140, 140, 140)), static=True)
+        for step in moments(recording, wish.every_s or 0.0)[0].tolist():
+            stream.set_time("flight", duration=float(recording.times[step]))
+            there = np.isfinite(recording.positions[step, :, 0])
+            colours = np.where(recording.struck[step, there, None], (215, 38, 61), (11, 122, 117))
+            ids = np.flatnonzero(there)
+            vehicles = rerun.Points3D(recording.positions[step, there], radii=0.2, colors=colours, keypoint_ids=ids)
+            stream.log("vehicles", vehicles)
+        stream.flush()
+        stream.disconnect()
+        sync(temp)
+        temp.replace(file)
+        sync(file.parent)
+
+
+FORMATS: Mapping[str, Callable[[Recording, Path, Wish], None]] = {
+    ".gif": _film,
+    ".mp4": _film,
+    ".png": _still,
+    ".csv": _table,
+    ".rrd": _rerun,
+}
+"""By suffix, in lower case."""

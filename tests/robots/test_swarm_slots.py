@@ -1,0 +1,67 @@
+"""Formations as they are typed, and their slots as files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import label
+
+from espalier.core.errors import DataError
+from espalier.robots.swarm.formation.config import ImageShape, MeshShape, TextShape
+from espalier.robots.swarm.formation.make import make_formation
+from espalier.robots.swarm.formation.words import shape_of
+from espalier.robots.swarm.show.slots import measures, save_slots
+
+TEAL = (11, 122, 117)
+
+
+def test_the_slots_of_a_formation_to_files_and_back(tmp_path: Path) -> None:
+    slots = make_formation("ring", 12, 1.5)
+    for name in ("a.csv", "a.json", "a.npy", "new/a.png"):
+        save_slots(slots, tmp_path / name)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), slots)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "a.csv", delimiter=",", skiprows=1)[:, 1:], slots, atol=1e-6)
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert (found["n"], found["least_m"]) == (12, pytest.approx(1.5))
+    assert found["slots"] == slots.tolist()
+    picture = np.asarray(Image.open(tmp_path / "new" / "a.png"))
+    assert label((np.abs(picture.astype(int) - TEAL) < 12).all(-1))[1] == 12
+    with pytest.raises(DataError, match=r"a.svg: a formation cannot be written as that"):
+        save_slots(slots, tmp_path / "a.svg")
+    save_slots(np.zeros((1, 3)), tmp_path / "one.json")
+    assert json.loads((tmp_path / "one.json").read_text())["least_m"] is None
+
+
+def test_measures_of_a_formation() -> None:
+    found = measures(np.array([[0.0, 0, 0], [3, 4, 0], [3, 4, 1]]))
+    assert found == ((3.0, 4.0, 1.0), 1.0)
+
+
+def test_formations_as_they_are_typed() -> None:
+    assert shape_of("cube") == "cube"
+    assert shape_of("text:A B") == TextShape(words="A B")
+    assert shape_of(r"text:A:\nB", "fill") == TextShape(words="A:\nB", style="fill")
+    assert shape_of("image:a.png") == ImageShape(file=Path("a.png"))
+    assert shape_of("image:a.png", "outline") == ImageShape(file=Path("a.png"), style="outline")
+    assert shape_of("mesh:a.stl") == MeshShape(file=Path("a.stl"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "style", "message"),
+    [
+        ("hexagn", None, "there is no formation 'hexagn'; did you mean 'hexagon'"),
+        ("text", None, "there is no formation 'text'; did you mean 'text:'"),
+        ("txt:A", None, "no kind 'txt' of formation; did you mean 'text'"),
+        ("text:", None, "nothing follows the colon; give words"),
+        ("mesh:", None, "nothing follows the colon; give a file"),
+        ("cube", "fill", "'cube' has no style; texts and images have"),
+        ("mesh:a.stl", "fill", "has no style"),
+    ],
+)
+def test_what_is_wrong_with_a_formation_is_named(typed: str, style: str | None, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        shape_of(typed, style)
