@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from itertools import islice
-from multiprocessing import get_context
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -16,6 +14,7 @@ from espalier.core.data import DataRoot
 from espalier.core.files import sweep, write_atomic, write_json
 from espalier.core.report.blocks import Number, Table
 from espalier.core.run import Run
+from espalier.core.workers import worked
 from espalier.graph.config import PretrainConfig, TableConfig
 from espalier.graph.experiment import run_experiment, use_threads
 from espalier.graph.tasks.statistics import Summary, paired, summary
@@ -38,9 +37,12 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     waiting = [task for task in tasks if not _file(folder, task).exists()]
     if len(waiting) < len(tasks):
         run.say(f"{len(tasks) - len(waiting)} of {len(tasks)} results are there already")
+    cores = max(len(os.sched_getaffinity(0)), 1)
+    one, begin = partial(_one, folder, run.data), partial(use_threads, max(cores // config.workers, 1))
+    ended = worked(waiting, one, config.workers, lambda: run.stop.requested, begin)
     with run.progress(len(tasks), "cells") as progress:
         progress.update(len(tasks) - len(waiting), {})
-        for done, (task, seconds) in enumerate(_worked(waiting, folder, config.workers, run), 1):
+        for done, (task, seconds) in enumerate(ended, 1):
             score = 100 * json.loads(_file(folder, task).read_text())["score"]
             progress.update(len(tasks) - len(waiting) + done, {f"{task[0]} on {task[1]}": score})
             progress.note(f"{task[0]} on {task[1]}, seed {task[3]}: {score:.2f} in {seconds:.0f} s")
@@ -49,35 +51,13 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     return _figures(config, folder, run.seed)
 
 
-def _worked(tasks: list[Task], folder: Path, workers: int, run: Run) -> Iterator[tuple[Task, float]]:
-    """Each task once its file is written, with its seconds; stops early where the user wants to stop."""
-    cores = max(len(os.sched_getaffinity(0)), 1)
-    if workers == 1:
-        for task in tasks:
-            if run.stop.requested:
-                return
-            yield task, _one(task, _file(folder, task), run.data)
-        return
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=use_threads, initargs=(max(cores // workers, 1),)) as pool:
-        rest = iter(tasks)
-        running: dict[Future[float], Task] = {}
-        while True:
-            free = 0 if run.stop.requested else workers - len(running)
-            for task in islice(rest, free):
-                running[pool.submit(_one, task, _file(folder, task), run.data)] = task
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-
-
-def _one(task: Task, file: Path, root: DataRoot) -> float:
+def _one(folder: Path, root: DataRoot, task: Task) -> float:
+    """Run and write; the seconds that it took."""
     _, _, recipe, seed = task
     begun = perf_counter()
     found = run_experiment(recipe, seed, root=root)
     seconds = perf_counter() - begun
-    write_json(file, {**found, "seconds": round(seconds, 2)})
+    write_json(_file(folder, task), {**found, "seconds": round(seconds, 2)})
     return seconds
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from functools import cache
-from itertools import islice, product
-from multiprocessing import get_context
+from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,6 +13,7 @@ from espalier.core.data import DataRoot
 from espalier.core.files import write_json
 from espalier.core.run import Run
 from espalier.core.seed import derive
+from espalier.core.workers import worked
 from espalier.serving.config import CompareConfig, TrafficConfig
 from espalier.serving.figures import figures
 from espalier.serving.report import write_report
@@ -34,9 +32,10 @@ def compare(config: CompareConfig, run: Run) -> dict[str, float]:
     tasks = scenarios(config, run.seed)
     waiting = [task for task in tasks if not _file(folder, task).exists()]
     begun, simulated = perf_counter(), 0
+    one = partial(_one, config, run.data, folder, run.seed)
     with run.progress(len(tasks), "simulations") as progress:
         progress.update(len(tasks) - len(waiting), {})
-        for done, (task, requests) in enumerate(_worked(config, waiting, folder, run), 1):
+        for done, (task, requests) in enumerate(worked(waiting, one, config.workers, lambda: run.stop.requested), 1):
             simulated += requests
             pace = simulated / (perf_counter() - begun) / 1000
             progress.update(len(tasks) - len(waiting) + done, {"thousand requests/s": pace})
@@ -53,34 +52,15 @@ def scenarios(config: CompareConfig, first: int) -> list[Scenario]:
     return [Scenario(*task) for task in product(config.pools, config.traffic, config.loads, config.arms, seeds)]
 
 
-def _worked(config: CompareConfig, tasks: list[Scenario], folder: Path, run: Run) -> Iterator[tuple[Scenario, int]]:
-    """Each task once its file is written, with its requests; stops early where the user wants to stop."""
-    if config.workers <= 1 or len(tasks) <= 1:
-        for task in tasks:
-            if run.stop.requested:
-                return
-            yield task, _one(config, task, run.data, folder, task.seed == run.seed)
-        return
-    with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
-        rest, running = iter(tasks), dict[Future[int], Scenario]()
-        while True:
-            free = 0 if run.stop.requested else 2 * config.workers - len(running)
-            for task in islice(rest, free):
-                running[pool.submit(_one, config, task, run.data, folder, task.seed == run.seed)] = task
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-
-
 @cache
 def _trace(config: str, root: DataRoot) -> Trace:
     return find_trace(TrafficConfig.model_validate_json(config), root)
 
 
-def _one(config: CompareConfig, task: Scenario, root: DataRoot, folder: Path, timeline: bool) -> int:
+def _one(config: CompareConfig, root: DataRoot, folder: Path, first: int, task: Scenario) -> int:
+    """Simulate and write; the requests that there were. first: the seed that a timeline is kept of."""
     log, _ = run_scenario(config, task, _trace(config.traffic[task.traffic].model_dump_json(), root))
-    write_json(_file(folder, task), {**task._asdict(), **figures(config, log, task.pool, timeline)})
+    write_json(_file(folder, task), {**task._asdict(), **figures(config, log, task.pool, task.seed == first)})
     return len(log.requests)
 
 
