@@ -49,7 +49,7 @@ def test_an_inbox_tells_the_same_paths_as_the_messages() -> None:
         told_.append(Message(k, 0.1 * k, curve, k, NUMBERED))
         channel.send(told_[-1], 0.1 * k, np.zeros((9, 3)))
     times = np.linspace(0.0, 6.0, 13)
-    for inbox in (channel.inbox(0, 2.0), Inbox.of(told_)):
+    for inbox in (channel.inbox(0, 2.0), Inbox.of_messages(told_)):
         assert inbox.senders.tolist() == list(range(1, 9))
         found = sampled(inbox.paths, times, np.full(8, 4.0))
         right = [[one.trajectory.coasting().position(min(at, 4.0)) for one in told_] for at in times]

@@ -68,13 +68,21 @@ class Agent:
         self.ms.append(1000.0 * (perf_counter() - begun))
         return self.flown
 
-    def is_safe(self, now_s: float, inbox: Inbox) -> bool:
-        """Whether what it is flying keeps clear for long enough of those to whom it yields, that are all with a lower
-        number: of two that planned at the same time, one is to plan again.
+    def is_safe(self, now_s: float, news: Inbox) -> bool:
+        """Whether what it is flying keeps clear of those that have news. Of two whose plans do not fit together, as
+        they were made at the same time, it is the one with the higher number that is to plan again; and both where
+        there is no time left.
         """
-        first = inbox.of_lower(self.me)
-        near = self.pilot.near(now_s, self.flown, first, self.pilot.sampled(now_s, first))
-        return self.pilot.is_safe(now_s, self.flown, near)
+        for yields, seconds in ((news.senders < self.me, self.config.safe_s), (news.senders > self.me, self._hurry_s)):
+            some = news.only(yields)
+            near = self.pilot.near(now_s, self.flown, some, self.pilot.sampled(now_s, some))
+            if not self.pilot.is_safe(now_s, self.flown, near, seconds):
+                return False
+        return True
+
+    @property
+    def _hurry_s(self) -> float:
+        return self.config.stop_s + (self.config.tell_s or 0.0)
 
     def _places(self, now_s: float, inbox: Inbox, others: Floats) -> Places | None:
         """Where the formation wants this vehicle, by the method. others: (K, m, 3) where the senders will be."""

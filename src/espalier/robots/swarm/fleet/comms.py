@@ -23,8 +23,8 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Message:
-    """What a vehicle says: who it is, when it said so (seconds), how it means to fly, which slot it holds, and by which
-    allotment.
+    """What a vehicle says: who it is, when it said so first (seconds), how it means to fly, which slot it holds, and by
+    which allotment.
     """
 
     sender: int
@@ -52,18 +52,18 @@ class Inbox(NamedTuple):
     allotments: list[Allotment]
 
     @classmethod
-    def of(cls, messages: Sequence[Message]) -> Inbox:
+    def of_messages(cls, messages: Sequence[Message]) -> Inbox:
         """One message of each sender."""
         senders = np.array([one.sender for one in messages], np.int64)
         sent = np.array([one.sent_s for one in messages], np.float64)
         paths, slot = pack([one.trajectory.coasting() for one in messages]), [one.slot for one in messages]
         return cls(senders, sent, paths, np.array(slot, np.int64), [one.allotment for one in messages])
 
-    def of_lower(self, number: int) -> Inbox:
-        """Of senders with a lower number only."""
-        rows = np.flatnonzero(self.senders < number)
-        allotments = [self.allotments[k] for k in rows]
-        return Inbox(self.senders[rows], self.sent_s[rows], selected(self.paths, rows), self.slot[rows], allotments)
+    def only(self, which: Flags) -> Inbox:
+        """Some of the senders, by flags (m,)."""
+        rows = np.flatnonzero(which)
+        said = [self.allotments[k] for k in rows]
+        return Inbox(self.senders[rows], self.sent_s[rows], selected(self.paths, rows), self.slot[rows], said)
 
     def claims(self, since_s: float) -> Claims:
         """What those say that were heard of since then."""
@@ -72,13 +72,11 @@ class Inbox(NamedTuple):
 
 
 class Store:
-    """All messages ever sent, in arrays that double as they fill up, so that an inbox is one selection of rows."""
+    """All messages ever made, in arrays that double as they fill up, so that an inbox is one selection of rows."""
 
     def __init__(self) -> None:
         self.n = 0
-        self.sent_s = np.zeros(1)
-        self.slot: list[int] = []
-        self.allotments: list[Allotment] = []
+        self.messages: list[Message] = []
         self.paths = pack([Trajectory.hover(np.zeros(3))])
 
     def add(self, message: Message) -> int:
@@ -93,17 +91,15 @@ class Store:
         self.paths.coefficients[row, :m], self.paths.ends[row, :m] = one.coefficients[0], one.ends[0]
         for all_rows, mine in zip(self.paths[2:], one[2:], strict=True):
             all_rows[row] = mine[0]
-        self.sent_s[row] = message.sent_s
-        self.slot.append(message.slot)
-        self.allotments.append(message.allotment)
+        self.messages.append(message)
         self.n += 1
         return row
 
-    def inbox(self, senders: Ints, rows: Ints) -> Inbox:
-        """A copy of some rows, one of each sender."""
-        numbers = rows.tolist()
-        slot, allotments = [self.slot[row] for row in numbers], [self.allotments[row] for row in numbers]
-        return Inbox(senders, self.sent_s[rows], selected(self.paths, rows), np.array(slot, np.int64), allotments)
+    def inbox(self, rows: Ints, sent_s: Floats) -> Inbox:
+        """A copy of some rows, one of each sender, told last at (m,)."""
+        said = [self.messages[row] for row in rows.tolist()]
+        senders, slot = np.array([[one.sender, one.slot] for one in said], np.int64).reshape(-1, 2).T
+        return Inbox(senders, sent_s, selected(self.paths, rows), slot, [one.allotment for one in said])
 
     def _grow(self, rows: int, pieces: int) -> None:
         before = self.paths
@@ -112,7 +108,6 @@ class Store:
         coefficients[:old, :most], ends[:old, :most] = before.coefficients, before.ends
         rest = [np.concatenate([values, np.zeros(rows - old, values.dtype)]) for values in before[2:]]
         self.paths = Neighbours(coefficients, ends, *rest)
-        self.sent_s = np.concatenate([self.sent_s, np.zeros(rows - old)])
 
 
 class Channel:
@@ -122,30 +117,51 @@ class Channel:
         self.n, self.config, self.rng = n, config, rng
         self.sent = self.delivered = self.bytes = 0
         self._store = Store()
-        self._latest = np.full((n, n), -1, np.int64)
-        self._way: list[tuple[float, int, int, int, Flags]] = []
+        self._said = np.full(n, -1, np.int64)
+        self._latest, self._read = np.full((2, n, n), -1, np.int64)
+        self._sent_s = np.full((n, n), -np.inf)
+        self._way: list[tuple[float, int, int, float, Flags]] = []
         self._order = count()
 
     def send(self, message: Message, now_s: float, positions: Floats) -> None:
         """To all that are not out of range; positions: (n, 3) of all now."""
-        config = self.config
+        self._said[message.sender] = self._store.add(message)
+        self.repeat(message.sender, now_s, positions)
+
+    def repeat(self, sender: int, now_s: float, positions: Floats) -> None:
+        """What it said last, once more; it holds still, so it counts as said now."""
+        config, row = self.config, int(self._said[sender])
+        if row < 0:
+            return
         gets = self.rng.random(self.n) >= config.loss
-        gets[message.sender] = False
+        gets[sender] = False
         if config.range_m is not None:
-            gets &= np.linalg.norm(positions - positions[message.sender], axis=1) <= config.range_m
+            gets &= np.linalg.norm(positions - positions[sender], axis=1) <= config.range_m
         arrives = now_s + config.delay_s + config.jitter_s * float(self.rng.random())
-        heappush(self._way, (arrives, next(self._order), message.sender, self._store.add(message), gets))
+        heappush(self._way, (arrives, next(self._order), row, now_s, gets))
         self.sent += 1
-        self.bytes += message.bytes
+        self.bytes += self._store.messages[row].bytes
 
     def inbox(self, receiver: int, now_s: float) -> Inbox:
-        """What has come by now."""
-        while self._way and self._way[0][0] <= now_s:
-            _, _, sender, row, gets = heappop(self._way)
-            self.delivered += int(gets.sum())
-            known = self._latest[:, sender]
-            newer = (known < 0) | (self._store.sent_s[known] <= self._store.sent_s[row])
-            self._latest[gets & newer, sender] = row
-        senders = np.flatnonzero(self._latest[receiver] >= 0)
+        """The newest message of each sender that has come by now."""
+        self._deliver(now_s)
+        return self._take(receiver, np.flatnonzero(self._latest[receiver] >= 0))
+
+    def news(self, receiver: int, now_s: float) -> Inbox:
+        """What the receiver has not taken yet, by `inbox` or by this; without what only repeats."""
+        self._deliver(now_s)
+        return self._take(receiver, np.flatnonzero(self._latest[receiver] != self._read[receiver]))
+
+    def _take(self, receiver: int, senders: Ints) -> Inbox:
         rows = self._latest[receiver, senders]
-        return self._store.inbox(senders, rows)
+        self._read[receiver, senders] = rows
+        return self._store.inbox(rows, self._sent_s[receiver, senders])
+
+    def _deliver(self, now_s: float) -> None:
+        while self._way and self._way[0][0] <= now_s:
+            _, _, row, sent_s, gets = heappop(self._way)
+            sender = self._store.messages[row].sender
+            self.delivered += int(gets.sum())
+            gets &= self._sent_s[:, sender] <= sent_s
+            self._latest[gets, sender] = row
+            self._sent_s[gets, sender] = sent_s

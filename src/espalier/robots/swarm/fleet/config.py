@@ -85,9 +85,9 @@ class PlannerConfig(Config):
     """At most so many are."""
     safe_s: PositiveFloat = 1.5
     """A plan that is safe for less is not flown."""
-    look_s: PositiveFloat | None = 0.2
-    """So long after a plan a vehicle looks whether it is safe still, now that those who planned at the same time have
-    been heard, and else plans again. Longer than messages take; None for never."""
+    tell_s: PositiveFloat | None = 0.1
+    """Between two plans a vehicle tells its path again so often, as messages get lost; it looks then whether that is
+    safe still, by the news that has come, and else plans at once. None for never."""
     register_by: RegisterConfig = RegisterConfig()
     """The registration."""
     policy: PolicyConfig = PolicyConfig()
@@ -95,10 +95,15 @@ class PlannerConfig(Config):
     trajectory: TrajectoryConfig = TrajectoryConfig()
     """The trajectory."""
 
+    @property
+    def stop_s(self) -> float:
+        """What an emergency stop from full speed takes."""
+        return STOP * self.trajectory.limits.speed_mps / self.trajectory.limits.accel_mps2
+
     @model_validator(mode="after")
     def _can_stop(self) -> PlannerConfig:
         limits = self.trajectory.limits
-        least = self.replan_s + STOP * limits.speed_mps / limits.accel_mps2
+        least = self.replan_s + self.stop_s
         if self.safe_s < least - 1e-9:
             raise ValueError(
                 f"safe_s: {self.safe_s:g} s are too few to plan once more and to stop from {limits.speed_mps:g} m/s at "

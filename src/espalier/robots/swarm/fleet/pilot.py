@@ -69,10 +69,9 @@ class Pilot:
             found.coefficients[k, 0, 0], found.ends[k], found.coasts[k] = others[0, order[k]], np.inf, False
         return found
 
-    def is_safe(self, now_s: float, path: Trajectory, near: Neighbours) -> bool:
-        """Whether a path keeps clear for long enough."""
-        until_s = now_s + self.config.safe_s
-        return check(path, self.field, near, self.config.trajectory.limits, now_s, until_s).safe
+    def is_safe(self, now_s: float, path: Trajectory, near: Neighbours, seconds: float) -> bool:
+        """Whether a path keeps clear for so long."""
+        return check(path, self.field, near, self.config.trajectory.limits, now_s, now_s + seconds).safe
 
     def fly(self, now_s: float, flown: Trajectory, wish: Wish, near: Neighbours) -> Trajectory:
         """A plan that keeps clear for long enough; else one around the place where it does not; else what was flown, if
@@ -87,7 +86,7 @@ class Pilot:
                 return found
             self.dodges += attempt == 0
             avoid = np.vstack([avoid, np.append(found.position(checked.first_violation_s), DODGE_M)])
-        if self.is_safe(now_s, flown, near):
+        if self.is_safe(now_s, flown, near, self.config.safe_s):
             return flown
         self.brakes += 1
         return brake(flown, now_s, limits.accel_mps2)

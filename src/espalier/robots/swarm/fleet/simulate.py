@@ -38,37 +38,31 @@ class Flight:
 def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | None = None) -> Flight:
     """Fly. watch: told the time at every look; the flight ends where it returns False."""
     n, world, acts = config.n, make_world(config.world), acts_of(config)
-    site = Site(acts, world.field)
+    site, optimiser = Site(acts, world.field), Optimiser(config.planner.trajectory)
     scatter = np_rng(seed, "scatter").uniform(-1.0, 1.0, (n, 3)) * config.scatter_m * [1.0, 1.0, 0.0]
     begin = np.array(config.start) + acts[0].slots + scatter
-    optimiser = Optimiser(config.planner.trajectory)
     agents = [
         Agent(k, site, config.planner, optimiser, np_rng(seed, "agent", k), Trajectory.hover(begin[k]))
         for k in range(n)
     ]
-    channel = Channel(n, config.comms, np_rng(seed, "comms"))
     fate = fates(n, config.failures, np_rng(seed, "failures"))
-    first = np_rng(seed, "turns").uniform(0, config.planner.replan_s, n)
-    turns = [(float(at), k, False) for k, at in enumerate(first)]
-    heapify(turns)
+    fleet = _Fleet(config, agents, fate, Channel(n, config.comms, np_rng(seed, "comms")))
     steps = round(config.seconds / TICK_S) + 1
     times, positions = TICK_S * np.arange(steps, dtype=np.float64), np.full((steps, n, 3), np.nan)
     slot, struck, seen = np.zeros((steps, n), np.int64), np.zeros((steps, n), np.bool_), steps
+    turns = _turns(config, seed)
     for step, now in enumerate(times.tolist()):
         while turns[0][0] <= now:
             at, k, again = heappop(turns)
-            if again and agents[k].is_safe(at, channel.inbox(k, at)):
-                continue
-            _turn(agents[k], at, fate.get(k), channel, agents, config)
+            fleet.turn(k, at, again)
             if not again:
                 heappush(turns, (at + config.planner.replan_s, k, False))
-                if config.planner.look_s is not None:
-                    heappush(turns, (at + config.planner.look_s, k, True))
+                for later in np.arange(at, at + config.planner.replan_s, config.planner.tell_s or np.inf).tolist()[1:]:
+                    heappush(turns, (later, k, True))
         struck[step, [k for k, one in fate.items() if one.strikes(now)]] = True
         gone = [k for k, one in fate.items() if one.kind == "crash" and one.strikes(now)]
-        positions[step] = [agent.flown.position(now) for agent in agents]
+        positions[step], slot[step] = fleet.positions(now), [agent.roster.slot for agent in agents]
         positions[step, gone] = np.nan
-        slot[step] = [agent.roster.slot for agent in agents]
         if watch is not None and not watch(now):
             seen = step + 1
             break
@@ -77,25 +71,44 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
     recording = Recording(
         times[:seen], positions[:seen], slot[:seen], on[:seen], formations, goals, struck[:seen], world
     )
-    return Flight(recording, fate, agents, channel)
+    return Flight(recording, fate, agents, fleet.channel)
 
 
-def _turn(
-    agent: Agent, now_s: float, fate: Fate | None, channel: Channel, agents: list[Agent], config: FlightConfig
-) -> None:
-    """Plan, or suffer, and tell."""
-    struck = fate is not None and fate.strikes(now_s)
-    path: Trajectory | None = None
-    if struck and fate is not None:
-        if fate.kind == "crash":
+def _turns(config: FlightConfig, seed: int) -> list[tuple[float, int, bool]]:
+    """A heap of when each vehicle has its first turn, who, and whether it only tells again."""
+    first = np_rng(seed, "turns").uniform(0, config.planner.replan_s, config.n)
+    turns = [(float(at), k, False) for k, at in enumerate(first)]
+    heapify(turns)
+    return turns
+
+
+@dataclass
+class _Fleet:
+    """The vehicles, what befalls them, and what is between them."""
+
+    config: FlightConfig
+    agents: list[Agent]
+    fates: dict[int, Fate]
+    channel: Channel
+
+    def positions(self, now_s: float) -> Floats:
+        """(n, 3)."""
+        return np.array([agent.flown.position(now_s) for agent in self.agents])
+
+    def turn(self, k: int, now_s: float, again: bool) -> None:
+        """One of them plans, or suffers, and tells; again: it tells once more what it told, unless it is to plan."""
+        agent, fate, channel = self.agents[k], self.fates.get(k), self.channel
+        kind = fate.kind if fate is not None and fate.strikes(now_s) else ""
+        if kind == "crash":
             return
-        if fate.kind != "lie":
-            agent.flown = befallen(fate, agent.flown, now_s, config.planner.trajectory.limits.accel_mps2)
-    if not struck or (fate is not None and fate.kind == "lie"):
-        agent.plan(now_s, channel.inbox(agent.me, now_s))
-    if struck and fate is not None:
-        path = told(fate, agent.flown, now_s)
-    here = (
-        np.array([one.flown.position(now_s) for one in agents]) if config.comms.range_m else np.zeros((len(agents), 3))
-    )
-    channel.send(agent.message(now_s, path), now_s, here)
+        here = self.positions(now_s) if self.config.comms.range_m else np.zeros((len(self.agents), 3))
+        able = kind in ("", "lie")
+        if again and not (able and not agent.is_safe(now_s, channel.news(k, now_s))):
+            channel.repeat(k, now_s, here)
+            return
+        if able:
+            agent.plan(now_s, channel.inbox(k, now_s))
+        elif fate is not None:
+            agent.flown = befallen(fate, agent.flown, now_s, self.config.planner.trajectory.limits.accel_mps2)
+        path = told(fate, agent.flown, now_s) if fate is not None and kind else None
+        channel.send(agent.message(now_s, path), now_s, here)
