@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from espalier.core.errors import ConfigError
 from espalier.core.run import Run
 from espalier.robots.swarm.fleet.comms import Channel, Inbox, Message
 from espalier.robots.swarm.fleet.config import CommsConfig, FailureConfig, FlightConfig, PlannerConfig
@@ -54,6 +55,26 @@ def test_an_inbox_tells_the_same_paths_as_the_messages() -> None:
         found = sampled(inbox.paths, times, np.full(8, 4.0))
         right = [[one.trajectory.coasting().position(min(at, 4.0)) for one in told_] for at in times]
         np.testing.assert_allclose(found, right, atol=1e-9)
+
+
+def test_what_is_told_again_is_heard_by_those_who_missed_it_and_is_no_news_to_others() -> None:
+    rng = np.random.default_rng(0)
+    channel = Channel(200, CommsConfig(delay_s=0.0, loss=0.5), rng)
+    here = np.zeros((200, 3))
+    channel.repeat(0, 0.0, here)
+    assert channel.sent == 0, "nothing was said yet"
+    channel.send(message(0, 0.0), 0.0, here)
+    first = {k for k in range(1, 200) if len(channel.news(k, 0.0).senders)}
+    channel.repeat(0, 0.1, here)
+    second = {k for k in range(1, 200) if len(channel.news(k, 0.1).senders)}
+    assert 60 < len(first) < 140
+    assert not first & second
+    assert len(first | second) > 130
+    told_again = [channel.inbox(k, 0.1).sent_s for k in first]
+    assert {float(one[0]) for one in told_again} == {0.0, 0.1}, "half of them heard it again, and know that it holds"
+    channel.send(message(0, 0.2), 0.2, here)
+    assert all(len(channel.news(k, 0.2).senders) <= 1 for k in range(200))
+    assert channel.bytes == channel.sent * message(0, 0.0).bytes == 3 * 4 * (18 + 1 + 4)
 
 
 def test_messages_are_lost_and_do_not_reach_far() -> None:
@@ -126,6 +147,97 @@ def test_whatever_befalls_one_the_others_arrive(kind: str) -> None:
     assert measured["travelled_share"] > 0.95
     assert measured["touches"] == 0
     assert np.isnan(found.recording.positions[-1]).any() == (kind == "crash")
+
+
+def test_when_many_are_lost_the_others_close_ranks() -> None:
+    """Three of twenty freeze: the seventeen others take the seventeen slots in the middle, and all keep them."""
+    found = flight(
+        n=20, shape="grid", failures=(FailureConfig(share=0.15, at_s=3.0),), seconds=26.0, goal=(7.5, 0, 1.5)
+    )
+    seen, healthy = found.recording, found.recording.healthy
+    away = np.linalg.norm(seen.formations[0] - seen.formations[0].mean(0), axis=1)
+    held = seen.slot[-1, healthy]
+    assert len(set(held.tolist())) == 17
+    assert away[held].max() <= np.sort(away)[16] + 1e-9
+    assert {one.roster.allotment.round for one in found.agents if healthy[one.me]} == {1}
+    measured = figures(found)
+    assert measured["success"] == 1.0
+    assert measured["error_percent_end"] < 0.1
+    kept = flight(n=20, shape="grid", failures=(FailureConfig(share=0.1, at_s=3.0),), seconds=12.0)
+    assert (kept.recording.slot == np.arange(20)).all(), "a tenth is not more than a tenth"
+
+
+def test_who_can_fly_again_takes_a_place_again() -> None:
+    """With its slot kept for one, and with slots given away for three."""
+    for share in (0.05, 0.15):
+        failure = FailureConfig(share=share, at_s=3.0, until_s=10.0)
+        found = flight(n=20, shape="grid", failures=(failure,), seconds=30.0, goal=(0.0, 0.0, 1.5))
+        seen = found.recording
+        assert sorted(seen.slot[-1].tolist()) == list(range(20))
+        places = seen.goals[0] + seen.formations[0, seen.slot[-1]]
+        assert np.linalg.norm(seen.positions[-1] - places, axis=1).max() < 0.1
+        assert not seen.struck[-1].any()
+        assert figures(found)["touches"] == 0
+
+
+def test_under_the_policy_wait_all_stay_for_one_and_not_for_ever() -> None:
+    failure = {"n": 20, "shape": "grid", "goal": (7.5, 0.0, 1.5), "seconds": 22.0}
+    by = {}
+    for stuck, until_s in (("go_on", None), ("wait", 10.0), ("wait", None)):
+        policy = {"stuck": stuck, "wait_s": 5.0}
+        fails = (FailureConfig(share=0.05, at_s=3.0, until_s=until_s),)
+        found = flight(**failure, failures=fails, planner=PlannerConfig.of(policy=policy)).recording
+        x = found.positions[:, found.healthy, 0].mean(1)
+        slow = (np.diff(x) / np.diff(found.times) < 0.2) & (found.times[:-1] > 6.0) & (x[:-1] < 5.0)
+        by[stuck, until_s] = float(slow.sum() * 0.05)
+        assert measure(found).separation.min() > 0.3
+    assert by["go_on", None] == 0.0
+    assert by["wait", 10.0] > 1.0
+    assert 2.0 < by["wait", None] < 8.0
+
+
+def test_formations_follow_one_another() -> None:
+    """From a grid to letters to a ring: each is there at the end of its time, and vehicles keep their numbers."""
+    text = {"kind": "text", "words": "HI"}
+    acts = [
+        {"at_s": 1.0, "shape": text, "goal": (0.0, 0.0, 8.0), "spacing_m": 1.5},
+        {"at_s": 16.0, "shape": "ring", "goal": (2.0, 0.0, 8.0)},
+    ]
+    found = flight(n=20, shape="grid", start=(0.0, 0.0, 1.0), goal=(0.0, 0.0, 1.0), acts=acts, seconds=32.0)
+    seen, measured = found.recording, figures(found)
+    assert measured["error_percent_acts"] < 0.5
+    assert measured["touches"] == 0
+    assert seen.act.tolist() == [0] * 20 + [1] * 300 + [2] * 321
+    for act, step in ((1, 319), (2, 640)):
+        places = seen.goals[act] + seen.formations[act]
+        assert np.linalg.norm(seen.positions[step] - places, axis=1).max() < 0.1
+    ways = [np.linalg.norm(seen.formations[1] - seen.formations[0], axis=1)]
+    assert (ways[0] ** 2).sum() <= (np.linalg.norm(seen.formations[1][::-1] - seen.formations[0], axis=1) ** 2).sum()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            {
+                "acts": [
+                    {"at_s": 5, "shape": "ring", "goal": [0, 0, 1]},
+                    {"at_s": 5, "shape": "ring", "goal": [0, 0, 1]},
+                ]
+            },
+            "acts",
+        ),
+        ({"failures": [{"kind": "crash", "until_s": 9}]}, "until_s"),
+        ({"failures": [{"at_s": 5, "until_s": 5}]}, "until_s"),
+        ({"planner": {"safe_s": 1.0}}, "safe_s"),
+        ({"planner": {"trajectory": {"limits": {"speed_mps": 4}}}}, "safe_s"),
+        ({"shape": {"kind": "text", "words": ""}}, "words"),
+        ({"shape": "hexagonal"}, "shape"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(settings: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        FlightConfig.of(**settings)
 
 
 @pytest.mark.parametrize("method", ["goal", "leader", "rigid"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from espalier.robots.swarm.fleet.timing import time_plans
+from espalier.robots.swarm.compare.timing import time_plans
 
 
 def test_times_of_plans() -> None:

@@ -74,7 +74,7 @@ def _number(text: str) -> float:
 
 
 def _bench() -> int:
-    from espalier.robots.swarm.fleet.timing import time_plans
+    from espalier.robots.swarm.compare.timing import time_plans
 
     console = Console(highlight=False)
     for found in time_plans():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from espalier.core.job import Job, JobFunction
+from espalier.robots.swarm.compare.config import TableConfig as FormationTableConfig
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.terrain.compare.config import TableConfig
 from espalier.robots.terrain.drive.config import DriveConfig
@@ -26,6 +27,12 @@ def _flight() -> JobFunction:
     return fly
 
 
+def _formation_table() -> JobFunction:
+    from espalier.robots.swarm.compare.job import make_table
+
+    return make_table
+
+
 JOBS: tuple[Job, ...] = (
     Job(
         "robots.drive",
@@ -40,4 +47,10 @@ JOBS: tuple[Job, ...] = (
         _table,
     ),
     Job("robots.flight", "vehicles fly in formation, some fail, the others go on", FlightConfig, _flight),
+    Job(
+        "robots.formation_table",
+        "ways to hold a formation, beside each other in many cases",
+        FormationTableConfig,
+        _formation_table,
+    ),
 )

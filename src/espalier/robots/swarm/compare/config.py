@@ -1,0 +1,51 @@
+"""Settings of a table of methods and cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from pydantic import Field, PositiveInt, model_validator
+
+from espalier.core.config import Config, merged
+from espalier.robots.swarm.fleet.config import FlightConfig
+from espalier.robots.swarm.register.config import RegisterConfig
+
+Solver = Literal["ransac", "gnc", "kcore", "least_squares"]
+Way = Literal["goal", "leader", "rigid", "graph", "sparse"] | Solver
+"""A method of planning; for registration, how it is done."""
+
+
+class TableConfig(Config):
+    """Every method in every case, with the same seeds."""
+
+    base: FlightConfig = FlightConfig()
+    """The flight that the cases change."""
+    cases: dict[str, dict[str, Any]] = Field(default={"base": {}}, min_length=1)
+    """By name, settings of a flight that differ from `base`; a `world` replaces that of the base."""
+    methods: tuple[Way, ...] = ("goal", "leader", "rigid", "graph", "sparse", "least_squares", "gnc", "kcore", "ransac")
+    """What is compared; the last four are registrations."""
+    seeds: PositiveInt = 3
+    """Of what happens to vehicles and messages."""
+    workers: PositiveInt = 2
+    """Processes."""
+
+    @model_validator(mode="after")
+    def _cases_are_flights(self) -> TableConfig:
+        for name in self.cases:
+            self.flight(name, self.methods[0])
+        return self
+
+    def flight(self, case: str, way: Way) -> FlightConfig:
+        """The flight of a case, by a method. Raises ConfigError for settings that no flight has."""
+        base, change = self.base.model_dump(exclude_unset=True), self.cases[case]
+        if "world" in change:
+            base.pop("world", None)
+        return FlightConfig.of(**merged(merged(base, change), {"planner": planner(way)}))
+
+
+def planner(way: Way) -> Mapping[str, Any]:
+    """What a planner is told for it."""
+    if way in get_args(Solver):
+        return {"method": "registration", "register_by": {"method": RegisterConfig.of(method=way).method}}
+    return {"method": way}

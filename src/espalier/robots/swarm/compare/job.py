@@ -1,0 +1,122 @@
+"""The job `robots.formation_table`: every method in every case."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from espalier.core.files import sweep, write_atomic, write_json
+from espalier.core.report.blocks import Block, Image, Number, Table
+from espalier.core.run import Run
+from espalier.core.seed import derive
+from espalier.core.workers import worked
+from espalier.robots.swarm.compare.config import TableConfig, Way
+from espalier.robots.swarm.compare.pictures import draw_cases
+from espalier.robots.swarm.fleet.figures import figures
+from espalier.robots.swarm.fleet.simulate import simulate
+
+SHOWN = {
+    "error_percent": "error, %",
+    "error_percent_end": "in the end, %",
+    "travelled_share": "way",
+    "success": "success",
+    "least_separation_m": "separation, m",
+    "least_clearance_m": "clearance, m",
+    "touches": "touches",
+    "plan_ms_median": "plan, ms",
+    "plan_ms_p95": "p95",
+    "flag_precision": "flags: precision",
+    "flag_recall": "recall",
+}
+LEAST, SUM = ("least_separation_m", "least_clearance_m"), ("touches",)
+"""Figures of which the least of the seeds is shown, or their sum; of the others the mean."""
+Averages = Mapping[tuple[str, Way], Mapping[str, float]]
+"""By case and method."""
+
+
+class Task(NamedTuple):
+    """One flight."""
+
+    case: str
+    method: Way
+    seed: int
+
+
+def make_table(config: TableConfig, run: Run) -> dict[str, float]:
+    """Fly what is missing and report. Each finished flight is a file, which a resumed run skips."""
+    folder = run.checkpoints / "flights"
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    seeds = range(run.seed, run.seed + config.seeds)
+    tasks = [Task(*one) for one in product(config.cases, config.methods, seeds)]
+    waiting = [task for task in tasks if not _file(folder, task).exists()]
+    ended = worked(waiting, partial(_fly, config, folder), config.workers, lambda: run.stop.requested)
+    with run.progress(len(tasks), "flights") as progress:
+        progress.update(len(tasks) - len(waiting), {})
+        for done, (task, error) in enumerate(ended, 1):
+            progress.update(len(tasks) - len(waiting) + done, {"error_percent": error})
+            progress.note(f"{task.method}, {task.case}, seed {task.seed}: error {error:.2f}%")
+    if run.stop.requested:
+        return {}
+    found = {task: json.loads(_file(folder, task).read_text()) for task in tasks}
+    averages = {
+        (case, method): _average([found[Task(case, method, seed)] for seed in seeds])
+        for case, method in product(config.cases, config.methods)
+    }
+    return _report(config, run, averages)
+
+
+def _fly(config: TableConfig, folder: Path, task: Task) -> float:
+    """Fly and write; the error in percent."""
+    found = figures(simulate(config.flight(task.case, task.method), task.seed))
+    write_json(_file(folder, task), {name: value for name, value in found.items() if np.isfinite(value)})
+    return found["error_percent"]
+
+
+def _file(folder: Path, task: Task) -> Path:
+    return folder / f"{derive(0, *task):016x}.json"
+
+
+def _average(found: list[Mapping[str, float]]) -> dict[str, float]:
+    """Of the seeds."""
+    out: dict[str, float] = {}
+    for name in SHOWN:
+        values = [one[name] for one in found if name in one]
+        if values:
+            how = min if name in LEAST else sum if name in SUM else np.mean
+            out[name] = float(how(values))
+    return out
+
+
+def _report(config: TableConfig, run: Run, averages: Averages) -> dict[str, float]:
+    picture = draw_cases(averages, list(config.cases), config.methods, run.artefact)
+    note = f"{config.seeds} seeds: means; the least separation and clearance, and all touches"
+    blocks: list[Block] = [Image("All cases", f"artefacts/{picture}", wide=True)]
+    lines: list[str] = []
+    for case in config.cases:
+        rows = [[method, *_cells(averages[case, method])] for method in config.methods]
+        blocks.append(Table(case, ["method", *SHOWN.values()], rows, wide=True, note=note))
+        lines += [f"**{case}**", "", "| method | " + " | ".join(SHOWN.values()) + " |", "| --- " * 12 + "|"]
+        lines += ["| " + " | ".join(_written(cell) for cell in row) + " |" for row in rows] + [""]
+    run.report(blocks)
+    write_atomic(run.artefact("table.md"), "\n".join(lines))
+    return {
+        f"{case}: {method}: {name}": averages[case, method][name]
+        for case, method in averages
+        for name in ("error_percent", "travelled_share", "touches")
+        if name in averages[case, method]
+    }
+
+
+def _cells(average: Mapping[str, float]) -> list[Number]:
+    return [average.get(name) for name in SHOWN]
+
+
+def _written(cell: str | Number) -> str:
+    return cell if isinstance(cell, str) else "" if cell is None else f"{cell:.3g}"
