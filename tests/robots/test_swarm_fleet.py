@@ -121,10 +121,22 @@ def test_whatever_befalls_one_the_others_arrive(kind: str) -> None:
     assert np.isnan(found.positions[-1]).any() == (kind == "crash")
 
 
-@pytest.mark.parametrize("method", ["goal", "leader", "rigid"])
+@pytest.mark.parametrize("method", ["goal", "leader", "rigid", "graph", "sparse"])
 def test_other_methods_fly_too(method: str) -> None:
     measured = figures(flight(planner=PlannerConfig(method=method), seconds=18.0))
     assert measured["travelled_share"] > 0.9
+    assert measured["touches"] == 0
+
+
+@pytest.mark.parametrize("method", ["graph", "sparse"])
+def test_graphs_bring_a_scattered_grid_into_shape(method: str) -> None:
+    """Where vehicles that only seek their goals stay out of it."""
+    settings = {"n": 20, "shape": "grid", "scatter_m": 0.5, "seconds": 18.0}
+    alone = figures(flight(**settings, planner=PlannerConfig(method="goal")))
+    found = flight(**settings, planner=PlannerConfig(method=method))
+    measured = figures(found)
+    assert found.positions[-1] == pytest.approx(found.slots + np.array([0.0, 0.0, 1.5]), abs=0.05)
+    assert measured["error_percent"] < 0.5 * alone["error_percent"]
     assert measured["touches"] == 0
 
 

@@ -16,6 +16,7 @@ from espalier.robots.swarm.register.spatiotemporal import Registration, register
 from espalier.robots.swarm.traj.brake import brake
 from espalier.robots.swarm.traj.checks import check
 from espalier.robots.swarm.traj.front_end import NOTHING, find_way, guess
+from espalier.robots.swarm.traj.graph_metric import Graph, Wanted, graph, wanted
 from espalier.robots.swarm.traj.neighbours import Neighbours, sampled, selected
 from espalier.robots.swarm.traj.optimise import Optimiser, Problem
 from espalier.robots.swarm.traj.penalties import Places
@@ -31,13 +32,15 @@ DODGE_M = 0.8
 
 class Site(NamedTuple):
     """What all vehicles are given before they start. slots: (n, 3) around 0. goal: (3,) middle of the formation at the
-    end. field: distances to what is in the way. spacing_m: between slots.
+    end. field: distances to what is in the way. spacing_m: between slots. edges: (n, n), the pairs whose
+    distance counts for a graph; None for all.
     """
 
     slots: Floats
     goal: Floats
     field: DistanceField
     spacing_m: float
+    edges: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass
@@ -57,6 +60,7 @@ class Agent:
     brakes: int = 0
     ms: list[float] = field(default_factory=list)
     _memory: Memory | None = None
+    _shape: tuple[npt.NDArray[np.int64], Wanted] | None = None
 
     def plan(self, now_s: float, inbox: Inbox) -> Trajectory:
         """The trajectory to fly from now on; it is flown, and to be told to the others."""
@@ -72,8 +76,8 @@ class Agent:
         self.ms.append(1000.0 * (perf_counter() - begun))
         return self.flown
 
-    def _places(self, seen: Floats, ages: Floats, times: Floats) -> Places | None:
-        """Where the formation wants this vehicle, by the method."""
+    def _places(self, seen: Floats, ages: Floats, times: Floats) -> Places | Graph | None:
+        """Where the formation wants this vehicle, or the graph that it should form, by the method."""
         slots, me, stale = self.site.slots, self.me, self.config.register_by.stale_s
         heard = np.isfinite(seen[0, :, 0]) & (ages <= stale)
         match self.config.method:
@@ -84,6 +88,8 @@ class Agent:
             case "rigid":
                 mean = (seen[:, heard] - slots[heard]).mean(1) if heard.any() else None
                 return None if mean is None else Places(times, mean + slots[me])
+            case "graph" | "sparse":
+                return self._graph(seen, np.flatnonzero(heard), times)
         self.registration = register(
             seen,
             slots,
@@ -98,6 +104,16 @@ class Agent:
         points = target(self.registration, slots[me])
         return Places(times, points) if np.isfinite(points).all() else None
 
+    def _graph(self, seen: Floats, heard: npt.NDArray[np.int64], times: Floats) -> Graph | None:
+        """Of the distances to and among those heard (h,), who make a shape with this vehicle if they are two."""
+        if len(heard) < 2:
+            return None
+        if self._shape is None or not np.array_equal(self._shape[0], heard):
+            all_, edges = np.append(heard, self.me), self.site.edges
+            among = None if edges is None else edges[np.ix_(all_, all_)]
+            self._shape = heard, wanted(self.site.slots[self.me], self.site.slots[heard], among)
+        return graph(times, seen[:, heard], self._shape[1])
+
     def _near(self, inbox: Inbox, seen: Floats, times: Floats) -> Neighbours:
         """The others that come nearest to where this vehicle is or means to be; who was long silent hovers."""
         own = self.flown.coasting().position(times)
@@ -110,7 +126,7 @@ class Agent:
             near.coefficients[k, 0, 0], near.ends[k], near.coasts[k] = seen[0, order[k]], np.inf, False
         return near
 
-    def _safe(self, now_s: float, places: Places | None, near: Neighbours) -> Trajectory:
+    def _safe(self, now_s: float, places: Places | Graph | None, near: Neighbours) -> Trajectory:
         """A plan that keeps clear for long enough; else one around the place where it does not; else what was flown, if
         that does; else a stop.
         """
@@ -129,7 +145,7 @@ class Agent:
         self.brakes += 1
         return brake(self.flown, now_s, limits.accel_mps2)
 
-    def _optimised(self, now_s: float, places: Places | None, near: Neighbours, avoid: Floats) -> Trajectory:
+    def _optimised(self, now_s: float, places: Places | Graph | None, near: Neighbours, avoid: Floats) -> Trajectory:
         planner, front = self.config.trajectory, self.config.trajectory.front_end
         head = np.stack([self.flown.position(now_s), self.flown.velocity(now_s), self.flown.acceleration(now_s)])
         goal = self.site.goal + self.site.slots[self.me]

@@ -15,6 +15,7 @@ from espalier.robots.swarm.fleet.comms import Channel, Message
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.failures import Fate, befallen, fates, told
 from espalier.robots.swarm.formation.library import formation
+from espalier.robots.swarm.traj.graph_metric import random_edges
 from espalier.robots.swarm.traj.optimise import Optimiser
 from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.make import make_world
@@ -48,7 +49,9 @@ class Flight:
 def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | None = None) -> Flight:
     """Fly. watch: told the time at every look; the flight ends where it returns False."""
     world, slots = make_world(config.world), formation(config.shape, config.n, config.spacing_m)
-    site = Site(slots, np.array(config.goal), world.field, config.spacing_m)
+    share = config.planner.edge_share if config.planner.method == "sparse" else None
+    edges = None if share is None else random_edges(config.n, share, np_rng(seed, "edges"))
+    site = Site(slots, np.array(config.goal), world.field, config.spacing_m, edges)
     scatter = np_rng(seed, "scatter").uniform(-1.0, 1.0, (config.n, 3)) * config.scatter_m * [1.0, 1.0, 0.0]
     begin = np.array(config.start) + slots + scatter
     optimiser = Optimiser(config.planner.trajectory)
