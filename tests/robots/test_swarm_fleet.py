@@ -140,6 +140,23 @@ def test_graphs_bring_a_scattered_grid_into_shape(method: str) -> None:
     assert measured["touches"] == 0
 
 
+def test_all_share_one_sparse_graph_of_those_they_heard() -> None:
+    found = flight(n=12, shape="grid", planner=PlannerConfig(method="sparse", edge_share=0.5), seconds=2.0)
+    edges = found.agents[0].site.edges
+    assert edges is not None
+    assert edges.sum() == 66
+    for agent in found.agents:
+        assert agent.site.edges is edges
+        assert agent._shape is not None
+        heard, desired = agent._shape
+        assert 8 <= len(heard) <= 11
+        np.testing.assert_array_equal(desired.linked, edges[agent.me, heard])
+        assert edges[heard[desired.first], heard[desired.second]].all()
+        assert len(desired.first) == edges[np.ix_(heard, heard)].sum() / 2
+    complete = flight(planner=PlannerConfig(method="graph"), seconds=1.0).agents[0]
+    assert complete.site.edges is None
+
+
 @pytest.mark.slow
 def test_delay_and_loss_in_a_forest_hurt_nobody() -> None:
     forest = ForestConfig.sized(12.0, 14.0, "sparse", approach_m=24.0)

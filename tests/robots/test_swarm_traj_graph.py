@@ -108,6 +108,13 @@ def test_moved_turned_and_scaled_it_is_the_same(seed: int) -> None:
     np.testing.assert_allclose(pull, 0.0, atol=1e-9)
 
 
+def test_its_scale_is_the_mean_degree() -> None:
+    """Of a row of squared distances 1, 1 and 4: degrees 2, 5 and 5; of its path through the middle: 2, 1 and 1."""
+    row, path = np.array([[1.0, 0, 0], [2, 0, 0], [0, 0, 0]]), np.array([[0, 1, 1], [1, 0, 0], [1, 0, 0]], bool)
+    assert wanted(row[2], row[:2]).scale == pytest.approx(4.0)
+    assert wanted(row[2], row[:2], path).scale == pytest.approx(4 / 3)
+
+
 @settings(max_examples=20)
 @given(SEEDS)
 def test_downhill_is_the_place_in_the_formation(seed: int) -> None:
@@ -135,6 +142,19 @@ def test_nothing_breaks_where_vehicles_are_at_one_place(edges: np.ndarray | None
     assert pull.tolist() == [0.0, 0.0, 0.0]
     value, pull = measured(slots, np.zeros((4, 3)), edges)
     assert np.isfinite([value, *pull]).all(), "a formation of one point"
+
+
+@pytest.mark.parametrize("edges", [None, ~np.eye(6, dtype=bool)])
+def test_where_all_are_nearly_at_one_place_the_gradient_is_that_of_the_value(edges: np.ndarray | None) -> None:
+    slots, positions = np.random.default_rng(0).normal(size=(2, 6, 3))
+    positions, step = 5e-6 * positions, 1e-8
+    pull, right = measured(positions, slots, edges)[1], np.empty(3)
+    for x in range(3):
+        ahead, behind = positions.copy(), positions.copy()
+        ahead[-1, x] += step
+        behind[-1, x] -= step
+        right[x] = (measured(ahead, slots, edges)[0] - measured(behind, slots, edges)[0]) / (2 * step)
+    np.testing.assert_allclose(pull, right, rtol=1e-3)
 
 
 def test_two_are_always_in_shape_and_without_edges_nothing_counts() -> None:
