@@ -93,8 +93,11 @@ def test_seven_vehicles_arrive_in_formation() -> None:
     assert separations(found)[0] == pytest.approx(2.0)
 
 
-def test_one_seed_is_one_flight() -> None:
-    first, second = flight(scatter_m=0.3, seconds=5.0), flight(scatter_m=0.3, seconds=5.0)
+@pytest.mark.parametrize("method", ["registration", "graph", "sparse"])
+def test_one_seed_is_one_flight(method: str) -> None:
+    first, second = (
+        flight(scatter_m=0.3, seconds=5.0, planner=PlannerConfig(method=method, edge_share=0.7)) for _ in range(2)
+    )
     np.testing.assert_array_equal(first.positions, second.positions)
     assert np.abs(first.positions[0, :, :2] - (first.slots + np.array([-22.5, 0, 1.5]))[:, :2]).max() <= 0.3
 

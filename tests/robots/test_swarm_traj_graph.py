@@ -169,6 +169,17 @@ def test_two_are_always_in_shape_and_without_edges_nothing_counts() -> None:
     assert measured(positions, three, star)[0] == pytest.approx(slow(positions, three, star))
 
 
+@pytest.mark.parametrize("n", [4, 5, 6, 9, 16, 40])
+def test_to_the_last_bit_it_does_not_depend_on_where_arrays_are_in_memory(n: int) -> None:
+    rng, found, taken = np.random.default_rng(n), set(), []
+    slots, positions, pull = 2.0 * rng.normal(size=(n, 3)), rng.normal(size=(20, n, 3)), np.empty(3)
+    shape = graph(np.arange(20.0), 1.5 * positions, wanted(slots[0], slots))
+    for k in range(400):
+        taken = [*taken[-(k % 9) :], rng.normal(size=rng.integers(1, 500))]
+        found.add(tuple((shape_error(shape, i, slots[0].copy(), pull), *pull) for i in range(20)))
+    assert len(found) == 1
+
+
 @settings(max_examples=30)
 @given(SEEDS, st.integers(1, 60), st.floats(0, 1))
 def test_random_edges(seed: int, n: int, share: float) -> None:

@@ -111,13 +111,16 @@ def random_edges(n: int, share: float, rng: np.random.Generator) -> Flags:
 
 def _lifted(points: Floats) -> Floats:
     """h = (1, x, y, z, r^2) of points (..., n, 3): (..., 5, n)."""
-    square = (points**2).sum(-1)[..., None, :]
-    return np.concatenate([np.ones_like(square), np.swapaxes(points, -1, -2), square], -2)
+    lifted = np.ones((*points.shape[:-2], 5, points.shape[-2]))
+    lifted[..., 1:4, :], lifted[..., 4, :] = np.swapaxes(points, -1, -2), (points**2).sum(-1)
+    return lifted
 
 
 def _dual(lifted: Floats) -> Floats:
     """G h of h (..., 5, n): h' G h of two points is their squared distance."""
-    return np.concatenate([lifted[..., 4:, :], -2.0 * lifted[..., 1:4, :], lifted[..., :1, :]], -2)
+    dual = np.ones_like(lifted)
+    dual[..., 0, :], dual[..., 1:4, :] = lifted[..., 4, :], -2.0 * lifted[..., 1:4, :]
+    return dual
 
 
 NOBODY = Graph(
@@ -146,7 +149,7 @@ def _lengths(lifted: Floats, first: Ints, second: Ints) -> tuple[Floats, Floats]
     return squares, degrees
 
 
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "arcp", "contract"})
+@njit(cache=True, error_model="numpy")
 def shape_error(graph: Graph, k: int, point: Floats, pull: Floats) -> float:
     """f_s with oneself at a point (3,) at moment k; pull: (3,) gets its gradient."""
     linked, own, among = graph.wanted.linked, graph.wanted.own, graph.degrees[k]
@@ -192,11 +195,11 @@ def _by_edges(graph: Graph, k: int, roots: Floats, by_roots: Floats) -> float:
     return value
 
 
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "arcp", "contract"})
+@njit(cache=True, error_model="numpy")
 def _by_moments(graph: Graph, k: int, roots: Floats, by_roots: Floats) -> float:
     """The same of a complete graph: sum_jk A^2 u^2 u^2 - 2 A W u u + W^2, by moments."""
     h, g, shares, n = graph.lifted[k], graph.wanted.lifted, graph.wanted.shares, len(roots)
-    gh, gg, value, one, both = graph.dual[k], graph.wanted.dual, graph.wanted.square, np.empty(n), np.empty(n)
+    gh, gg, one, both, cross = graph.dual[k], graph.wanted.dual, np.empty(n), np.empty(n), np.zeros(n)
     for a in range(5):
         for j in range(n):
             part = gh[a, j] * roots[j]
@@ -205,14 +208,19 @@ def _by_moments(graph: Graph, k: int, roots: Floats, by_roots: Floats) -> float:
         for j in range(n):
             alone = p[0] * h[0, j] + p[1] * h[1, j] + p[2] * h[2, j] + p[3] * h[3, j] + p[4] * h[4, j]
             mixed = q[0] * g[0, j] + q[1] * g[1, j] + q[2] * g[2, j] + q[3] * g[3, j] + q[4] * g[4, j]
-            value += h[a, j] * roots[j] * (roots[j] * alone - 2.0 * shares[j] * mixed)
+            cross[j] += h[a, j] * shares[j] * mixed
             by_roots[j] += 4.0 * h[a, j] * (roots[j] * alone - shares[j] * mixed)
+    value = graph.wanted.square
+    for j in range(n):
+        value += roots[j] * (0.25 * by_roots[j] - cross[j])
     return value
 
 
 @njit(cache=True, fastmath={"reassoc", "nsz", "arcp", "contract"})
 def _dots(one: Floats, rows: Floats) -> Five:
-    """Of (n,) with each of rows (5, n)."""
+    """Of (n,) with each of rows (5, n). No loop that also writes may be summed in any order, as this is: the order
+    would depend on where in memory the arrays happen to be.
+    """
     a = b = c = d = e = 0.0
     for j in range(len(one)):
         a += one[j] * rows[0, j]
