@@ -1,26 +1,38 @@
 """Swarm: milliseconds of a plan, formations that lose a tenth of their vehicles in a forest, and a thousand vehicles.
 
-"peer" is the target of the design, or least squares on the same flight. One core. Flights are those of
-recipes/robots/formation_120.yaml and formation_1000.yaml.
+"peer" is the target of the design, or least squares on the same flight, or Swarm-Formation's graph metric f_s. One
+core. Flights are those of recipes/robots/formation_120.yaml and formation_1000.yaml.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from common import Row, arguments, finish
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from common import Row, arguments, finish, paired
 from espalier.core.recipe.layers import read_layers
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.figures import figures
 from espalier.robots.swarm.fleet.simulate import simulate
+from espalier.robots.swarm.formation.library import formation
+from espalier.robots.swarm.register.config import RegisterConfig
+from espalier.robots.swarm.register.spatiotemporal import register, target
+from espalier.robots.swarm.traj.graph_metric import Graph, graph, random_edges, shape_error, wanted
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "robots"
 PLAN_MS, TAIL_MS, PLAN_1000_MS = 15.0, 40.0, 60.0
 ERROR, SHARE, DRAGGED = 0.6, 0.98, 0.6
 FLIGHT_S, FLIGHT_1000_S = 60.0, 300.0
+TERM, WORSE = 20.0, 1.2
+ITERATIONS, SAMPLES = 20, 20
+Floats = npt.NDArray[np.float64]
 
 
 def flown(recipe: str, seed: int, **changes: Any) -> dict[str, float]:
@@ -66,11 +78,130 @@ def thousand() -> list[Row]:
     ]
 
 
+@njit(cache=True)
+def near_places(points: Floats, path: Floats, iterations: int) -> float:
+    """The squared distance to places (k, 3) with its gradient, at a path (k, 3), again and again."""
+    cost, pull = 0.0, np.empty(3)
+    for _ in range(iterations):
+        for k in range(len(path)):
+            for x in range(3):
+                away = path[k, x] - points[k, x]
+                cost += away**2
+                pull[x] = 2.0 * away
+            cost += 1e-12 * pull[0]
+    return cost
+
+
+@njit(cache=True)
+def in_shape(shape: Graph, path: Floats, iterations: int) -> float:
+    """The same of f_s."""
+    cost, pull = 0.0, np.empty(3)
+    for _ in range(iterations):
+        for k in range(len(path)):
+            cost += shape_error(shape, k, path[k], pull) + 1e-12 * pull[0]
+    return cost
+
+
+def dense(positions: Floats, desired: Floats) -> tuple[float, Floats]:
+    """f_s of (n, 3), where desired is D^-1/2 A D^-1/2 of the slots, with its gradient by the last, plainly written."""
+    lengths = ((positions[:, None] - positions) ** 2).sum(2)
+    degrees = lengths.sum(1)
+    root = 1.0 / np.sqrt(degrees)
+    off = lengths * root[:, None] * root - desired
+    by_degree = -2.0 * (off * lengths * root[:, None] * root).sum(1) / degrees
+    by_length = 4.0 * off[-1] * root * root[-1] + by_degree + by_degree[-1]
+    return float((off**2).sum()), 2.0 * (by_length[:, None] * (positions[-1] - positions)).sum(0)
+
+
+def terms(repeats: int) -> list[Row]:
+    """The formation's term in one plan of one of 120, over all samples and iterations, by registration and by f_s."""
+    rng, n = np.random.default_rng(0), 120
+    slots, times, edges = formation("grid", n, 2.0), np.linspace(0.0, 4.0, SAMPLES), random_edges(n, 0.3, rng)
+    everybody = slots + 1.5 * times[:, None, None] * (1.0, 0, 0) + 0.05 * rng.normal(size=(SAMPLES, n, 3))
+    others, path = np.ascontiguousarray(everybody[:, :-1]), np.ascontiguousarray(everybody[:, -1])
+    heard, ages = everybody.copy(), np.full(n, 0.1)
+    heard[:, -1], ages[-1] = np.nan, np.inf
+    config, lengths = RegisterConfig(), ((slots[:, None] - slots) ** 2).sum(2)
+    desired = lengths / np.sqrt(lengths.sum(1)[:, None] * lengths.sum(1))
+    memory = register(heard, slots, ages, times, spacing_m=2.0, config=config, rng=rng).memory
+
+    def registered() -> None:
+        found = register(heard, slots, ages, times, spacing_m=2.0, config=config, rng=rng, memory=memory)
+        near_places(target(found, slots[-1]), path, ITERATIONS)
+
+    def of(edges: npt.NDArray[np.bool_] | None) -> Callable[[], None]:
+        def work() -> None:
+            in_shape(graph(times, others, wanted(slots[-1], slots[:-1], edges)), path, ITERATIONS)
+
+        return work
+
+    def plainly() -> None:
+        for _ in range(ITERATIONS):
+            for k in range(SAMPLES):
+                dense(everybody[k], desired)
+
+    value, pull = dense(everybody[3], desired)
+    mine = np.empty(3)
+    assert np.isclose(shape_error(graph(times, others, wanted(slots[-1], slots[:-1])), 3, path[3], mine), value)
+    assert np.allclose(mine, pull, rtol=1e-6)
+
+    def ms(work: Callable[[], None]) -> Callable[[], float]:
+        def timed() -> float:
+            begun = perf_counter()
+            work()
+            return 1000.0 * (perf_counter() - begun)
+
+        return timed
+
+    def row(name: str, peer: Callable[[], None], times: int, **more: Any) -> Row:
+        return paired(name, ms(registered), ms(peer), unit="ms", repeats=times, higher_is_better=False, **more)
+
+    note = "ours is registration, peer f_s. Moments are ours: exact, O(N). The target was set beside dense NumPy"
+    return [
+        row("120, formation's term of a plan, beside f_s by moments", of(None), repeats, note=note),
+        row("  beside f_s over all pairs, compiled", of(~np.eye(n, dtype=np.bool_)), repeats),
+        row("  beside f_s over 30% of the pairs, compiled", of(edges), repeats),
+        row("  beside f_s in plain dense NumPy", plainly, max(repeats // 20, 5), must=TERM),
+    ]
+
+
+def by_graphs(frozen: bool) -> list[Row]:
+    """Flights by the graph metric, beside the same by registration."""
+    healthy = {
+        method: flown("formation_120", 0, failures=(), seconds=15.0, planner={"method": method})
+        for method in ("registration", "graph", "sparse")
+    }
+    ours, rows = healthy["registration"], []
+    for method, name in (("graph", "f_s"), ("sparse", "sparse f_s")):
+        peer, must = healthy[method], 1.0 / WORSE if method == "graph" else None
+        ratio = peer["error_percent"] / ours["error_percent"]
+        rows += [
+            Row(f"120, forest, error beside {name}", ours["error_percent"], peer["error_percent"], "%", ratio, must),
+            *(
+                Row(f"  {what}", ours[key], peer[key], unit, None)
+                for what, key, unit in (
+                    ("share of the way", "travelled_share", ""),
+                    ("a plan, median", "plan_ms_median", "ms"),
+                    ("a plan, 95th percentile", "plan_ms_p95", "ms"),
+                )
+            ),
+        ]
+    for method in ("graph", "sparse") if frozen else ():
+        found = flown("formation_120", 0, planner={"method": method})
+        rows += [
+            Row(f"120, forest, 10% frozen, way by {method}, dragged", found["travelled_share"], DRAGGED, "", None),
+            Row("  error", found["error_percent"], None, "%", None),
+            Row("  touches", found["touches"], None, "", None),
+        ]
+    return rows
+
+
 def main() -> int:
     """Run all, print the table."""
     args = arguments(__doc__ or "").parse_args()
     flown("formation_120", 0, n=7, shape="hexagon", seconds=1.0)
-    rows = forest(1 if args.quick else 10) + ([] if args.quick else thousand())
+    rows = terms(100 if args.quick else 400) + by_graphs(frozen=not args.quick)
+    rows += forest(1 if args.quick else 10) + ([] if args.quick else thousand())
     return finish("Swarm, beside its targets", rows, args, ("numpy", "scipy", "numba"))
 
 

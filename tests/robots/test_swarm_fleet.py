@@ -120,8 +120,11 @@ def test_seven_vehicles_arrive_in_formation() -> None:
     assert series.separation[0] == pytest.approx(2.0, abs=1e-3)
 
 
-def test_one_seed_is_one_flight() -> None:
-    first, second = flight(scatter_m=0.3, seconds=5.0), flight(scatter_m=0.3, seconds=5.0)
+@pytest.mark.parametrize("method", ["registration", "graph", "sparse"])
+def test_one_seed_is_one_flight(method: str) -> None:
+    first, second = (
+        flight(scatter_m=0.3, seconds=5.0, planner=PlannerConfig(method=method, edge_share=0.7)) for _ in range(2)
+    )
     one, two = first.recording, second.recording
     np.testing.assert_array_equal(one.positions, two.positions)
     assert np.abs(one.positions[0, :, :2] - (one.formations[0] + np.array([-22.5, 0, 1.5]))[:, :2]).max() <= 0.3
@@ -240,11 +243,40 @@ def test_settings_that_cannot_be_are_named(settings: dict[str, object], says: st
         FlightConfig.of(**settings)
 
 
-@pytest.mark.parametrize("method", ["goal", "leader", "rigid"])
+@pytest.mark.parametrize("method", ["goal", "leader", "rigid", "graph", "sparse"])
 def test_other_methods_fly_too(method: str) -> None:
     measured = figures(flight(planner=PlannerConfig(method=method), seconds=18.0))
     assert measured["travelled_share"] > 0.9
     assert measured["touches"] == 0
+
+
+@pytest.mark.parametrize("method", ["graph", "sparse"])
+def test_graphs_bring_a_scattered_grid_into_shape(method: str) -> None:
+    """Where vehicles that only seek their goals stay out of it."""
+    settings = {"n": 20, "shape": "grid", "scatter_m": 0.5, "seconds": 18.0}
+    alone = figures(flight(**settings, planner=PlannerConfig(method="goal")))
+    found = flight(**settings, planner=PlannerConfig(method=method))
+    measured, seen = figures(found), found.recording
+    assert seen.positions[-1] == pytest.approx(seen.formations[0] + np.array([0.0, 0.0, 1.5]), abs=0.05)
+    assert measured["error_percent"] < 0.5 * alone["error_percent"]
+    assert measured["touches"] == 0
+
+
+def test_all_share_one_sparse_graph_of_those_they_heard() -> None:
+    found = flight(n=12, shape="grid", planner=PlannerConfig(method="sparse", edge_share=0.5), seconds=2.0)
+    edges = found.agents[0].site.edges
+    assert edges is not None
+    assert edges.sum() == 66
+    for agent in found.agents:
+        assert agent.site.edges is edges
+        assert agent._wanted is not None
+        (_, heard), desired = agent._wanted
+        assert 8 <= len(heard) <= 11
+        np.testing.assert_array_equal(desired.linked, edges[agent.me, heard])
+        assert edges[heard[desired.first], heard[desired.second]].all()
+        assert len(desired.first) == edges[np.ix_(heard, heard)].sum() / 2
+    complete = flight(planner=PlannerConfig(method="graph"), seconds=1.0).agents[0]
+    assert complete.site.edges is None
 
 
 @pytest.mark.slow

@@ -18,11 +18,11 @@ SLOTS = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0], [1, 1, 0], [5, 5
 NOBODY = np.zeros(N, np.bool_)
 
 
-def registered(out: tuple[int, ...] = (), now_m: float = 9.0, then_m: float = 9.0, **changes: bool) -> Registration:
-    """Everybody at its slot, but for some that are so far away, now and at the end of the horizon."""
+def registered(out: tuple[int, ...] = (), away_m: float = 9.0, **changes: bool) -> Registration:
+    """Everybody at its slot, but for some that are so far away."""
     fit = umeyama(SLOTS, np.stack([SLOTS, SLOTS]))
     inlier = ~np.isin(np.arange(N), out)
-    residual = np.where(inlier, 0.0, np.array([[now_m], [then_m]]))
+    residual = np.where(inlier, 0.0, np.full((2, 1), away_m))
     flags = {"ambiguous": False, "held": False, "sure": True, **changes}
     memory = Memory(0.0, np.array([0.0, 4.0]), fit, inlier, np.full(N, np.inf), flags["sure"], 0.0)
     return Registration(fit, inlier, residual, 1.0, flags["ambiguous"], 0, flags["held"], memory)
@@ -37,11 +37,17 @@ def roster(me: int, **policy: object) -> Roster:
     return Roster(me, N, PolicyConfig.of(**policy))
 
 
-def see(one: Roster, until_s: float, found: Registration, *, behind: tuple[int, ...] = ()) -> None:
+def flags(who: tuple[int, ...]) -> np.ndarray:
+    return np.isin(np.arange(N), who)
+
+
+def see(
+    one: Roster, until_s: float, found: Registration, *, behind: tuple[int, ...] = (), nearing: tuple[int, ...] = ()
+) -> None:
     """All speak and are seen so, every half second."""
     for now_s in np.arange(0.0, until_s + 0.01, 0.5).tolist():
         one.listen(now_s, say(*(k for k in range(N) if k != one.me)))
-        one.judge(now_s, found, np.isin(np.arange(N), behind))
+        one.judge(now_s, found, flags(behind), flags(nearing))
 
 
 def test_out_for_long_is_lost_and_not_before() -> None:
@@ -49,15 +55,15 @@ def test_out_for_long_is_lost_and_not_before() -> None:
     see(one, 2.5, registered((4,)))
     assert not one.lost(2.9).any()
     assert np.flatnonzero(one.lost(3.0)).tolist() == [4]
-    one.judge(3.5, registered(), NOBODY)
+    one.judge(3.5, registered(), NOBODY, NOBODY)
     assert not one.lost(99.0)[4]
 
 
-@pytest.mark.parametrize("found", [registered((4,), 2.9, 9.0), registered((4,), 9.0, 8.4)])
-def test_near_or_on_its_way_back_is_not_out(found: Registration) -> None:
-    one = roster(0)
-    see(one, 5.0, found)
-    assert not one.lost(5.0).any()
+def test_near_or_on_its_way_is_not_out() -> None:
+    for away_m, nearing, lost in ((2.9, (), False), (3.1, (), True), (9.0, (4,), False)):
+        one = roster(0)
+        see(one, 5.0, registered((4,), away_m), nearing=nearing)
+        assert one.lost(5.0)[4] == lost
 
 
 @pytest.mark.parametrize("change", [{"held": True}, {"sure": False}])
@@ -72,7 +78,7 @@ def test_silence_is_being_lost_and_who_never_spoke_may_come_yet() -> None:
     one.listen(1.0, say(1, 2, 3))
     for now_s in (2.0, 3.0, 4.0):
         one.listen(now_s, say(1, 2))
-        one.judge(now_s, registered((3, 4, 5)), NOBODY)
+        one.judge(now_s, registered((3, 4, 5)), NOBODY, NOBODY)
     assert np.flatnonzero(one.lost(4.0)).tolist() == [3]
     one.listen(4.5, say(1, 2, 3))
     assert not one.lost(4.5).any()

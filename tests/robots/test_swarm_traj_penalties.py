@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from espalier.core.errors import DataError
 from espalier.robots.swarm.traj.config import LimitsConfig, WeightsConfig
+from espalier.robots.swarm.traj.graph_metric import NOBODY, Graph, graph, random_edges, shape_error, wanted
 from espalier.robots.swarm.traj.minco import Minco
 from espalier.robots.swarm.traj.neighbours import Neighbours, pack, place
 from espalier.robots.swarm.traj.objective import Task, objective, unpacked
@@ -37,9 +38,10 @@ def around(
     places: Places = NOWHERE,
     start: float = 0.0,
     samples: int = 4,
+    shape: Graph = NOBODY,
 ) -> Around:
     """What is around a trajectory: nothing, unless given."""
-    return Around(start, samples, Terms.of(LIMITS, weights), field, pack(others or []), places)
+    return Around(start, samples, Terms.of(LIMITS, weights), field, pack(others or []), places, shape)
 
 
 def cost(trajectory: Trajectory, given: Around) -> float:
@@ -99,6 +101,19 @@ def test_formation_and_spacing_by_hand() -> None:
     assert cost(straight((1, 0, 0), [1, 2]), around(only("spacing", 8.0))) == pytest.approx(8 * squares.var())
 
 
+def test_graph_by_hand() -> None:
+    """Passing by two others, or standing at last, where a triangle with sides of 2 m, mean degree 8, is wanted."""
+    corners = np.array([[0.0, 0, 1], [2, 0, 1], [1, np.sqrt(3), 1]])
+    shape = graph(np.array([10.0, 11.0, 99.0]), np.repeat(corners[None, :2], 3, 0), wanted(corners[2], corners[:2]))
+    found = cost(straight((1, 0, 0), [1, 2]), around(only("graph", 6.0), start=10.0, shape=shape))
+    # At one end of the other two, with one edge of no length: (0 - 1/2)^2 once, 1/sqrt(2) - 1/2 twice. In the middle,
+    # with edges of 1, 1, 4 square metres: degrees 2, 5, 5. One metre beyond: 9, 1, 4, degrees 10, 13, 5.
+    end = 2 * (0.25 + 2 * (0.5**0.5 - 0.5) ** 2)
+    middle = 2 * (2 * (1 / 10**0.5 - 0.5) ** 2 + (4 / 5 - 0.5) ** 2)
+    beyond = 2 * ((9 / 130**0.5 - 0.5) ** 2 + (1 / 50**0.5 - 0.5) ** 2 + (4 / 65**0.5 - 0.5) ** 2)
+    assert found == pytest.approx(6 * 8 * (end + middle + beyond) / 3)
+
+
 def some(seed: int) -> tuple[Minco, Around]:
     """Everything at once: each term counts somewhere."""
     rng = np.random.default_rng(seed)
@@ -114,8 +129,14 @@ def some(seed: int) -> tuple[Minco, Around]:
     slope = rng.normal(size=3)
     field = slanted(slope / np.linalg.norm(slope), 0.2)
     places = Places(100 + rng.uniform(0.05, 5, 6), rng.normal(size=(6, 3)))
-    weights = WeightsConfig(obstacle=5, reciprocal=50, dynamics=0.01, altitude=5, formation=3, spacing=2, time=1)
-    return curve, around(weights, field, others, places, 100.0)
+    n = int(rng.integers(2, 8))
+    slots, edges = rng.normal(size=(n + 1, 3)), random_edges(n + 1, 0.5, rng) if seed % 2 else None
+    times = np.sort(100 + rng.uniform(0.05, 5, 5))
+    shape = graph(times, rng.normal(size=(5, n, 3)), wanted(slots[n], slots[:n], edges))
+    weights = WeightsConfig(
+        obstacle=5, reciprocal=50, dynamics=0.01, altitude=5, formation=3, graph=2, spacing=2, time=1
+    )
+    return curve, around(weights, field, others, places, 100.0, shape=shape)
 
 
 def slow(curve: Minco, given: Around) -> dict[str, float]:
@@ -139,6 +160,10 @@ def slow(curve: Minco, given: Around) -> dict[str, float]:
         begin += duration
     away = own.position(given.places.times) - given.places.points
     out["formation"] = terms.formation_weight * (away**2).sum(1).mean()
+    pull, errors = np.empty(3), 0.0
+    for k, at in enumerate(given.graph.times):
+        errors += shape_error(given.graph, k, own.position(at), pull) * given.graph.wanted.scale
+    out["graph"] = terms.graph_weight * errors / len(given.graph.times)
     steps = (np.diff(points, axis=0) ** 2).sum(1)
     out["spacing"] = terms.spacing_weight * steps.var() if len(steps) > 1 else 0.0
     out["time"] = terms.time_weight * curve.durations.sum()
@@ -154,6 +179,7 @@ def test_it_is_the_sum_of_its_terms(seed: int) -> None:
 
 def test_every_term_counts_in_the_scenes_of_these_tests() -> None:
     terms = [slow(*some(seed)) for seed in range(8)]
+    assert terms[0].keys() == {"obstacle", "others", "dynamics", "formation", "graph", "spacing", "time"}
     for name in terms[0]:
         assert sum(one[name] > 1e-3 for one in terms) >= 4, name
 
@@ -179,7 +205,7 @@ def test_gradients_by_coefficients_and_durations(seed: int) -> None:
     by_coefficients = penalties(pieces, durations, given)[1]
     same(by_coefficients, differences(lambda c: penalties(c, durations, given)[0], pieces))
     # A place's moment may be at a joint of these pieces, which the changed durations would tear apart: see below.
-    without = given._replace(places=NOWHERE)
+    without = given._replace(places=NOWHERE, graph=NOBODY)
     same(penalties(pieces, durations, without)[2], differences(lambda t: penalties(pieces, t, without)[0], durations))
 
 
@@ -218,6 +244,7 @@ def test_where_and_when_does_not_matter(seed: int) -> None:
         field=given.field._replace(origin=given.field.origin + move),
         others=given.others._replace(coefficients=others, starts=given.others.starts + late),
         places=Places(given.places.times + late, given.places.points + move),
+        graph=given.graph._replace(times=given.graph.times + late, middles=given.graph.middles + move),
     )
     here, there = (
         penalties(c, curve.durations, one) for c, one in ((curve.coefficients, given), (coefficients, shifted))

@@ -15,11 +15,15 @@ from espalier.robots.swarm.fleet.roster import Roster
 from espalier.robots.swarm.fleet.site import Act, Site
 from espalier.robots.swarm.register.memory import Memory
 from espalier.robots.swarm.register.spatiotemporal import Registration, register, target
+from espalier.robots.swarm.traj.graph_metric import Graph, Wanted, graph, wanted
 from espalier.robots.swarm.traj.optimise import Optimiser
 from espalier.robots.swarm.traj.penalties import Places
 from espalier.robots.swarm.traj.trajectory import Trajectory
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+NEARER = 0.5
+"""Of the limit of residuals: who means to come nearer to its place by more within the horizon is on its way."""
 STRAYED = 2.0
 """Slots' spacings from its place in the formation: farther away, a vehicle is not in it."""
 
@@ -40,6 +44,7 @@ class Agent:
     ms: list[float] = field(default_factory=list)
     _act: int = 0
     _memory: Memory | None = None
+    _wanted: tuple[tuple[int, Ints], Wanted] | None = None
 
     def __post_init__(self) -> None:
         self.roster = Roster(self.me, len(self.site.acts[0].slots), self.config.policy)
@@ -63,7 +68,7 @@ class Agent:
         if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)) and self._memory:
             self._memory = self._memory.with_members(self.roster.allotment.slot >= 0)
         others = self.pilot.sampled(now_s, inbox)
-        wish = self._wish(now_s, self._places(now_s, inbox, others))
+        wish = self._wish(now_s, self._shape(now_s, inbox, others))
         self.flown = self.pilot.fly(now_s, self.flown, wish, self.pilot.near(now_s, self.flown, inbox, others))
         self.ms.append(1000.0 * (perf_counter() - begun))
         return self.flown
@@ -84,8 +89,10 @@ class Agent:
     def _hurry_s(self) -> float:
         return self.config.stop_s + (self.config.tell_s or 0.0)
 
-    def _places(self, now_s: float, inbox: Inbox, others: Floats) -> Places | None:
-        """Where the formation wants this vehicle, by the method. others: (K, m, 3) where the senders will be."""
+    def _shape(self, now_s: float, inbox: Inbox, others: Floats) -> Places | Graph | None:
+        """Where the formation wants this vehicle, or the graph that it should make, by the method. others: (K, m, 3)
+        where the senders will be.
+        """
         claimed, slots, times = self.roster.claimed, self.act.slots, self.pilot.moments(now_s)
         if self.config.method == "goal":
             return None
@@ -102,7 +109,19 @@ class Agent:
             case "rigid":
                 mean = (seen[:, heard] - slots[claimed[heard]]).mean(1) if heard.any() else None
                 return None if mean is None else Places(times, mean + slots[self.roster.slot])
+            case "graph" | "sparse":
+                return self._graph(times, seen, np.flatnonzero(heard))
         return self._registered(times, seen, slots[claimed], ages)
+
+    def _graph(self, times: Floats, seen: Floats, heard: Ints) -> Graph | None:
+        """Of the distances to and among those heard (h,), who make a shape with this vehicle if they are two."""
+        if len(heard) < 2:
+            return None
+        if self._wanted is None or self._wanted[0][0] != self._act or not np.array_equal(self._wanted[0][1], heard):
+            everybody, edges, slots = np.append(heard, self.me), self.site.edges, self.act.slots
+            among = None if edges is None else edges[np.ix_(everybody, everybody)]
+            self._wanted = (self._act, heard), wanted(slots[self.me], slots[heard], among)
+        return graph(times, seen[:, heard], self._wanted[1])
 
     def _registered(self, times: Floats, seen: Floats, slots: Floats, ages: Floats) -> Places | None:
         """By registration; the roster learns from it who is out, and may allot the slots anew."""
@@ -117,9 +136,14 @@ class Agent:
             rng=self.rng,
             memory=self._memory,
         )
-        self._memory, fit, ends = found.memory, found.fit.one(0), act.goal + slots
-        behind = np.linalg.norm(seen[0] - ends, axis=1) > np.linalg.norm(fit.apply(slots) - ends, axis=1)
-        roster.judge(now_s, found, behind)
+        self._memory, fit, goals, later = (
+            found.memory,
+            found.fit.one(0),
+            act.goal + slots,
+            found.fit.one(-1).apply(slots),
+        )
+        behind = away(seen[0], goals) > away(fit.apply(slots), goals)
+        roster.judge(now_s, found, behind, away(seen[0], later) - away(seen[-1], later) > NEARER * found.c_m)
         everybody = seen[0].copy()
         everybody[self.me] = self.flown.position(now_s)
         if roster.allot(now_s, found, everybody, act.slots):
@@ -130,7 +154,7 @@ class Agent:
         points = target(found, act.slots[roster.slot])
         return Places(times, points) if np.isfinite(points).all() else None
 
-    def _wish(self, now_s: float, places: Places | None) -> Wish:
+    def _wish(self, now_s: float, shape: Places | Graph | None) -> Wish:
         """To its place in the end, in formation.
 
         While it waits for others it stays where the formation is now. Far from there it flies to where it will be,
@@ -140,8 +164,13 @@ class Agent:
         if self.roster.slot < 0:
             return Wish(here, None)
         if self.roster.waits(now_s):
-            return Wish(here if places is None else places.points[0], places)
-        if places is None or np.linalg.norm(places.points[0] - here) <= STRAYED * self.act.spacing_m:
-            return Wish(end, places)
+            return Wish(shape.points[0] if isinstance(shape, Places) else here, shape)
+        if not isinstance(shape, Places) or np.linalg.norm(shape.points[0] - here) <= STRAYED * self.act.spacing_m:
+            return Wish(end, shape)
         sure = self.registration is None or self.registration.memory.sure
-        return Wish(places.points[-1] if sure else end, None)
+        return Wish(shape.points[-1] if sure else end, None)
+
+
+def away(points: Floats, others: Floats) -> Floats:
+    """(n,) metres from points (n, 3) to others, each to its own."""
+    return np.linalg.norm(points - others, axis=1)

@@ -14,7 +14,7 @@ from espalier.robots.swarm.world.config import OpenConfig, WorldConfig
 
 STOP = 1.5
 """Seconds to stop, for each second that a constant deceleration would take: see `brake`."""
-Method = Literal["registration", "goal", "leader", "rigid"]
+Method = Literal["registration", "goal", "leader", "rigid", "graph", "sparse"]
 View = Literal["top", "front", "side", "3d"]
 
 
@@ -71,8 +71,12 @@ class PlannerConfig(Config):
     """How a vehicle plans."""
 
     method: Method = "registration"
-    """registration: FLIP, by `register.method`. goal: no formation. leader: an offset from vehicle 0. rigid: a body
-    that does not turn, moved to the mean of all."""
+    """registration: FLIP, by `register_by`. goal: no formation. leader: an offset from vehicle 0. rigid: a body that
+    does not turn, moved to the mean of all. graph: Swarm-Formation, the distances among all that were heard within
+    `register_by.stale_s`, none of them rejected. sparse: the same of some distances, see `edge_share`."""
+    edge_share: float = Field(default=0.3, ge=0.0, le=1.0)
+    """Of the pairs of vehicles, those whose distance counts for the method sparse: drawn by the seed, the same for all,
+    at least four for each vehicle."""
     replan_s: PositiveFloat = 0.5
     """Between two plans of a vehicle."""
     horizon_s: PositiveFloat = 4.0

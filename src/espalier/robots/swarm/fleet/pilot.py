@@ -13,6 +13,7 @@ from espalier.robots.swarm.fleet.config import PlannerConfig
 from espalier.robots.swarm.traj.brake import brake
 from espalier.robots.swarm.traj.checks import check
 from espalier.robots.swarm.traj.front_end import find_way, guess
+from espalier.robots.swarm.traj.graph_metric import Graph
 from espalier.robots.swarm.traj.neighbours import Neighbours, sampled, selected
 from espalier.robots.swarm.traj.optimise import Optimiser, Problem
 from espalier.robots.swarm.traj.penalties import Places
@@ -29,10 +30,12 @@ DODGE_M = 0.8
 
 
 class Wish(NamedTuple):
-    """goal: (3,) where to fly. places: where the formation wants the vehicle on its way; None to fly alone."""
+    """goal: (3,) where to fly. shape: the places that the formation has for the vehicle on its way, or the graph that
+    it is to make with the others; None to fly alone.
+    """
 
     goal: Floats
-    places: Places | None
+    shape: Places | Graph | None
 
 
 @dataclass
@@ -111,5 +114,5 @@ class Pilot:
         last = np.zeros(3) if distance <= reach else front.cruise_mps * way / distance
         first = guess(path, float(np.linalg.norm(head[1])), float(np.linalg.norm(last)), front)
         tail = np.stack([path.points[-1], last, np.zeros(3)])
-        problem = Problem(now_s, head, tail, *first, self.field, near, wish.places, free_tail=distance > reach)
+        problem = Problem(now_s, head, tail, *first, self.field, near, wish.shape, free_tail=distance > reach)
         return self.optimiser.plan(problem).trajectory

@@ -24,8 +24,6 @@ ENOUGH = 0.5
 """Who hears fewer than this share of all does not allot slots: most may only be out of range."""
 FAR = 3.0
 """Of the limit of residuals, 1.5 slots: who flies around an obstacle is not as far from its place, or not for long."""
-NEARER = 0.5
-"""Of the same: who means to come nearer by more within the horizon is on its way."""
 
 
 class Allotment(NamedTuple):
@@ -80,15 +78,14 @@ class Roster:
                 self.allotment = said
         return self.allotment is not before and self._follow()
 
-    def judge(self, now_s: float, found: Registration, behind: Flags) -> None:
+    def judge(self, now_s: float, found: Registration, behind: Flags, nearing: Flags) -> None:
         """Learn from a registration who is out; from one that is not sure of itself, nothing. behind: (n,) who is
-        farther from the goal than its place in the formation.
+        farther from the goal than its place in the formation. nearing: (n,) who means to come nearer to its place.
         """
         if found.held or not found.memory.sure:
             return
         self._behind = behind
-        now_m, then_m = found.residual_m[0], found.residual_m[-1]
-        fine = found.inlier | (now_m <= FAR * found.c_m) | (now_m - then_m > NEARER * found.c_m)
+        fine = found.inlier | nearing | (found.residual_m[0] <= FAR * found.c_m)
         since_s = np.where(fine, np.inf, np.minimum(self.out_since_s, now_s))
         self.out_since_s = np.where(self._heard, since_s, self.out_since_s)
 

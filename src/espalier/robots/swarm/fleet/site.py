@@ -25,10 +25,13 @@ class Act(NamedTuple):
 
 
 class Site(NamedTuple):
-    """acts: in order of time, the first from the beginning on. field: distances to what is in the way."""
+    """acts: in order of time, the first from the beginning on. field: distances to what is in the way. edges: (n, n),
+    the pairs of vehicles whose distance counts for a graph; None for all.
+    """
 
     acts: tuple[Act, ...]
     field: DistanceField
+    edges: npt.NDArray[np.bool_] | None = None
 
     def act(self, now_s: float) -> int:
         """Which is on."""

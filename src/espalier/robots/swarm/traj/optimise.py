@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from threadpoolctl import ThreadpoolController
 
 from espalier.robots.swarm.traj.config import TrajectoryConfig
+from espalier.robots.swarm.traj.graph_metric import NOBODY, Graph
 from espalier.robots.swarm.traj.minco import Minco
 from espalier.robots.swarm.traj.neighbours import Neighbours
 from espalier.robots.swarm.traj.objective import Task, objective, unpacked
@@ -25,8 +26,8 @@ NOWHERE = Places(np.empty(0), np.empty((0, 3)))
 class Problem:
     """start_s: when the plan begins. head, tail: (3, 3) position, velocity, acceleration at its begin and its end.
     waypoints, durations: (m - 1, 3) and (m,), the first guess. field, others: what to keep clear of. places: where the
-    formation wants the vehicle and when; None to fly alone. free_tail: whether the plan may end elsewhere and at
-    another velocity, at a price.
+    formation wants the vehicle and when, or the graph that it should form; None to fly alone. free_tail: whether the
+    plan may end elsewhere and at another velocity, at a price.
     """
 
     start_s: float
@@ -36,7 +37,7 @@ class Problem:
     durations: Floats
     field: DistanceField
     others: Neighbours
-    places: Places | None = None
+    places: Places | Graph | None = None
     free_tail: bool = False
 
 
@@ -84,9 +85,14 @@ class Optimiser:
         return Plan(trajectory, float(found.fun), int(found.nit), int(found.nfev), finite)
 
     def _task(self, problem: Problem) -> Task:
-        solver, places = self.config.solver, problem.places or NOWHERE
-        counts = places.times <= problem.start_s + solver.formation_share * problem.durations.sum()
-        places = Places(places.times[counts], np.ascontiguousarray(places.points[counts]))
-        around = Around(problem.start_s, solver.samples, self._terms, problem.field, problem.others, places)
+        solver, wanted = self.config.solver, problem.places
+        until = problem.start_s + solver.formation_share * problem.durations.sum()
+        places, graph = NOWHERE, NOBODY
+        if isinstance(wanted, Graph):
+            graph = wanted._replace(times=wanted.times[wanted.times <= until])
+        elif wanted is not None:
+            counts = wanted.times <= until
+            places = Places(wanted.times[counts], np.ascontiguousarray(wanted.points[counts]))
+        around = Around(problem.start_s, solver.samples, self._terms, problem.field, problem.others, places, graph)
         goal = self.config.weights.goal
         return Task(problem.head, problem.tail, len(problem.durations), problem.free_tail, goal, around)

@@ -4,8 +4,9 @@ Terms are cubes of what is missing or too much, summed over the middles of equal
 of the part. Durations count three times: in that length, in where on the piece a sample lies, and, by the pieces
 before, in the moment at which others are looked at.
 
-Terms and weights: Swarm-Formation (Quan et al., T-RO 2023), as published. The formation's term is FLIP's: the distance
-to places that a registration gives. Altitude, the quadrature and all formulas are ours.
+Terms and weights: Swarm-Formation (Quan et al., T-RO 2023), as published. The formation's term is FLIP's, the
+distance to places that a registration gives, or theirs, the graph metric. Altitude, the quadrature and all formulas are
+ours.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from espalier.robots.swarm.traj.config import LimitsConfig, WeightsConfig
+from espalier.robots.swarm.traj.graph_metric import Graph, shape_error
 from espalier.robots.swarm.traj.neighbours import Neighbours, place
 from espalier.robots.swarm.traj.quintic import Floats
 from espalier.robots.swarm.traj.trajectory import derivative, locate
@@ -39,6 +41,7 @@ class Terms(NamedTuple):
     dynamics_weight: float
     altitude_weight: float
     formation_weight: float
+    graph_weight: float
     spacing_weight: float
     time_weight: float
 
@@ -57,6 +60,7 @@ class Terms(NamedTuple):
             weights.dynamics,
             weights.altitude,
             weights.formation,
+            weights.graph,
             weights.spacing,
             weights.time,
         )
@@ -78,6 +82,7 @@ class Around(NamedTuple):
     field: DistanceField
     others: Neighbours
     places: Places
+    graph: Graph
 
 
 @njit(cache=True)
@@ -240,20 +245,26 @@ def _formation(
     by_durations: Floats,
     later: Floats,
 ) -> float:
-    """The mean squared distance to places at given moments; after its end the vehicle is where it ended."""
-    count = len(around.places.times)
-    if count == 0:
-        return 0.0
-    weight, cost, total = around.terms.formation_weight / count, 0.0, durations.sum()
-    pull = np.zeros((3, 3))
-    for k in range(count):
-        since = around.places.times[k] - around.start
+    """The mean over given moments of the squared distance to places, and of the error of the graph, times its scale;
+    after its end the vehicle is where it ended.
+    """
+    places, graph, terms = around.places, around.graph, around.terms
+    moments, cost, total = len(places.times), 0.0, durations.sum()
+    pull, point = np.zeros((3, 3)), np.empty(3)
+    for k in range(moments + len(graph.times)):
+        since = (places.times[k] if k < moments else graph.times[k - moments]) - around.start
         i, s = locate(durations, since)
+        for x in range(3):
+            point[x] = derivative(coefficients[i], s, 0, x)
+        if k < moments:
+            weight, value = terms.formation_weight / moments, _distance(point, places.points[k], pull[0])
+        else:
+            weight = terms.graph_weight * graph.wanted.scale / len(graph.times)
+            value = shape_error(graph, k - moments, point, pull[0])
+        cost += weight * value
         along = 0.0
         for x in range(3):
-            away = derivative(coefficients[i], s, 0, x) - around.places.points[k, x]
-            cost += weight * away**2
-            pull[0, x] = 2.0 * weight * away
+            pull[0, x] *= weight
             along += pull[0, x] * derivative(coefficients[i], s, 1, x)
         _spread(by_coefficients[i], s, 1.0, pull)
         if since > total:
@@ -261,3 +272,14 @@ def _formation(
         elif since > 0.0:
             later[i] -= along
     return cost
+
+
+@njit(cache=True)
+def _distance(point: Floats, place: Floats, pull: Floats) -> float:
+    """Squared, between (3,) and (3,); pull: (3,) gets its gradient."""
+    value = 0.0
+    for x in range(3):
+        away = point[x] - place[x]
+        value += away**2
+        pull[x] = 2.0 * away
+    return value
