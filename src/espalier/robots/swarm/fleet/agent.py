@@ -8,8 +8,9 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from espalier.robots.swarm.fleet.comms import Inbox, Message
+from espalier.robots.swarm.fleet.comms import Inbox
 from espalier.robots.swarm.fleet.config import PlannerConfig
+from espalier.robots.swarm.fleet.message import Message
 from espalier.robots.swarm.fleet.pilot import Pilot, Wish
 from espalier.robots.swarm.fleet.roster import Roster
 from espalier.robots.swarm.fleet.site import Act, Site

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.robots.swarm.fleet.config import CommsConfig
+from espalier.robots.swarm.fleet.message import Message, encode
 from espalier.robots.swarm.fleet.roster import Allotment, Claims
 from espalier.robots.swarm.traj.neighbours import Neighbours, pack, selected
 from espalier.robots.swarm.traj.trajectory import Trajectory
@@ -19,25 +19,6 @@ from espalier.robots.swarm.traj.trajectory import Trajectory
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Message:
-    """What a vehicle says: who it is, when it said so first (seconds), how it means to fly, which slot it holds, and by
-    which allotment.
-    """
-
-    sender: int
-    sent_s: float
-    trajectory: Trajectory
-    slot: int
-    allotment: Allotment
-
-    @property
-    def bytes(self) -> int:
-        """Of a lean encoding: numbers of 4 bytes, slots of 2, and an allotment only once there has been one."""
-        numbers = self.trajectory.coefficients.size + self.trajectory.durations.size + 4
-        return 4 * numbers + (2 * len(self.allotment.slot) if self.allotment.round else 0)
 
 
 class Inbox(NamedTuple):
@@ -77,6 +58,7 @@ class Store:
     def __init__(self) -> None:
         self.n = 0
         self.messages: list[Message] = []
+        self.bytes: list[int] = []
         self.paths = pack([Trajectory.hover(np.zeros(3))])
 
     def add(self, message: Message) -> int:
@@ -92,6 +74,7 @@ class Store:
         for all_rows, mine in zip(self.paths[2:], one[2:], strict=True):
             all_rows[row] = mine[0]
         self.messages.append(message)
+        self.bytes.append(len(encode(message)))
         self.n += 1
         return row
 
@@ -140,7 +123,7 @@ class Channel:
         arrives = now_s + config.delay_s + config.jitter_s * float(self.rng.random())
         heappush(self._way, (arrives, next(self._order), row, now_s, gets))
         self.sent += 1
-        self.bytes += self._store.messages[row].bytes
+        self.bytes += self._store.bytes[row]
 
     def inbox(self, receiver: int, now_s: float) -> Inbox:
         """The newest message of each sender that has come by now."""

@@ -15,13 +15,13 @@ from espalier.robots.swarm.fleet.comms import Channel
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.failures import Fate, befallen, fates, told
 from espalier.robots.swarm.fleet.recording import Recording
-from espalier.robots.swarm.fleet.site import Site, acts_of
-from espalier.robots.swarm.traj.graph_metric import random_edges
+from espalier.robots.swarm.fleet.site import site_of
 from espalier.robots.swarm.traj.optimise import Optimiser
 from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.make import make_world
 
 Floats = npt.NDArray[np.float64]
+LEVEL = np.array([1.0, 1.0, 0.0])
 TICK_S = 0.05
 """Between two looks at where everybody is."""
 
@@ -38,11 +38,9 @@ class Flight:
 
 def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | None = None) -> Flight:
     """Fly. watch: told the time at every look; the flight ends where it returns False."""
-    n, world, acts = config.n, make_world(config.world), acts_of(config)
-    share = config.planner.edge_share if config.planner.method == "sparse" else None
-    edges = None if share is None else random_edges(n, share, np_rng(seed, "edges"))
-    site, optimiser = Site(acts, world.field, edges), Optimiser(config.planner.trajectory)
-    scatter = np_rng(seed, "scatter").uniform(-1.0, 1.0, (n, 3)) * config.scatter_m * [1.0, 1.0, 0.0]
+    n, world, optimiser = config.n, make_world(config.world), Optimiser(config.planner.trajectory)
+    site = site_of(config, world, seed)
+    acts, scatter = site.acts, np_rng(seed, "scatter").uniform(-1.0, 1.0, (n, 3)) * (config.scatter_m * LEVEL)
     begin = np.array(config.start) + acts[0].slots + scatter
     agents = [
         Agent(k, site, config.planner, optimiser, np_rng(seed, "agent", k), Trajectory.hover(begin[k]))

@@ -7,10 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from espalier.core.seed import np_rng
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.formation.assign import assign
 from espalier.robots.swarm.formation.make import make_formation
+from espalier.robots.swarm.traj.graph_metric import random_edges
 from espalier.robots.swarm.world.esdf import DistanceField
+from espalier.robots.swarm.world.world import World
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,6 +39,13 @@ class Site(NamedTuple):
     def act(self, now_s: float) -> int:
         """Which is on."""
         return sum(act.at_s <= now_s for act in self.acts[1:])
+
+
+def site_of(config: FlightConfig, world: World, seed: int) -> Site:
+    """Of a flight: the same for all of its vehicles."""
+    sparse, share = config.planner.method == "sparse", config.planner.edge_share
+    edges = random_edges(config.n, share, np_rng(seed, "edges")) if sparse else None
+    return Site(acts_of(config), world.field, edges)
 
 
 def acts_of(config: FlightConfig) -> tuple[Act, ...]:

@@ -1,0 +1,76 @@
+"""The swarm room in three lines, for notebooks, scripts and vehicles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from espalier.core.errors import ConfigError
+from espalier.core.seed import np_rng
+from espalier.robots.swarm.fleet.agent import Agent
+from espalier.robots.swarm.fleet.comms import Inbox
+from espalier.robots.swarm.fleet.config import FlightConfig, View
+from espalier.robots.swarm.fleet.figures import figures
+from espalier.robots.swarm.fleet.message import Message, decode, encode
+from espalier.robots.swarm.fleet.metrics import measure
+from espalier.robots.swarm.fleet.recording import Recording
+from espalier.robots.swarm.fleet.simulate import Flight, simulate
+from espalier.robots.swarm.fleet.site import site_of
+from espalier.robots.swarm.formation.make import make_formation
+from espalier.robots.swarm.formation.words import shape_of
+from espalier.robots.swarm.show.save import Wish, save_flight
+from espalier.robots.swarm.traj.optimise import Optimiser
+from espalier.robots.swarm.traj.trajectory import Trajectory
+from espalier.robots.swarm.world.make import make_world
+
+__all__ = [
+    "Agent",
+    "Flight",
+    "FlightConfig",
+    "Inbox",
+    "Message",
+    "Recording",
+    "decode",
+    "encode",
+    "figures",
+    "fly",
+    "measure",
+    "save",
+    "slots",
+    "vehicle",
+]
+
+
+def fly(seed: int = 0, watch: Callable[[float], bool] | None = None, **settings: Any) -> Flight:
+    """A simulated flight. settings: fields of FlightConfig. watch: told the time at every look; False ends it."""
+    return simulate(FlightConfig.of(**settings), seed, watch)
+
+
+def save(flight: Flight | Recording, file: str | Path, view: Literal["auto"] | View = "auto") -> Path:
+    """A flight as .gif, .mp4, .png, .csv, .rrd, or .npz, which `Recording.load` reads."""
+    recording, target_file = flight if isinstance(flight, Recording) else flight.recording, Path(file)
+    if target_file.suffix.lower() != ".npz":
+        return save_flight(recording, target_file, Wish(view=view))
+    recording.save(target_file)
+    return target_file
+
+
+def slots(shape: str, n: int, spacing_m: float = 2.0) -> npt.NDArray[np.float64]:
+    """(n, 3) slots around 0, metres: of a name, `text:WORDS`, `image:FILE` or `mesh:FILE`."""
+    return make_formation(shape_of(shape), n, spacing_m)
+
+
+def vehicle(me: int, position: npt.ArrayLike, seed: int = 0, **settings: Any) -> Agent:
+    """One vehicle at (3,) of those of a flight, to be embedded: give it messages, fly what it plans, send what it says.
+
+    settings: fields of FlightConfig, and a seed, that are the same for all. Raises ConfigError where there is no `me`.
+    """
+    config = FlightConfig.of(**settings)
+    if not 0 <= me < config.n:
+        raise ConfigError(f"vehicle {me} is none of {config.n}: they are 0 to {config.n - 1}")
+    site, optimiser = site_of(config, make_world(config.world), seed), Optimiser(config.planner.trajectory)
+    return Agent(me, site, config.planner, optimiser, np_rng(seed, "agent", me), Trajectory.hover(position))
