@@ -19,7 +19,7 @@ from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.job import fly
 from espalier.robots.swarm.fleet.recording import Recording
 from espalier.robots.swarm.show.film import film, moments, still
-from espalier.robots.swarm.show.save import Wish, save_flight
+from espalier.robots.swarm.show.save import Look, save_flight
 from espalier.robots.swarm.world.shapes import Pole
 from espalier.robots.swarm.world.world import World
 
@@ -105,7 +105,7 @@ def test_nobody_healthy_and_nobody_there(view: str) -> None:
 
 def test_a_flight_to_every_format_and_back(recording: Recording, tmp_path: Path) -> None:
     for name in ("a.gif", "new/a.mp4", "a.png", "a.csv"):
-        assert save_flight(recording, tmp_path / name, Wish(every_s=0.5)) == tmp_path / name
+        assert save_flight(recording, tmp_path / name, Look(every_s=0.5)) == tmp_path / name
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.n_frames == 5
         assert gif.info["duration"] == 500
@@ -125,18 +125,18 @@ def test_a_flight_to_every_format_and_back(recording: Recording, tmp_path: Path)
 
 def test_a_still_is_of_its_time(recording: Recording, tmp_path: Path) -> None:
     last, early = (
-        np.asarray(Image.open(save_flight(recording, tmp_path / "a.png", Wish(at_s=at)))) for at in (None, 0.3)
+        np.asarray(Image.open(save_flight(recording, tmp_path / "a.png", Look(at_s=at)))) for at in (None, 0.3)
     )
     assert len(coloured(last, RED))
     assert not len(coloured(early, RED))
     with pytest.raises(DataError, match=r"b.png: 2.5 s is not in the flight, which lasts from 0 to 2 s"):
-        save_flight(recording, tmp_path / "b.png", Wish(at_s=2.5))
+        save_flight(recording, tmp_path / "b.png", Look(at_s=2.5))
     with pytest.raises(DataError, match=r"b.txt: a flight cannot be written as that"):
         save_flight(recording, tmp_path / "b.txt")
     quick = recorded(np.tile(np.array([[0.0, 0, 0], [1, 0, 0]]), (30, 1, 1)))
     quick = Recording(**{**vars(quick), "times": quick.times / 10.0})
     with pytest.raises(DataError, match=r"b.gif: 100 frames a second"):
-        save_flight(quick, tmp_path / "b.gif", Wish(every_s=0.01))
+        save_flight(quick, tmp_path / "b.gif", Look(every_s=0.01))
 
 
 def test_without_rerun_its_extra_is_named(
@@ -171,7 +171,7 @@ def test_rerun_is_told_who_is_where(recording: Recording, tmp_path: Path, monkey
     rerun.RecordingStream = Stream
     rerun.Points3D = lambda points, **look: SimpleNamespace(points=points, **look)
     monkeypatch.setitem(sys.modules, "rerun", rerun)
-    save_flight(recording, tmp_path / "a.rrd", Wish(every_s=0.5))
+    save_flight(recording, tmp_path / "a.rrd", Look(every_s=0.5))
     assert (tmp_path / "a.rrd").read_text() == "kept"
     assert [(at, name) for at, name, _ in told] == [
         (-1.0, "obstacles"), *((at, "vehicles") for at in (0.0, 0.5, 1.0, 1.5, 2.0))

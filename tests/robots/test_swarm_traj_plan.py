@@ -161,6 +161,27 @@ def test_a_check_by_hand() -> None:
     assert meets.first_violation_s == pytest.approx(12 - 0.4 / np.sqrt(8), abs=0.02)
 
 
+def flying(place: tuple[float, ...], velocity: tuple[float, ...]) -> Trajectory:
+    piece = np.zeros((1, 6, 3))
+    piece[0, :2] = place, velocity
+    return Trajectory(piece, np.array([4.0]))
+
+
+@pytest.mark.parametrize(("speed", "safe"), [(1.0, True), (0.0, True), (-0.1, False)])
+def test_what_begins_too_near_may_stay_or_part_and_not_come_nearer(speed: float, safe: bool) -> None:
+    """0.3 m from another that hovers; 0.1 m from a wall."""
+    other = pack([flying((0, 0, 1.5), (0, 0, 0))])
+    assert check(flying((0.3, 0, 1.5), (speed, 0, 0)), OPEN.field, other, LIMITS, 0.0, 1.5).safe == safe
+    wall = world_with(Box((-1, -1, 0), (0, 1, 3)))
+    assert check(flying((0.1, 0, 1.5), (speed, 0, 0)), wall.field, pack([]), LIMITS, 0.0, 0.9).safe == safe
+
+
+def test_from_one_that_is_too_near_nobody_may_go_to_another() -> None:
+    others = pack([flying((0, 0, 1.5), (0, 0, 0)), flying((1.5, 0, 1.5), (0, 0, 0))])
+    found = check(flying((0.3, 0, 1.5), (0.5, 0, 0)), OPEN.field, others, LIMITS, 0.0, 3.0)
+    assert found.first_violation_s == pytest.approx(1.4, abs=0.021), "0.5 m from the second, at x = 1"
+
+
 def test_a_check_of_altitudes() -> None:
     limits = LimitsConfig(floor_m=0.5, ceiling_m=2.0)
     for z, safe in ((0.3, True), (0.15, False), (2.2, True), (2.4, False)):

@@ -87,7 +87,7 @@ def _bench() -> int:
 
 def _render(args: argparse.Namespace) -> int:
     from espalier.robots.swarm.fleet.recording import Recording
-    from espalier.robots.swarm.show.save import Wish, checked_suffix, save_flight
+    from espalier.robots.swarm.show.save import Look, checked_suffix, save_flight
 
     for file in args.out:
         checked_suffix(file)
@@ -95,9 +95,9 @@ def _render(args: argparse.Namespace) -> int:
     times, n = recording.times, recording.positions.shape[1]
     console = Console(highlight=False)
     console.print(f"{n} vehicles, {times[-1] - times[0]:.1f} s, {int(recording.struck.any(0).sum())} failed")
-    wish = Wish(view=args.view, every_s=args.every, at_s=args.at, whole=args.whole)
+    look = Look(view=args.view, every_s=args.every, at_s=args.at, whole=args.whole)
     for file in args.out:
-        console.print(f"flight: {save_flight(recording, file, wish)}", markup=False, soft_wrap=True)
+        console.print(f"flight: {save_flight(recording, file, look)}", markup=False, soft_wrap=True)
     return 0
 
 

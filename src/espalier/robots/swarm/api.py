@@ -22,7 +22,7 @@ from espalier.robots.swarm.fleet.simulate import Flight, simulate
 from espalier.robots.swarm.fleet.site import site_of
 from espalier.robots.swarm.formation.make import make_formation
 from espalier.robots.swarm.formation.words import shape_of
-from espalier.robots.swarm.show.save import Wish, save_flight
+from espalier.robots.swarm.show.save import Look, save_flight
 from espalier.robots.swarm.traj.optimise import Optimiser
 from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.make import make_world
@@ -54,7 +54,7 @@ def save(flight: Flight | Recording, file: str | Path, view: Literal["auto"] | V
     """A flight as .gif, .mp4, .png, .csv, .rrd, or .npz, which `Recording.load` reads."""
     recording, target_file = flight if isinstance(flight, Recording) else flight.recording, Path(file)
     if target_file.suffix.lower() != ".npz":
-        return save_flight(recording, target_file, Wish(view=view))
+        return save_flight(recording, target_file, Look(view=view))
     recording.save(target_file)
     return target_file
 

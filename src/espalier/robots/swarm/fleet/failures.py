@@ -16,6 +16,8 @@ from espalier.robots.swarm.traj.trajectory import Trajectory
 Floats = npt.NDArray[np.float64]
 DRIFT_MPS, LIE_MPS = 0.4, 1.0
 """Speeds of drifting vehicles, and of the paths that liars tell of."""
+SMOOTH, SHORTEST_S = 2.0, 0.5
+"""Seconds that a change of velocity takes for each that a constant acceleration would, and at least."""
 TOLD_S = 4.0
 """Length of those paths."""
 
@@ -48,17 +50,20 @@ def fates(n: int, failures: Sequence[FailureConfig], rng: np.random.Generator) -
 
 
 def befallen(fate: Fate, flown: Trajectory, now_s: float, accel_mps2: float) -> Trajectory:
-    """What a vehicle flies once its fate has come; liars fly on by their plans."""
-    if fate.kind == "drift":
-        return _straight(flown.position(now_s), DRIFT_MPS * fate.towards, now_s)
-    return brake(flown, now_s, accel_mps2)
+    """What a vehicle flies from when its fate has come until that is over; liars fly on by their plans."""
+    if fate.kind != "drift":
+        return brake(flown, now_s, accel_mps2)
+    here, before, after = flown.position(now_s), flown.velocity(now_s), DRIFT_MPS * fate.towards
+    time = max(SMOOTH * float(np.linalg.norm(after - before)) / accel_mps2, SHORTEST_S)
+    there = here + time * (before + after) / 2.0
+    ends = np.stack([[here, before, flown.acceleration(now_s)], [there, after, np.zeros(3)]])
+    return Trajectory(through(ends, np.array([time])), np.array([time]), now_s, coast=True)
 
 
 def told(fate: Fate, flown: Trajectory, now_s: float) -> Trajectory:
     """What it says: liars tell of a path of their own invention, all others the truth."""
-    return _straight(flown.position(now_s), LIE_MPS * fate.towards, now_s) if fate.kind == "lie" else flown
-
-
-def _straight(begin: Floats, velocity: Floats, now_s: float) -> Trajectory:
+    if fate.kind != "lie":
+        return flown
+    begin, velocity = flown.position(now_s), LIE_MPS * fate.towards
     ends = np.stack([[begin, velocity, np.zeros(3)], [begin + TOLD_S * velocity, velocity, np.zeros(3)]])
     return Trajectory(through(ends, np.array([TOLD_S])), np.array([TOLD_S]), now_s, coast=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from espalier.robots.swarm.fleet.comms import Inbox
 from espalier.robots.swarm.fleet.config import PlannerConfig
 from espalier.robots.swarm.traj.brake import brake
-from espalier.robots.swarm.traj.checks import check
+from espalier.robots.swarm.traj.checks import Check, check
 from espalier.robots.swarm.traj.front_end import find_way, guess
 from espalier.robots.swarm.traj.graph_metric import Graph
 from espalier.robots.swarm.traj.neighbours import Neighbours, sampled, selected
@@ -23,6 +23,8 @@ from espalier.robots.swarm.world.esdf import DistanceField
 Floats = npt.NDArray[np.float64]
 FORGOTTEN_S = 3.0
 """A vehicle that was not heard of for so long is taken to hover where it was then."""
+BEYOND = 1.2
+"""Of the limits of speed and acceleration: a plan that has more is not flown."""
 STANDING_M = 0.2
 """Who moves by less in all of the horizon stands."""
 DODGE_M = 0.8
@@ -77,22 +79,29 @@ class Pilot:
         return check(path, self.field, near, self.config.trajectory.limits, now_s, now_s + seconds).safe
 
     def fly(self, now_s: float, flown: Trajectory, wish: Wish, near: Neighbours) -> Trajectory:
-        """A plan that keeps clear for long enough; else one around the place where it does not; else what was flown, if
-        that does; else a stop.
+        """A plan that keeps clear for long enough, and that the vehicle can fly; else one around the place where it
+        does not; else what was flown, if that does; else a stop.
         """
         limits, until_s = self.config.trajectory.limits, now_s + self.config.safe_s
         avoid = self._standing(now_s, flown, near)
         for attempt in range(2):
             found = self._planned(now_s, flown, wish, near, avoid)
             checked = check(found, self.field, near, limits, now_s, until_s)
-            if checked.safe:
+            if checked.safe and self._can(checked):
                 return found
             self.dodges += attempt == 0
-            avoid = np.vstack([avoid, np.append(found.position(checked.first_violation_s), DODGE_M)])
+            fails_s = min(checked.first_violation_s, now_s + self.config.horizon_s / 2.0)
+            avoid = np.vstack([avoid, np.append(found.position(fails_s), DODGE_M)])
         if self.is_safe(now_s, flown, near, self.config.safe_s):
             return flown
         self.brakes += 1
         return brake(flown, now_s, limits.accel_mps2)
+
+    def _can(self, checked: Check) -> bool:
+        """Whether the limits, which the optimiser takes for soft, are kept nearly."""
+        limits = self.config.trajectory.limits
+        slow = checked.greatest_speed_mps <= BEYOND * limits.speed_mps
+        return slow and checked.greatest_accel_mps2 <= BEYOND * limits.accel_mps2
 
     def _standing(self, now_s: float, flown: Trajectory, near: Neighbours) -> Floats:
         """(k, 4): balls around those that stay where they are, for the way to go around them."""

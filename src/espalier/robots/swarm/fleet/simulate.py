@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 import numpy as np
@@ -85,12 +85,13 @@ def _turns(config: FlightConfig, seed: int) -> list[tuple[float, int, bool]]:
 
 @dataclass
 class _Fleet:
-    """The vehicles, what befalls them, and what is between them."""
+    """The vehicles, what befalls them, and what is between them. struck: who flies what befell it."""
 
     config: FlightConfig
     agents: list[Agent]
     fates: dict[int, Fate]
     channel: Channel
+    struck: set[int] = field(default_factory=set)
 
     def positions(self, now_s: float) -> Floats:
         """(n, 3)."""
@@ -109,7 +110,9 @@ class _Fleet:
             return
         if able:
             agent.plan(now_s, channel.inbox(k, now_s))
-        elif fate is not None:
+            self.struck.discard(k)
+        elif fate is not None and k not in self.struck:
+            self.struck.add(k)
             agent.flown = befallen(fate, agent.flown, now_s, self.config.planner.trajectory.limits.accel_mps2)
         path = told(fate, agent.flown, now_s) if fate is not None and kind else None
         channel.send(agent.message(now_s, path), now_s, here)

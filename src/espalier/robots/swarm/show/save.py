@@ -26,7 +26,7 @@ COLUMNS = ("time", "vehicle", "x", "y", "z", "slot", "struck")
 
 
 @dataclass(frozen=True)
-class Wish:
+class Look:
     """view: of pictures. every_s: between two pictures, or times of a table; None for EVERY_S, or all times. at_s: of a
     still, None for the last. whole: pictures show all of the way flown until then.
     """
@@ -37,14 +37,14 @@ class Wish:
     whole: bool = False
 
 
-def save_flight(recording: Recording, file: Path, wish: Wish | None = None) -> Path:
+def save_flight(recording: Recording, file: Path, look: Look | None = None) -> Path:
     """Write a .gif, .mp4, .png, .csv or .rrd (rerun), and return the file. Folders are made as needed.
 
     Raises DataError for another suffix, MissingExtraError without the format's package.
     """
     save = FORMATS[checked_suffix(file)]
     file.parent.mkdir(parents=True, exist_ok=True)
-    save(recording, file, wish or Wish())
+    save(recording, file, look or Look())
     return file
 
 
@@ -63,24 +63,24 @@ def png(picture: Picture) -> bytes:
     return stream.getvalue()
 
 
-def _film(recording: Recording, file: Path, wish: Wish) -> None:
-    steps, every_s = moments(recording, EVERY_S if wish.every_s is None else wish.every_s)
-    trail_s = np.inf if wish.whole else TRAIL_S
-    frames = film(recording, formation_errors(recording)[0], steps.tolist(), wish.view, trail_s=trail_s)
+def _film(recording: Recording, file: Path, look: Look) -> None:
+    steps, every_s = moments(recording, EVERY_S if look.every_s is None else look.every_s)
+    trail_s = np.inf if look.whole else TRAIL_S
+    frames = film(recording, formation_errors(recording)[0], steps.tolist(), look.view, trail_s=trail_s)
     save_animation(frames, file, 1.0 / every_s if every_s else 1.0)
 
 
-def _still(recording: Recording, file: Path, wish: Wish) -> None:
-    times, trail_s = recording.times, np.inf if wish.whole else TRAIL_S
-    at_s = float(times[-1]) if wish.at_s is None else wish.at_s
+def _still(recording: Recording, file: Path, look: Look) -> None:
+    times, trail_s = recording.times, np.inf if look.whole else TRAIL_S
+    at_s = float(times[-1]) if look.at_s is None else look.at_s
     if not times[0] <= at_s <= times[-1]:
         raise DataError(f"{file}: {at_s:g} s is not in the flight, which lasts from {times[0]:g} to {times[-1]:g} s")
-    write_atomic(file, png(still(recording, formation_errors(recording)[0], at_s, wish.view, trail_s=trail_s)))
+    write_atomic(file, png(still(recording, formation_errors(recording)[0], at_s, look.view, trail_s=trail_s)))
 
 
-def _table(recording: Recording, file: Path, wish: Wish) -> None:
+def _table(recording: Recording, file: Path, look: Look) -> None:
     """A row for each vehicle at each time; x, y and z of one that is gone are empty."""
-    steps = moments(recording, wish.every_s or 0.0)[0].tolist()
+    steps = moments(recording, look.every_s or 0.0)[0].tolist()
     lines = [",".join(COLUMNS)]
     for step in steps:
         now = f"{recording.times[step]:.3f}"
@@ -91,7 +91,7 @@ def _table(recording: Recording, file: Path, wish: Wish) -> None:
     write_atomic(file, "\n".join(lines) + "\n")
 
 
-def _rerun(recording: Recording, file: Path, wish: Wish) -> None:
+def _rerun(recording: Recording, file: Path, look: Look) -> None:
     """For rerun's viewer: vehicles along a timeline `flight`, and the cells of obstacles."""
     try:
         import rerun
@@ -103,7 +103,7 @@ def _rerun(recording: Recording, file: Path, wish: Wish) -> None:
         stream.save(temp)
         cells = world.origin + (np.argwhere(world.occupancy) + 0.5) * world.cell_m
         stream.log("obstacles", rerun.Points3D(cells, radii=0.5 * world.cell_m, colors=(140, 140, 140)), static=True)
-        for step in moments(recording, wish.every_s or 0.0)[0].tolist():
+        for step in moments(recording, look.every_s or 0.0)[0].tolist():
             stream.set_time("flight", duration=float(recording.times[step]))
             there = np.isfinite(recording.positions[step, :, 0])
             colours = np.where(recording.struck[step, there, None], (215, 38, 61), (11, 122, 117))
@@ -117,7 +117,7 @@ def _rerun(recording: Recording, file: Path, wish: Wish) -> None:
         sync(file.parent)
 
 
-FORMATS: Mapping[str, Callable[[Recording, Path, Wish], None]] = {
+FORMATS: Mapping[str, Callable[[Recording, Path, Look], None]] = {
     ".gif": _film,
     ".mp4": _film,
     ".png": _still,

@@ -1,0 +1,164 @@
+"""Errors, separations, clearances and figures of recordings that were made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from espalier.core.errors import DataError
+from espalier.robots.swarm.fleet.config import FlightConfig
+from espalier.robots.swarm.fleet.figures import figures
+from espalier.robots.swarm.fleet.metrics import clearances, formation_errors, measure, separations
+from espalier.robots.swarm.fleet.recording import ARRAYS, Recording
+from espalier.robots.swarm.fleet.simulate import Flight, simulate
+from espalier.robots.swarm.world.shapes import Pole
+from espalier.robots.swarm.world.world import World
+
+SQUARE = np.array([[-1.0, -1, 0], [-1, 1, 0], [1, -1, 0], [1, 1, 0]])
+
+
+def recorded(positions: np.ndarray, slots: np.ndarray = SQUARE, **changes: object) -> Recording:
+    """Of positions (t, n, 3), 0.05 s apart."""
+    steps, n, _ = positions.shape
+    found = Recording(
+        0.05 * np.arange(steps),
+        positions,
+        np.tile(np.arange(n), (steps, 1)),
+        np.zeros(steps, np.int64),
+        slots[None],
+        np.zeros((1, 3)),
+        np.zeros((steps, n), np.bool_),
+        World.of_solids([], (-20, -20, 0), (20, 20, 6), 1.0),
+    )
+    return replace(found, **changes)
+
+
+def turned(points: np.ndarray, angle: float, scale: float, to: tuple[float, ...]) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return scale * points @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T + to
+
+
+def test_a_formation_that_is_moved_turned_and_scaled_is_right() -> None:
+    seen = np.stack([SQUARE, turned(SQUARE, 1.0, 1.3, (5, 6, 7))])
+    error, misfit = formation_errors(recorded(seen))
+    assert error == pytest.approx([0.0, 0.0], abs=1e-9)
+    assert misfit == pytest.approx([0.0, 0.0], abs=1e-9)
+
+
+def test_an_error_by_hand() -> None:
+    """Two diagonal corners of a square pulled out by d, two pushed in: the best fit is the square, d from each."""
+    d = 0.1
+    off = SQUARE + d * np.array([[-1.0, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]]) / np.sqrt(2)
+    error, misfit = formation_errors(recorded(off[None]))
+    assert error == pytest.approx([d / np.sqrt(8)], rel=1e-2)
+    assert misfit == pytest.approx([4 * d / np.sqrt(8)], rel=1e-2)
+
+
+def test_the_struck_the_gone_and_those_without_a_slot_do_not_count() -> None:
+    seen = np.stack([SQUARE] * 3)
+    seen[1:, 3] = 9.0, 9.0, 9.0
+    right = recorded(seen)
+    assert formation_errors(right)[0][1] > 0.1
+    struck = np.zeros((3, 4), np.bool_)
+    struck[2, 3] = True
+    assert formation_errors(replace(right, struck=struck))[0] == pytest.approx([0, 0, 0], abs=1e-9)
+    slot = right.slot.copy()
+    slot[1:, 3] = -1
+    assert formation_errors(replace(right, slot=slot))[0] == pytest.approx([0, 0, 0], abs=1e-9)
+    gone = seen.copy()
+    gone[1:, 3] = np.nan
+    assert formation_errors(recorded(gone))[0] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert np.isnan(formation_errors(replace(right, struck=np.ones((3, 4), np.bool_)))[0]).all()
+
+
+def test_slots_and_formations_are_those_of_their_time() -> None:
+    line = np.array([[-3.0, 0, 0], [-1, 0, 0], [1, 0, 0], [3, 0, 0]])
+    swapped = SQUARE[[1, 0, 2, 3]]
+    found = recorded(
+        np.stack([SQUARE, swapped, line]),
+        slot=np.array([[0, 1, 2, 3], [1, 0, 2, 3], [0, 1, 2, 3]]),
+        act=np.array([0, 0, 1]),
+        formations=np.stack([SQUARE, line]),
+        goals=np.zeros((2, 3)),
+    )
+    assert formation_errors(found)[0] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert formation_errors(replace(found, act=np.array([0, 0, 0])))[0][2] > 0.1
+
+
+def test_vehicles_that_pass_between_two_looks_are_seen_to_pass() -> None:
+    """Head on at 20 m/s each: 1 m apart at one look, 1 m on the other side at the next; 0.1 m beside each other."""
+    seen = np.array([[[-0.5, 0.0, 1], [0.5, 0.1, 1]], [[0.5, 0.0, 1], [-0.5, 0.1, 1]], [[1.5, 0, 1], [-1.5, 0.1, 1]]])
+    assert separations(recorded(seen, SQUARE[:2])) == pytest.approx([0.1, np.hypot(1.0, 0.1), np.hypot(3.0, 0.1)])
+
+
+def test_height_counts_half_and_who_is_gone_is_no_obstacle() -> None:
+    seen = np.array([[[0.0, 0, 1], [0, 0, 2], [np.nan, np.nan, np.nan]]] * 2)
+    assert separations(recorded(seen, SQUARE[:3])) == pytest.approx([0.5, 0.5])
+    assert np.isinf(separations(recorded(seen[:, 1:], SQUARE[:2]))).all()
+
+
+def test_clearance_is_to_the_solid_itself() -> None:
+    world = World.of_solids([Pole(0.0, 0.0, 0.5, 0.0, 6.0)], (-20, -20, 0), (20, 20, 6), 0.5)
+    seen = np.array([[[2.0, 0, 1], [0, 3, 1]], [[0.4, 0, 1], [0, 3, 1]], [[np.nan] * 3, [0, 3, 1]]])
+    assert clearances(recorded(seen, SQUARE[:2], world=world)) == pytest.approx([1.5, -0.1, 2.5])
+
+
+@pytest.fixture(scope="module")
+def flight() -> Flight:
+    return simulate(FlightConfig.of(n=4, shape="grid", goal=(-20.0, 0.0, 1.5), seconds=1.0), 0)
+
+
+def test_figures_by_hand(flight: Flight) -> None:
+    """A square flies 10 m along x at 2 m/s and stops there for 1 s; its goal is at 10 m."""
+    x = np.minimum(0.1 * np.arange(121), 10.0)
+    seen = SQUARE * 2.0 + np.stack([x, 0 * x, 0 * x + 1.5], -1)[:, None]
+    found = recorded(seen, SQUARE * 2.0, goals=np.array([[10.0, 0, 1.5]]))
+    measured = figures(replace(flight, recording=found))
+    assert measured["travelled_share"] == pytest.approx(1.0)
+    assert measured["success"] == 1.0
+    assert measured["arrival_s"] == pytest.approx((10.0 - 0.5) / 2.0, abs=0.051)
+    assert measured["effort_m2ps3"] == pytest.approx((2.0 / 0.05) ** 2 * 0.05)
+    assert measured["least_separation_m"] == pytest.approx(4.0)
+    assert measured["touches"] == 0.0
+    assert "flag_precision" not in measured
+    near = replace(found, positions=seen * [0.05, 0.05, 1.0])
+    assert figures(replace(flight, recording=near))["touches"] == 121
+    assert figures(replace(flight, recording=near))["success"] == 0.0
+    late = figures(replace(flight, recording=replace(found, goals=np.array([[20.0, 0, 1.5]]))))
+    assert late["travelled_share"] == pytest.approx(0.5)
+    assert (late["success"], "arrival_s" in late) == (0.0, False)
+
+
+def test_flags_are_those_of_the_healthy(flight: Flight) -> None:
+    struck = np.zeros_like(flight.recording.struck)
+    struck[:, 3] = True
+    agents = [agent for agent in flight.agents if agent.registration is not None]
+    assert len(agents) == 4
+    for agent, inlier in zip(agents, ([0, 1, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1], [0, 0, 0, 0]), strict=True):
+        assert agent.registration is not None
+        agent.registration = replace(agent.registration, inlier=np.array(inlier, np.bool_))
+    measured = figures(replace(flight, agents=agents, recording=replace(flight.recording, struck=struck)))
+    assert measured["flag_recall"] == pytest.approx(2 / 3), "by two of three; the fourth is struck itself"
+    assert measured["flag_precision"] == pytest.approx(2 / 3), "and one flags vehicle 0 wrongly; nobody flags itself"
+
+
+def test_a_recording_comes_back(tmp_path: Path, flight: Flight) -> None:
+    flight.recording.save(tmp_path / "flight.npz")
+    found = Recording.load(tmp_path / "flight.npz")
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(flight.recording, name))
+    np.testing.assert_array_equal(found.world.occupancy, flight.recording.world.occupancy)
+    np.testing.assert_array_equal(measure(found).error, measure(flight.recording).error)
+    with np.load(tmp_path / "flight.npz") as archive:
+        arrays = dict(archive)
+    for change, says in (
+        ({"slot": None}, "'slot'"),
+        ({"positions": arrays["positions"][:, :2]}, "fit"),
+        ({"goals": arrays["goals"][:0]}, "fit"),
+    ):
+        np.savez(tmp_path / "bad.npz", **{k: v for k, v in {**arrays, **change}.items() if v is not None})
+        with pytest.raises(DataError, match=says):
+            Recording.load(tmp_path / "bad.npz")
