@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,9 +30,13 @@ def registered(out: tuple[int, ...] = (), away_m: float = 9.0, **changes: bool) 
     return Registration(fit, inlier, residual, 1.0, flags["ambiguous"], 0, flags["held"], memory)
 
 
+def claims(senders: Sequence[int], slot: Sequence[int], told: Allotment) -> Claims:
+    return Claims(np.array(senders, np.int64), np.array(slot, np.int64), np.zeros(len(senders), np.int64), [told])
+
+
 def say(*who: int, allotment: Allotment | None = None) -> Claims:
     told = allotment or Allotment(0, 0, np.arange(N))
-    return Claims(np.array(who), np.array([told.slot[k] for k in who]), [told] * len(who))
+    return claims(who, [told.slot[k] for k in who], told)
 
 
 def roster(me: int, **policy: object) -> Roster:
@@ -146,17 +152,17 @@ def test_who_lost_its_slot_takes_the_nearest_free_one_and_yields_to_a_lower_numb
     slot = np.array([0, 1, 2, 3, -1, -1])
     told = Allotment(1, 0, slot)
     one = roster(5)
-    one.listen(0.0, Claims(np.array([0, 1, 2, 3, 4]), np.array([0, 1, 2, 3, 4]), [told] * 5))
+    one.listen(0.0, claims([0, 1, 2, 3, 4], [0, 1, 2, 3, 4], told))
     assert one.slot == -1
     assert one.claimed[4] == 4, "it keeps the slot that nobody was given"
     one.settle(0.0, np.array([1.0, 1.0, 0.0]), SLOTS)
     assert one.slot == 5
     two = roster(5)
-    two.listen(0.0, Claims(np.array([0, 1, 2, 3, 4]), np.array([0, 1, 2, 3, 0]), [told] * 5))
+    two.listen(0.0, claims([0, 1, 2, 3, 4], [0, 1, 2, 3, 0], told))
     assert two.claimed[4] == -1, "its old slot is another's"
     two.settle(0.0, np.array([1.0, 1.0, 0.0]), SLOTS)
     assert two.slot == 4
-    two.listen(0.5, Claims(np.array([4]), np.array([4]), [told]))
+    two.listen(0.5, claims([4], [4], told))
     two.settle(0.5, np.array([1.0, 1.0, 0.0]), SLOTS)
     assert two.slot == 5
 
@@ -173,6 +179,6 @@ def test_vehicles_that_hear_each_other_come_to_one_allotment(pairs: list[tuple[i
     for sender, receiver in everything + everything:
         if sender != receiver:
             one = fleet[sender]
-            fleet[receiver].listen(0.0, Claims(np.array([sender]), np.array([one.slot]), [one.allotment]))
+            fleet[receiver].listen(0.0, claims([sender], [one.slot], one.allotment))
     assert len({one.allotment[:2] for one in fleet}) == 1
     assert sorted(one.slot for one in fleet) == list(range(N))

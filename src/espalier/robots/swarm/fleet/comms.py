@@ -23,43 +23,48 @@ Flags = npt.NDArray[np.bool_]
 
 class Inbox(NamedTuple):
     """The newest message of each other vehicle that has come: who (m,), when it was sent (m,), the paths, the slots
-    (m,) and the allotments.
+    (m,), and which of the allotments each follows (m,).
     """
 
     senders: Ints
     sent_s: Floats
     paths: Neighbours
     slot: Ints
-    allotments: list[Allotment]
+    which: Ints
+    allotments: Sequence[Allotment]
 
     @classmethod
     def of_messages(cls, messages: Sequence[Message]) -> Inbox:
         """One message of each sender."""
-        senders = np.array([one.sender for one in messages], np.int64)
+        senders, slot = np.array([[one.sender, one.slot] for one in messages], np.int64).reshape(-1, 2).T
         sent = np.array([one.sent_s for one in messages], np.float64)
-        paths, slot = pack([one.trajectory.coasting() for one in messages]), [one.slot for one in messages]
-        return cls(senders, sent, paths, np.array(slot, np.int64), [one.allotment for one in messages])
+        paths, which = pack([one.trajectory.coasting() for one in messages]), np.arange(len(messages))
+        return cls(senders, sent, paths, slot, which, [one.allotment for one in messages])
 
-    def only(self, which: Flags) -> Inbox:
+    def only(self, flags: Flags) -> Inbox:
         """Some of the senders, by flags (m,)."""
-        rows = np.flatnonzero(which)
-        said = [self.allotments[k] for k in rows]
-        return Inbox(self.senders[rows], self.sent_s[rows], selected(self.paths, rows), self.slot[rows], said)
+        rows = np.flatnonzero(flags)
+        slot, which = self.slot[rows], self.which[rows]
+        return Inbox(self.senders[rows], self.sent_s[rows], selected(self.paths, rows), slot, which, self.allotments)
 
     def claims(self, since_s: float) -> Claims:
         """What those say that were heard of since then."""
-        fresh = np.flatnonzero(self.sent_s >= since_s)
-        return Claims(self.senders[fresh], self.slot[fresh], [self.allotments[k] for k in fresh])
+        fresh = self.sent_s >= since_s
+        return Claims(self.senders[fresh], self.slot[fresh], self.which[fresh], self.allotments)
 
 
 class Store:
-    """All messages ever made, in arrays that double as they fill up, so that an inbox is one selection of rows."""
+    """All messages ever made, in arrays that double as they fill up, so that an inbox is one selection of rows.
+
+    said: (rows, 4) sender, slot, number of the allotment, bytes.
+    """
 
     def __init__(self) -> None:
         self.n = 0
-        self.messages: list[Message] = []
-        self.bytes: list[int] = []
+        self.said = np.zeros((1, 4), np.int64)
         self.paths = pack([Trajectory.hover(np.zeros(3))])
+        self.allotments: list[Allotment] = []
+        self._numbers: dict[tuple[int, int], int] = {}
 
     def add(self, message: Message) -> int:
         """Its row."""
@@ -73,16 +78,18 @@ class Store:
         self.paths.coefficients[row, :m], self.paths.ends[row, :m] = one.coefficients[0], one.ends[0]
         for all_rows, mine in zip(self.paths[2:], one[2:], strict=True):
             all_rows[row] = mine[0]
-        self.messages.append(message)
-        self.bytes.append(len(encode(message)))
+        told = message.allotment
+        which = self._numbers.setdefault((told.round, told.by if told.round else 0), len(self.allotments))
+        if which == len(self.allotments):
+            self.allotments.append(told)
+        self.said[row] = message.sender, message.slot, which, len(encode(message))
         self.n += 1
         return row
 
     def inbox(self, rows: Ints, sent_s: Floats) -> Inbox:
         """A copy of some rows, one of each sender, told last at (m,)."""
-        said = [self.messages[row] for row in rows.tolist()]
-        senders, slot = np.array([[one.sender, one.slot] for one in said], np.int64).reshape(-1, 2).T
-        return Inbox(senders, sent_s, selected(self.paths, rows), slot, [one.allotment for one in said])
+        senders, slot, which, _ = self.said[rows].T
+        return Inbox(senders, sent_s, selected(self.paths, rows), slot, which, self.allotments)
 
     def _grow(self, rows: int, pieces: int) -> None:
         before = self.paths
@@ -91,6 +98,7 @@ class Store:
         coefficients[:old, :most], ends[:old, :most] = before.coefficients, before.ends
         rest = [np.concatenate([values, np.zeros(rows - old, values.dtype)]) for values in before[2:]]
         self.paths = Neighbours(coefficients, ends, *rest)
+        self.said = np.concatenate([self.said, np.zeros((rows - old, 4), np.int64)])
 
 
 class Channel:
@@ -123,7 +131,7 @@ class Channel:
         arrives = now_s + config.delay_s + config.jitter_s * float(self.rng.random())
         heappush(self._way, (arrives, next(self._order), row, now_s, gets))
         self.sent += 1
-        self.bytes += self._store.bytes[row]
+        self.bytes += int(self._store.said[row, 3])
 
     def inbox(self, receiver: int, now_s: float) -> Inbox:
         """The newest message of each sender that has come by now."""
@@ -143,7 +151,7 @@ class Channel:
     def _deliver(self, now_s: float) -> None:
         while self._way and self._way[0][0] <= now_s:
             _, _, row, sent_s, gets = heappop(self._way)
-            sender = self._store.messages[row].sender
+            sender = int(self._store.said[row, 0])
             self.delivered += int(gets.sum())
             gets &= self._sent_s[:, sender] <= sent_s
             self._latest[gets, sender] = row

@@ -8,6 +8,7 @@ a free one. All of this is ours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,11 +40,14 @@ class Allotment(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """What vehicles say that were heard of late: who (m,), which slot each holds (m,), and by which allotment."""
+    """What vehicles say that were heard of late: who (m,), which slot each holds (m,), and by which of the allotments,
+    (m,) numbers in a list.
+    """
 
     senders: Ints
     slot: Ints
-    allotments: list[Allotment]
+    which: Ints
+    allotments: Sequence[Allotment]
 
 
 class Roster:
@@ -73,9 +77,9 @@ class Roster:
         self._heard_s[claims.senders] = now_s
         self._said[claims.senders] = claims.slot
         lost, before = self.lost(now_s), self.allotment
-        for sender, said in zip(claims.senders.tolist(), claims.allotments, strict=True):
-            if not lost[sender] and said.beats(self.allotment):
-                self.allotment = said
+        for which in np.unique(claims.which[~lost[claims.senders]]).tolist():
+            if claims.allotments[which].beats(self.allotment):
+                self.allotment = claims.allotments[which]
         return self.allotment is not before and self._follow()
 
     def judge(self, now_s: float, found: Registration, behind: Flags, nearing: Flags) -> None:
