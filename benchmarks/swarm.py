@@ -1,4 +1,4 @@
-"""Swarm: milliseconds of a plan, formations that lose a tenth of their vehicles in a forest, and a thousand vehicles.
+"""Swarm: a plan's time, formations that lose vehicles and messages in a forest, a light show, a thousand vehicles.
 
 "peer" is the target of the design, or least squares on the same flight, or Swarm-Formation's graph metric f_s. One
 core. Flights are those of recipes/robots/formation_120.yaml and formation_1000.yaml.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -18,28 +19,34 @@ from numba import njit
 
 from common import Row, arguments, finish, paired
 from espalier.core.recipe.layers import read_layers
+from espalier.robots.swarm.compare.timing import time_plans
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.figures import figures
 from espalier.robots.swarm.fleet.simulate import simulate
 from espalier.robots.swarm.formation.library import formation
 from espalier.robots.swarm.register.config import RegisterConfig
 from espalier.robots.swarm.register.spatiotemporal import register, target
+from espalier.robots.swarm.show.save import save_flight
 from espalier.robots.swarm.traj.graph_metric import Graph, graph, random_edges, shape_error, wanted
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "robots"
-PLAN_MS, TAIL_MS, PLAN_1000_MS = 15.0, 40.0, 60.0
+PLAN_MS, TAIL_MS, PLAN_1000_MS, PLACES_1000_MS = 15.0, 40.0, 60.0, 20.0
 ERROR, SHARE, DRAGGED = 0.6, 0.98, 0.6
-FLIGHT_S, FLIGHT_1000_S = 60.0, 300.0
+FLIGHT_S, FLIGHT_1000_S, GIF_S = 60.0, 300.0, 60.0
 TERM, WORSE = 20.0, 1.2
 ITERATIONS, SAMPLES = 20, 20
 Floats = npt.NDArray[np.float64]
 
 
+def settings(recipe: str, **changes: Any) -> FlightConfig:
+    """Those of a recipe, but for some."""
+    values = read_layers([RECIPES / f"{recipe}.yaml"]).data
+    return FlightConfig.of(**{**{k: v for k, v in values.items() if k not in ("job", "name")}, **changes})
+
+
 def flown(recipe: str, seed: int, **changes: Any) -> dict[str, float]:
     """Figures of a recipe's flight, and the seconds that it took."""
-    values = read_layers([RECIPES / f"{recipe}.yaml"]).data
-    config = FlightConfig.of(**{**{k: v for k, v in values.items() if k not in ("job", "name")}, **changes})
-    begun = perf_counter()
+    config, begun = settings(recipe, **changes), perf_counter()
     flight = simulate(config, seed)
     return {**figures(flight), "seconds": perf_counter() - begun}
 
@@ -64,6 +71,49 @@ def forest(seeds: int) -> list[Row]:
         Row("  the way by least squares, dragged", squares["travelled_share"], DRAGGED, "", None),
         Row("  32 s of flight, simulated", seconds, FLIGHT_S, "s", FLIGHT_S / seconds, must=1.0),
     ]
+
+
+def lossy(seeds: int) -> list[Row]:
+    """The same flights with 150 ms of delay, and 30% of the messages lost."""
+    found = [flown("formation_120", seed, comms={"delay_s": 0.15, "loss": 0.3}) for seed in range(seeds)]
+    touches, near = sum(one["touches"] for one in found), min(one["least_separation_m"] for one in found)
+    error, share = max(one["error_percent"] for one in found), min(one["travelled_share"] for one in found)
+    note = f"least separation {near:.2f} m, worst error {error:.2f}%, least share of the way {share:.2f}"
+    name = f"120, 10% frozen, 150 ms, 30% lost, touches in {seeds} flights"
+    return [Row(name, touches, 0.0, "", float(touches == 0), must=1.0, note=note)]
+
+
+def show() -> list[Row]:
+    """80 vehicles write, make a sphere, write again and come back."""
+    found = flown("light_show", 0)
+    error, near = found["error_percent_acts"], found["least_separation_m"]
+    return [
+        Row(
+            "80, light show, error of the worst of its formations",
+            error,
+            ERROR,
+            "%",
+            ERROR / max(error, 1e-3),
+            must=1.0,
+        ),
+        Row("  touches", found["touches"], 0.0, "", float(found["touches"] == 0), must=1.0, note=f"{near:.2f} m apart"),
+    ]
+
+
+def drawn() -> list[Row]:
+    """A film of 120 vehicles for 30 s."""
+    recording = simulate(settings("formation_120", seconds=30.0), 0).recording
+    with TemporaryDirectory() as folder:
+        begun = perf_counter()
+        save_flight(recording, Path(folder) / "flight.gif")
+        seconds = perf_counter() - begun
+    return [Row("120, 30 s as a GIF", seconds, GIF_S, "s", GIF_S / seconds, must=1.0)]
+
+
+def places() -> list[Row]:
+    """Registration alone: the places of one of 1,000 at all moments of the horizon."""
+    ms = next(time_plans((1000,), 0.6)).register_ms
+    return [Row("1,000, the places alone, median", ms, PLACES_1000_MS, "ms", PLACES_1000_MS / ms, must=1.0)]
 
 
 def thousand() -> list[Row]:
@@ -201,7 +251,8 @@ def main() -> int:
     args = arguments(__doc__ or "").parse_args()
     flown("formation_120", 0, n=7, shape="hexagon", seconds=1.0)
     rows = terms(100 if args.quick else 400) + by_graphs(frozen=not args.quick)
-    rows += forest(1 if args.quick else 10) + ([] if args.quick else thousand())
+    rows += forest(1 if args.quick else 10)
+    rows += [] if args.quick else lossy(10) + show() + drawn() + places() + thousand()
     return finish("Swarm, beside its targets", rows, args, ("numpy", "scipy", "numba"))
 
 
