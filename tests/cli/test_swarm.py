@@ -93,7 +93,7 @@ def test_the_slots_of_formations(there: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from espalier.robots.swarm.fleet import timing
+    from espalier.robots.swarm.compare import timing
 
     real = timing.time_plans
     monkeypatch.setattr(timing, "time_plans", lambda: real((6, 8), 1.0))

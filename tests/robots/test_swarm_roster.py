@@ -121,7 +121,7 @@ def test_the_lowest_that_is_not_lost_allots_and_no_other() -> None:
     [
         ({"remap_share": None}, registered((0,)), N),
         ({"remap_share": 0.2}, registered((0,)), N),
-        ({"remap_share": 0.1}, registered((0,), ambiguous=True), N),
+        ({"remap_share": 0.1}, registered((0, 1, 2, 3, 4)), N),
         ({"remap_share": 0.1}, registered((0,), held=True), N),
         ({"remap_share": 0.1}, registered((0,)), 3),
         ({"remap_share": 0.1, "stuck": "wait"}, registered((0,)), N),

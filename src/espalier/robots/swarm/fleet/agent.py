@@ -45,6 +45,7 @@ class Agent:
     ms: list[float] = field(default_factory=list)
     _act: int = 0
     _memory: Memory | None = None
+    _sure_s: float | None = None
     _wanted: tuple[tuple[int, Ints], Wanted] | None = None
 
     def __post_init__(self) -> None:
@@ -64,7 +65,7 @@ class Agent:
         """The trajectory to fly from now on; it is flown, and to be told to the others."""
         begun = perf_counter()
         if (act := self.site.act(now_s)) != self._act:
-            self._act, self._memory = act, None
+            self._act, self._memory, self._sure_s = act, None, now_s
             self.roster.forget()
         if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)) and self._memory:
             self._memory = self._memory.with_members(self.roster.allotment.slot >= 0)
@@ -150,7 +151,9 @@ class Agent:
         if roster.allot(now_s, found, everybody, act.slots):
             self._memory = self._memory.with_members(roster.allotment.slot >= 0)
         roster.settle(now_s, everybody[self.me], fit.apply(act.slots))
-        if roster.slot < 0:
+        if self._sure_s is None or (found.memory.sure and not found.held):
+            self._sure_s = now_s
+        if roster.slot < 0 or now_s - self._sure_s > self.config.alone_s:
             return None
         points = target(found, act.slots[roster.slot])
         return Places(times, points) if np.isfinite(points).all() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from espalier.core.config import Config
 from espalier.robots.swarm.formation.config import Shape
@@ -39,6 +39,8 @@ class FailureConfig(Config):
     tells of another path. late: joins at `at_s` and hovers until then."""
     share: float = Field(default=0.1, ge=0.0, le=1.0)
     """Of all vehicles, drawn by the seed."""
+    vehicles: tuple[NonNegativeInt, ...] = ()
+    """Or these, by their numbers, instead of a share."""
     at_s: NonNegativeFloat = 6.0
     """When it happens."""
     until_s: PositiveFloat | None = None
@@ -87,6 +89,8 @@ class PlannerConfig(Config):
     """Others that come no nearer are not kept clear of."""
     neighbours: PositiveInt = 12
     """At most so many are."""
+    alone_s: PositiveFloat = 3.0
+    """Where the registration has not been sure for so long, a vehicle flies to its goal alone."""
     safe_s: PositiveFloat = 1.5
     """A plan that is safe for less is not flown."""
     tell_s: PositiveFloat | None = 0.1
@@ -168,4 +172,11 @@ class FlightConfig(Config):
         times = [act.at_s for act in self.acts]
         if times != sorted(set(times)):
             raise ValueError(f"acts: they begin at {times}, which is not one after the other")
+        if times and times[-1] >= self.seconds:
+            raise ValueError(f"acts: the last begins at {times[-1]:g} s, and the flight ends at {self.seconds:g}")
+        named = [one for failure in self.failures for one in failure.vehicles]
+        if len(set(named)) < len(named) or any(one >= self.n for one in named):
+            raise ValueError(f"failures: vehicles {sorted(named)} are not different ones of 0 to {self.n - 1}")
+        if (share := sum(one.share for one in self.failures if not one.vehicles) + len(named) / self.n) > 1.0 + 1e-9:
+            raise ValueError(f"failures: their shares add up to {share:g}, which is more than all")
         return self

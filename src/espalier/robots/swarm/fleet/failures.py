@@ -38,14 +38,14 @@ class Fate:
 
 def fates(n: int, failures: Sequence[FailureConfig], rng: np.random.Generator) -> dict[int, Fate]:
     """Whom something befalls, by number: each at most one thing."""
-    order, found = rng.permutation(n).tolist(), dict[int, Fate]()
+    named = {one for failure in failures for one in failure.vehicles}
+    order, found = [one for one in rng.permutation(n).tolist() if one not in named], dict[int, Fate]()
     for failure in failures:
-        for _ in range(round(failure.share * n)):
-            if not order:
-                return found
+        count = 0 if failure.vehicles else min(round(failure.share * n), len(order))
+        for one in [*failure.vehicles, *(order.pop() for _ in range(count))]:
             angle = rng.uniform(0.0, 2.0 * np.pi)
             towards, until_s = np.array([np.cos(angle), np.sin(angle), 0.0]), failure.until_s or np.inf
-            found[order.pop()] = Fate(failure.kind, failure.at_s, towards, until_s)
+            found[one] = Fate(failure.kind, failure.at_s, towards, until_s)
     return found
 
 

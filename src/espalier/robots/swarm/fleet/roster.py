@@ -110,7 +110,8 @@ class Roster:
         enough are lost that still have one; whether it did.
         """
         share, lost = self.config.remap_share, self.lost(now_s)
-        sure = found.memory.sure and not (found.held or found.ambiguous) and self._heard.mean() >= ENOUGH
+        most = found.inlier.sum() + 1 > self._heard.sum() / 2.0
+        sure = found.memory.sure and not found.held and most and self._heard.mean() >= ENOUGH
         if share is None or not sure or self.waits(now_s):
             return False
         there = ~lost & np.isfinite(positions).all(1)

@@ -14,6 +14,7 @@ from espalier.robots.swarm.fleet.agent import Agent
 from espalier.robots.swarm.fleet.comms import Channel
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.failures import Fate, befallen, fates, told
+from espalier.robots.swarm.fleet.preflight import starts_of
 from espalier.robots.swarm.fleet.recording import Recording
 from espalier.robots.swarm.fleet.site import site_of
 from espalier.robots.swarm.traj.optimise import Optimiser
@@ -21,7 +22,6 @@ from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.make import make_world
 
 Floats = npt.NDArray[np.float64]
-LEVEL = np.array([1.0, 1.0, 0.0])
 TICK_S = 0.05
 """Between two looks at where everybody is."""
 
@@ -37,11 +37,12 @@ class Flight:
 
 
 def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | None = None) -> Flight:
-    """Fly. watch: told the time at every look; the flight ends where it returns False."""
+    """Fly. watch: told the time at every look; the flight ends where it returns False. Raises ConfigError for a start
+    or a goal that cannot be.
+    """
     n, world, optimiser = config.n, make_world(config.world), Optimiser(config.planner.trajectory)
     site = site_of(config, world, seed)
-    acts, scatter = site.acts, np_rng(seed, "scatter").uniform(-1.0, 1.0, (n, 3)) * (config.scatter_m * LEVEL)
-    begin = np.array(config.start) + acts[0].slots + scatter
+    acts, begin = site.acts, starts_of(config, site.acts, world, np_rng(seed, "scatter"))
     agents = [
         Agent(k, site, config.planner, optimiser, np_rng(seed, "agent", k), Trajectory.hover(begin[k]))
         for k in range(n)

@@ -7,12 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from espalier.robots.swarm.register.config import RegisterConfig
-from espalier.robots.swarm.register.consensus import Consensus, refit, residuals
+from espalier.robots.swarm.register.consensus import Consensus, refit, residuals, within
 from espalier.robots.swarm.register.consistency import kcore
 from espalier.robots.swarm.register.gnc import gnc
 from espalier.robots.swarm.register.ransac import RansacConsensus, ransac
 from espalier.robots.swarm.register.similarity import Flags, Floats, Freedom, Similarity
 from espalier.robots.swarm.register.umeyama import umeyama
+
+TINY = 3
+"""So few agents are not enough to tell who is out."""
 
 
 class Heard(NamedTuple):
@@ -43,17 +46,22 @@ class Belief(NamedTuple):
 
 def believe(heard: Heard, config: RegisterConfig, rng: np.random.Generator) -> Belief:
     """The best explanation. Of two that explain about equally many agents, that which goes on where the formation was
-    going; so it is, too, with a smaller one where the larger is a leap away from there. Ours.
+    going; so it is, too, with a smaller one where the larger is a leap away from there. Of four, one may be out; of two
+    or three, all must agree; one agrees with nothing. Ours.
     """
     if config.method == "least_squares" or not len(heard.slots):
         return Belief(_everybody(heard), False, 0, bool(len(heard.slots)))
+    count = len(heard.slots)
+    if count <= TINY:
+        everybody = _everybody(heard)
+        agree = count > 1 and bool(within(everybody.residual_m, heard.c_m).all())
+        return Belief(everybody, not agree, 0, agree)
     best = _solve(heard, config, rng)
     if heard.trusted is not None and heard.trusted.sum() >= config.least_inliers:
         last = refit(*heard[:2], heard.trusted, heard.c_m, freedom=heard.freedom, towards=heard.towards)
         if last.loss(heard.c_m) < best.loss(heard.c_m):
             best = last
-    count = len(heard.slots)
-    if best.count < max(config.least_inliers, config.least_share * count):
+    if best.count < max(min(config.least_inliers, count - 1), config.least_share * count):
         return Belief(_everybody(heard), True, best.count, False)
     minority = best.count < config.majority * count
     other = _rival(heard, best, config, rng)

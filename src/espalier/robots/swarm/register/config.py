@@ -33,7 +33,7 @@ class RegisterConfig(Config):
     readmit_s: NonNegativeFloat = 1.0
     """...for so long."""
     least_inliers: PositiveInt = 4
-    """With fewer the last result is held."""
+    """With fewer the last result is held; in a swarm so small that fewer could be, all but one."""
     least_share: float = Field(default=0.25, ge=0.0, le=1.0)
     """With a smaller share of the agents heard the last result is held."""
     rival_share: float = Field(default=0.5, gt=0.0, le=1.0)

@@ -1,0 +1,66 @@
+"""Flights that cannot begin or end are refused, with the place that is wrong; and which vehicles fail."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import pdist
+
+from espalier.core.errors import ConfigError
+from espalier.robots.swarm.fleet.config import FlightConfig
+from espalier.robots.swarm.fleet.failures import fates
+from espalier.robots.swarm.fleet.simulate import simulate
+
+GAP = {"kind": "gap", "length_m": 20, "width_m": 24, "gap_m": 6, "approach_m": 24}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"goal": (0, 0, 0.1)}, r"goal: the lowest place is at z = 0.10 m, below floor_m, 0.3; .* by 0.20 m"),
+        ({"start": (-22.5, 0, 0.2)}, "start: the lowest place"),
+        ({"shape": {"kind": "text", "words": "HI"}, "n": 24, "goal": (0, 0, 3)}, "goal: the lowest place"),
+        ({"acts": [{"at_s": 0.5, "shape": "ring", "goal": (0, 0, -1)}]}, r"acts.0.goal: the lowest place"),
+        ({"planner": {"trajectory": {"limits": {"ceiling_m": 1.2}}}}, "goal: the highest place is at z = 1.50"),
+        ({"goal": (200, 0, 1.5)}, r"goal: 4 places are outside of the world, the first at x = 199.0, y = -1.0"),
+        ({"start": (-22.5, 16.5, 1.5)}, "start: 2 places are outside"),
+        ({"world": GAP, "goal": (0, 8, 1.5)}, "goal: 4 places are in obstacles or too near"),
+        ({"spacing_m": 0.4}, "goal: two places are 0.40 m apart.*separation_m, 0.5; widen spacing_m"),
+        ({"shape": "cube", "n": 8, "spacing_m": 0.9}, "goal: two places are 0.45 m apart, height counting half"),
+        (
+            {"spacing_m": 0.6, "scatter_m": 0.01, "n": 4, "start": (-22.5, 16.7, 1.5)},
+            "scatter_m: there is no free start",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(settings: dict[str, object], says: str) -> None:
+    base = {"n": 4, "shape": "grid", "goal": (0.0, 0.0, 1.5), "seconds": 1.0}
+    with pytest.raises(ConfigError, match=says):
+        simulate(FlightConfig.of(**{**base, **settings}), 0)
+
+
+def test_a_scattered_start_is_scattered_and_safe() -> None:
+    config = FlightConfig.of(n=36, shape="grid", scatter_m=2.0, seconds=0.05)
+    begin = simulate(config, 3).recording.positions[0]
+    slots = simulate(config.model_copy(update={"scatter_m": 0.0}), 3).recording.positions[0]
+    off = begin - slots
+    assert np.abs(off[:, :2]).max() <= 2.0
+    assert np.abs(off[:, :2]).mean() > 0.8
+    assert (off[:, 2] == 0.0).all()
+    assert pdist(begin).min() >= 0.5
+
+
+def test_named_vehicles_fail_and_the_drawn_are_others() -> None:
+    config = FlightConfig.of(n=10, failures=[{"share": 0.3}, {"kind": "crash", "vehicles": [2, 7]}])
+    for seed in range(20):
+        found = fates(10, config.failures, np.random.default_rng(seed))
+        assert {k for k, one in found.items() if one.kind == "crash"} == {2, 7}
+        assert sum(one.kind == "freeze" for one in found.values()) == 3
+    for wrong in ([{"vehicles": [10]}], [{"vehicles": [1, 1]}], [{"share": 0.6}, {"share": 0.6}]):
+        with pytest.raises(ConfigError, match="failures"):
+            FlightConfig.of(n=10, failures=wrong)
+
+
+def test_an_act_that_never_comes_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"acts: the last begins at 30 s, and the flight ends at 20"):
+        FlightConfig.of(seconds=20, acts=[{"at_s": 30, "shape": "ring", "goal": (0, 0, 2)}])
