@@ -75,7 +75,7 @@ def test_what_is_told_again_is_heard_by_those_who_missed_it_and_is_no_news_to_ot
     assert {float(one[0]) for one in told_again} == {0.0, 0.1}, "half of them heard it again, and know that it holds"
     channel.send(message(0, 0.2), 0.2, here)
     assert all(len(channel.news(k, 0.2).senders) <= 1 for k in range(200))
-    assert channel.bytes == channel.sent * len(encode(message(0, 0.0))) == 3 * (28 + 4 * 19)
+    assert channel.bytes == channel.sent * len(encode(message(0, 0.0))) == 3 * 108
 
 
 def test_messages_are_lost_and_do_not_reach_far() -> None:

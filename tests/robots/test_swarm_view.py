@@ -28,6 +28,7 @@ def test_texts_are_seen_from_the_front_and_other_flights_from_above() -> None:
     assert view_of_flight(grid[None]) == "top"
     assert view_of_flight(ball[None]) == "top"
     assert view_of_flight(np.stack([text, ball / 2.0])) == "front"
+    assert view_of_flight(np.stack([grid, 3.0 * grid, text, ball])) == "front", "one that is read is enough"
 
 
 @pytest.mark.parametrize(

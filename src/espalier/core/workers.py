@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import TypeVar
 
+PATIENCE_S = 0.5
+"""Between two looks at whether to stop."""
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -30,13 +32,32 @@ def worked(
                 return
             yield task, one(task)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=begin) as pool:
-        rest, running = iter(tasks), dict[Future[Result], Task]()
-        while True:
-            free = 0 if stopped() else 2 * workers - len(running)
-            for task in islice(rest, free):
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=begin)
+    try:
+        yield from _pooled(pool, tasks, one, workers, stopped)
+    except BaseException:  # Ctrl-C for the second time, or what a task raised: nobody waits for the others
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in active_children():
+            process.terminate()
+        raise
+    pool.shutdown()
+
+
+def _pooled(
+    pool: ProcessPoolExecutor,
+    tasks: Sequence[Task],
+    one: Callable[[Task], Result],
+    workers: int,
+    stopped: Callable[[], bool],
+) -> Iterator[tuple[Task, Result]]:
+    rest, running = iter(tasks), dict[Future[Result], Task]()
+    while True:
+        if stopped():
+            running = {future: task for future, task in running.items() if not future.cancel()}
+        else:
+            for task in islice(rest, 2 * workers - len(running)):
                 running[pool.submit(one, task)] = task
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
+        if not running:
+            return
+        for future in wait(running, timeout=PATIENCE_S, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), future.result()

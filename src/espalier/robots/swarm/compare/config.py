@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from espalier.core.config import Config, merged
 from espalier.robots.swarm.fleet.config import FlightConfig
-from espalier.robots.swarm.register.config import RegisterConfig
 
-Solver = Literal["ransac", "gnc", "kcore", "least_squares"]
-Way = Literal["goal", "leader", "rigid", "graph", "sparse"] | Solver
+Way = Literal["goal", "leader", "rigid", "graph", "sparse", "least_squares", "gnc", "kcore", "ransac"]
 """A method of planning; for registration, how it is done."""
 
 
@@ -46,6 +44,6 @@ class TableConfig(Config):
 
 def planner(way: Way) -> Mapping[str, Any]:
     """What a planner is told for it."""
-    if way in get_args(Solver):
-        return {"method": "registration", "register_by": {"method": RegisterConfig.of(method=way).method}}
+    if way in ("ransac", "gnc", "kcore", "least_squares"):
+        return {"method": "registration", "register_by": {"method": way}}
     return {"method": way}

@@ -19,10 +19,10 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     """Formation, way, safety, effort, time, messages and flags. series: what `measure` gave, if that was done already.
 
     error_percent, error_percent_end: see `Series.error`, over all of the flight and its last quarter;
-    error_percent_acts: the greatest when a formation has had its time. misfit: of
-    `Series.misfit`, the mean over the way. success: 1 where nobody touched anything and 95% of the healthy are within
-    0.5 m of their places in the end; arrival_s: since when. effort_m2ps3: of a healthy vehicle, the integral of the
-    squared acceleration.
+    error_percent_acts: the greatest when a formation has had its time. misfit: of `Series.misfit`, the mean over the
+    way. success: 1 where nobody touched anything and 95% of the healthy are within 0.5 m of their places in the end;
+    arrival_s: since when, NaN where they are not. effort_m2ps3: of a healthy vehicle, the integral of the squared
+    acceleration.
     """
     recording, healthy = flight.recording, flight.recording.healthy
     found = measure(recording) if series is None else series
@@ -37,7 +37,7 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
         "misfit": _over_way(flight, found.misfit),
         "travelled_share": _travelled(flight),
         "success": float(touches == 0.0 and np.isfinite(arrival_s)),
-        **({"arrival_s": arrival_s} if np.isfinite(arrival_s) else {}),
+        "arrival_s": arrival_s if np.isfinite(arrival_s) else float("nan"),
         "least_separation_m": float(found.separation.min()),
         "least_clearance_m": float(found.clearance.min()),
         "touches": touches,

@@ -2,12 +2,14 @@
 
 head: version 1, pieces (uint8 each), sender (uint16), slot (int16), when it was said, when the path begins (float64
 each), the round of the allotment, who made it, how many slots it has (uint16 each). Then durations (pieces) and
-coefficients (pieces, 6, 3) as float32, and the slots of the allotment as int16: none where there has been no allotment.
+coefficients (pieces, 6, 3) as float32, the slots of the allotment as int16, none where there has been no allotment, and
+the CRC-32 of all this (uint32).
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +19,7 @@ from espalier.robots.swarm.fleet.roster import Allotment
 from espalier.robots.swarm.traj.trajectory import Trajectory
 
 HEAD = struct.Struct("<BBHhddHHH")
-VERSION = 1
+VERSION, CRC = 1, 4
 MOST, MOST_S = 1e7, 1e10
 """No number of a path is larger, in metres and seconds; and no time."""
 
@@ -36,7 +38,7 @@ class Message:
 
 
 def encode(message: Message) -> bytes:
-    """At most 300 bytes for a path of up to three pieces, without an allotment."""
+    """108 bytes for a path of one piece, 76 more for each further one, 2 more for each slot of an allotment."""
     path, told = message.trajectory, message.allotment
     slots = told.slot if told.round else told.slot[:0]
     head = HEAD.pack(
@@ -51,7 +53,8 @@ def encode(message: Message) -> bytes:
         len(slots),
     )
     numbers = np.concatenate([path.durations, path.coefficients.ravel()]).astype("<f4")
-    return head + numbers.tobytes() + slots.astype("<i2").tobytes()
+    said = head + numbers.tobytes() + slots.astype("<i2").tobytes()
+    return said + zlib.crc32(said).to_bytes(CRC, "little")
 
 
 def decode(data: bytes, n: int) -> Message:
@@ -61,8 +64,10 @@ def decode(data: bytes, n: int) -> Message:
     except struct.error:
         raise DataError(f"a message of {len(data)} bytes is too short") from None
     numbers = 19 * pieces
-    if version != VERSION or not pieces or len(data) != HEAD.size + 4 * numbers + 2 * count:
+    if version != VERSION or not pieces or len(data) != HEAD.size + 4 * numbers + 2 * count + CRC:
         raise DataError(f"{len(data)} bytes are no message of version {VERSION}")
+    if zlib.crc32(data[:-CRC]) != int.from_bytes(data[-CRC:], "little"):
+        raise DataError(f"a message of {len(data)} bytes arrived damaged")
     values = np.frombuffer(data, "<f4", numbers, HEAD.size).astype(np.float64)
     slots = np.frombuffer(data, "<i2", count, HEAD.size + 4 * numbers).astype(np.int64)
     durations, coefficients = values[:pieces], values[pieces:].reshape(pieces, 6, 3)

@@ -79,7 +79,8 @@ class Recording:
             with np.load(file, allow_pickle=False) as archive:
                 arrays = dict(archive)
         except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-            raise DataError(f"{file} cannot be read as NPZ: {error}") from None
+            why = "it holds more than arrays" if "pickle" in str(error) else str(error)
+            raise DataError(f"{file} cannot be read as NPZ: {why}") from None
         try:
             world = World.of_occupancy(arrays["occupancy"], arrays["origin"], float(arrays["cell_m"]))
             found = cls(**{name: arrays[name] for name in ARRAYS}, world=world)

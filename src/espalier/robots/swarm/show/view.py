@@ -29,9 +29,9 @@ FLAT = 0.25
 
 
 def view_of_flight(formations: Floats) -> View:
-    """Front where formations (acts, n, 3) are on the whole less deep than half their height, as texts are; else top."""
-    _, deep, high = np.ptp(formations, axis=1).sum(0)
-    return "front" if deep < high / 2.0 else "top"
+    """Front where one of the formations (acts, n, 3) stands upright and is flat, as texts are; else top."""
+    _, deep, high = np.ptp(formations, axis=1).T
+    return "front" if (deep < FLAT * high).any() else "top"
 
 
 def view_of_formation(slots: Floats) -> View:

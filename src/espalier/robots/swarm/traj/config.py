@@ -11,9 +11,10 @@ class LimitsConfig(Config):
     """What a trajectory keeps to. The optimiser begins to push away at a distance; the check fails at a shorter one."""
 
     speed_mps: PositiveFloat = 2.0
-    """Greatest speed. Ours."""
+    """Greatest speed; a soft limit, of which plans with a fifth more are not flown. Vehicles are so fast only where
+    `front_end.cruise_mps` is near it. Ours."""
     accel_mps2: PositiveFloat = 4.0
-    """Greatest acceleration. Ours."""
+    """Greatest acceleration; soft likewise. Ours."""
     clearance_m: PositiveFloat = 0.5
     """Obstacles push from here on. The reference's."""
     least_clearance_m: NonNegativeFloat = 0.2
@@ -113,3 +114,10 @@ class TrajectoryConfig(Config):
     """The optimiser."""
     front_end: FrontEndConfig = FrontEndConfig()
     """The first guess."""
+
+    @model_validator(mode="after")
+    def _can_cruise(self) -> TrajectoryConfig:
+        cruise, fastest = self.front_end.cruise_mps, self.limits.speed_mps
+        if cruise > fastest:
+            raise ValueError(f"front_end.cruise_mps: {cruise:g} is more than limits.speed_mps, {fastest:g}")
+        return self
