@@ -112,10 +112,11 @@ def test_a_flight_to_every_format_and_back(recording: Recording, tmp_path: Path)
         assert len(coloured(np.asarray(gif.convert("RGB")), TEAL))
     assert b"ftyp" in (tmp_path / "new" / "a.mp4").read_bytes()[:12]
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
-    assert [*rows[0]] == ["time", "vehicle", "x", "y", "z", "slot", "struck"]
+    assert [*rows[0]] == ["time", "vehicle", "x", "y", "z", "vx", "vy", "vz", "act", "slot", "struck"]
     assert len(rows) == 5 * 4
     assert rows[4 * 1 + 3] == {
-        "time": "0.500", "vehicle": "3", "x": "1.0000", "y": "12.0000", "z": "2.0000", "slot": "3", "struck": "0",
+        "time": "0.500", "vehicle": "3", "x": "1.0000", "y": "12.0000", "z": "2.0000", "vx": "2.0000", "vy": "0.0000",
+        "vz": "0.0000", "act": "0", "slot": "3", "struck": "0",
     }  # fmt: skip
     assert [rows[4 * 2 + 2][key] for key in ("x", "y", "z", "struck")] == ["", "", "", "1"]
     save_flight(recording, tmp_path / "all.csv")

@@ -11,7 +11,8 @@ from PIL import Image
 from scipy.ndimage import label
 
 from espalier.core.errors import DataError
-from espalier.robots.swarm.formation.config import ImageShape, MeshShape, TextShape
+from espalier.robots.swarm.fleet.config import FlightConfig
+from espalier.robots.swarm.formation.config import ImageShape, MeshShape, PointsShape, TextShape
 from espalier.robots.swarm.formation.make import make_formation
 from espalier.robots.swarm.formation.words import shape_of
 from espalier.robots.swarm.show.slots import measures, save_slots
@@ -65,3 +66,34 @@ def test_formations_as_they_are_typed() -> None:
 def test_what_is_wrong_with_a_formation_is_named(typed: str, style: str | None, message: str) -> None:
     with pytest.raises(DataError, match=message):
         shape_of(typed, style)
+
+
+def test_slots_of_a_file_are_those_that_were_written(tmp_path: Path) -> None:
+    slots = make_formation("hexagon", 7, 2.0) + np.array([3.0, 4.0, 5.0])
+    for name in ("a.csv", "a.npy"):
+        save_slots(slots, tmp_path / name)
+        found = make_formation(shape_of(f"points:{tmp_path / name}"), 7, 9.0)
+        np.testing.assert_allclose(found, slots - slots.mean(0), atol=1e-6)
+    act = {"at_s": 1, "shape": r"text:A\nB", "goal": (0, 0, 9)}
+    config = FlightConfig.of(n=7, shape=f"points:{tmp_path / 'a.csv'}", acts=[act])
+    assert config.shape == PointsShape(file=tmp_path / "a.csv")
+    assert config.acts[0].shape == TextShape(words="A\nB")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.csv", "x,y\n1,2\n", "line 1 names no columns x, y and z"),
+        ("a.csv", "x,y,z\n1,2,3\n1,2,up\n", "line 3 has no numbers"),
+        ("a.csv", "x,y,z\n1,2,3\n1,2\n", "line 3 has no numbers"),
+        ("a.csv", "x,y,z\n1,2,3\n", "holds 1 places for 2 vehicles; set n: 1"),
+        ("a.csv", "x,y,z\n1,2,nan\n1,2,3\n", "not finite places"),
+        ("a.npy", "x,y,z", "is no NPY file"),
+        ("b.csv", None, "there is no file"),
+    ],
+)
+def test_a_file_of_points_that_is_wrong_is_named(tmp_path: Path, name: str, content: str | None, says: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=says):
+        make_formation(PointsShape(file=tmp_path / name), 2, 1.0)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from espalier.core.errors import ConfigError
+from espalier.core.errors import ConfigError, DataError
 from espalier.core.seed import np_rng
 from espalier.robots.swarm.fleet.agent import Agent
 from espalier.robots.swarm.fleet.comms import Inbox
@@ -67,10 +67,13 @@ def slots(shape: str, n: int, spacing_m: float = 2.0) -> npt.NDArray[np.float64]
 def vehicle(me: int, position: npt.ArrayLike, seed: int = 0, **settings: Any) -> Agent:
     """One vehicle at (3,) of those of a flight, to be embedded: give it messages, fly what it plans, send what it says.
 
-    settings: fields of FlightConfig, and a seed, that are the same for all. Raises ConfigError where there is no `me`.
+    settings: fields of FlightConfig, and a seed, that are the same for all. Raises ConfigError where there is no `me`,
+    DataError for what is no place.
     """
-    config = FlightConfig.of(**settings)
+    config, place = FlightConfig.of(**settings), np.asarray(position, np.float64)
+    if place.shape != (3,) or not np.isfinite(place).all():
+        raise DataError(f"a vehicle is at x, y, z, finite numbers, not at {place.tolist()}")
     if not 0 <= me < config.n:
         raise ConfigError(f"vehicle {me} is none of {config.n}: they are 0 to {config.n - 1}")
     site, optimiser = site_of(config, make_world(config.world), seed), Optimiser(config.planner.trajectory)
-    return Agent(me, site, config.planner, optimiser, np_rng(seed, "agent", me), Trajectory.hover(position))
+    return Agent(me, site, config.planner, optimiser, np_rng(seed, "agent", me), Trajectory.hover(place))

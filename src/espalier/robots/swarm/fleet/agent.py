@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from espalier.core.errors import DataError
 from espalier.robots.swarm.fleet.comms import Inbox
 from espalier.robots.swarm.fleet.config import PlannerConfig
 from espalier.robots.swarm.fleet.message import Message
@@ -62,8 +63,14 @@ class Agent:
         return Message(self.me, now_s, path or self.flown, self.roster.slot, self.roster.allotment)
 
     def plan(self, now_s: float, inbox: Inbox) -> Trajectory:
-        """The trajectory to fly from now on; it is flown, and to be told to the others."""
+        """The trajectory to fly from now on; it is flown, and to be told to the others. now_s: by the clock that all
+        share. Raises DataError for a time that is none, or is before the path that it is flying.
+        """
         begun = perf_counter()
+        if not now_s >= self.flown.start_s:
+            raise DataError(
+                f"vehicle {self.me} is to plan at {now_s} s, and flies a path that begins at {self.flown.start_s}"
+            )
         if (act := self.site.act(now_s)) != self._act:
             self._act, self._memory, self._sure_s = act, None, now_s
             self.roster.forget()

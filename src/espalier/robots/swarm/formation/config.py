@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from espalier.core.config import Config
 from espalier.robots.swarm.formation.mask import Style
@@ -47,5 +47,26 @@ class MeshShape(Config):
     """OBJ, STL or PLY; axes as in the file."""
 
 
-Drawn = Annotated[TextShape | ImageShape | MeshShape, Field(discriminator="kind")]
-Shape = Name | Drawn
+class PointsShape(Config):
+    """Slots from a file, as they are but for their middle, which becomes 0."""
+
+    kind: Literal["points"] = "points"
+    file: Path
+    """CSV with columns x, y and z, or NPY (n, 3); one row for each vehicle."""
+
+
+Drawn = Annotated[TextShape | ImageShape | MeshShape | PointsShape, Field(discriminator="kind")]
+KINDS = {"text": "words", "image": "file", "mesh": "file", "points": "file"}
+"""What may be typed as `kind:rest`, and which field the rest is."""
+
+
+def untyped(value: Any) -> Any:
+    r"""`kind:rest` as the mapping that it means; `\n` parts the lines of a text."""
+    if not isinstance(value, str) or ":" not in value:
+        return value
+    kind, _, rest = value.partition(":")
+    return {"kind": kind, KINDS.get(kind, "file"): rest.replace("\\n", "\n")}
+
+
+Shape = Annotated[Name | Drawn, BeforeValidator(untyped)]
+"""A name, or a mapping of `kind` and its fields; as a text it may be written `text:FLIP`, `image:logo.png`."""

@@ -1,15 +1,17 @@
-"""A formation as it is typed: `hexagon`, `text:FLIP`, `image:logo.png`, `mesh:hull.stl`."""
+"""A formation as it is typed: `hexagon`, `text:FLIP`, `image:logo.png`, `mesh:hull.stl`, `points:slots.csv`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import get_args
 
+from pydantic import TypeAdapter
+
 from espalier.core.errors import DataError, nearest
-from espalier.robots.swarm.formation.config import ImageShape, MeshShape, Name, Shape, TextShape
+from espalier.robots.swarm.formation.config import KINDS, Drawn, Name, Shape, untyped
 from espalier.robots.swarm.formation.mask import Style
 
-KINDS = ("text", "image", "mesh")
+DRAWN: TypeAdapter[Drawn] = TypeAdapter(Drawn)
+STYLED = ("text", "image")
 
 
 def shape_of(typed: str, style: Style | None = None) -> Shape:
@@ -22,16 +24,10 @@ def shape_of(typed: str, style: Style | None = None) -> Shape:
         raise DataError(f"{typed!r}: there is no kind {kind!r} of formation{nearest(kind, KINDS)}")
     if colon and not rest:
         raise DataError(f"{typed!r}: nothing follows the colon; give {'words' if kind == 'text' else 'a file'}")
-    styled = {} if style is None else {"style": style}
-    match kind if colon else "name":
-        case "text":
-            return TextShape.of(words=rest.replace("\\n", "\n"), **styled)
-        case "image":
-            return ImageShape.of(file=Path(rest), **styled)
-    if styled:
+    if style is not None and not (colon and kind in STYLED):
         raise DataError(f"{typed!r} has no style; texts and images have")
     if colon:
-        return MeshShape(file=Path(rest))
+        return DRAWN.validate_python(untyped(typed) | ({} if style is None else {"style": style}))
     for name in get_args(Name):
         if name == typed:
             return name

@@ -22,7 +22,7 @@ from espalier.robots.swarm.show.stage import Picture
 
 EVERY_S = 0.2
 """Between two pictures, unless something else is asked for."""
-COLUMNS = ("time", "vehicle", "x", "y", "z", "slot", "struck")
+COLUMNS = ("time", "vehicle", "x", "y", "z", "vx", "vy", "vz", "act", "slot", "struck")
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,19 @@ def _still(recording: Recording, file: Path, look: Look) -> None:
 
 
 def _table(recording: Recording, file: Path, look: Look) -> None:
-    """A row for each vehicle at each time; x, y and z of one that is gone are empty."""
-    steps = moments(recording, look.every_s or 0.0)[0].tolist()
+    """A row for each vehicle at each time; places (m) and velocities (m/s) of one that is gone are empty. Velocities
+    are central differences over the recording's times.
+    """
+    steps, times = moments(recording, look.every_s or 0.0)[0].tolist(), recording.times
+    velocities = np.gradient(recording.positions, times, axis=0) if len(times) > 1 else 0.0 * recording.positions
     lines = [",".join(COLUMNS)]
     for step in steps:
-        now = f"{recording.times[step]:.3f}"
-        seen = zip(recording.positions[step].tolist(), recording.slot[step], recording.struck[step], strict=True)
-        for vehicle, ((x, y, z), slot, struck) in enumerate(seen):
-            place = f"{x:.4f},{y:.4f},{z:.4f}" if np.isfinite(x) else ",,"
-            lines.append(f"{now},{vehicle},{place},{slot},{int(struck)}")
+        now, act = f"{times[step]:.3f}", int(recording.act[step])
+        both = np.concatenate([recording.positions[step], velocities[step]], axis=1).tolist()
+        seen = zip(both, recording.slot[step], recording.struck[step], strict=True)
+        for vehicle, (numbers, slot, struck) in enumerate(seen):
+            place = ",".join(f"{value:.4f}" if np.isfinite(value) else "" for value in numbers)
+            lines.append(f"{now},{vehicle},{place},{act},{slot},{int(struck)}")
     write_atomic(file, "\n".join(lines) + "\n")
 
 
