@@ -58,6 +58,21 @@ def test_an_inbox_tells_the_same_paths_as_the_messages() -> None:
         np.testing.assert_allclose(found, right, atol=1e-9)
 
 
+def test_what_was_said_later_counts_though_it_came_earlier() -> None:
+    channel = Channel(2, CommsConfig(delay_s=0.0, jitter_s=5.0), np.random.default_rng(0))
+    known, overtaken = -1.0, 0
+    for tick in range(200):
+        now_s = 0.1 * tick
+        channel.send(message(0, now_s), now_s, np.zeros((2, 3)))
+        inbox = channel.inbox(1, now_s)
+        if len(inbox.senders):
+            assert inbox.sent_s[0] >= known
+            overtaken += inbox.sent_s[0] == known
+            known = float(inbox.sent_s[0])
+            assert inbox.paths.starts[0] == pytest.approx(known), "the path is that of the message"
+    assert overtaken > 20
+
+
 def test_what_is_told_again_is_heard_by_those_who_missed_it_and_is_no_news_to_others() -> None:
     rng = np.random.default_rng(0)
     channel = Channel(200, CommsConfig(delay_s=0.0, loss=0.5), rng)
@@ -145,6 +160,26 @@ def test_the_dead_drag_least_squares_and_not_the_registration() -> None:
     assert by["ransac"]["flag_recall"] == 1.0
     assert by["least_squares"]["travelled_share"] < 0.75
     assert by["ransac"]["touches"] == by["least_squares"]["touches"] == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
+def test_the_dead_do_not_hold_a_small_swarm(n: int) -> None:
+    """Of up to four nobody can tell who is dead, so they go on alone; of five or six one may be out."""
+    fails = (FailureConfig(vehicles=(n - 1,), at_s=4.0),)
+    found = flight(n=n, goal=(5.0, 0.0, 1.5), failures=fails, seconds=26.0)
+    assert figures(found)["travelled_share"] > 0.95
+    assert figures(found)["touches"] == 0
+    judges = [one.registration for one in found.agents[:-1] if one.registration is not None]
+    assert len(judges) == n - 1
+    assert n < 5 or not any(one.inlier[n - 1] for one in judges)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_a_small_swarm_keeps_its_formation(n: int) -> None:
+    """Where vehicles that seek their goals alone do not."""
+    settings = {"n": n, "scatter_m": 1.0, "goal": (-5.0, 0.0, 1.5), "seconds": 9.0}
+    kept, alone = flight(**settings), flight(**settings, planner=PlannerConfig(method="goal"))
+    assert figures(kept)["error_percent"] < 0.6 * figures(alone)["error_percent"]
 
 
 @pytest.mark.parametrize("kind", ["drift", "crash", "lie", "late"])

@@ -127,6 +127,12 @@ def test_figures_by_hand(flight: Flight) -> None:
     near = replace(found, positions=seen * [0.05, 0.05, 1.0])
     assert figures(replace(flight, recording=near))["touches"] == 121
     assert figures(replace(flight, recording=near))["success"] == 0.0
+    brushed = seen.copy()
+    brushed[60, 1] = brushed[60, 0] + [0.0, 0.2, 0.0]
+    touched = figures(replace(flight, recording=replace(found, positions=brushed)))
+    assert touched["touches"] >= 1
+    assert np.isfinite(touched["arrival_s"])
+    assert touched["success"] == 0.0, "it arrived, and touched"
     late = figures(replace(flight, recording=replace(found, goals=np.array([[20.0, 0, 1.5]]))))
     assert late["travelled_share"] == pytest.approx(0.5)
     assert late["success"] == 0.0

@@ -182,6 +182,22 @@ def test_out_at_once_and_in_again_after_a_second_within_70_percent() -> None:
     assert [tick for tick in flags if not flags[tick]] == list(range(5, 40))
 
 
+def test_silence_neither_helps_nor_harms() -> None:
+    """A good agent that misses one call is in at once; one on probation goes on with it."""
+    flight = Flight(grid(25), noise_m=0.0)
+    good, bad = {}, {}
+    for tick in range(40):
+        times = tick * STEP_S + np.linspace(0.0, HORIZON_S, SAMPLES)
+        positions = flight.heard(times)
+        positions[:, 8, 2] += 1.5 if tick < 10 else 0.1
+        if tick in (5, 15):
+            positions[:, 7 if tick == 5 else 8] = np.nan
+        inlier = flight.step(tick * STEP_S, positions=positions)[0].inlier
+        good[tick], bad[tick] = bool(inlier[7]), bool(inlier[8])
+    assert [tick for tick in good if not good[tick]] == [5]
+    assert [tick for tick in bad if not bad[tick]] == list(range(20)), "since tick 10, for a second"
+
+
 def test_a_good_agent_within_the_limit_stays() -> None:
     flight = Flight(grid(25), noise_m=0.0)
     for tick in range(5):

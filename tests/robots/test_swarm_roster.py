@@ -86,8 +86,12 @@ def test_silence_is_being_lost_and_who_never_spoke_may_come_yet() -> None:
         one.listen(now_s, say(1, 2))
         one.judge(now_s, registered((3, 4, 5)), NOBODY, NOBODY)
     assert np.flatnonzero(one.lost(4.0)).tolist() == [3]
-    one.listen(4.5, say(1, 2, 3))
-    assert not one.lost(4.5).any()
+    for now_s in (5.0, 6.0, 7.0):
+        one.listen(now_s, say(1, 2))
+        one.judge(now_s, registered((3, 4, 5)), NOBODY, NOBODY)
+    assert np.flatnonzero(one.lost(7.0)).tolist() == [3]
+    one.listen(7.5, say(1, 2, 3))
+    assert not one.lost(7.5).any()
 
 
 def test_only_under_its_policy_a_lost_one_behind_is_waited_for_and_not_for_ever() -> None:

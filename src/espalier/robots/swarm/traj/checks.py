@@ -79,7 +79,7 @@ def _nearest(
     are farther away than `least`, or than NEARER_M less than at the first time where that was less.
     """
     clearance, separation, room = np.empty(len(points)), np.full(len(points), np.inf), np.full(len(points), np.inf)
-    allowed = np.full(len(others.starts), least)
+    allowed = np.empty(len(others.starts))
     for n, (x, y, z) in enumerate(points):
         clearance[n] = distance_at(field, x, y, z)[0]
         for k in range(len(others.starts)):
