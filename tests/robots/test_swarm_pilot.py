@@ -1,0 +1,106 @@
+"""One vehicle's way to safety: around those that stand, and what it flies where a plan is not safe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from espalier.robots.swarm.api import vehicle
+from espalier.robots.swarm.fleet.comms import Inbox
+from espalier.robots.swarm.fleet.config import PlannerConfig
+from espalier.robots.swarm.fleet.pilot import Pilot, Wish
+from espalier.robots.swarm.traj.neighbours import pack
+from espalier.robots.swarm.traj.optimise import Optimiser, Plan, Problem
+from espalier.robots.swarm.traj.penalties import Places
+from espalier.robots.swarm.traj.trajectory import Trajectory
+from espalier.robots.swarm.world.config import OpenConfig
+from espalier.robots.swarm.world.make import make_world
+
+CONFIG = PlannerConfig()
+FIELD = make_world(OpenConfig(length_m=20, width_m=20)).field
+HERE, GOAL = np.array([0.0, 0, 1.5]), np.array([4.0, 0, 1.5])
+
+
+def moving(place: tuple[float, ...], velocity: tuple[float, ...]) -> Trajectory:
+    piece = np.zeros((1, 6, 3))
+    piece[0, :2] = place, velocity
+    return Trajectory(piece, np.array([9.0]), coast=True)
+
+
+@dataclass
+class Fixed:
+    """An optimiser that always finds the same."""
+
+    path: Trajectory
+
+    def plan(self, problem: Problem) -> Plan:
+        return Plan(self.path, 0.0, 1, 1, True)
+
+
+def pilot(path: Trajectory | None = None) -> Pilot:
+    return Pilot(CONFIG, Optimiser(CONFIG.trajectory) if path is None else Fixed(path), FIELD)  # type: ignore[arg-type]
+
+
+def test_who_stands_is_gone_around_and_who_moves_is_not() -> None:
+    near = pack([Trajectory.hover([2.0, 0, 1.5]), moving((1.0, 5.0, 1.5), (0.0, -1.0, 0.0)), Trajectory.hover(HERE)])
+    balls = pilot()._standing(0.0, Trajectory.hover(HERE), near)
+    assert balls.tolist() == [[2.0, 0.0, 1.5, 0.5]], "and a ball never holds the vehicle itself"
+    close = pack([Trajectory.hover([0.5, 0, 1.5])])
+    assert pilot()._standing(0.0, Trajectory.hover(HERE), close)[0, 3] == pytest.approx(0.3)
+
+
+def test_one_that_stands_in_the_way_is_passed() -> None:
+    """Two slots in a row, the first taken: the vehicle that wants the second goes around, and arrives."""
+    near, flown, one = pack([Trajectory.hover([2.0, 0, 1.5])]), Trajectory.hover(HERE), pilot()
+    for now_s in np.arange(0.0, 8.0, 0.5).tolist():
+        flown = one.fly(now_s, flown, Wish(GOAL, None), near)
+        ahead = flown.position(np.linspace(now_s, now_s + 0.5, 20))
+        assert np.linalg.norm(ahead - [2.0, 0, 1.5], axis=1).min() >= 0.5
+    assert flown.position(8.0) == pytest.approx(GOAL, abs=0.05)
+    assert one.brakes == 0
+
+
+def test_a_plan_that_is_safe_is_flown_and_else_what_was_and_else_a_stop() -> None:
+    ahead, away = moving((0, 0, 1.5), (1.0, 0, 0)), moving((0, 0, 1.5), (-1.0, 0, 0))
+    wall, wish = pack([Trajectory.hover([1.0, 0, 1.5])]), Wish(GOAL, None)
+    safe = pilot(away)
+    assert safe.fly(0.0, ahead, wish, wall) is away
+    assert (safe.dodges, safe.brakes) == (0, 0)
+    before = pilot(ahead)
+    assert before.fly(0.0, away, wish, wall) is away
+    assert (before.dodges, before.brakes) == (1, 0)
+    stops = pilot(ahead)
+    found = stops.fly(0.0, ahead, wish, wall)
+    assert (stops.dodges, stops.brakes) == (1, 1)
+    assert found.velocity(found.end_s) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert found.position(9.0)[0] < 0.5
+
+
+def test_a_plan_that_the_vehicle_cannot_fly_is_not_flown() -> None:
+    wish, none = Wish(GOAL, None), pack([])
+    for speed, flown in ((2.3, True), (2.5, False)):
+        fast, hover = moving((0, 0, 1.5), (speed, 0, 0)), Trajectory.hover(HERE)
+        assert (pilot(fast).fly(0.0, hover, wish, none) is fast) == flown
+    for accel, flown in ((4.7, True), (4.9, False)):
+        piece = np.zeros((1, 6, 3))
+        piece[0, 0], piece[0, 2, 0] = HERE, accel / 2.0
+        hard = Trajectory(piece, np.array([0.3]))
+        assert (pilot(hard).fly(0.0, Trajectory.hover(HERE), wish, none) is hard) == flown
+
+
+def test_the_strayed_fly_alone_to_where_the_formation_will_be() -> None:
+    """4 m, two slots, from its place; nearer it flies to its goal in formation; and so does who was never sure."""
+    agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))
+    end, times = np.array([9.0, 0, 1.5]) + agent.act.slots[3], np.linspace(0.0, 4.0, 20)
+    near = Places(times, np.tile(HERE + [0.0, 3.9, 0.0], (20, 1)))
+    far = Places(times, HERE + [0.0, 4.1, 0.0] + times[:, None] * [1.0, 0.0, 0.0])
+    for places, goal, shape in ((None, end, None), (near, end, near), (far, far.points[-1], None)):
+        wish = agent._wish(0.0, places)
+        assert wish.goal == pytest.approx(goal)
+        assert wish.shape is shape
+    agent.plan(0.0, Inbox.of_messages([]))
+    assert agent.registration is not None
+    assert not agent.registration.memory.sure
+    assert agent._wish(0.0, far).goal == pytest.approx(end)
