@@ -94,7 +94,7 @@ def test_the_strayed_fly_alone_to_where_the_formation_will_be() -> None:
     """4 m, two slots, from its place; nearer it flies to its goal in formation; and so does who was never sure."""
     agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))
     end, times = np.array([9.0, 0, 1.5]) + agent.act.slots[3], np.linspace(0.0, 4.0, 20)
-    near = Places(times, np.tile(HERE + [0.0, 3.9, 0.0], (20, 1)))
+    near = Places(times, np.tile(HERE + np.array([0.0, 3.9, 0.0]), (20, 1)))
     far = Places(times, HERE + [0.0, 4.1, 0.0] + times[:, None] * [1.0, 0.0, 0.0])
     for places, goal, shape in ((None, end, None), (near, end, near), (far, far.points[-1], None)):
         wish = agent._wish(0.0, places)
