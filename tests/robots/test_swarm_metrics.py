@@ -106,6 +106,20 @@ def test_clearance_is_to_the_solid_itself() -> None:
     assert clearances(recorded(seen, SQUARE[:2], world=world)) == pytest.approx([1.5, -0.1, 2.5])
 
 
+def test_what_the_struck_do_among_themselves_and_to_obstacles_is_nobodys_fault() -> None:
+    world = World.of_solids([Pole(0.0, 0.0, 0.5, 0.0, 6.0)], (-20, -20, 0), (20, 20, 6), 0.5)
+    seen = np.array([[[0.1, 0.0, 1], [0, 0.1, 1], [0, 2.0, 1]]])
+    found = recorded(seen, SQUARE[:3], world=world)
+    assert clearances(found) == pytest.approx([-0.4])
+    assert separations(found) == pytest.approx([0.1 * np.sqrt(2)])
+    two = replace(found, struck=np.array([[True, True, False]]))
+    assert clearances(two) == pytest.approx([1.5])
+    assert separations(two) == pytest.approx([1.9]), "the third and the second"
+    one = replace(found, struck=np.array([[True, False, False]]))
+    assert separations(one) == pytest.approx([0.1 * np.sqrt(2)])
+    assert np.isinf(separations(replace(found, struck=np.ones((1, 3), np.bool_)))).all()
+
+
 @pytest.fixture(scope="module")
 def flight() -> Flight:
     return simulate(FlightConfig.of(n=4, shape="grid", goal=(-20.0, 0.0, 1.5), seconds=1.0), 0)

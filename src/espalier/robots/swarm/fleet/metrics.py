@@ -26,7 +26,8 @@ NEAR_M = 1.5
 class Series(NamedTuple):
     """By look, (t,). error: mean distance of healthy vehicles to the best fitting similar formation, over its diameter.
     misfit: the sum of their distances to it, over its diameter, where it is they that are moved onto it. separation:
-    least distance of two vehicles from this look to the next. clearance: least distance of a vehicle to an obstacle.
+    least distance of two vehicles, not both of them struck, from this look to the next. clearance: least distance of a
+    vehicle that is not struck to an obstacle.
 
     Source: `misfit` is the integrand of RE-Formation's error (T-ASE 2025); the others are ours.
     """
@@ -59,25 +60,31 @@ def formation_errors(recording: Recording) -> tuple[Floats, Floats]:
 
 
 def separations(recording: Recording) -> Floats:
-    """`separation` of a `Series`: of pairs that fly straight on from look to look; infinite where all are far apart."""
+    """`separation` of a `Series`: of pairs that fly straight on from look to look, but for those of which both are
+    struck; infinite where there is none.
+    """
     found = np.full(len(recording.times), np.inf)
     for k, positions in enumerate(recording.positions):
         after = recording.positions[min(k + 1, len(found) - 1)]
         there = np.isfinite(positions[:, 0]) & np.isfinite(after[:, 0])
-        begin, end = positions[there] * SQUASHED, after[there] * SQUASHED
-        pairs = cKDTree(begin).query_pairs(NEAR_M, output_type="ndarray") if len(begin) > 1 else np.empty((0, 2), int)
+        begin, end, able = positions[there] * SQUASHED, after[there] * SQUASHED, ~recording.struck[k, there]
+        if not able.any() or len(begin) < 2:
+            continue
+        pairs = cKDTree(begin).query_pairs(NEAR_M, output_type="ndarray")
+        pairs = pairs[able[pairs].any(1)]
         if len(pairs):
             apart, change = np.subtract(*begin[pairs.T]), np.subtract(*(end - begin)[pairs.T])
             square = np.maximum((change**2).sum(1), 1e-12)
             share = np.clip(-(apart * change).sum(1) / square, 0.0, 1.0)
             found[k] = np.linalg.norm(apart + share[:, None] * change, axis=1).min()
-        elif len(begin) > 1:
-            found[k] = cKDTree(begin).query(begin, k=2)[0][:, 1].min()
+        else:
+            found[k] = cKDTree(begin).query(begin[able], k=2)[0][:, 1].min()
     return found
 
 
 def clearances(recording: Recording) -> Floats:
-    """`clearance` of a `Series`, exact where the solids are known."""
+    """`clearance` of a `Series`, exact where the solids are known; of vehicles that are not struck then."""
     there = np.where(np.isfinite(recording.positions), recording.positions, 1e6)
     distance = recording.world.distance(there.reshape(-1, 3)).reshape(there.shape[:2])
-    return np.where(np.isfinite(recording.positions[..., 0]), distance, np.inf).min(1)
+    able = np.isfinite(recording.positions[..., 0]) & ~recording.struck
+    return np.where(able, distance, np.inf).min(1, initial=np.inf)
