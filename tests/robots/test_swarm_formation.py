@@ -17,6 +17,7 @@ from scipy.ndimage import label
 from scipy.spatial import cKDTree
 
 from espalier.core.errors import DataError, MissingExtraError
+from espalier.robots.swarm.formation.config import Style
 from espalier.robots.swarm.formation.even import Floats, evenly, shares, spaced, spacing
 from espalier.robots.swarm.formation.image import image
 from espalier.robots.swarm.formation.library import (
@@ -30,7 +31,6 @@ from espalier.robots.swarm.formation.library import (
     prism,
     ring,
 )
-from espalier.robots.swarm.formation.mask import Style
 from espalier.robots.swarm.formation.mesh import mesh, sampled
 from espalier.robots.swarm.formation.text import text
 from espalier.robots.swarm.formation.thin import thinned

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from espalier.core.config import Config
-from espalier.robots.swarm.formation.mask import Style
 
+Style = Literal["stroke", "fill", "outline"]
+"""Of a drawing: its strokes, all of it, or its outline."""
 Name = Literal["line", "ring", "grid", "cube", "hexagon", "sphere", "prism", "octahedron"]
 
 

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from scipy.ndimage import zoom
 
 from espalier.core.errors import DataError, MissingExtraError
+from espalier.robots.swarm.formation.config import Style
 from espalier.robots.swarm.formation.even import Floats
-from espalier.robots.swarm.formation.mask import Style, standing
+from espalier.robots.swarm.formation.mask import standing
 
 MOST_PIXELS = 1024
 """Along the longer side: a larger file is read smaller."""

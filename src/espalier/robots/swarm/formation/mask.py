@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_erosion, label
 
 from espalier.core.errors import DataError
+from espalier.robots.swarm.formation.config import Style
 from espalier.robots.swarm.formation.even import PER_POINT, Floats, evenly, spaced
 from espalier.robots.swarm.formation.thin import thinned
 
 Mask = npt.NDArray[np.bool_]
-Style = Literal["stroke", "fill", "outline"]
 
 CURVE_PER_POINT = 12
 """Pixels of a line per point."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espalier.core.errors import DataError, MissingExtraError
+from espalier.robots.swarm.formation.config import Style
 from espalier.robots.swarm.formation.even import Floats
-from espalier.robots.swarm.formation.mask import Mask, Style, standing
+from espalier.robots.swarm.formation.mask import Mask, standing
 
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontProperties

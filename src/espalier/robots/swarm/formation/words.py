@@ -7,8 +7,7 @@ from typing import get_args
 from pydantic import TypeAdapter
 
 from espalier.core.errors import DataError, nearest
-from espalier.robots.swarm.formation.config import KINDS, Drawn, Name, Shape, untyped
-from espalier.robots.swarm.formation.mask import Style
+from espalier.robots.swarm.formation.config import KINDS, Drawn, Name, Shape, Style, untyped
 
 DRAWN: TypeAdapter[Drawn] = TypeAdapter(Drawn)
 STYLED = ("text", "image")
