@@ -153,6 +153,16 @@ def test_figures_by_hand(flight: Flight) -> None:
     assert np.isnan(late["arrival_s"])
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_nobody_is_healthy_or_nobody_planned_twice_there_is_nothing_to_say(flight: Flight) -> None:
+    recording = flight.recording
+    nobody = figures(replace(flight, recording=replace(recording, struck=np.ones_like(recording.struck))))
+    assert np.isnan([nobody[name] for name in ("misfit", "travelled_share", "effort_m2ps3", "arrival_s")]).all()
+    assert nobody["success"] == 0.0
+    short = figures(simulate(FlightConfig.of(n=4, shape="grid", goal=(-20.0, 0.0, 1.5), seconds=0.01), 0))
+    assert np.isnan(short["plan_ms_median"])
+
+
 def test_flags_are_those_of_the_healthy(flight: Flight) -> None:
     struck = np.zeros_like(flight.recording.struck)
     struck[:, 3] = True

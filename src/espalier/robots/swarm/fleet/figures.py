@@ -26,7 +26,7 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     """
     recording, healthy = flight.recording, flight.recording.healthy
     found = measure(recording) if series is None else series
-    ms = np.array([ms for agent in flight.agents for ms in agent.ms[1:]] or [np.nan])
+    ms = [ms for agent in flight.agents for ms in agent.ms[1:]] or [float("nan")]
     touches = float((found.separation < TOUCH_M).sum() + (found.clearance < 0.0).sum())
     arrival_s = _arrival_s(flight)
     seconds = max(float(recording.times[-1]), TICK_S)
@@ -42,9 +42,9 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
         "least_clearance_m": float(found.clearance.min()),
         "touches": touches,
         "effort_m2ps3": _effort(recording.positions[:, healthy]),
-        "plan_ms_median": float(np.nanmedian(ms)),
-        "plan_ms_p95": float(np.nanquantile(ms, 0.95)),
-        "plan_ms_most": float(np.nanmax(ms)),
+        "plan_ms_median": float(np.median(ms)),
+        "plan_ms_p95": float(np.quantile(ms, 0.95)),
+        "plan_ms_most": float(np.max(ms)),
         "dodges": float(sum(agent.pilot.dodges for agent in flight.agents)),
         "brakes": float(sum(agent.pilot.brakes for agent in flight.agents)),
         "messages_per_s": flight.channel.sent / seconds,
@@ -59,7 +59,9 @@ def _mean(values: Floats) -> float:
 
 def _over_way(flight: Flight, values: Floats) -> float:
     """The mean over the way of the healthy vehicles' middle; over time where they stand."""
-    middle = np.nanmean(flight.recording.positions[:, flight.recording.healthy], axis=1)
+    if not flight.recording.healthy.any():
+        return float("nan")
+    middle = flight.recording.positions[:, flight.recording.healthy].mean(1)
     steps = np.linalg.norm(np.diff(middle, axis=0), axis=1)
     known = np.isfinite(values[1:])
     total = float(steps[known].sum())
@@ -69,6 +71,8 @@ def _over_way(flight: Flight, values: Floats) -> float:
 def _travelled(flight: Flight) -> float:
     """Of the way from the first middle to the last goal, the mean of the healthy; 1 where there is no way."""
     recording = flight.recording
+    if not recording.healthy.any():
+        return float("nan")
     way = recording.positions[-1, recording.healthy] - recording.positions[0, recording.healthy]
     wanted = recording.goals[-1] - recording.positions[0].mean(0)
     square = float(wanted @ wanted)
@@ -89,6 +93,8 @@ def _arrival_s(flight: Flight) -> float:
 
 
 def _effort(positions: Floats) -> float:
+    if not positions.shape[1]:
+        return float("nan")
     accel = np.diff(positions, 2, axis=0) / TICK_S**2
     return float((accel**2).sum(2).mean(1).sum() * TICK_S)
 
