@@ -54,7 +54,7 @@ def test_an_inbox_tells_the_same_paths_as_the_messages() -> None:
     for inbox in (channel.inbox(0, 2.0), Inbox.of_messages(told_)):
         assert inbox.senders.tolist() == list(range(1, 9))
         found = sampled(inbox.paths, times, np.full(8, 4.0))
-        right = [[one.trajectory.coasting().position(min(at, 4.0)) for one in told_] for at in times]
+        right = [[one.trajectory.position(min(at, 4.0)) for one in told_] for at in times]
         np.testing.assert_allclose(found, right, atol=1e-9)
 
 

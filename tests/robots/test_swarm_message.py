@@ -92,5 +92,5 @@ def test_whatever_arrives_is_a_message_that_can_be_or_an_error(
         return
     assert 0 <= found.sender < N
     assert -1 <= found.slot < N
-    assert np.isfinite(found.trajectory.coasting().position(np.linspace(0.0, 20.0, 9))).all()
+    assert np.isfinite(found.trajectory.position(np.linspace(0.0, 20.0, 9))).all()
     assert len(found.allotment.slot) == N

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from espalier.robots.swarm.traj.neighbours import pack
 from espalier.robots.swarm.traj.optimise import Optimiser, Plan, Problem
 from espalier.robots.swarm.traj.penalties import Places
 from espalier.robots.swarm.traj.trajectory import Trajectory
-from espalier.robots.swarm.world.config import OpenConfig
+from espalier.robots.swarm.world.config import GapConfig, OpenConfig
 from espalier.robots.swarm.world.make import make_world
 
 CONFIG = PlannerConfig()
@@ -26,7 +26,7 @@ HERE, GOAL = np.array([0.0, 0, 1.5]), np.array([4.0, 0, 1.5])
 def moving(place: tuple[float, ...], velocity: tuple[float, ...]) -> Trajectory:
     piece = np.zeros((1, 6, 3))
     piece[0, :2] = place, velocity
-    return Trajectory(piece, np.array([9.0]), coast=True)
+    return Trajectory(piece, np.array([9.0]))
 
 
 @dataclass
@@ -34,8 +34,10 @@ class Fixed:
     """An optimiser that always finds the same."""
 
     path: Trajectory
+    seen: list[Problem] = field(default_factory=list)
 
     def plan(self, problem: Problem) -> Plan:
+        self.seen.append(problem)
         return Plan(self.path, 0.0, 1, 1, True)
 
 
@@ -76,6 +78,18 @@ def test_a_plan_that_is_safe_is_flown_and_else_what_was_and_else_a_stop() -> Non
     assert (stops.dodges, stops.brakes) == (1, 1)
     assert found.velocity(found.end_s) == pytest.approx([0, 0, 0], abs=1e-6)
     assert found.position(9.0)[0] < 0.5
+
+
+def test_a_plan_goes_on_beyond_the_horizon_only_where_the_way_does() -> None:
+    """9 m and the horizon reaches 6: in the open it ends at speed; at a wall that cannot be passed it ends at rest."""
+    wall = make_world(GapConfig(gap_m=0.4, width_m=20.0, height_m=9.0)).field
+    for distances, goes_on in ((FIELD, True), (wall, False)):
+        seen: list[Problem] = []
+        one = Pilot(CONFIG, Fixed(Trajectory.hover(HERE), seen), distances)  # type: ignore[arg-type]
+        start = Trajectory.hover([-5.0, 3.0, 1.5])
+        one.fly(0.0, start, Wish(np.array([4.0, 3.0, 1.5]), None), pack([]))
+        assert seen[0].free_tail == goes_on
+        assert np.linalg.norm(seen[0].tail[1]) == pytest.approx(1.5 if goes_on else 0.0)
 
 
 def test_a_plan_that_the_vehicle_cannot_fly_is_not_flown() -> None:

@@ -87,8 +87,8 @@ def test_two_that_meet_head_on_keep_apart() -> None:
     one = plan(OPEN, state(left, (1.5, 0, 0)), state(right)).trajectory
     apart = check(one, OPEN.field, pack([plan(OPEN, state(right, (-1.5, 0, 0)), state(left)).trajectory]), LIMITS)
     assert not apart.safe
-    two = plan(OPEN, state(right, (-1.5, 0, 0)), state(left), [one.coasting()]).trajectory
-    one = plan(OPEN, state(left, (1.5, 0, 0)), state(right), [two.coasting()]).trajectory
+    two = plan(OPEN, state(right, (-1.5, 0, 0)), state(left), [one]).trajectory
+    one = plan(OPEN, state(left, (1.5, 0, 0)), state(right), [two]).trajectory
     seen = check(one, OPEN.field, pack([two]), LIMITS)
     assert seen.safe
     assert seen.least_separation_m > 0.6
@@ -205,7 +205,7 @@ def test_a_brake_goes_on_without_a_jump_along_the_path_and_stops(seed: int) -> N
     np.testing.assert_allclose(stop.acceleration(t), path.acceleration(t), atol=1e-7)
     np.testing.assert_allclose(stop.velocity(stop.end_s), 0.0, atol=1e-9)
     times = np.linspace(t, stop.end_s, 60)
-    line = path.coasting().position(np.linspace(t, t + stop.total_s / 2, 4000))
+    line = path.position(np.linspace(t, t + stop.total_s / 2, 4000))
     off = np.linalg.norm(stop.position(times)[:, None] - line, axis=2).min(1)
     assert off.max() < 0.02
     moves = np.linalg.norm(np.diff(stop.position(times), axis=0), axis=1)

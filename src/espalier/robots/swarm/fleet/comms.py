@@ -38,7 +38,7 @@ class Inbox(NamedTuple):
         """One message of each sender."""
         senders, slot = np.array([[one.sender, one.slot] for one in messages], np.int64).reshape(-1, 2).T
         sent = np.array([one.sent_s for one in messages], np.float64)
-        paths, which = pack([one.trajectory.coasting() for one in messages]), np.arange(len(messages))
+        paths, which = pack([one.trajectory for one in messages]), np.arange(len(messages))
         return cls(senders, sent, paths, slot, which, [one.allotment for one in messages])
 
     def only(self, flags: Flags) -> Inbox:
@@ -68,7 +68,7 @@ class Store:
 
     def add(self, message: Message) -> int:
         """Its row."""
-        row, one = self.n, pack([message.trajectory.coasting()])
+        row, one = self.n, pack([message.trajectory])
         rows, pieces = self.paths.ends.shape
         if row == rows or one.ends.shape[1] > pieces:
             self._grow(2 * rows if row == rows else rows, max(pieces, one.ends.shape[1]))

@@ -57,7 +57,7 @@ def befallen(fate: Fate, flown: Trajectory, now_s: float, accel_mps2: float) -> 
     time = max(SMOOTH * float(np.linalg.norm(after - before)) / accel_mps2, SHORTEST_S)
     there = here + time * (before + after) / 2.0
     ends = np.stack([[here, before, flown.acceleration(now_s)], [there, after, np.zeros(3)]])
-    return Trajectory(through(ends, np.array([time])), np.array([time]), now_s, coast=True)
+    return Trajectory(through(ends, np.array([time])), np.array([time]), now_s)
 
 
 def told(fate: Fate, flown: Trajectory, now_s: float) -> Trajectory:
@@ -66,4 +66,4 @@ def told(fate: Fate, flown: Trajectory, now_s: float) -> Trajectory:
         return flown
     begin, velocity = flown.position(now_s), LIE_MPS * fate.towards
     ends = np.stack([[begin, velocity, np.zeros(3)], [begin + TOLD_S * velocity, velocity, np.zeros(3)]])
-    return Trajectory(through(ends, np.array([TOLD_S])), np.array([TOLD_S]), now_s, coast=True)
+    return Trajectory(through(ends, np.array([TOLD_S])), np.array([TOLD_S]), now_s)

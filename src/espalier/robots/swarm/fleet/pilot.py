@@ -64,14 +64,14 @@ class Pilot:
 
         flown: the vehicle's path. others: what `sampled` gave.
         """
-        own = flown.coasting().position(self.moments(now_s))
+        own = flown.position(self.moments(now_s))
         closest = np.linalg.norm(others - own[:, None], axis=2).min(0)
         order = np.argsort(closest, kind="stable")[: self.config.neighbours]
         order = order[closest[order] <= self.config.near_m]
         found = selected(inbox.paths, order)
         for k in np.flatnonzero(now_s > inbox.sent_s[order] + FORGOTTEN_S):
             found.coefficients[k] = 0.0
-            found.coefficients[k, 0, 0], found.ends[k], found.coasts[k] = others[0, order[k]], np.inf, False
+            found.coefficients[k, 0, 0], found.ends[k] = others[0, order[k]], np.inf
         return found
 
     def is_safe(self, now_s: float, path: Trajectory, near: Neighbours, seconds: float) -> bool:
@@ -113,15 +113,18 @@ class Pilot:
         return np.column_stack([at, radius])[radius > 0.0]
 
     def _planned(self, now_s: float, flown: Trajectory, wish: Wish, near: Neighbours, avoid: Floats) -> Trajectory:
-        """The optimiser's, from a free way around the balls (k, 4); as far as the horizon reaches."""
+        """The optimiser's, from a free way around the balls (k, 4); as far as the horizon reaches. Where the way ends
+        short of that the plan ends at rest.
+        """
         planner, front = self.config.trajectory, self.config.trajectory.front_end
         head = np.stack([flown.position(now_s), flown.velocity(now_s), flown.acceleration(now_s)])
         way, reach = wish.goal - head[0], front.cruise_mps * self.config.horizon_s
         distance = float(np.linalg.norm(way))
         local = wish.goal if distance <= reach else head[0] + way * (reach / distance)
         path = find_way(self.field, head[0], local, front, planner.limits, avoid)
-        last = np.zeros(3) if distance <= reach else front.cruise_mps * way / distance
+        goes_on = path.reached and distance > reach
+        last = front.cruise_mps * way / distance if goes_on else np.zeros(3)
         first = guess(path, float(np.linalg.norm(head[1])), float(np.linalg.norm(last)), front)
         tail = np.stack([path.points[-1], last, np.zeros(3)])
-        problem = Problem(now_s, head, tail, *first, self.field, near, wish.shape, free_tail=distance > reach)
+        problem = Problem(now_s, head, tail, *first, self.field, near, wish.shape, free_tail=goes_on)
         return self.optimiser.plan(problem).trajectory

@@ -7,7 +7,7 @@ import numpy as np
 from espalier.robots.swarm.traj.quintic import Floats, through
 from espalier.robots.swarm.traj.trajectory import Trajectory
 
-KNOTS = 11
+KNOTS = 5
 """Of the stop's pieces."""
 LOOKS = 41
 """Places at which the acceleration of a stop is looked at."""
@@ -24,16 +24,15 @@ def brake(trajectory: Trajectory, t: float, accel_mps2: float) -> Trajectory:
 
     Time on the path runs at the rate 1 - 3 u^2 + 2 u^3, where u is the share of the stop that has passed. Ours.
     """
-    path = trajectory.coasting()
     peaks = np.full(TRIES, np.inf)
     times = np.geomspace(SHORTEST_S, LONGEST_S, TRIES)
     for k, time in enumerate(times):
-        _, _, accel = _slowed(path, t, float(time), LOOKS)
+        _, _, accel = _slowed(trajectory, t, float(time), LOOKS)
         peaks[k] = np.linalg.norm(accel, axis=1).max()
         if peaks[k] <= accel_mps2:
             break
     best = float(times[peaks.argmin()])
-    states = np.stack(_slowed(path, t, best, KNOTS), axis=1)
+    states = np.stack(_slowed(trajectory, t, best, KNOTS), axis=1)
     durations = np.full(KNOTS - 1, best / (KNOTS - 1))
     return Trajectory(through(states, durations), durations, t)
 

@@ -16,36 +16,33 @@ from espalier.robots.swarm.traj.trajectory import EDGE_S, Trajectory, derivative
 
 class Neighbours(NamedTuple):
     """coefficients: (n, m, 6, 3), padded. ends: (n, m) time since the start at which each piece ends; the last of each,
-    and all after it, are infinite. starts: (n,) seconds. totals: (n,) durations. coasts: (n,) as of a trajectory.
+    and all after it, are infinite. starts: (n,) seconds. totals: (n,) durations.
     """
 
     coefficients: Floats
     ends: Floats
     starts: Floats
     totals: Floats
-    coasts: npt.NDArray[np.bool_]
 
 
 def pack(trajectories: Sequence[Trajectory]) -> Neighbours:
     """The same curves. Raises DataError for one with a number that is not finite: it could not be kept clear of."""
     n, most = len(trajectories), max((len(one.durations) for one in trajectories), default=1)
     coefficients, ends = np.zeros((n, most, 6, 3)), np.full((n, most), np.inf)
-    starts, totals, coasts = np.zeros(n), np.zeros(n), np.zeros(n, np.bool_)
+    starts, totals = np.zeros(n), np.zeros(n)
     for k, one in enumerate(trajectories):
         m = len(one.durations)
         coefficients[k, :m] = one.coefficients
         ends[k, : m - 1] = one.durations[:-1].cumsum()
-        starts[k], totals[k], coasts[k] = one.start_s, one.total_s, one.coast
+        starts[k], totals[k] = one.start_s, one.total_s
         if not (np.isfinite(one.coefficients).all() and np.isfinite(starts[k]) and 0.0 < totals[k] < np.inf):
             raise DataError(f"trajectory {k} of {n} has numbers that are not finite, or no duration; leave it out")
-    return Neighbours(coefficients, ends, starts, totals, coasts)
+    return Neighbours(coefficients, ends, starts, totals)
 
 
 def selected(others: Neighbours, which: npt.NDArray[np.int64]) -> Neighbours:
     """A copy of some, in that order."""
-    return Neighbours(
-        others.coefficients[which], others.ends[which], others.starts[which], others.totals[which], others.coasts[which]
-    )
+    return Neighbours(*(values[which] for values in others))
 
 
 @njit(cache=True)
@@ -58,15 +55,12 @@ def place(others: Neighbours, k: int, time: float, order: int) -> tuple[float, f
         piece += 1
     s = within - (others.ends[k, piece - 1] if piece else 0.0)
     curve, beyond = others.coefficients[k, piece], since - within
-    if abs(beyond) <= EDGE_S or (order and others.coasts[k]):
+    if order or abs(beyond) <= EDGE_S:
         return derivative(curve, s, order, 0), derivative(curve, s, order, 1), derivative(curve, s, order, 2)
-    if order:
-        return 0.0, 0.0, 0.0
-    drift = beyond if others.coasts[k] else 0.0
     return (
-        derivative(curve, s, 0, 0) + drift * derivative(curve, s, 1, 0),
-        derivative(curve, s, 0, 1) + drift * derivative(curve, s, 1, 1),
-        derivative(curve, s, 0, 2) + drift * derivative(curve, s, 1, 2),
+        derivative(curve, s, 0, 0) + beyond * derivative(curve, s, 1, 0),
+        derivative(curve, s, 0, 1) + beyond * derivative(curve, s, 1, 1),
+        derivative(curve, s, 0, 2) + beyond * derivative(curve, s, 1, 2),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +17,12 @@ EDGE_S = 1e-9
 @dataclass(frozen=True)
 class Trajectory:
     """coefficients: (m, 6, 3) metres and seconds, the constant first, time from the begin of each piece. durations:
-    (m,). start_s: when it begins.
-
-    coast: what is assumed outside of its time. False: the vehicle stands where the curve begins or ends. True: it flies
-    on at the velocity it has there, as is assumed of others.
+    (m,). start_s: when it begins. Outside of its time it is flown on at the velocity that it has at that end.
     """
 
     coefficients: Floats
     durations: Floats
     start_s: float = 0.0
-    coast: bool = False
 
     @classmethod
     def hover(cls, position: npt.ArrayLike, start_s: float = 0.0) -> Trajectory:
@@ -44,10 +40,6 @@ class Trajectory:
     def end_s(self) -> float:
         """When it ends."""
         return self.start_s + self.total_s
-
-    def coasting(self) -> Trajectory:
-        """The same, flown on at its last velocity after its end."""
-        return replace(self, coast=True)
 
     def position(self, t: npt.ArrayLike) -> Floats:
         """(..., 3) metres at times (...)."""
@@ -68,7 +60,7 @@ class Trajectory:
     def _at(self, t: npt.ArrayLike, order: int) -> Floats:
         times = np.asarray(t, np.float64)
         since = times.ravel() - self.start_s
-        return _sampled(self.coefficients, self.durations, since, order, self.coast).reshape(*times.shape, 3)
+        return _sampled(self.coefficients, self.durations, since, order).reshape(*times.shape, 3)
 
 
 @njit(cache=True)
@@ -97,7 +89,7 @@ def derivative(piece: Floats, s: float, order: int, x: int) -> float:
 
 
 @njit(cache=True)
-def _sampled(coefficients: Floats, durations: Floats, since: Floats, order: int, coast: bool) -> Floats:
+def _sampled(coefficients: Floats, durations: Floats, since: Floats, order: int) -> Floats:
     out = np.empty((len(since), 3))
     total = durations.sum()
     for n, time in enumerate(since):
@@ -107,7 +99,7 @@ def _sampled(coefficients: Floats, durations: Floats, since: Floats, order: int,
             if abs(beyond) <= EDGE_S:
                 out[n, x] = derivative(coefficients[i], s, order, x)
             elif order < 2:
-                drift = derivative(coefficients[i], s, 1, x) if coast else 0.0
+                drift = derivative(coefficients[i], s, 1, x)
                 out[n, x] = drift if order else derivative(coefficients[i], s, 0, x) + beyond * drift
             else:
                 out[n, x] = 0.0
