@@ -94,7 +94,7 @@ def test_others_by_hand(offset: tuple[float, float, float], missing: float) -> N
 
 
 def test_formation_and_spacing_by_hand() -> None:
-    places = Places(np.array([10.5, 12.0, 99.0]), np.array([[0.5, 0.3, 1.0], [2.0, 0.0, 1.4], [3.0, 0.0, 1.0]]))
+    places = Places(np.array([10.5, 12.0, 99.0]), np.array([[0.5, 0.3, 1.0], [2.0, 0.0, 1.4], [89.0, 0.0, 1.0]]))
     found = cost(straight((1, 0, 0), [1, 2]), around(only("formation", 6.0), places=places, start=10.0))
     assert found == pytest.approx(6 * (0.3**2 + 0.4**2) / 3)
     squares = np.array([0.25] * 3 + [0.375] + [0.5] * 3) ** 2
@@ -102,10 +102,10 @@ def test_formation_and_spacing_by_hand() -> None:
 
 
 def test_graph_by_hand() -> None:
-    """Passing by two others, or standing at last, where a triangle with sides of 2 m, mean degree 8, is wanted."""
+    """Passing by two others, and flown on after its end; wanted is a triangle with sides of 2 m, mean degree 8."""
     corners = np.array([[0.0, 0, 1], [2, 0, 1], [1, np.sqrt(3), 1]])
-    shape = graph(np.array([10.0, 11.0, 99.0]), np.repeat(corners[None, :2], 3, 0), wanted(corners[2], corners[:2]))
-    found = cost(straight((1, 0, 0), [1, 2]), around(only("graph", 6.0), start=10.0, shape=shape))
+    shape = graph(np.array([10.0, 11.0, 13.0]), np.repeat(corners[None, :2], 3, 0), wanted(corners[2], corners[:2]))
+    found = cost(straight((1, 0, 0), [0.5, 1.5]), around(only("graph", 6.0), start=10.0, shape=shape))
     # At one end of the other two, with one edge of no length: (0 - 1/2)^2 once, 1/sqrt(2) - 1/2 twice. In the middle,
     # with edges of 1, 1, 4 square metres: degrees 2, 5, 5. One metre beyond: 9, 1, 4, degrees 10, 13, 5.
     end = 2 * (0.25 + 2 * (0.5**0.5 - 0.5) ** 2)

@@ -12,7 +12,7 @@ from espalier.core.errors import DataError
 from espalier.robots.swarm.fleet.comms import Inbox
 from espalier.robots.swarm.fleet.config import PlannerConfig
 from espalier.robots.swarm.fleet.message import Message
-from espalier.robots.swarm.fleet.pilot import Pilot, Wish
+from espalier.robots.swarm.fleet.pilot import Pilot, Traffic, Wish
 from espalier.robots.swarm.fleet.roster import Roster
 from espalier.robots.swarm.fleet.site import Act, Site
 from espalier.robots.swarm.register.memory import Memory
@@ -76,9 +76,9 @@ class Agent:
             self.roster.forget()
         if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)) and self._memory:
             self._memory = self._memory.with_members(self.roster.allotment.slot >= 0)
-        others = self.pilot.sampled(now_s, inbox)
-        wish = self._wish(now_s, self._shape(now_s, inbox, others))
-        self.flown = self.pilot.fly(now_s, self.flown, wish, self.pilot.near(now_s, self.flown, inbox, others))
+        traffic = self.pilot.traffic(now_s, inbox)
+        wish = self._wish(now_s, self._shape(now_s, traffic))
+        self.flown = self.pilot.fly(now_s, self.flown, wish, traffic)
         self.ms.append(1000.0 * (perf_counter() - begun))
         return self.flown
 
@@ -88,9 +88,8 @@ class Agent:
         there is no time left.
         """
         for yields, seconds in ((news.senders < self.me, self.config.safe_s), (news.senders > self.me, self._hurry_s)):
-            some = news.only(yields)
-            near = self.pilot.near(now_s, self.flown, some, self.pilot.sampled(now_s, some))
-            if not self.pilot.is_safe(now_s, self.flown, near, seconds):
+            traffic = self.pilot.traffic(now_s, news.only(yields))
+            if not self.pilot.check(now_s, self.flown, traffic, seconds).safe:
                 return False
         return True
 
@@ -98,18 +97,16 @@ class Agent:
     def _hurry_s(self) -> float:
         return self.config.stop_s + (self.config.tell_s or 0.0)
 
-    def _shape(self, now_s: float, inbox: Inbox, others: Floats) -> Places | Graph | None:
-        """Where the formation wants this vehicle, or the graph that it should make, by the method. others: (K, m, 3)
-        where the senders will be.
-        """
-        claimed, slots, times = self.roster.claimed, self.act.slots, self.pilot.moments(now_s)
+    def _shape(self, now_s: float, traffic: Traffic) -> Places | Graph | None:
+        """Where the formation wants this vehicle, or the graph that it should make, by the method."""
+        inbox, claimed, slots, times = traffic.inbox, self.roster.claimed, self.act.slots, self.pilot.moments(now_s)
         if self.config.method == "goal":
             return None
         ages = np.full(len(slots), np.inf)
         ages[inbox.senders] = now_s - inbox.sent_s
         heard = (ages <= self.config.register_by.stale_s) & (claimed >= 0)
         seen = np.full((len(times), len(slots), 3), np.nan)
-        seen[:, inbox.senders] = others
+        seen[:, inbox.senders] = traffic.places
         seen[:, ~heard] = np.nan
         match self.config.method:
             case "leader":
@@ -175,7 +172,12 @@ class Agent:
         if self.roster.slot < 0:
             return Wish(here, None)
         if self.roster.waits(now_s):
-            return Wish(shape.points[0] if isinstance(shape, Places) else here, shape)
+            stay = (
+                Places(shape.times, np.tile(shape.points[0], (len(shape.times), 1)))
+                if isinstance(shape, Places)
+                else None
+            )
+            return Wish(here if stay is None else stay.points[0], stay)
         if not isinstance(shape, Places) or np.linalg.norm(shape.points[0] - here) <= STRAYED * self.act.spacing_m:
             return Wish(end, shape)
         sure = self.registration is None or self.registration.memory.sure

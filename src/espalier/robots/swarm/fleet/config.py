@@ -86,9 +86,12 @@ class PlannerConfig(Config):
     samples: PositiveInt = 20
     """Moments of the horizon at which the formation is registered."""
     near_m: PositiveFloat = 4.0
-    """Others that come no nearer are not kept clear of."""
+    """Others that come no nearer to a path are not kept clear of."""
     neighbours: PositiveInt = 12
     """At most so many are."""
+    gone_s: PositiveFloat | None = 6.0
+    """Who was silent for so long is taken to be gone, and no obstacle any more; until then it hovers where it would
+    have been after three seconds. None for never."""
     alone_s: PositiveFloat = 3.0
     """Where the registration has not been sure for so long, a vehicle flies to its goal alone."""
     safe_s: PositiveFloat = 1.5
@@ -112,6 +115,14 @@ class PlannerConfig(Config):
     def _can_stop(self) -> PlannerConfig:
         limits = self.trajectory.limits
         least = self.replan_s + self.stop_s
+        if self.horizon_s < self.safe_s:
+            raise ValueError(f"horizon_s: {self.horizon_s:g} is less than safe_s, {self.safe_s:g}")
+        step_m = 2.0 * limits.speed_mps * self.horizon_s / max(self.samples - 1, 1)
+        if self.near_m < (nearest := limits.separation_m * limits.separation_factor + step_m):
+            raise ValueError(
+                f"near_m: two that meet come {step_m:.2g} m nearer between two of the horizon's samples, so others are "
+                f"to be looked at from {nearest:.2g} m on, not {self.near_m:g}"
+            )
         if self.safe_s < least - 1e-9:
             raise ValueError(
                 f"safe_s: {self.safe_s:g} s are too few to plan once more and to stop from {limits.speed_mps:g} m/s at "

@@ -21,7 +21,7 @@ from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.esdf import DistanceField
 
 Floats = npt.NDArray[np.float64]
-FORGOTTEN_S = 3.0
+HOVERS_S = 3.0
 """A vehicle that was not heard of for so long is taken to hover where it was then."""
 BEYOND = 1.2
 """Of the limits of speed and acceleration: a plan that has more is not flown."""
@@ -29,6 +29,15 @@ STANDING_M = 0.2
 """Who moves by less in all of the horizon stands."""
 DODGE_M = 0.8
 """Radius of the ball around a place where a plan fails, that a second plan goes around."""
+
+
+class Traffic(NamedTuple):
+    """The others, as far as they were heard: what they said, and (K, m, 3) where they will be at the moments of the
+    horizon.
+    """
+
+    inbox: Inbox
+    places: Floats
 
 
 class Wish(NamedTuple):
@@ -54,48 +63,51 @@ class Pilot:
         """(K,) of the horizon, the first of them now."""
         return now_s + np.linspace(0.0, self.config.horizon_s, self.config.samples)
 
-    def sampled(self, now_s: float, inbox: Inbox) -> Floats:
-        """(K, m, 3): where those that were heard are at the moments of the horizon."""
-        forgotten_s = inbox.sent_s + FORGOTTEN_S
-        return sampled(inbox.paths, self.moments(now_s), np.where(now_s > forgotten_s, forgotten_s, np.inf))
+    def traffic(self, now_s: float, inbox: Inbox) -> Traffic:
+        """Of those that were heard, but for those that were not for so long that they are taken to be gone."""
+        config = self.config
+        if config.gone_s is not None:
+            inbox = inbox.only(inbox.sent_s >= now_s - config.gone_s)
+        hovers_s = inbox.sent_s + HOVERS_S
+        until_s = np.where(now_s > hovers_s, hovers_s, np.inf)
+        return Traffic(inbox, sampled(inbox.paths, self.moments(now_s), until_s))
 
-    def near(self, now_s: float, flown: Trajectory, inbox: Inbox, others: Floats) -> Neighbours:
-        """Those that come nearest to where the vehicle is or means to be; who was long silent hovers.
-
-        flown: the vehicle's path. others: what `sampled` gave.
-        """
-        own = flown.position(self.moments(now_s))
-        closest = np.linalg.norm(others - own[:, None], axis=2).min(0)
+    def near(self, now_s: float, path: Trajectory, traffic: Traffic) -> Neighbours:
+        """Those that come nearest to a path; who was long silent hovers."""
+        inbox, places = traffic
+        own = path.position(self.moments(now_s))
+        closest = np.linalg.norm(places - own[:, None], axis=2).min(0)
         order = np.argsort(closest, kind="stable")[: self.config.neighbours]
         order = order[closest[order] <= self.config.near_m]
         found = selected(inbox.paths, order)
-        for k in np.flatnonzero(now_s > inbox.sent_s[order] + FORGOTTEN_S):
+        for k in np.flatnonzero(now_s > inbox.sent_s[order] + HOVERS_S):
             found.coefficients[k] = 0.0
-            found.coefficients[k, 0, 0], found.ends[k] = others[0, order[k]], np.inf
+            found.coefficients[k, 0, 0], found.ends[k] = places[0, order[k]], np.inf
         return found
 
-    def is_safe(self, now_s: float, path: Trajectory, near: Neighbours, seconds: float) -> bool:
-        """Whether a path keeps clear for so long."""
-        return check(path, self.field, near, self.config.trajectory.limits, now_s, now_s + seconds).safe
+    def check(self, now_s: float, path: Trajectory, traffic: Traffic, seconds: float) -> Check:
+        """A hard look at a path for so long, at those that come nearest to it."""
+        near, limits = self.near(now_s, path, traffic), self.config.trajectory.limits
+        return check(path, self.field, near, limits, now_s, now_s + seconds)
 
-    def fly(self, now_s: float, flown: Trajectory, wish: Wish, near: Neighbours) -> Trajectory:
+    def fly(self, now_s: float, flown: Trajectory, wish: Wish, traffic: Traffic) -> Trajectory:
         """A plan that keeps clear for long enough, and that the vehicle can fly; else one around the place where it
         does not; else what was flown, if that does; else a stop.
         """
-        limits, until_s = self.config.trajectory.limits, now_s + self.config.safe_s
+        safe_s, near = self.config.safe_s, self.near(now_s, flown, traffic)
         avoid = self._standing(now_s, flown, near)
         for attempt in range(2):
             found = self._planned(now_s, flown, wish, near, avoid)
-            checked = check(found, self.field, near, limits, now_s, until_s)
+            checked = self.check(now_s, found, traffic, safe_s)
             if checked.safe and self._can(checked):
                 return found
             self.dodges += attempt == 0
             fails_s = min(checked.first_violation_s, now_s + self.config.horizon_s / 2.0)
             avoid = np.vstack([avoid, np.append(found.position(fails_s), DODGE_M)])
-        if self.is_safe(now_s, flown, near, self.config.safe_s):
+        if self.check(now_s, flown, traffic, safe_s).safe:
             return flown
         self.brakes += 1
-        return brake(flown, now_s, limits.accel_mps2)
+        return brake(flown, now_s, self.config.trajectory.limits.accel_mps2)
 
     def _can(self, checked: Check) -> bool:
         """Whether the limits, which the optimiser takes for soft, are kept nearly."""

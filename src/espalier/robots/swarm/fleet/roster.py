@@ -62,7 +62,8 @@ class Roster:
         self.allotment = Allotment(0, 0, np.arange(n, dtype=np.int64))
         self.out_since_s = np.full(n, np.inf)
         self._heard_s = np.full(n, np.inf)
-        self._heard, self._behind = np.zeros((2, n), np.bool_)
+        self._awaited_s = np.full(n, np.inf)
+        self._heard = np.zeros(n, np.bool_)
 
     @property
     def claimed(self) -> Ints:
@@ -88,10 +89,11 @@ class Roster:
         """
         if found.held or not found.memory.sure:
             return
-        self._behind = behind
         fine = found.inlier | nearing | (found.residual_m[0] <= FAR * found.c_m)
         since_s = np.where(fine, np.inf, np.minimum(self.out_since_s, now_s))
         self.out_since_s = np.where(self._heard, since_s, self.out_since_s)
+        missed = behind & self.lost(now_s)
+        self._awaited_s = np.where(found.inlier, np.inf, np.minimum(self._awaited_s, np.where(missed, now_s, np.inf)))
 
     def lost(self, now_s: float) -> Flags:
         """(n,): who has been out or silent for long; who was never heard may come yet."""
@@ -100,10 +102,11 @@ class Roster:
         return silent_or_out
 
     def waits(self, now_s: float) -> bool:
-        """Whether to stay for one that is lost, behind, and still speaks: under the policy `wait`, for so long."""
-        behind = self._heard & self._behind & (self.allotment.slot >= 0) & self.lost(now_s)
-        spent_s = now_s - self.out_since_s[behind] - self.config.lost_s
-        return self.config.stuck == "wait" and bool((spent_s < self.config.wait_s).any())
+        """Whether to stay for one that was lost, is behind and not back yet, and speaks: under the policy `wait`, for
+        so long.
+        """
+        since_s = self._awaited_s[self._heard & (self.allotment.slot >= 0)]
+        return self.config.stuck == "wait" and bool(((now_s - since_s < self.config.wait_s) & (since_s < np.inf)).any())
 
     def allot(self, now_s: float, found: Registration, positions: Floats, slots: Floats) -> bool:
         """Give the slots (m, 3) to those that are not lost, (n, 3) by where they are, if it is this vehicle's turn and
@@ -143,7 +146,7 @@ class Roster:
 
     def forget(self) -> None:
         """Who was out: the formation is another now."""
-        self.out_since_s[:] = np.inf
+        self.out_since_s[:] = self._awaited_s[:] = np.inf
 
     def _follow(self) -> bool:
         self.slot = int(self.allotment.slot[self.me])

@@ -15,7 +15,7 @@ from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.esdf import DistanceField, distance_at
 
 STEP_S = 0.02
-NEARER_M = 0.01
+ROUND_M = 1e-6
 """Coming nearer by less is none."""
 
 
@@ -47,21 +47,19 @@ def check(
 ) -> Check:
     """Look at a trajectory every 20 ms from a time until another, both absolute: its begin and its end by default.
 
-    Violated are `least_clearance_m`, `separation_m`, and the floor and the ceiling by more than the difference between
-    the clearances. What begins too near to an obstacle or to another is violated only where it comes nearer still: so
-    there is a way out. Speed and acceleration are only told.
+    Violated are `least_clearance_m`, `separation_m`, the floor and the ceiling. What begins too near to something is
+    violated only where it comes nearer still: so there is a way out. Speed and acceleration are only told.
     """
     begin = trajectory.start_s if from_s is None else from_s
     end = max(trajectory.end_s if until_s is None else until_s, begin)
     times = np.append(np.arange(begin, end, STEP_S), end)
     points = trajectory.position(times)
     clearance, separation, room = _nearest(points, times, field, others, limits.separation_m)
-    slack = limits.clearance_m - limits.least_clearance_m
-    bad = (clearance < min(limits.least_clearance_m, clearance[0] - NEARER_M)) | (room < 0.0)
+    bad = (clearance < min(limits.least_clearance_m, clearance[0] - ROUND_M)) | (room < 0.0)
     if limits.floor_m is not None:
-        bad |= points[:, 2] < limits.floor_m - slack
+        bad |= points[:, 2] < min(limits.floor_m, points[0, 2]) - ROUND_M
     if limits.ceiling_m is not None:
-        bad |= points[:, 2] > limits.ceiling_m + slack
+        bad |= points[:, 2] > max(limits.ceiling_m, points[0, 2]) + ROUND_M
     return Check(
         float(times[bad.argmax()]) if bad.any() else np.inf,
         float(clearance.min()),
@@ -76,7 +74,7 @@ def _nearest(
     points: Floats, times: Floats, field: DistanceField, others: Neighbours, least: float
 ) -> tuple[Floats, Floats, Floats]:
     """(n,) distances of (n, 3) points to obstacles and to the nearest other at these times, and by how much all others
-    are farther away than `least`, or than NEARER_M less than at the first time where that was less.
+    are farther away than `least`, or than ROUND_M less than at the first time where that was less.
     """
     clearance, separation, room = np.empty(len(points)), np.full(len(points), np.inf), np.full(len(points), np.inf)
     allowed = np.empty(len(others.starts))
@@ -86,7 +84,7 @@ def _nearest(
             ox, oy, oz = place(others, k, times[n], 0)
             away = np.sqrt((x - ox) ** 2 + (y - oy) ** 2 + FLAT * (z - oz) ** 2)
             if n == 0:
-                allowed[k] = min(least, away - NEARER_M)
+                allowed[k] = min(least, away - ROUND_M)
             separation[n] = min(separation[n], away)
             room[n] = min(room[n], away - allowed[k])
     return clearance, separation, room

@@ -26,9 +26,13 @@ from espalier.robots.swarm.world.esdf import DistanceField, distance_at
 FLAT = 0.25
 """Squared metres of distance to others that a squared metre of height counts."""
 
+SOFT_M = 0.05
+"""So far from the floor and the ceiling their term begins."""
+
 
 class Terms(NamedTuple):
-    """Limits and weights as numbers. separation: from which on others push. floor, ceiling: infinite for none."""
+    """Limits and weights as numbers. separation: from which on others push. floor, ceiling: from which on
+    they push; infinite for none."""
 
     clearance: float
     separation: float
@@ -53,8 +57,8 @@ class Terms(NamedTuple):
             limits.separation_m * limits.separation_factor,
             limits.speed_mps,
             limits.accel_mps2,
-            -np.inf if limits.floor_m is None else limits.floor_m,
-            np.inf if limits.ceiling_m is None else limits.ceiling_m,
+            -np.inf if limits.floor_m is None else limits.floor_m + SOFT_M,
+            np.inf if limits.ceiling_m is None else limits.ceiling_m - SOFT_M,
             weights.obstacle,
             weights.reciprocal,
             weights.dynamics,
@@ -246,7 +250,7 @@ def _formation(
     later: Floats,
 ) -> float:
     """The mean over given moments of the squared distance to places, and of the error of the graph, times its scale;
-    after its end the vehicle is where it ended.
+    after its end the vehicle flies on.
     """
     places, graph, terms = around.places, around.graph, around.terms
     moments, cost, total = len(places.times), 0.0, durations.sum()
@@ -254,23 +258,22 @@ def _formation(
     for k in range(moments + len(graph.times)):
         since = (places.times[k] if k < moments else graph.times[k - moments]) - around.start
         i, s = locate(durations, since)
+        beyond = max(since - total, 0.0)
         for x in range(3):
-            point[x] = derivative(coefficients[i], s, 0, x)
+            point[x] = derivative(coefficients[i], s, 0, x) + beyond * derivative(coefficients[i], s, 1, x)
         if k < moments:
             weight, value = terms.formation_weight / moments, _distance(point, places.points[k], pull[0])
         else:
             weight = terms.graph_weight * graph.wanted.scale / len(graph.times)
             value = shape_error(graph, k - moments, point, pull[0])
         cost += weight * value
-        along = 0.0
         for x in range(3):
             pull[0, x] *= weight
-            along += pull[0, x] * derivative(coefficients[i], s, 1, x)
+            pull[1, x] = beyond * pull[0, x]
+            by_durations[i] += pull[1, x] * derivative(coefficients[i], s, 2, x)
+            if since > 0.0:
+                later[i] -= pull[0, x] * derivative(coefficients[i], s, 1, x)
         _spread(by_coefficients[i], s, 1.0, pull)
-        if since > total:
-            by_durations[i] += along
-        elif since > 0.0:
-            later[i] -= along
     return cost
 
 
