@@ -11,7 +11,7 @@ import pytest
 from espalier.core.errors import DataError
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.figures import figures
-from espalier.robots.swarm.fleet.metrics import clearances, formation_errors, measure, separations
+from espalier.robots.swarm.fleet.metrics import clearances, measure, separations, shape
 from espalier.robots.swarm.fleet.recording import ARRAYS, Recording
 from espalier.robots.swarm.fleet.simulate import Flight, simulate
 from espalier.robots.swarm.world.shapes import Pole
@@ -31,6 +31,7 @@ def recorded(positions: np.ndarray, slots: np.ndarray = SQUARE, **changes: objec
         slots[None],
         np.zeros((1, 3)),
         np.zeros((steps, n), np.bool_),
+        np.zeros((steps, n), np.bool_),
         World.of_solids([], (-20, -20, 0), (20, 20, 6), 1.0),
     )
     return replace(found, **changes)
@@ -43,7 +44,9 @@ def turned(points: np.ndarray, angle: float, scale: float, to: tuple[float, ...]
 
 def test_a_formation_that_is_moved_turned_and_scaled_is_right() -> None:
     seen = np.stack([SQUARE, turned(SQUARE, 1.0, 1.3, (5, 6, 7))])
-    error, misfit = formation_errors(recorded(seen))
+    error, misfit, scale, off = shape(recorded(seen))
+    assert scale == pytest.approx([1.0, 1.3])
+    assert off == pytest.approx(np.zeros((2, 4)), abs=1e-9)
     assert error == pytest.approx([0.0, 0.0], abs=1e-9)
     assert misfit == pytest.approx([0.0, 0.0], abs=1e-9)
 
@@ -52,7 +55,8 @@ def test_an_error_by_hand() -> None:
     """Two diagonal corners of a square pulled out by d, two pushed in: the best fit is the square, d from each."""
     d = 0.1
     off = SQUARE + d * np.array([[-1.0, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]]) / np.sqrt(2)
-    error, misfit = formation_errors(recorded(off[None]))
+    error, misfit, _, away = shape(recorded(off[None]))
+    assert away == pytest.approx(np.full((1, 4), d), rel=1e-2)
     assert error == pytest.approx([d / np.sqrt(8)], rel=1e-2)
     assert misfit == pytest.approx([4 * d / np.sqrt(8)], rel=1e-2)
 
@@ -61,17 +65,17 @@ def test_the_struck_the_gone_and_those_without_a_slot_do_not_count() -> None:
     seen = np.stack([SQUARE] * 3)
     seen[1:, 3] = 9.0, 9.0, 9.0
     right = recorded(seen)
-    assert formation_errors(right)[0][1] > 0.1
+    assert shape(right).error[1] > 0.1
     struck = np.zeros((3, 4), np.bool_)
     struck[2, 3] = True
-    assert formation_errors(replace(right, struck=struck))[0] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert shape(replace(right, struck=struck)).error == pytest.approx([0, 0, 0], abs=1e-9)
     slot = right.slot.copy()
     slot[1:, 3] = -1
-    assert formation_errors(replace(right, slot=slot))[0] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert shape(replace(right, slot=slot)).error == pytest.approx([0, 0, 0], abs=1e-9)
     gone = seen.copy()
     gone[1:, 3] = np.nan
-    assert formation_errors(recorded(gone))[0] == pytest.approx([0, 0, 0], abs=1e-9)
-    assert np.isnan(formation_errors(replace(right, struck=np.ones((3, 4), np.bool_)))[0]).all()
+    assert shape(recorded(gone)).error == pytest.approx([0, 0, 0], abs=1e-9)
+    assert np.isnan(shape(replace(right, struck=np.ones((3, 4), np.bool_))).error).all()
 
 
 def test_slots_and_formations_are_those_of_their_time() -> None:
@@ -84,40 +88,54 @@ def test_slots_and_formations_are_those_of_their_time() -> None:
         formations=np.stack([SQUARE, line]),
         goals=np.zeros((2, 3)),
     )
-    assert formation_errors(found)[0] == pytest.approx([0, 0, 0], abs=1e-9)
-    assert formation_errors(replace(found, act=np.array([0, 0, 0])))[0][2] > 0.1
+    assert shape(found).error == pytest.approx([0, 0, 0], abs=1e-9)
+    assert shape(replace(found, act=np.array([0, 0, 0]))).error[2] > 0.1
 
 
 def test_vehicles_that_pass_between_two_looks_are_seen_to_pass() -> None:
     """Head on at 20 m/s each: 1 m apart at one look, 1 m on the other side at the next; 0.1 m beside each other."""
     seen = np.array([[[-0.5, 0.0, 1], [0.5, 0.1, 1]], [[0.5, 0.0, 1], [-0.5, 0.1, 1]], [[1.5, 0, 1], [-1.5, 0.1, 1]]])
-    assert separations(recorded(seen, SQUARE[:2])) == pytest.approx([0.1, np.hypot(1.0, 0.1), np.hypot(3.0, 0.1)])
+    assert separations(recorded(seen, SQUARE[:2]))[0] == pytest.approx([0.1, np.hypot(1.0, 0.1), np.hypot(3.0, 0.1)])
 
 
 def test_height_counts_half_and_who_is_gone_is_no_obstacle() -> None:
     seen = np.array([[[0.0, 0, 1], [0, 0, 2], [np.nan, np.nan, np.nan]]] * 2)
-    assert separations(recorded(seen, SQUARE[:3])) == pytest.approx([0.5, 0.5])
-    assert np.isinf(separations(recorded(seen[:, 1:], SQUARE[:2]))).all()
+    assert separations(recorded(seen, SQUARE[:3]))[0] == pytest.approx([0.5, 0.5])
+    assert np.isinf(separations(recorded(seen[:, 1:], SQUARE[:2]))[0]).all()
 
 
 def test_clearance_is_to_the_solid_itself() -> None:
     world = World.of_solids([Pole(0.0, 0.0, 0.5, 0.0, 6.0)], (-20, -20, 0), (20, 20, 6), 0.5)
     seen = np.array([[[2.0, 0, 1], [0, 3, 1]], [[0.4, 0, 1], [0, 3, 1]], [[np.nan] * 3, [0, 3, 1]]])
-    assert clearances(recorded(seen, SQUARE[:2], world=world)) == pytest.approx([1.5, -0.1, 2.5])
+    assert clearances(recorded(seen, SQUARE[:2], world=world))[0] == pytest.approx([1.5, -0.1, 2.5])
 
 
-def test_what_the_struck_do_among_themselves_and_to_obstacles_is_nobodys_fault() -> None:
+def test_what_those_that_cannot_steer_do_among_themselves_and_to_obstacles_is_told_apart() -> None:
     world = World.of_solids([Pole(0.0, 0.0, 0.5, 0.0, 6.0)], (-20, -20, 0), (20, 20, 6), 0.5)
     seen = np.array([[[0.1, 0.0, 1], [0, 0.1, 1], [0, 2.0, 1]]])
     found = recorded(seen, SQUARE[:3], world=world)
-    assert clearances(found) == pytest.approx([-0.4])
-    assert separations(found) == pytest.approx([0.1 * np.sqrt(2)])
-    two = replace(found, struck=np.array([[True, True, False]]))
-    assert clearances(two) == pytest.approx([1.5])
-    assert separations(two) == pytest.approx([1.9]), "the third and the second"
-    one = replace(found, struck=np.array([[True, False, False]]))
-    assert separations(one) == pytest.approx([0.1 * np.sqrt(2)])
-    assert np.isinf(separations(replace(found, struck=np.ones((1, 3), np.bool_)))).all()
+    assert clearances(found)[:, 0] == pytest.approx([-0.4, np.inf])
+    assert separations(found)[:, 0] == pytest.approx([0.1 * np.sqrt(2), np.inf])
+    two = replace(found, adrift=np.array([[True, True, False]]))
+    assert clearances(two)[:, 0] == pytest.approx([1.5, -0.4])
+    assert separations(two)[:, 0] == pytest.approx([1.9, 0.1 * np.sqrt(2)]), "the third and the second; the first two"
+    one = replace(found, adrift=np.array([[True, False, False]]))
+    assert separations(one)[:, 0] == pytest.approx([0.1 * np.sqrt(2), np.inf])
+    assert separations(replace(found, adrift=np.ones((1, 3), np.bool_)))[0] == np.inf
+    liars = replace(found, struck=np.ones((1, 3), np.bool_))
+    assert clearances(liars)[0] == pytest.approx([-0.4]), "something befell them, but they steer"
+
+
+@pytest.mark.parametrize(
+    ("apart", "clear", "touches"), [(0.39, 1.0, True), (0.41, 1.0, False), (3.0, 0.19, True), (3.0, 0.21, False)]
+)
+def test_a_touch_is_of_bodies_with_a_radius_of_20_cm(apart: float, clear: float, touches: bool) -> None:
+    world = World.of_solids([Pole(0.0, 0.0, 0.5, 0.0, 6.0)], (-20, -20, 0), (20, 20, 6), 0.5)
+    found = recorded(np.array([[[0.5 + clear, 0, 1], [0.5 + clear + apart, 0, 1]]]), SQUARE[:2], world=world)
+    assert measure(found).safety.touches.tolist() == [touches]
+    assert measure(found).safety.adrift_touches.tolist() == [False]
+    adrift = measure(replace(found, adrift=np.ones((1, 2), np.bool_))).safety
+    assert (adrift.touches.tolist(), adrift.adrift_touches.tolist()) == ([False], [touches])
 
 
 @pytest.fixture(scope="module")
@@ -147,10 +165,35 @@ def test_figures_by_hand(flight: Flight) -> None:
     assert touched["touches"] >= 1
     assert np.isfinite(touched["arrival_s"])
     assert touched["success"] == 0.0, "it arrived, and touched"
+    assert (measured["scale_least"], measured["scale_most"]) == pytest.approx((1.0, 1.0))
+    assert measured["least_altitude_m"] == pytest.approx(1.5)
+    assert measured["error_percent_way"] == pytest.approx(0.0, abs=1e-6)
+    slot = found.slot.copy()
+    slot[-1, 3] = 2
+    shared = figures(replace(flight, recording=replace(found, slot=slot)))
+    assert (shared["without_slot"], shared["success"]) == (1.0, 0.0)
+    slot[-1, 3] = -1
+    assert figures(replace(flight, recording=replace(found, slot=slot)))["without_slot"] == 1.0
     late = figures(replace(flight, recording=replace(found, goals=np.array([[20.0, 0, 1.5]]))))
     assert late["travelled_share"] == pytest.approx(0.5)
     assert late["success"] == 0.0
     assert np.isnan(late["arrival_s"])
+
+
+def test_who_can_fly_again_rejoins_by_hand(flight: Flight) -> None:
+    """The fourth stays behind, 2 m, from 1 s to 2 s, and is back 0.5 s later; another never is."""
+    seen = np.tile(SQUARE * 2.0 + np.array([0.0, 0.0, 1.5]), (81, 1, 1))
+    seen[20:50, 3, 0] -= 2.0
+    struck = np.zeros((81, 4), np.bool_)
+    struck[20:40, 3] = True
+    found = recorded(seen, SQUARE * 2.0, struck=struck, adrift=struck)
+    measured = figures(replace(flight, recording=found))
+    assert (measured["rejoined_share"], measured["rejoined_s"]) == pytest.approx((1.0, 0.5))
+    seen[50:, 3, 0] -= 2.0
+    measured = figures(replace(flight, recording=found))
+    assert measured["rejoined_share"] == 0.0
+    assert np.isnan(measured["rejoined_s"])
+    assert "rejoined_s" not in figures(flight)
 
 
 @pytest.mark.filterwarnings("error")
@@ -182,7 +225,7 @@ def test_a_recording_comes_back(tmp_path: Path, flight: Flight) -> None:
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(found, name), getattr(flight.recording, name))
     np.testing.assert_array_equal(found.world.occupancy, flight.recording.world.occupancy)
-    np.testing.assert_array_equal(measure(found).error, measure(flight.recording).error)
+    np.testing.assert_array_equal(measure(found).shape.error, measure(flight.recording).shape.error)
     with np.load(tmp_path / "flight.npz") as archive:
         arrays = dict(archive)
     for change, says in (

@@ -10,8 +10,10 @@ import pytest
 from espalier.robots.swarm.api import vehicle
 from espalier.robots.swarm.fleet.comms import Inbox
 from espalier.robots.swarm.fleet.config import PlannerConfig
-from espalier.robots.swarm.fleet.pilot import Pilot, Wish
-from espalier.robots.swarm.traj.neighbours import pack
+from espalier.robots.swarm.fleet.message import Message
+from espalier.robots.swarm.fleet.pilot import Pilot, Traffic, Wish
+from espalier.robots.swarm.fleet.roster import Allotment
+from espalier.robots.swarm.traj.neighbours import pack, sampled
 from espalier.robots.swarm.traj.optimise import Optimiser, Plan, Problem
 from espalier.robots.swarm.traj.penalties import Places
 from espalier.robots.swarm.traj.trajectory import Trajectory
@@ -41,6 +43,12 @@ class Fixed:
         return Plan(self.path, 0.0, 1, 1, True)
 
 
+def traffic(*paths: Trajectory) -> Traffic:
+    """Of others that have said so just now."""
+    told = [Message(k + 1, 0.0, path, k + 1, Allotment(0, 0, np.arange(9))) for k, path in enumerate(paths)]
+    return pilot().traffic(0.0, Inbox.of_messages(told))
+
+
 def pilot(path: Trajectory | None = None) -> Pilot:
     return Pilot(CONFIG, Optimiser(CONFIG.trajectory) if path is None else Fixed(path), FIELD)  # type: ignore[arg-type]
 
@@ -55,7 +63,7 @@ def test_who_stands_is_gone_around_and_who_moves_is_not() -> None:
 
 def test_one_that_stands_in_the_way_is_passed() -> None:
     """Two slots in a row, the first taken: the vehicle that wants the second goes around, and arrives."""
-    near, flown, one = pack([Trajectory.hover([2.0, 0, 1.5])]), Trajectory.hover(HERE), pilot()
+    near, flown, one = traffic(Trajectory.hover([2.0, 0, 1.5])), Trajectory.hover(HERE), pilot()
     for now_s in np.arange(0.0, 8.0, 0.5).tolist():
         flown = one.fly(now_s, flown, Wish(GOAL, None), near)
         ahead = flown.position(np.linspace(now_s, now_s + 0.5, 20))
@@ -66,7 +74,7 @@ def test_one_that_stands_in_the_way_is_passed() -> None:
 
 def test_a_plan_that_is_safe_is_flown_and_else_what_was_and_else_a_stop() -> None:
     ahead, away = moving((0, 0, 1.5), (1.0, 0, 0)), moving((0, 0, 1.5), (-1.0, 0, 0))
-    wall, wish = pack([Trajectory.hover([1.0, 0, 1.5])]), Wish(GOAL, None)
+    wall, wish = traffic(Trajectory.hover([1.0, 0, 1.5])), Wish(GOAL, None)
     safe = pilot(away)
     assert safe.fly(0.0, ahead, wish, wall) is away
     assert (safe.dodges, safe.brakes) == (0, 0)
@@ -80,6 +88,31 @@ def test_a_plan_that_is_safe_is_flown_and_else_what_was_and_else_a_stop() -> Non
     assert found.position(9.0)[0] < 0.5
 
 
+def test_who_is_near_a_plan_is_kept_clear_of_wherever_it_leads() -> None:
+    """Nobody is within 4 m of what it flies; a plan that leads to somebody 6 m away is not flown, though fast."""
+    quick = PlannerConfig.of(near_m=4.0, safe_s=4.0, trajectory={"limits": {"speed_mps": 3.0}})
+    leads, other = moving((0, 0, 1.5), (2.5, 0, 0)), Trajectory.hover([6.0, 0, 1.5])
+    one = Pilot(quick, Fixed(leads), FIELD)  # type: ignore[arg-type]
+    assert len(one.near(0.0, Trajectory.hover(HERE), traffic(other)).starts) == 0
+    stays = one.fly(0.0, Trajectory.hover(HERE), Wish(GOAL, None), traffic(other))
+    assert stays.position(9.0) == pytest.approx(HERE)
+    assert one.fly(0.0, Trajectory.hover(HERE), Wish(GOAL, None), traffic()) is leads
+
+
+def test_the_silent_hover_and_then_are_gone() -> None:
+    """It flew past 1 m/s fast, and was heard last at 0 s: until 3 s it flies on, until 6 s it hovers there."""
+    said = Message(1, 0.0, moving((0, 0, 1.5), (1.0, 0, 0)), 1, Allotment(0, 0, np.arange(9)))
+    inbox, at = Inbox.of_messages([said]), Trajectory.hover([3.0, 0.3, 1.5])
+    for now_s, x in ((2.0, 2.0), (3.0, 3.0), (4.0, 3.0), (6.0, 3.0)):
+        seen = pilot().traffic(now_s, inbox)
+        assert seen.places[0, 0, 0] == pytest.approx(x)
+        (there,) = sampled(pilot().near(now_s, at, seen), np.array([now_s, now_s + 1.0]), np.array([np.inf]))[1]
+        assert there == pytest.approx([3.0, 0, 1.5] if now_s > 3.0 else [x + 1.0, 0, 1.5])
+    assert len(pilot().traffic(6.1, inbox).inbox.senders) == 0
+    never = Pilot(PlannerConfig(gone_s=None), Optimiser(CONFIG.trajectory), FIELD)
+    assert never.traffic(99.0, inbox).places[0, 0, 0] == pytest.approx(3.0)
+
+
 def test_a_plan_goes_on_beyond_the_horizon_only_where_the_way_does() -> None:
     """9 m and the horizon reaches 6: in the open it ends at speed; at a wall that cannot be passed it ends at rest."""
     wall = make_world(GapConfig(gap_m=0.4, width_m=20.0, height_m=9.0)).field
@@ -87,13 +120,13 @@ def test_a_plan_goes_on_beyond_the_horizon_only_where_the_way_does() -> None:
         seen: list[Problem] = []
         one = Pilot(CONFIG, Fixed(Trajectory.hover(HERE), seen), distances)  # type: ignore[arg-type]
         start = Trajectory.hover([-5.0, 3.0, 1.5])
-        one.fly(0.0, start, Wish(np.array([4.0, 3.0, 1.5]), None), pack([]))
+        one.fly(0.0, start, Wish(np.array([4.0, 3.0, 1.5]), None), traffic())
         assert seen[0].free_tail == goes_on
         assert np.linalg.norm(seen[0].tail[1]) == pytest.approx(1.5 if goes_on else 0.0)
 
 
 def test_a_plan_that_the_vehicle_cannot_fly_is_not_flown() -> None:
-    wish, none = Wish(GOAL, None), pack([])
+    wish, none = Wish(GOAL, None), traffic()
     for speed, flown in ((2.3, True), (2.5, False)):
         fast, hover = moving((0, 0, 1.5), (speed, 0, 0)), Trajectory.hover(HERE)
         assert (pilot(fast).fly(0.0, hover, wish, none) is fast) == flown

@@ -39,6 +39,7 @@ def recorded(positions: np.ndarray, struck: np.ndarray | None = None, world: Wor
         slots,
         np.zeros((1, 3)),
         np.zeros((steps, n), np.bool_) if struck is None else struck,
+        np.zeros((steps, n), np.bool_),
         world or World.of_solids([], (-20, -20, 0), (20, 20, 6), 1.0),
     )
 

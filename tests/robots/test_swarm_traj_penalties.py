@@ -61,12 +61,14 @@ def only(name: str, weight: float) -> WeightsConfig:
 
 
 def test_obstacles_and_altitude_by_hand() -> None:
-    """Standing 0.3 m from an obstacle, 0.2 m below the floor and 0.5 m above the ceiling, for three seconds."""
+    """Standing 0.3 m from an obstacle, 0.2 m below the floor and 0.5 m above the ceiling, for three seconds. Both
+    push from 5 cm before.
+    """
     near = DistanceField(np.full((2, 2, 2), 0.3, np.float32), np.full(3, -9.0), 9.0)
     assert cost(straight((0, 0, 0), [1, 2]), around(only("obstacle", 7.0), near)) == pytest.approx(7 * 0.2**3 * 3)
     altitude = around(only("altitude", 5.0))
-    assert cost(straight((0, 0, 0), [1, 2], z=0.3), altitude) == pytest.approx(5 * 0.2**3 * 3)
-    assert cost(straight((0, 0, 0), [1, 2], z=2.0), altitude) == pytest.approx(5 * 0.5**3 * 3)
+    assert cost(straight((0, 0, 0), [1, 2], z=0.3), altitude) == pytest.approx(5 * 0.25**3 * 3)
+    assert cost(straight((0, 0, 0), [1, 2], z=2.0), altitude) == pytest.approx(5 * 0.55**3 * 3)
     assert cost(straight((0, 0, 0), [1, 2], z=1.0), altitude) == 0.0
 
 

@@ -167,7 +167,7 @@ def flying(place: tuple[float, ...], velocity: tuple[float, ...]) -> Trajectory:
     return Trajectory(piece, np.array([4.0]))
 
 
-@pytest.mark.parametrize(("speed", "safe"), [(1.0, True), (0.0, True), (-0.1, False)])
+@pytest.mark.parametrize(("speed", "safe"), [(1.0, True), (0.0, True), (-0.001, False)])
 def test_what_begins_too_near_may_stay_or_part_and_not_come_nearer(speed: float, safe: bool) -> None:
     """0.3 m from another that hovers; 0.1 m from a wall."""
     other = pack([flying((0, 0, 1.5), (0, 0, 0))])
@@ -183,9 +183,20 @@ def test_from_one_that_is_too_near_nobody_may_go_to_another() -> None:
 
 
 def test_a_check_of_altitudes() -> None:
+    """From within, or from beyond, where the way back is the only one."""
     limits = LimitsConfig(floor_m=0.5, ceiling_m=2.0)
-    for z, safe in ((0.3, True), (0.15, False), (2.2, True), (2.4, False)):
-        assert check(Trajectory.hover((0, 0, z)), OPEN.field, pack([]), limits).safe == safe
+    for z, up, violated_s in (
+        (1.0, -0.25, 2.0),
+        (1.5, 0.25, 2.0),
+        (0.5, 0.0, np.inf),
+        (2.0, 0.0, np.inf),
+        (0.4, 0.1, np.inf),
+        (0.4, -0.1, 0.0),
+        (2.1, -0.1, np.inf),
+        (2.1, 0.1, 0.0),
+    ):
+        found = check(flying((0, 0, z), (0, 0, up)), OPEN.field, pack([]), limits)
+        assert found.first_violation_s == pytest.approx(violated_s, abs=0.021)
 
 
 # --- the brake

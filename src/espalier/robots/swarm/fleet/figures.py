@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from espalier.robots.swarm.fleet.metrics import TOUCH_M, Series, measure
+from espalier.robots.swarm.fleet.metrics import Series, measure
+from espalier.robots.swarm.fleet.recording import Recording
 from espalier.robots.swarm.fleet.simulate import TICK_S, Flight
 
 Floats = npt.NDArray[np.float64]
@@ -18,29 +19,39 @@ MOST = 0.95
 def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     """Formation, way, safety, effort, time, messages and flags. series: what `measure` gave, if that was done already.
 
-    error_percent, error_percent_end: see `Series.error`, over all of the flight and its last quarter;
-    error_percent_acts: the greatest when a formation has had its time. misfit: of `Series.misfit`, the mean over the
-    way. success: 1 where nobody touched anything and 95% of the healthy are within 0.5 m of their places in the end;
-    arrival_s: since when, NaN where they are not. effort_m2ps3: of a healthy vehicle, the integral of the squared
+    error_percent, error_percent_end: see `Shape.error`, over all of the flight and its last quarter; error_percent_way:
+    over the way; error_percent_acts: the greatest when a formation has had its time. misfit: of `Shape.misfit`, the
+    mean over the way. scale_least, scale_most: of `Shape.scale`. without_slot: healthy vehicles that hold none in the
+    end, or one that another holds. success: 1 where nobody touched anything, no healthy vehicle is without a slot, and
+    95% of them are within 0.5 m of their places in the end; arrival_s: since when they are, NaN where they are not.
+    touches, touches_adrift: looks with a touch, see `Safety`. least_altitude_m: of vehicles that steer. rejoined_share:
+    of those that something befell and that can fly again, who is within 0.5 m of its place in the formation in the end;
+    rejoined_s: what that took, the median. effort_m2ps3: of a healthy vehicle, the integral of the squared
     acceleration.
     """
     recording, healthy = flight.recording, flight.recording.healthy
-    found = measure(recording) if series is None else series
+    kept, safe = measure(recording) if series is None else series
     ms = [ms for agent in flight.agents for ms in agent.ms[1:]] or [float("nan")]
-    touches = float((found.separation < TOUCH_M).sum() + (found.clearance < 0.0).sum())
-    arrival_s = _arrival_s(flight)
+    touches, arrival_s, without = float(safe.touches.sum()), _arrival_s(flight), _without_slot(recording)
     seconds = max(float(recording.times[-1]), TICK_S)
     return {
-        "error_percent": 100.0 * _mean(found.error),
-        "error_percent_end": 100.0 * _mean(found.error[-len(found.error) // 4 :]),
-        "error_percent_acts": 100.0 * max(float(found.error[recording.act == act][-1]) for act in set(recording.act)),
-        "misfit": _over_way(flight, found.misfit),
-        "travelled_share": _travelled(flight),
-        "success": float(touches == 0.0 and np.isfinite(arrival_s)),
+        "error_percent": 100.0 * _mean(kept.error),
+        "error_percent_end": 100.0 * _mean(kept.error[-len(kept.error) // 4 :]),
+        "error_percent_way": 100.0 * _over_way(recording, kept.error),
+        "error_percent_acts": 100.0 * max(float(kept.error[recording.act == act][-1]) for act in set(recording.act)),
+        "misfit": _over_way(recording, kept.misfit),
+        "scale_least": float(np.fmin.reduce(kept.scale)),
+        "scale_most": float(np.fmax.reduce(kept.scale)),
+        "without_slot": float(without),
+        "travelled_share": _travelled(recording),
+        "success": float(touches == 0.0 and not without and np.isfinite(arrival_s)),
         "arrival_s": arrival_s if np.isfinite(arrival_s) else float("nan"),
-        "least_separation_m": float(found.separation.min()),
-        "least_clearance_m": float(found.clearance.min()),
+        "least_separation_m": float(safe.separation.min()),
+        "least_clearance_m": float(safe.clearance.min()),
+        "least_altitude_m": float(np.fmin.reduce(recording.positions[..., 2][~recording.adrift], initial=np.inf)),
         "touches": touches,
+        "touches_adrift": float(safe.adrift_touches.sum()),
+        **_rejoined(recording, kept.off),
         "effort_m2ps3": _effort(recording.positions[:, healthy]),
         "plan_ms_median": float(np.median(ms)),
         "plan_ms_p95": float(np.quantile(ms, 0.95)),
@@ -57,20 +68,19 @@ def _mean(values: Floats) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-def _over_way(flight: Flight, values: Floats) -> float:
+def _over_way(recording: Recording, values: Floats) -> float:
     """The mean over the way of the healthy vehicles' middle; over time where they stand."""
-    if not flight.recording.healthy.any():
+    if not recording.healthy.any():
         return float("nan")
-    middle = flight.recording.positions[:, flight.recording.healthy].mean(1)
+    middle = recording.positions[:, recording.healthy].mean(1)
     steps = np.linalg.norm(np.diff(middle, axis=0), axis=1)
     known = np.isfinite(values[1:])
     total = float(steps[known].sum())
     return float((values[1:] * steps)[known].sum() / total) if total > 0.0 else _mean(values)
 
 
-def _travelled(flight: Flight) -> float:
+def _travelled(recording: Recording) -> float:
     """Of the way from the first middle to the last goal, the mean of the healthy; 1 where there is no way."""
-    recording = flight.recording
     if not recording.healthy.any():
         return float("nan")
     way = recording.positions[-1, recording.healthy] - recording.positions[0, recording.healthy]
@@ -90,6 +100,26 @@ def _arrival_s(flight: Flight) -> float:
     away = np.flatnonzero((off <= ARRIVED_M).mean(1) < MOST)
     first = 0 if not len(away) else int(away[-1]) + 1
     return float(recording.times[first]) if first < len(recording.times) else np.inf
+
+
+def _without_slot(recording: Recording) -> int:
+    """Of the healthy, in the end; of those that hold the same, all but one."""
+    slot = recording.slot[-1, recording.healthy]
+    return len(slot) - len(np.unique(slot[slot >= 0]))
+
+
+def _rejoined(recording: Recording, off: Floats) -> dict[str, float]:
+    """off: (t, n) metres of each vehicle from its place in the formation."""
+    again = recording.struck.any(0) & ~recording.struck[-1]
+    if not again.any():
+        return {}
+    steps, near = len(off), off[:, again] <= ARRIVED_M
+    freed = steps - recording.struck[::-1, again].argmax(0)
+    took = [int(one[begin:].argmax()) * TICK_S for one, begin in zip(near.T, freed, strict=True) if one[begin:].any()]
+    return {
+        "rejoined_share": float(near[-1].mean()),
+        "rejoined_s": float(np.median(took)) if took else float("nan"),
+    }
 
 
 def _effort(positions: Floats) -> float:

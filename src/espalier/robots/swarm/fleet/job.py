@@ -34,14 +34,14 @@ def fly(config: FlightConfig, run: Run) -> dict[str, float]:
     recording, found = flight.recording, measure(flight.recording)
     for step in range(0, len(recording.times), LOG_EVERY):
         values = {
-            "flight/error_percent": 100.0 * found.error[step],
-            "flight/separation_m": found.separation[step],
-            "flight/clearance_m": found.clearance[step],
+            "flight/error_percent": 100.0 * found.shape.error[step],
+            "flight/separation_m": found.safety.separation[step],
+            "flight/clearance_m": found.safety.clearance[step],
         }
         run.metrics.log(step + 1, {name: float(value) for name, value in values.items() if np.isfinite(value)})
     steps, every_s = moments(recording, config.film_every_s)
     for name in ("flight.gif", "flight.mp4") if config.film_mp4 else ("flight.gif",):
-        frames = film(recording, found.error, steps.tolist(), config.film_view)
+        frames = film(recording, found.shape.error, steps.tolist(), config.film_view)
         save_animation(frames, run.artefact(name), 1.0 / every_s if every_s else 1.0)
     recording.save(run.artefact("flight.npz"))
     measured = figures(flight, found)

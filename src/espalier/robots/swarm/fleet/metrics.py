@@ -12,79 +12,113 @@ from scipy.spatial.distance import pdist
 from espalier.robots.swarm.fleet.recording import Recording
 from espalier.robots.swarm.register.similarity import Freedom
 from espalier.robots.swarm.register.umeyama import umeyama
+from espalier.robots.swarm.traj.config import VEHICLE_M
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 FREE = Freedom(yaw_only=False, scale=(0.2, 5.0))
-TOUCH_M = 0.3
-"""Vehicles whose middles come nearer than this have touched."""
 SQUASHED = np.array([1.0, 1.0, 0.5])
 """A metre of height counts half: vehicles blow downwards."""
 NEAR_M = 1.5
 """Pairs farther apart than this at a look are not looked at until the next: nobody flies half of this between two."""
 
 
-class Series(NamedTuple):
-    """By look, (t,). error: mean distance of healthy vehicles to the best fitting similar formation, over its diameter.
-    misfit: the sum of their distances to it, over its diameter, where it is they that are moved onto it. separation:
-    least distance of two vehicles, not both of them struck, from this look to the next. clearance: least distance of a
-    vehicle that is not struck to an obstacle.
+class Shape(NamedTuple):
+    """By look, (t,), of the similar formation that fits the healthy vehicles best. error: their mean distance to it,
+    over its diameter. misfit: the sum of their distances to it, over its diameter, where it is they that are moved onto
+    it. scale: its size, over that of the formation. off: (t, n) metres of each vehicle from its own place in it; NaN
+    without one.
 
     Source: `misfit` is the integrand of RE-Formation's error (T-ASE 2025); the others are ours.
     """
 
     error: Floats
     misfit: Floats
+    scale: Floats
+    off: Floats
+
+
+class Safety(NamedTuple):
+    """By look, (t,). separation: least distance of two vehicles, height counting half, from this look to the next.
+    clearance: least distance of a vehicle's middle to an obstacle. Both are of vehicles that steer, the first to any
+    other. touches: whether any of them touches something. adrift_touches: whether those that cannot steer touch
+    obstacles or each other.
+    """
+
     separation: Floats
     clearance: Floats
+    touches: Flags
+    adrift_touches: Flags
+
+
+class Series(NamedTuple):
+    """Everything that is measured look by look."""
+
+    shape: Shape
+    safety: Safety
 
 
 def measure(recording: Recording) -> Series:
-    """Everything that is measured look by look."""
-    return Series(*formation_errors(recording), separations(recording), clearances(recording))
+    """How well the formation was kept, and how safely."""
+    return Series(shape(recording), safety(recording))
 
 
-def formation_errors(recording: Recording) -> tuple[Floats, Floats]:
-    """`error` and `misfit` of a `Series`; NaN where no two healthy vehicles hold a slot."""
-    error, misfit = np.full((2, len(recording.times)), np.nan)
+def shape(recording: Recording) -> Shape:
+    """How well the formation was kept; NaN where no two healthy vehicles hold a slot."""
+    steps, n = recording.slot.shape
+    error, misfit, scale = np.full((3, steps), np.nan)
+    off = np.full((steps, n), np.nan)
     wide = [float(pdist(one).max()) if len(one) > 1 else np.nan for one in recording.formations]
     for looks, members, slots in recording.groups(recording.healthy):
         if len(slots) < 2:
             continue
-        across, there = wide[recording.act[looks[0]]], recording.positions[np.ix_(looks, members)]
+        act = recording.act[looks[0]]
+        there = recording.positions[np.ix_(looks, members)]
         wanted = np.broadcast_to(slots, there.shape)
-        off = umeyama(slots, there, freedom=FREE).apply(slots) - there
-        back = umeyama(there, wanted, freedom=FREE).apply(there) - wanted
-        error[looks] = np.linalg.norm(off, axis=2).mean(1) / across
-        misfit[looks] = np.linalg.norm(back, axis=2).sum(1) / across
-    return error, misfit
+        fit, back = umeyama(slots, there, freedom=FREE), umeyama(there, wanted, freedom=FREE)
+        held = recording.slot[looks]
+        away = np.linalg.norm(fit.apply(recording.formations[act, held]) - recording.positions[looks], axis=2)
+        off[looks] = np.where(held >= 0, away, np.nan)
+        scale[looks] = fit.scale
+        error[looks] = away[:, members].mean(1) / wide[act]
+        misfit[looks] = np.linalg.norm(back.apply(there) - wanted, axis=2).sum(1) / wide[act]
+    return Shape(error, misfit, scale, off)
+
+
+def safety(recording: Recording) -> Safety:
+    """How near vehicles came to each other and to obstacles."""
+    separation, clearance = separations(recording), clearances(recording)
+    touches = (separation < 2.0 * VEHICLE_M) | (clearance < VEHICLE_M)
+    return Safety(separation[0], clearance[0], *touches)
 
 
 def separations(recording: Recording) -> Floats:
-    """`separation` of a `Series`: of pairs that fly straight on from look to look, but for those of which both are
-    struck; infinite where there is none.
+    """(2, t): least distances of pairs that fly straight on from look to look; of those of which one steers at least,
+    and of the others. Infinite where there is no pair; for the others, none nearer than NEAR_M.
     """
-    found = np.full(len(recording.times), np.inf)
+    found = np.full((2, len(recording.times)), np.inf)
     for k, positions in enumerate(recording.positions):
-        after = recording.positions[min(k + 1, len(found) - 1)]
+        after = recording.positions[min(k + 1, len(recording.times) - 1)]
         there = np.isfinite(positions[:, 0]) & np.isfinite(after[:, 0])
-        begin, end, able = positions[there] * SQUASHED, after[there] * SQUASHED, ~recording.struck[k, there]
-        if not able.any() or len(begin) < 2:
+        begin, end, steers = positions[there] * SQUASHED, after[there] * SQUASHED, ~recording.adrift[k, there]
+        if len(begin) < 2:
             continue
         pairs = cKDTree(begin).query_pairs(NEAR_M, output_type="ndarray")
-        pairs = pairs[able[pairs].any(1)]
-        if len(pairs):
-            apart, change = np.subtract(*begin[pairs.T]), np.subtract(*(end - begin)[pairs.T])
-            square = np.maximum((change**2).sum(1), 1e-12)
-            share = np.clip(-(apart * change).sum(1) / square, 0.0, 1.0)
-            found[k] = np.linalg.norm(apart + share[:, None] * change, axis=1).min()
-        else:
-            found[k] = cKDTree(begin).query(begin[able], k=2)[0][:, 1].min()
+        apart, change = np.subtract(*begin[pairs.T]), np.subtract(*(end - begin)[pairs.T])
+        square = np.maximum((change**2).sum(1), 1e-12)
+        share = np.clip(-(apart * change).sum(1) / square, 0.0, 1.0)
+        closest = np.linalg.norm(apart + share[:, None] * change, axis=1)
+        counts = steers[pairs].any(1)
+        found[:, k] = closest[counts].min(initial=np.inf), closest[~counts].min(initial=np.inf)
+        if steers.any() and not counts.any():
+            found[0, k] = cKDTree(begin).query(begin[steers], k=2)[0][:, 1].min()
     return found
 
 
 def clearances(recording: Recording) -> Floats:
-    """`clearance` of a `Series`, exact where the solids are known; of vehicles that are not struck then."""
-    there = np.where(np.isfinite(recording.positions), recording.positions, 1e6)
-    distance = recording.world.distance(there.reshape(-1, 3)).reshape(there.shape[:2])
-    able = np.isfinite(recording.positions[..., 0]) & ~recording.struck
-    return np.where(able, distance, np.inf).min(1, initial=np.inf)
+    """(2, t): least distances to obstacles, exact where the solids are known; of vehicles that steer, and of others."""
+    here = np.isfinite(recording.positions[..., 0])
+    there = np.where(here[..., None], recording.positions, 1e6)
+    distance = recording.world.distance(there.reshape(-1, 3)).reshape(here.shape)
+    of = here & ~recording.adrift, here & recording.adrift
+    return np.stack([np.where(one, distance, np.inf).min(1, initial=np.inf) for one in of])

@@ -19,14 +19,14 @@ from espalier.robots.swarm.world.world import World
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-ARRAYS = ("times", "positions", "slot", "act", "formations", "goals", "struck")
+ARRAYS = ("times", "positions", "slot", "act", "formations", "goals", "struck", "adrift")
 
 
 @dataclass(frozen=True)
 class Recording:
     """times: (t,) seconds. positions: (t, n, 3), NaN of a vehicle that is gone. slot: (t, n) that each holds, -1 for
     none. act: (t,) which of the formations (acts, n, 3) is flown, to which of the goals (acts, 3). struck: (t, n)
-    whether something has befallen it at that time.
+    whether something has befallen it at that time. adrift: (t, n) whether it cannot steer then: liars can.
     """
 
     times: Floats
@@ -36,6 +36,7 @@ class Recording:
     formations: Floats
     goals: Floats
     struck: Flags
+    adrift: Flags
     world: World
 
     @property
@@ -66,6 +67,7 @@ class Recording:
             formations=self.formations,
             goals=self.goals,
             struck=self.struck,
+            adrift=self.adrift,
             occupancy=world.occupancy,
             origin=world.origin,
             cell_m=world.cell_m,
@@ -88,7 +90,7 @@ class Recording:
             raise DataError(f"{file} holds no flight: it has no {error.args[0]!r}") from None
         steps, n = found.positions.shape[:2] if found.positions.ndim == 3 else (0, 0)
         acts = len(found.goals)
-        right = [(steps,), (steps, n, 3), (steps, n), (steps,), (acts, n, 3), (acts, 3), (steps, n)]
+        right = [(steps,), (steps, n, 3), (steps, n), (steps,), (acts, n, 3), (acts, 3), (steps, n), (steps, n)]
         if not steps or [arrays[name].shape for name in ARRAYS] != right:
             raise DataError(f"{file} holds no flight: its arrays do not fit together")
         return found

@@ -51,7 +51,8 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
     fleet = _Fleet(config, agents, fate, Channel(n, config.comms, np_rng(seed, "comms")))
     steps = round(config.seconds / TICK_S) + 1
     times, positions = TICK_S * np.arange(steps, dtype=np.float64), np.full((steps, n, 3), np.nan)
-    slot, struck, seen = np.zeros((steps, n), np.int64), np.zeros((steps, n), np.bool_), steps
+    slot, seen = np.zeros((steps, n), np.int64), steps
+    struck, adrift = np.zeros((2, steps, n), np.bool_)
     turns = _turns(config, seed)
     for step, now in enumerate(times.tolist()):
         while turns[0][0] <= now:
@@ -61,8 +62,10 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
                 heappush(turns, (at + config.planner.replan_s, k, False))
                 for later in np.arange(at, at + config.planner.replan_s, config.planner.tell_s or np.inf).tolist()[1:]:
                     heappush(turns, (later, k, True))
-        struck[step, [k for k, one in fate.items() if one.strikes(now)]] = True
-        gone = [k for k, one in fate.items() if one.kind == "crash" and one.strikes(now)]
+        upon = {k: one.kind for k, one in fate.items() if one.strikes(now)}
+        struck[step, list(upon)] = True
+        adrift[step, [k for k, kind in upon.items() if kind != "lie"]] = True
+        gone = [k for k, kind in upon.items() if kind == "crash"]
         positions[step], slot[step] = fleet.positions(now), [agent.roster.slot for agent in agents]
         positions[step, gone] = np.nan
         if watch is not None and not watch(now):
@@ -71,7 +74,7 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
     on = np.array([site.act(now) for now in times.tolist()], np.int64)
     formations, goals = np.stack([act.slots for act in acts]), np.stack([act.goal for act in acts])
     recording = Recording(
-        times[:seen], positions[:seen], slot[:seen], on[:seen], formations, goals, struck[:seen], world
+        times[:seen], positions[:seen], slot[:seen], on[:seen], formations, goals, struck[:seen], adrift[:seen], world
     )
     return Flight(recording, fate, agents, fleet.channel)
 
@@ -111,7 +114,6 @@ class _Fleet:
             return
         if able:
             agent.plan(now_s, channel.inbox(k, now_s))
-            self.struck.discard(k)
         elif fate is not None and k not in self.struck:
             self.struck.add(k)
             agent.flown = befallen(fate, agent.flown, now_s, self.config.planner.trajectory.limits.accel_mps2)

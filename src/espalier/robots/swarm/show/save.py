@@ -15,10 +15,11 @@ from espalier.core.errors import DataError, MissingExtraError, nearest
 from espalier.core.files import sync, temporary, write_atomic
 from espalier.robots.animate import save_animation
 from espalier.robots.swarm.fleet.config import View
-from espalier.robots.swarm.fleet.metrics import formation_errors
+from espalier.robots.swarm.fleet.metrics import shape
 from espalier.robots.swarm.fleet.recording import Recording
 from espalier.robots.swarm.show.film import TRAIL_S, film, moments, still
 from espalier.robots.swarm.show.stage import Picture
+from espalier.robots.swarm.traj.config import VEHICLE_M
 
 EVERY_S = 0.2
 """Between two pictures, unless something else is asked for."""
@@ -66,7 +67,7 @@ def png(picture: Picture) -> bytes:
 def _film(recording: Recording, file: Path, look: Look) -> None:
     steps, every_s = moments(recording, EVERY_S if look.every_s is None else look.every_s)
     trail_s = np.inf if look.whole else TRAIL_S
-    frames = film(recording, formation_errors(recording)[0], steps.tolist(), look.view, trail_s=trail_s)
+    frames = film(recording, shape(recording).error, steps.tolist(), look.view, trail_s=trail_s)
     save_animation(frames, file, 1.0 / every_s if every_s else 1.0)
 
 
@@ -75,7 +76,7 @@ def _still(recording: Recording, file: Path, look: Look) -> None:
     at_s = float(times[-1]) if look.at_s is None else look.at_s
     if not times[0] <= at_s <= times[-1]:
         raise DataError(f"{file}: {at_s:g} s is not in the flight, which lasts from {times[0]:g} to {times[-1]:g} s")
-    write_atomic(file, png(still(recording, formation_errors(recording)[0], at_s, look.view, trail_s=trail_s)))
+    write_atomic(file, png(still(recording, shape(recording).error, at_s, look.view, trail_s=trail_s)))
 
 
 def _table(recording: Recording, file: Path, look: Look) -> None:
@@ -112,7 +113,9 @@ def _rerun(recording: Recording, file: Path, look: Look) -> None:
             there = np.isfinite(recording.positions[step, :, 0])
             colours = np.where(recording.struck[step, there, None], (215, 38, 61), (11, 122, 117))
             ids = np.flatnonzero(there)
-            vehicles = rerun.Points3D(recording.positions[step, there], radii=0.2, colors=colours, keypoint_ids=ids)
+            vehicles = rerun.Points3D(
+                recording.positions[step, there], radii=VEHICLE_M, colors=colours, keypoint_ids=ids
+            )
             stream.log("vehicles", vehicles)
         stream.flush()
         stream.disconnect()

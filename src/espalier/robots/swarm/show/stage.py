@@ -24,6 +24,7 @@ from scipy.ndimage import binary_erosion
 
 from espalier.robots.swarm.fleet.config import View
 from espalier.robots.swarm.show.view import AZIMUTH, ELEVATION, PLANES, TOWARDS
+from espalier.robots.swarm.traj.config import VEHICLE_M
 from espalier.robots.swarm.world.world import World
 
 Picture = npt.NDArray[np.uint8]
@@ -36,8 +37,8 @@ AROUND_IN = np.array([1.0, 0.6])
 """Left and right of a space in 3d, above and below it."""
 NAMES_PT = ((-12.0, -34.0), (44.0, -16.0), (46.0, 0.0))
 """From the middles of the axes of 3d to their names, which matplotlib puts on the numbers of a low box."""
-VEHICLE_M, VEHICLE_PT = 0.4, (2.6, 12.0)
-"""Across a vehicle: in metres, and at least and at most, in points of print."""
+LEAST_PT, MOST_PT = 2.6, 12.0
+"""Across a vehicle, at least and at most, in points of print."""
 MOST_POINTS = 40_000
 """Of obstacles in 3d."""
 
@@ -58,7 +59,7 @@ class Stage:
     @property
     def vehicle_pt(self) -> float:
         """Across a vehicle, in points of print."""
-        return min(max(VEHICLE_M * self.metre_pt, VEHICLE_PT[0]), VEHICLE_PT[1])
+        return min(max(2.0 * VEHICLE_M * self.metre_pt, LEAST_PT), MOST_PT)
 
     def dots(self, across_pt: float, **look: Any) -> Any:
         """Circles, for `set_offsets`, that `still` leaves out."""

@@ -6,6 +6,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from espalier.core.config import Config
 
+VEHICLE_M = 0.2
+"""Radius of a vehicle: an obstacle that is nearer to its middle touches it, and so does another within twice that."""
+
 
 class LimitsConfig(Config):
     """What a trajectory keeps to. The optimiser begins to push away at a distance; the check fails at a shorter one."""
@@ -17,8 +20,8 @@ class LimitsConfig(Config):
     """Greatest acceleration; soft likewise. Ours."""
     clearance_m: PositiveFloat = 0.5
     """Obstacles push from here on. The reference's."""
-    least_clearance_m: NonNegativeFloat = 0.2
-    """Nearer to an obstacle is a violation: the radius of the vehicle. Ours."""
+    least_clearance_m: NonNegativeFloat = VEHICLE_M + 0.05
+    """Nearer to an obstacle is a violation: 5 cm more than the radius of the vehicle. Ours."""
     separation_m: PositiveFloat = 0.5
     """Nearer to another vehicle is a violation, where a metre of height counts half: vehicles blow downwards. The
     reference's."""
@@ -87,7 +90,7 @@ class FrontEndConfig(Config):
     """Of the lattice that is searched."""
     clearance_m: PositiveFloat = 0.5
     """Wanted from obstacles: ways with less are costlier."""
-    least_clearance_m: NonNegativeFloat = 0.25
+    least_clearance_m: NonNegativeFloat = 0.3
     """Kept from obstacles."""
     room_m: PositiveFloat = 3.0
     """The search goes no farther than this beyond the box around start and goal."""
