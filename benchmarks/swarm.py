@@ -19,6 +19,7 @@ from numba import njit
 
 from common import Row, arguments, finish, paired
 from espalier.core.recipe.layers import read_layers
+from espalier.robots.swarm.compare.config import planner
 from espalier.robots.swarm.compare.timing import time_plans
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.figures import figures
@@ -58,7 +59,7 @@ def forest(seeds: int) -> list[Row]:
     touches = sum(one["touches"] for one in found)
     median, tail = max(one["plan_ms_median"] for one in found), max(one["plan_ms_p95"] for one in found)
     seconds = max(one["seconds"] for one in found)
-    squares = flown("formation_120", 0, planner={"register_by": {"method": "least_squares"}})
+    squares = flown("formation_120", 0, planner=planner("least_squares"))
     near = min(one["least_separation_m"] for one in found)
     clear = min(one["least_clearance_m"] for one in found)
     note = f"least separation {near:.2f} m, least clearance {clear:.2f} m"

@@ -44,6 +44,8 @@ class TableConfig(Config):
 
 def planner(way: Way) -> Mapping[str, Any]:
     """What a planner is told for it."""
-    if way in ("ransac", "gnc", "kcore", "least_squares"):
+    if way == "least_squares":
+        return {"method": "registration", "register_by": {"method": way}, "stood_s": None}
+    if way in ("ransac", "gnc", "kcore"):
         return {"method": "registration", "register_by": {"method": way}}
     return {"method": way}

@@ -26,6 +26,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 NEARER = 0.5
 """Of the limit of residuals: who means to come nearer to its place by more within the horizon is on its way."""
+LAG = 0.5
+"""Slots' spacings behind its place, a vehicle flies as fast as it may."""
+STOOD = 0.5
+"""Slots' spacings: who moved by less stood."""
 STRAYED = 2.0
 """Slots' spacings from its place in the formation: farther away, a vehicle is not in it."""
 
@@ -47,6 +51,8 @@ class Agent:
     _act: int = 0
     _memory: Memory | None = None
     _sure_s: float | None = None
+    _stands: tuple[float, Floats] | None = None
+    _alone_until_s: float = -np.inf
     _wanted: tuple[tuple[int, Ints], Wanted] | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +79,7 @@ class Agent:
             )
         if (act := self.site.act(now_s)) != self._act:
             self._act, self._memory, self._sure_s = act, None, now_s
+            self._stands, self._alone_until_s = None, -np.inf
             self.roster.forget()
         if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)) and self._memory:
             self._memory = self._memory.with_members(self.roster.allotment.slot >= 0)
@@ -157,10 +164,27 @@ class Agent:
         roster.settle(now_s, everybody[self.me], fit.apply(act.slots))
         if self._sure_s is None or (found.memory.sure and not found.held):
             self._sure_s = now_s
-        if roster.slot < 0 or now_s - self._sure_s > self.config.alone_s:
+        if roster.slot < 0 or now_s - self._sure_s > self.config.alone_s or self._stood(now_s):
             return None
         points = target(found, act.slots[roster.slot])
         return Places(times, points) if np.isfinite(points).all() else None
+
+    def _stood(self, now_s: float) -> bool:
+        """Whether to go on alone, as the formation has come to a stop short of its goal: it may be the dead that hold
+        it, or a gap that it does not fit through.
+        """
+        here, end, stood_s = (
+            self.flown.position(now_s),
+            self.act.goal + self.act.slots[self.roster.slot],
+            self.config.stood_s,
+        )
+        moved = self._stands is None or np.linalg.norm(here - self._stands[1]) > STOOD * self.act.spacing_m
+        arrived = np.linalg.norm(end - here) <= self.act.spacing_m
+        if self._stands is None or moved or arrived or self.roster.waits(now_s):
+            self._stands = now_s, here
+        elif stood_s is not None and now_s - self._stands[0] >= stood_s:
+            self._stands, self._alone_until_s = None, now_s + stood_s
+        return now_s < self._alone_until_s
 
     def _wish(self, now_s: float, shape: Places | Graph | None) -> Wish:
         """To its place in the end, in formation.
@@ -178,10 +202,20 @@ class Agent:
                 else None
             )
             return Wish(here if stay is None else stay.points[0], stay)
+        if shape is None:
+            return Wish(end, None)
         if not isinstance(shape, Places) or np.linalg.norm(shape.points[0] - here) <= STRAYED * self.act.spacing_m:
-            return Wish(end, shape)
+            return Wish(end, shape, self._pace(here, end, shape))
         sure = self.registration is None or self.registration.memory.sure
         return Wish(shape.points[-1] if sure else end, None)
+
+    def _pace(self, here: Floats, end: Floats, shape: Places | Graph) -> float:
+        """In its place a vehicle leaves a part of its speed to those that fell behind; behind it, it leaves none."""
+        pace, lag_m = self.config.pace, 0.0
+        if isinstance(shape, Places):
+            way = end - here
+            lag_m = float((shape.points[0] - here) @ way) / max(float(np.linalg.norm(way)), 1e-6)
+        return pace + (1.0 - pace) * min(max(lag_m / (LAG * self.act.spacing_m), 0.0), 1.0)
 
 
 def away(points: Floats, others: Floats) -> Floats:

@@ -92,8 +92,14 @@ class PlannerConfig(Config):
     gone_s: PositiveFloat | None = 6.0
     """Who was silent for so long is taken to be gone, and no obstacle any more; until then it hovers where it would
     have been after three seconds. None for never."""
+    pace: float = Field(default=0.8, gt=0.0, le=1.0)
+    """Of the limit of speed: how fast a vehicle flies in its place in a formation; the rest is for those that fell
+    behind it."""
     alone_s: PositiveFloat = 3.0
     """Where the registration has not been sure for so long, a vehicle flies to its goal alone."""
+    stood_s: PositiveFloat | None = 4.0
+    """Who has stood for so long in a formation that is not at its goal, by the method registration, goes on alone for
+    as long. None for never, as a formation is held that cannot reject anybody."""
     safe_s: PositiveFloat = 1.5
     """A plan that is safe for less is not flown."""
     tell_s: PositiveFloat | None = 0.1

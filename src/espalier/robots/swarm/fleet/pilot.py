@@ -42,11 +42,12 @@ class Traffic(NamedTuple):
 
 class Wish(NamedTuple):
     """goal: (3,) where to fly. shape: the places that the formation has for the vehicle on its way, or the graph that
-    it is to make with the others; None to fly alone.
+    it is to make with the others; None to fly alone. pace: of the limit of speed, how fast at most.
     """
 
     goal: Floats
     shape: Places | Graph | None
+    pace: float = 1.0
 
 
 @dataclass
@@ -138,5 +139,6 @@ class Pilot:
         last = front.cruise_mps * way / distance if goes_on else np.zeros(3)
         first = guess(path, float(np.linalg.norm(head[1])), float(np.linalg.norm(last)), front)
         tail = np.stack([path.points[-1], last, np.zeros(3)])
-        problem = Problem(now_s, head, tail, *first, self.field, near, wish.shape, free_tail=goes_on)
+        speed_mps = wish.pace * planner.limits.speed_mps
+        problem = Problem(now_s, head, tail, *first, self.field, near, wish.shape, goes_on, speed_mps)
         return self.optimiser.plan(problem).trajectory

@@ -27,7 +27,7 @@ class Problem:
     """start_s: when the plan begins. head, tail: (3, 3) position, velocity, acceleration at its begin and its end.
     waypoints, durations: (m - 1, 3) and (m,), the first guess. field, others: what to keep clear of. places: where the
     formation wants the vehicle and when, or the graph that it should form; None to fly alone. free_tail: whether the
-    plan may end elsewhere and at another velocity, at a price.
+    plan may end elsewhere and at another velocity, at a price. speed_mps: how fast at most, rather than by the limits.
     """
 
     start_s: float
@@ -39,6 +39,7 @@ class Problem:
     others: Neighbours
     places: Places | Graph | None = None
     free_tail: bool = False
+    speed_mps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Optimiser:
         elif wanted is not None:
             counts = wanted.times <= until
             places = Places(wanted.times[counts], np.ascontiguousarray(wanted.points[counts]))
-        around = Around(problem.start_s, solver.samples, self._terms, problem.field, problem.others, places, graph)
+        terms = self._terms if problem.speed_mps is None else self._terms._replace(speed=problem.speed_mps)
+        around = Around(problem.start_s, solver.samples, terms, problem.field, problem.others, places, graph)
         goal = self.config.weights.goal
         return Task(problem.head, problem.tail, len(problem.durations), problem.free_tail, goal, around)
