@@ -137,6 +137,36 @@ def test_a_plan_that_the_vehicle_cannot_fly_is_not_flown() -> None:
         assert (pilot(hard).fly(0.0, Trajectory.hover(HERE), wish, none) is hard) == flown
 
 
+def test_in_its_place_a_vehicle_leaves_some_speed_to_those_behind() -> None:
+    """0.5 m of slots' spacings, 2 m, behind its place it flies as fast as it may; beside or before it, it does not."""
+    agent, times = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5)), np.linspace(0.0, 4.0, 20)
+    ahead = agent.act.goal + agent.act.slots[3] - HERE
+    ahead /= np.linalg.norm(ahead)
+    side = np.array([-ahead[1], ahead[0], 0.0])
+    for off, pace in ((0 * ahead, 0.8), (0.5 * ahead, 0.9), (ahead, 1.0), (2 * ahead, 1.0), (-ahead, 0.8), (side, 0.8)):
+        assert agent._wish(0.0, Places(times, np.tile(HERE + off, (20, 1)))).pace == pytest.approx(pace)
+    assert agent._wish(0.0, None).pace == 1.0
+    seen: list[Problem] = []
+    one = Pilot(CONFIG, Fixed(Trajectory.hover(HERE), seen), FIELD)  # type: ignore[arg-type]
+    one.fly(0.0, Trajectory.hover(HERE), Wish(GOAL, None, 0.9), traffic())
+    assert seen[0].speed_mps == pytest.approx(1.8)
+
+
+def test_who_stands_in_a_formation_short_of_its_goal_goes_on_alone() -> None:
+    """For 4 s, after 4 s within 1 m; not at its goal."""
+    agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))
+    stood = []
+    for now_s in np.arange(0.0, 8.3, 0.5).tolist():
+        agent.flown = Trajectory.hover(HERE + np.array([0.1 * now_s, 0.0, 0.0]), now_s)
+        stood.append((now_s, agent._stood(now_s)))
+    assert [now_s for now_s, alone in stood if alone] == [4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5]
+    agent.flown = Trajectory.hover(agent.act.goal + agent.act.slots[3])
+    assert not any(agent._stood(now_s) for now_s in np.arange(20.0, 40.0, 0.5).tolist())
+    for speed in (0.2, 0.3):
+        agent.flown = moving((-90.0, 0, 1.5), (speed, 0, 0))
+        assert any(agent._stood(now_s) for now_s in np.arange(40.0, 60.0, 0.5).tolist()) == (speed < 0.25)
+
+
 def test_the_strayed_fly_alone_to_where_the_formation_will_be() -> None:
     """4 m, two slots, from its place; nearer it flies to its goal in formation; and so does who was never sure."""
     agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))

@@ -65,9 +65,10 @@ def test_through_a_gap_and_not_over_the_wall() -> None:
     assert way.reached
     assert abs(crossing[0]) < 0.55
     assert 0.3 <= crossing[1] <= 3.0
-    near = find_way(gap.field, start, goal, FrontEndConfig(room_m=1.0), LIMITS)
+    near = find_way(gap.field, start, goal, FrontEndConfig(room_m=1.0, most_room_m=1.0), LIMITS)
     assert not near.reached
     assert near.points[-1, 0] < 0.0
+    assert find_way(gap.field, start, goal, FrontEndConfig(room_m=1.0, most_room_m=2.5), LIMITS).reached, "wider"
 
 
 def test_altitudes_are_kept() -> None:

@@ -94,6 +94,8 @@ class FrontEndConfig(Config):
     """Kept from obstacles."""
     room_m: PositiveFloat = 3.0
     """The search goes no farther than this beyond the box around start and goal."""
+    most_room_m: PositiveFloat = 12.0
+    """Where it finds no way it goes twice as far, and again, but no farther than this."""
     piece_m: PositiveFloat = 2.0
     """Length of a piece. The reference's."""
     most_pieces: PositiveInt = 8

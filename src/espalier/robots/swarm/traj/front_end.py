@@ -54,13 +54,18 @@ def find_way(
 
     The search keeps to the grid of the field and to the altitudes of `limits`, except to hold start and goal. avoid:
     (k, 4) spheres x, y, z, radius to stay out of, which leads to another way. A goal that is not free is moved to where
-    it is. Where there is no way, it is the one to the place nearest to the goal.
+    it is. Where there is no way, also farther around, it is the one to the place nearest to the goal.
     """
     start, target = np.array(start, np.float64), _freed(field, avoid, goal, config.clearance_m)
     if sees(field, avoid, start, target, config.clearance_m):
         return Way(np.stack([start, target]), True)
-    lattice = _lattice(field, avoid, start, target, config, limits)
-    points, reached = search(field, avoid, lattice, config.clearance_m, config.least_clearance_m)
+    room_m = config.room_m
+    while True:
+        lattice = _lattice(field, avoid, start, target, config.pitch_m, room_m, limits)
+        points, reached = search(field, avoid, lattice, config.clearance_m, config.least_clearance_m)
+        if reached or room_m >= config.most_room_m:
+            break
+        room_m = min(2.0 * room_m, config.most_room_m)
     if reached:
         points = np.vstack([points[: max(len(points) - 1, 1)], target])
     return Way(points[straightened(field, avoid, points, config.clearance_m)], reached)
@@ -103,17 +108,23 @@ def _freed(field: DistanceField, avoid: Floats, goal: Floats, wanted: float) -> 
 
 
 def _lattice(
-    field: DistanceField, avoid: Floats, start: Floats, goal: Floats, config: FrontEndConfig, limits: LimitsConfig
+    field: DistanceField,
+    avoid: Floats,
+    start: Floats,
+    goal: Floats,
+    pitch: float,
+    room_m: float,
+    limits: LimitsConfig,
 ) -> Lattice:
     """Around start and goal, through the start."""
-    pitch, ends = config.pitch_m, np.stack([start, goal])
+    ends = np.stack([start, goal])
     inner, outer = field.origin.copy(), field.origin + np.array(field.values.shape) * field.cell_m
     if limits.floor_m is not None:
         inner[2] = max(inner[2], limits.floor_m)
     if limits.ceiling_m is not None:
         outer[2] = min(outer[2], limits.ceiling_m)
-    low = np.minimum(np.maximum(ends.min(0) - config.room_m, inner), ends.min(0))
-    high = np.maximum(np.minimum(ends.max(0) + config.room_m, outer), ends.max(0))
+    low = np.minimum(np.maximum(ends.min(0) - room_m, inner), ends.min(0))
+    high = np.maximum(np.minimum(ends.max(0) + room_m, outer), ends.max(0))
     first = np.floor((start - low) / pitch + 1e-9).astype(int)
     shape = first + np.floor((high - start) / pitch + 1e-9).astype(int) + 1
     last = np.clip(first + np.rint((goal - start) / pitch).astype(int), 0, shape - 1)
