@@ -163,6 +163,7 @@ def test_who_stands_in_a_formation_short_of_its_goal_goes_on_alone() -> None:
     agent.flown = Trajectory.hover(agent.act.goal + agent.act.slots[3])
     assert not any(agent._stood(now_s) for now_s in np.arange(20.0, 40.0, 0.5).tolist())
     for speed in (0.2, 0.3):
+        agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))
         agent.flown = moving((-90.0, 0, 1.5), (speed, 0, 0))
         assert any(agent._stood(now_s) for now_s in np.arange(40.0, 60.0, 0.5).tolist()) == (speed < 0.25)
 
