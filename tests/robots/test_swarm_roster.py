@@ -171,6 +171,34 @@ def test_who_lost_its_slot_takes_the_nearest_free_one_and_yields_to_a_lower_numb
     assert two.slot == 5
 
 
+def test_of_two_that_are_lost_to_each_other_the_higher_takes_another_slot() -> None:
+    """Both stand far from their places, so each believes the other lost: they share no slot all the same."""
+    told, here = Allotment(1, 0, np.array([0, 1, 2, 3, -1, -1])), np.array([1.0, 1.0, 0.0])
+    pair = {4: roster(4), 5: roster(5)}
+    for one in pair.values():
+        one.listen(0.0, claims([0], [0], told))
+    for now_s in np.arange(0.5, 8.0, 0.5).tolist():
+        for me, one in pair.items():
+            rival = 9 - me
+            one.listen(now_s, claims([0, 1, 2, 3, rival], [0, 1, 2, 3, pair[rival].slot], told))
+            one.judge(now_s, registered((rival,)), NOBODY, NOBODY)
+            one.settle(now_s, here, SLOTS)
+    assert [one.lost(7.5)[rival] for one, rival in ((pair[4], 5), (pair[5], 4))] == [True, True]
+    assert (pair[4].slot, pair[5].slot) == (4, 5)
+
+
+def test_where_every_slot_is_claimed_that_of_a_lost_one_is_taken() -> None:
+    """The fourth was given the sixth slot and does not know it yet; the fifth claims the fifth, and is dead."""
+    told = Allotment(1, 0, np.array([0, 1, 2, 5, -1, -1]))
+    for dead, slot in ((True, 4), (False, -1)):
+        one = roster(5)
+        for now_s in np.arange(0.0, 8.0, 0.5).tolist():
+            one.listen(now_s, claims([0, 1, 2, 3, 4], [0, 1, 2, 3, 4], told))
+            one.judge(now_s, registered((4,) if dead else ()), NOBODY, NOBODY)
+            one.settle(now_s, np.array([0.0, 1.0, 0.0]), SLOTS)
+        assert one.slot == slot
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)), max_size=30), st.integers(0, 999))
 def test_vehicles_that_hear_each_other_come_to_one_allotment(pairs: list[tuple[int, int]], seed: int) -> None:

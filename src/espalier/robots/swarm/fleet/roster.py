@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 ENOUGH = 0.5
-"""Who hears fewer than this share of all does not allot slots: most may only be out of range."""
+"""Who hears fewer than this share of all others does not allot slots: most may only be out of range."""
 FAR = 3.0
 """Of the limit of residuals, 1.5 slots: who flies around an obstacle is not as far from its place, or not for long."""
 
@@ -114,7 +114,7 @@ class Roster:
         """
         share, lost = self.config.remap_share, self.lost(now_s)
         most = found.inlier.sum() + 1 > self._heard.sum() / 2.0
-        sure = found.memory.sure and not found.held and most and self._heard.mean() >= ENOUGH
+        sure = found.memory.sure and not found.held and most and self._heard.sum() >= ENOUGH * (len(lost) - 1)
         if share is None or not sure or self.waits(now_s):
             return False
         there = ~lost & np.isfinite(positions).all(1)
@@ -126,10 +126,13 @@ class Roster:
         return self._follow()
 
     def free(self, now_s: float) -> Ints:
-        """Slots that nobody has who could fill them."""
-        held = self.claimed[self._heard & ~self.lost(now_s)]
-        others = np.delete(self.allotment.slot, self.me)
-        return np.setdiff1d(np.arange(len(self.claimed)), np.union1d(held, others))
+        """Slots that nobody has; where there is none, those that nobody has who could fill them."""
+        every, others = np.arange(len(self.claimed)), np.delete(self.allotment.slot, self.me)
+        found = every
+        for holds in (self._heard, self._heard & ~self.lost(now_s)):
+            if len(found := np.setdiff1d(every, np.union1d(self.claimed[holds], others))):
+                break
+        return found
 
     def settle(self, now_s: float, position: Floats, places: Floats) -> None:
         """Without a slot of its own, a vehicle at (3,) takes the nearest that is free of those at (m, 3); it lets it go
@@ -137,7 +140,7 @@ class Roster:
         """
         if self.allotment.slot[self.me] >= 0:
             return
-        rivals = (self.claimed == self.slot) & self._heard & ~self.lost(now_s)
+        rivals = (self.claimed == self.slot) & self._heard
         if self.slot >= 0 and not rivals[: self.me].any() and self.slot not in self.allotment.slot:
             return
         free = self.free(now_s)
