@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -37,6 +39,17 @@ def test_none_begins_after_the_stop(workers: int) -> None:
         ended.append(task)
     assert 3 <= len(ended) <= 3 + 2 * workers
     assert len(set(ended)) == len(ended)
+
+
+def test_after_an_error_only_its_own_processes_end() -> None:
+    other = get_context("spawn").Process(target=sleep, args=(60,))
+    other.start()
+    try:
+        with pytest.raises(ValueError, match="thirteen"):
+            list(worked([13, 1, 2], half, 2, lambda: False))
+        assert other.is_alive()
+    finally:
+        other.terminate()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -53,7 +53,8 @@ def test_the_job_flies_all_and_keeps_what_is_finished(tmp_path: Path) -> None:
     assert all(len(row.split(" | ")) == len(SHOWN) + 1 for row in rows)
     assert "cases.svg" in {file.name for file in (run.path / "artefacts").iterdir()}
     first = json.loads(files[0].read_text())
-    files[0].write_text(json.dumps({**first, "error_percent": 99.0}))
+    assert (first["case"] in TABLE.cases, first["method"] in TABLE.methods, first["seed"] in (0, 1)) == (True,) * 3
+    files[0].write_text(json.dumps({**first, "figures": {**first["figures"], "error_percent": 99.0}}))
     files[1].unlink()
     with Run.reopen(run.path) as resumed:
         again = make_table(TABLE, resumed)
@@ -61,3 +62,9 @@ def test_the_job_flies_all_and_keeps_what_is_finished(tmp_path: Path) -> None:
     assert len(changed) == 1
     assert changed[0].endswith("error_percent"), "the file is read, not flown again; the missing one is flown as before"
     assert len(list((run.checkpoints / "flights").iterdir())) == 8
+    files[0].write_text(json.dumps({**first, "figures": {**first["figures"], "error_percent": None}}))
+    with Run.reopen(run.path) as resumed:
+        without = make_table(TABLE, resumed)
+    assert found.keys() - without.keys() == {f"{first['case']}: {first['method']}: error_percent"}, (
+        "of half there is none"
+    )

@@ -58,6 +58,13 @@ def test_an_inbox_tells_the_same_paths_as_the_messages() -> None:
         np.testing.assert_allclose(found, right, atol=1e-9)
 
 
+def test_an_inbox_has_the_newest_message_of_each() -> None:
+    inbox = Inbox.of_messages([message(1, 2.0), message(2, 0.5), message(1, 1.0), message(2, 0.7)])
+    assert inbox.senders.tolist() == [2, 1]
+    assert inbox.sent_s.tolist() == [0.7, 2.0]
+    assert inbox.paths.starts.tolist() == [0.7, 2.0]
+
+
 def test_what_was_said_later_counts_though_it_came_earlier() -> None:
     channel = Channel(2, CommsConfig(delay_s=0.0, jitter_s=5.0), np.random.default_rng(0))
     known, overtaken = -1.0, 0
@@ -91,6 +98,21 @@ def test_what_is_told_again_is_heard_by_those_who_missed_it_and_is_no_news_to_ot
     channel.send(message(0, 0.2), 0.2, here)
     assert all(len(channel.news(k, 0.2).senders) <= 1 for k in range(200))
     assert channel.bytes == channel.sent * len(encode(message(0, 0.0))) == 3 * 108
+
+
+def test_a_long_flight_keeps_no_more_messages_than_may_be_read() -> None:
+    """Some are late and some are lost: what is read is what was said, and rows are used again."""
+    rng = np.random.default_rng(0)
+    channel = Channel(5, CommsConfig(delay_s=0.2, jitter_s=0.5, loss=0.4), rng)
+    for tick in range(3000):
+        now_s, sender = 0.05 * tick, int(rng.integers(5))
+        pieces = int(rng.integers(1, 4))
+        there = Trajectory(np.full((pieces, 6, 3), now_s), np.ones(pieces), now_s)
+        channel.send(Message(sender, now_s, there, sender, NUMBERED), now_s, np.zeros((5, 3)))
+        for inbox in (channel.inbox(tick % 5, now_s), channel.news((tick + 1) % 5, now_s)):
+            assert inbox.paths.starts == pytest.approx(inbox.sent_s), "nobody repeats, so a path begins when it is told"
+            assert inbox.paths.coefficients[:, 0, 0, 0] == pytest.approx(inbox.sent_s)
+    assert len(channel._store.said) <= 128
 
 
 def test_messages_are_lost_and_do_not_reach_far() -> None:

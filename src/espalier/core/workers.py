@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
 from typing import TypeVar
 
 PATIENCE_S = 0.5
@@ -36,8 +36,9 @@ def worked(
     try:
         yield from _pooled(pool, tasks, one, workers, stopped)
     except BaseException:  # Ctrl-C for the second time, or what a task raised: nobody waits for the others
+        mine = list(pool._processes.values())
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in active_children():
+        for process in mine:
             process.terminate()
         raise
     pool.shutdown()

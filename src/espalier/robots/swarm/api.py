@@ -17,6 +17,7 @@ from espalier.robots.swarm.fleet.config import FlightConfig, View
 from espalier.robots.swarm.fleet.figures import figures
 from espalier.robots.swarm.fleet.message import Message, decode, encode
 from espalier.robots.swarm.fleet.metrics import measure
+from espalier.robots.swarm.fleet.preflight import check_goals
 from espalier.robots.swarm.fleet.recording import Recording
 from espalier.robots.swarm.fleet.simulate import Flight, simulate
 from espalier.robots.swarm.fleet.site import site_of
@@ -55,6 +56,7 @@ def save(flight: Flight | Recording, file: str | Path, view: Literal["auto"] | V
     recording, target_file = flight if isinstance(flight, Recording) else flight.recording, Path(file)
     if target_file.suffix.lower() != ".npz":
         return save_flight(recording, target_file, Look(view=view))
+    target_file.parent.mkdir(parents=True, exist_ok=True)
     recording.save(target_file)
     return target_file
 
@@ -68,12 +70,14 @@ def vehicle(me: int, position: npt.ArrayLike, seed: int = 0, **settings: Any) ->
     """One vehicle at (3,) of those of a flight, to be embedded: give it messages, fly what it plans, send what it says.
 
     settings: fields of FlightConfig, and a seed, that are the same for all. Raises ConfigError where there is no `me`,
-    DataError for what is no place.
+    or for a formation that cannot be at its goal, DataError for what is no place.
     """
     config, place = FlightConfig.of(**settings), np.asarray(position, np.float64)
     if place.shape != (3,) or not np.isfinite(place).all():
         raise DataError(f"a vehicle is at x, y, z, finite numbers, not at {place.tolist()}")
     if not 0 <= me < config.n:
         raise ConfigError(f"vehicle {me} is none of {config.n}: they are 0 to {config.n - 1}")
-    site, optimiser = site_of(config, make_world(config.world), seed), Optimiser(config.planner.trajectory)
+    world = make_world(config.world)
+    site, optimiser = site_of(config, world, seed), Optimiser(config.planner.trajectory)
+    check_goals(site.acts, config.planner.trajectory.limits, world)
     return Agent(me, site, config.planner, optimiser, np_rng(seed, "agent", me), Trajectory.hover(place))

@@ -64,7 +64,7 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
             progress.note(f"{task.method}, {task.case}, seed {task.seed}: error {error:.2f}%")
     if run.stop.requested:
         return {}
-    found = {task: json.loads(_file(folder, task).read_text()) for task in tasks}
+    found = {task: json.loads(_file(folder, task).read_text())["figures"] for task in tasks}
     averages = {
         (case, method): _average([found[Task(case, method, seed)] for seed in seeds])
         for case, method in product(config.cases, config.methods)
@@ -75,7 +75,8 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
 def _fly(config: TableConfig, folder: Path, task: Task) -> float:
     """Fly and write; the error in percent."""
     found = figures(simulate(config.flight(task.case, task.method), task.seed))
-    write_json(_file(folder, task), {name: value for name, value in found.items() if np.isfinite(value)})
+    known = {name: value if np.isfinite(value) else None for name, value in found.items()}
+    write_json(_file(folder, task), {**task._asdict(), "figures": known})
     return found["error_percent"]
 
 
@@ -83,12 +84,12 @@ def _file(folder: Path, task: Task) -> Path:
     return folder / f"{derive(0, *task):016x}.json"
 
 
-def _average(found: list[Mapping[str, float]]) -> dict[str, float]:
-    """Of the seeds."""
+def _average(found: list[Mapping[str, float | None]]) -> dict[str, float]:
+    """Of the seeds; of a figure that one of them lacks there is none."""
     out: dict[str, float] = {}
     for name in SHOWN:
-        values = [one[name] for one in found if name in one]
-        if values:
+        values = [value for one in found if (value := one.get(name)) is not None]
+        if len(values) == len(found):
             how = min if name in LEAST else sum if name in SUM else np.mean
             out[name] = float(how(values))
     return out
@@ -102,7 +103,12 @@ def _report(config: TableConfig, run: Run, averages: Averages) -> dict[str, floa
     for case in config.cases:
         rows = [[method, *_cells(averages[case, method])] for method in config.methods]
         blocks.append(Table(case, ["method", *SHOWN.values()], rows, wide=True, note=note))
-        lines += [f"**{case}**", "", "| method | " + " | ".join(SHOWN.values()) + " |", "| --- " * 12 + "|"]
+        lines += [
+            f"**{case}**",
+            "",
+            "| method | " + " | ".join(SHOWN.values()) + " |",
+            "| --- " * (len(SHOWN) + 1) + "|",
+        ]
         lines += ["| " + " | ".join(_written(cell) for cell in row) + " |" for row in rows] + [""]
     run.report(blocks)
     write_atomic(run.artefact("table.md"), "\n".join(lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple
@@ -35,7 +35,8 @@ class Inbox(NamedTuple):
 
     @classmethod
     def of_messages(cls, messages: Sequence[Message]) -> Inbox:
-        """One message of each sender."""
+        """Of each sender the message that was said last; of several that were said at once, the last of these."""
+        messages = list({one.sender: one for one in sorted(messages, key=lambda one: one.sent_s)}.values())
         senders, slot = np.array([[one.sender, one.slot] for one in messages], np.int64).reshape(-1, 2).T
         sent = np.array([one.sent_s for one in messages], np.float64)
         paths, which = pack([one.trajectory for one in messages]), np.arange(len(messages))
@@ -54,13 +55,15 @@ class Inbox(NamedTuple):
 
 
 class Store:
-    """All messages ever made, in arrays that double as they fill up, so that an inbox is one selection of rows.
+    """The messages that somebody may still read, in arrays, so that an inbox is one selection of rows. Rows are used
+    again; the arrays double where most are in use.
 
-    said: (rows, 4) sender, slot, number of the allotment, bytes.
+    in_use: tells which rows are. said: (rows, 4) sender, slot, number of the allotment, bytes.
     """
 
-    def __init__(self) -> None:
-        self.n = 0
+    def __init__(self, in_use: Callable[[], Ints]) -> None:
+        self._in_use = in_use
+        self._free = [0]
         self.said = np.zeros((1, 4), np.int64)
         self.paths = pack([Trajectory.hover(np.zeros(3))])
         self.allotments: list[Allotment] = []
@@ -68,11 +71,15 @@ class Store:
 
     def add(self, message: Message) -> int:
         """Its row."""
-        row, one = self.n, pack([message.trajectory])
-        rows, pieces = self.paths.ends.shape
-        if row == rows or one.ends.shape[1] > pieces:
-            self._grow(2 * rows if row == rows else rows, max(pieces, one.ends.shape[1]))
-        m = one.ends.shape[1]
+        one = pack([message.trajectory])
+        (rows, pieces), m = self.paths.ends.shape, one.ends.shape[1]
+        crowded = False
+        if not self._free:
+            self._free = np.setdiff1d(np.arange(rows), self._in_use()).tolist()
+            crowded = 2 * len(self._free) < rows
+        if crowded or m > pieces:
+            self._grow(2 * rows if crowded else rows, max(pieces, m))
+        row = self._free.pop()
         self.paths.coefficients[row] = 0.0
         self.paths.ends[row] = np.inf
         self.paths.coefficients[row, :m], self.paths.ends[row, :m] = one.coefficients[0], one.ends[0]
@@ -83,7 +90,6 @@ class Store:
         if which == len(self.allotments):
             self.allotments.append(told)
         self.said[row] = message.sender, message.slot, which, len(encode(message))
-        self.n += 1
         return row
 
     def inbox(self, rows: Ints, sent_s: Floats) -> Inbox:
@@ -99,6 +105,7 @@ class Store:
         rest = [np.concatenate([values, np.zeros(rows - old, values.dtype)]) for values in before[2:]]
         self.paths = Neighbours(coefficients, ends, *rest)
         self.said = np.concatenate([self.said, np.zeros((rows - old, 4), np.int64)])
+        self._free += range(old, rows)
 
 
 class Channel:
@@ -107,7 +114,7 @@ class Channel:
     def __init__(self, n: int, config: CommsConfig, rng: np.random.Generator) -> None:
         self.n, self.config, self.rng = n, config, rng
         self.sent = self.delivered = self.bytes = 0
-        self._store = Store()
+        self._store = Store(self._rows)
         self._said = np.full(n, -1, np.int64)
         self._latest, self._read = np.full((2, n, n), -1, np.int64)
         self._sent_s = np.full((n, n), -np.inf)
@@ -147,6 +154,11 @@ class Channel:
         rows = self._latest[receiver, senders]
         self._read[receiver, senders] = rows
         return self._store.inbox(rows, self._sent_s[receiver, senders])
+
+    def _rows(self) -> Ints:
+        """Of messages that are to be told again, are on their way, or came last to somebody or were read last."""
+        on_way = np.array([row for _, _, row, _, _ in self._way], np.int64)
+        return np.unique(np.concatenate([self._said, on_way, self._latest.ravel(), self._read.ravel()]))
 
     def _deliver(self, now_s: float) -> None:
         while self._way and self._way[0][0] <= now_s:

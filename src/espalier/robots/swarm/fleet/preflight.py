@@ -23,14 +23,19 @@ def starts_of(config: FlightConfig, acts: tuple[Act, ...], world: World, rng: np
     cannot be.
     """
     limits = config.planner.trajectory.limits
-    for number, act in enumerate(acts):
-        where = "goal" if not number else f"acts.{number - 1}.goal"
-        _check(act.goal + act.slots, where, limits, world)
+    check_goals(acts, limits, world)
     begin = np.array(config.start) + acts[0].slots
     if config.scatter_m:
         begin = _scattered(begin, config.scatter_m, limits, world, rng)
     _check(begin, "start", limits, world)
     return begin
+
+
+def check_goals(acts: tuple[Act, ...], limits: LimitsConfig, world: World) -> None:
+    """Raises ConfigError for a formation that cannot be at its goal."""
+    for number, act in enumerate(acts):
+        where = "goal" if not number else f"acts.{number - 1}.goal"
+        _check(act.goal + act.slots, where, limits, world)
 
 
 def _check(places: Floats, where: str, limits: LimitsConfig, world: World) -> None:
@@ -76,7 +81,8 @@ def _scattered(begin: Floats, most_m: float, limits: LimitsConfig, world: World,
     out = np.empty((0, 3))
     for slot in begin:
         for _ in range(TRIES):
-            place = slot + most_m * np.append(rng.uniform(-1.0, 1.0, 2), 0.0)
+            angle, away_m = rng.uniform(0.0, 2.0 * np.pi), most_m * np.sqrt(rng.uniform())
+            place = slot + away_m * np.array([np.cos(angle), np.sin(angle), 0.0])
             inside = (place[:2] >= low).all() and (place[:2] <= high - 2e-6).all()
             apart = np.linalg.norm((out - place) * SQUASHED, axis=1).min(initial=np.inf)
             if inside and apart >= limits.separation_m and world.distance(place[None])[0] >= limits.least_clearance_m:

@@ -48,7 +48,7 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
         for k in range(n)
     ]
     fate = fates(n, config.failures, np_rng(seed, "failures"))
-    fleet = _Fleet(config, agents, fate, Channel(n, config.comms, np_rng(seed, "comms")))
+    fleet = _Fleet(config, agents, fate, Channel(n, config.comms, np_rng(seed, "comms")), begin)
     steps = round(config.seconds / TICK_S) + 1
     times, positions = TICK_S * np.arange(steps, dtype=np.float64), np.full((steps, n, 3), np.nan)
     slot, seen = np.zeros((steps, n), np.int64), steps
@@ -66,7 +66,7 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
         struck[step, list(upon)] = True
         adrift[step, [k for k, kind in upon.items() if kind != "lie"]] = True
         gone = [k for k, kind in upon.items() if kind == "crash"]
-        positions[step], slot[step] = fleet.positions(now), [agent.roster.slot for agent in agents]
+        positions[step], slot[step] = fleet.look(now), [agent.roster.slot for agent in agents]
         positions[step, gone] = np.nan
         if watch is not None and not watch(now):
             seen = step + 1
@@ -89,17 +89,21 @@ def _turns(config: FlightConfig, seed: int) -> list[tuple[float, int, bool]]:
 
 @dataclass
 class _Fleet:
-    """The vehicles, what befalls them, and what is between them. struck: who flies what befell it."""
+    """The vehicles, what befalls them, and what is between them. seen: (n, 3) where they were at the last look, which
+    is how far messages reach. struck: who flies what befell it.
+    """
 
     config: FlightConfig
     agents: list[Agent]
     fates: dict[int, Fate]
     channel: Channel
+    seen: Floats
     struck: set[int] = field(default_factory=set)
 
-    def positions(self, now_s: float) -> Floats:
-        """(n, 3)."""
-        return np.array([agent.flown.position(now_s) for agent in self.agents])
+    def look(self, now_s: float) -> Floats:
+        """(n, 3): where everybody is."""
+        self.seen = np.array([agent.flown.position(now_s) for agent in self.agents])
+        return self.seen
 
     def turn(self, k: int, now_s: float, again: bool) -> None:
         """One of them plans, or suffers, and tells; again: it tells once more what it told, unless it is to plan."""
@@ -107,10 +111,9 @@ class _Fleet:
         kind = fate.kind if fate is not None and fate.strikes(now_s) else ""
         if kind == "crash":
             return
-        here = self.positions(now_s) if self.config.comms.range_m else np.zeros((len(self.agents), 3))
         able = kind in ("", "lie")
         if again and not (able and not agent.is_safe(now_s, channel.news(k, now_s))):
-            channel.repeat(k, now_s, here)
+            channel.repeat(k, now_s, self.seen)
             return
         if able:
             agent.plan(now_s, channel.inbox(k, now_s))
@@ -118,4 +121,4 @@ class _Fleet:
             self.struck.add(k)
             agent.flown = befallen(fate, agent.flown, now_s, self.config.planner.trajectory.limits.accel_mps2)
         path = told(fate, agent.flown, now_s) if fate is not None and kind else None
-        channel.send(agent.message(now_s, path), now_s, here)
+        channel.send(agent.message(now_s, path), now_s, self.seen)
