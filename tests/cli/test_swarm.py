@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -92,6 +93,17 @@ def test_the_slots_of_formations(there: Path, capsys: pytest.CaptureFixture[str]
     assert "9 slots" in capsys.readouterr().out
 
 
+def test_names_that_are_written_twice_to_keep_the_start_quick_are_the_same() -> None:
+    """Neither the command line nor the reading of a recipe imports SciPy and Numba."""
+    from espalier.cli.swarm import VIEWS
+    from espalier.robots import swarm
+    from espalier.robots.swarm import api
+    from espalier.robots.swarm.fleet.config import View
+
+    assert {"auto", *get_args(View)} == set(VIEWS)
+    assert set(api.__all__) == set(swarm._PUBLIC)
+
+
 def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from espalier.robots.swarm.compare import timing
 
@@ -117,6 +129,11 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
         (["render", "--out", "a.gif"], "usage: espalier swarm render"),
         (["render", "runs/few", "runs/few", "--out", "a.gif"], "usage: espalier swarm render"),
         (["formation", "cube"], "usage: espalier swarm formation"),
+        (["formation", "cube", "--out", "a.png", "--view", "top"], "formation has no --view: it is of .* render"),
+        (["formation", "cube", "--out", "a.png", "--whole"], "formation has no --whole"),
+        (["render", "runs/few", "--out", "a.png", "--n", "9"], "render has no --n: it is of espalier swarm formation"),
+        (["run", "few.yaml", "--at", "0"], "run has no --at"),
+        (["bench", "--spacing", "1"], "bench has no --spacing"),
         (["render", "none", "--out", "a.gif", "--out", "a.giff"], "a.giff: a flight cannot .* did you mean '.gif'"),
         (["render", "none.npz", "--out", "a.gif"], "there is no file none.npz"),
         (["render", "none", "--out", "a.gif"], "none is not a run folder"),

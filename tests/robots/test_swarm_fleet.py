@@ -184,6 +184,17 @@ def test_the_dead_drag_least_squares_and_not_the_registration() -> None:
     assert by["ransac"]["touches"] == by["least_squares"]["touches"] == 0
 
 
+def test_messages_reach_as_far_as_vehicles_are_apart(tmp_path: Path) -> None:
+    """Two groups that fly 12 m from each other hear each other only where messages reach so far."""
+    slots = np.array([[0.0, 0, 0], [2, 0, 0], [0, 2, 0], [12, 0, 0], [14, 0, 0], [12, 2, 0]])
+    np.save(tmp_path / "slots.npy", slots)
+    settings = {"n": 6, "shape": {"kind": "points", "file": tmp_path / "slots.npy"}, "goal": (-18.0, 0.0, 1.5)}
+    for range_m, heard in ((5.0, [{1, 2}, {0, 2}, {0, 1}, {4, 5}, {3, 5}, {3, 4}]), (20.0, [set(range(6))] * 6)):
+        found = flight(**settings, seconds=3.0, comms=CommsConfig(range_m=range_m))
+        for k in range(6):
+            assert set(found.channel.inbox(k, 9.0).senders.tolist()) == heard[k] - {k}
+
+
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
 def test_the_dead_do_not_hold_a_small_swarm(n: int) -> None:
     """Of up to four nobody can tell who is dead, so they go on alone; of five or six one may be out."""

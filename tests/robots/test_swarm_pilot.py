@@ -168,6 +168,17 @@ def test_who_stands_in_a_formation_short_of_its_goal_goes_on_alone() -> None:
         assert any(agent._stood(now_s) for now_s in np.arange(40.0, 60.0, 0.5).tolist()) == (speed < 0.25)
 
 
+def test_of_two_whose_plans_cross_the_higher_plans_again_and_both_in_a_hurry() -> None:
+    """They made them at once: 1.4 s from where they meet only the higher number yields, 0.5 s before it both do."""
+    for meets_s, safe in ((1.4, (True, False)), (0.5, (False, False))):
+        across = (moving((-meets_s, 0, 1.5), (1.0, 0, 0)), moving((0, -meets_s, 1.5), (0, 1.0, 0)))
+        pair = [vehicle(k, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5)) for k in (3, 5)]
+        for agent, path in zip(pair, across, strict=True):
+            agent.flown = path
+        news = [Inbox.of_messages([one.message(0.0)]) for one in pair]
+        assert (pair[0].is_safe(0.0, news[1]), pair[1].is_safe(0.0, news[0])) == safe
+
+
 def test_the_strayed_fly_alone_to_where_the_formation_will_be() -> None:
     """4 m, two slots, from its place; nearer it flies to its goal in formation; and so does who was never sure."""
     agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))

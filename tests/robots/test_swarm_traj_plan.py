@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espalier.core.errors import ConfigError
+from espalier.robots.swarm.fleet.config import PlannerConfig
 from espalier.robots.swarm.traj.brake import brake
 from espalier.robots.swarm.traj.checks import check
 from espalier.robots.swarm.traj.config import LimitsConfig, TrajectoryConfig
@@ -230,6 +231,7 @@ def test_a_straight_brake_by_hand() -> None:
     piece = np.zeros((1, 6, 3))
     piece[0, 1, 0] = 2.0
     stop = brake(Trajectory(piece, np.array([10.0])), 3.0, 4.0)
+    assert PlannerConfig().stop_s == 0.75
     assert 0.75 <= stop.total_s < 0.75 * 1.13
     assert stop.position(99.0)[0] - 6.0 == pytest.approx(stop.total_s, rel=1e-6)
     assert np.linalg.norm(stop.acceleration(np.linspace(3, 4, 99)), axis=1).max() <= 4.0 * 1.01

@@ -18,6 +18,8 @@ WORK = {
     "formation": "SHAPE --out FILE: slots as .csv, .json, .npy or .png; a name, text:WORDS, image:FILE or mesh:FILE",
 }
 VIEWS = ("auto", "top", "front", "side", "3d")
+OF_RENDER, OF_FORMATION = ("view", "every", "at", "whole"), ("n", "spacing", "style")
+"""Options that only these verbs have."""
 
 
 def add_swarm(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +29,12 @@ def add_swarm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
     parser.add_argument("words", nargs="*", metavar="RECIPE | RUN | SHAPE", help="see above")
     parser.add_argument("--out", type=Path, action="append", help="render, formation: a file; may be repeated")
-    parser.add_argument("--view", choices=VIEWS, default="auto", help="render: from where (default: front or top)")
+    parser.add_argument("--view", choices=VIEWS, help="render: from where (default: front or top)")
     parser.add_argument("--every", type=_number, help="render: between two pictures (default: 0.2), or rows (all)")
     parser.add_argument("--at", type=_number, help="render: time of a .png (default: the last)")
     parser.add_argument("--whole", action="store_true", help="render: the whole way that was flown until then")
-    parser.add_argument("--n", type=int, default=37, help="formation: vehicles (default: 37)")
-    parser.add_argument(
-        "--spacing", type=_number, default=2.0, help="formation: metres between neighbours (default: 2)"
-    )
+    parser.add_argument("--n", type=int, help="formation: vehicles (default: 37)")
+    parser.add_argument("--spacing", type=_number, help="formation: metres between neighbours (default: 2)")
     parser.add_argument("--style", choices=("stroke", "outline", "fill"), help="formation: of a text or an image")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="run: where run folders go (default: runs)")
     parser.add_argument("--resume", action="store_true", help="run: go on with the unfinished run")
@@ -49,6 +49,12 @@ def swarm(args: argparse.Namespace) -> int:
     wrong_words = bool(args.words) if bare else not args.words if args.what == "run" else len(args.words) != 1
     if wrong_words or bool(args.out) != shows:
         raise EspalierError(f"usage: espalier swarm {args.what} {WORK[args.what]}")
+    for verb, options in (("render", OF_RENDER), ("formation", OF_FORMATION)):
+        given = [
+            f"--{name}" for name in options if getattr(args, name) is not None and getattr(args, name) is not False
+        ]
+        if given and args.what != verb:
+            raise EspalierError(f"espalier swarm {args.what} has no {given[0]}: it is of espalier swarm {verb}")
     if args.what == "run":
         return running.run(args)
     try:
@@ -95,7 +101,7 @@ def _render(args: argparse.Namespace) -> int:
     times, n = recording.times, recording.positions.shape[1]
     console = Console(highlight=False)
     console.print(f"{n} vehicles, {times[-1] - times[0]:.1f} s, {int(recording.struck.any(0).sum())} failed")
-    look = Look(view=args.view, every_s=args.every, at_s=args.at, whole=args.whole)
+    look = Look(view=args.view or "auto", every_s=args.every, at_s=args.at, whole=args.whole)
     for file in args.out:
         console.print(f"flight: {save_flight(recording, file, look)}", markup=False, soft_wrap=True)
     return 0
@@ -121,9 +127,10 @@ def _formation(args: argparse.Namespace) -> int:
 
     for file in args.out:
         checked_suffix(file)
-    if not args.spacing:
+    n, spacing_m = 37 if args.n is None else args.n, 2.0 if args.spacing is None else args.spacing
+    if not spacing_m:
         raise EspalierError("--spacing 0: neighbours are some way apart")
-    slots = make_formation(shape_of(args.words[0], args.style), args.n, args.spacing)
+    slots = make_formation(shape_of(args.words[0], args.style), n, spacing_m)
     (x, y, z), least = measures(slots)
     console = Console(highlight=False)
     console.print(f"{len(slots)} slots, {x:.2f} x {y:.2f} x {z:.2f} m, the two nearest {least:.2f} m apart")
