@@ -14,8 +14,8 @@ class LimitsConfig(Config):
     """What a trajectory keeps to. The optimiser begins to push away at a distance; the check fails at a shorter one."""
 
     speed_mps: PositiveFloat = 2.0
-    """Greatest speed; a soft limit, of which plans with a fifth more are not flown. Vehicles are so fast only where
-    `front_end.cruise_mps` is near it. Ours."""
+    """Greatest speed; a soft limit, of which plans with a fifth more are not flown. In formation vehicles fly at the
+    planner's `pace` of it, where `front_end.cruise_mps`, by which plans are laid out, is not far below that. Ours."""
     accel_mps2: PositiveFloat = 4.0
     """Greatest acceleration; soft likewise. Ours."""
     clearance_m: PositiveFloat = 0.5
@@ -101,7 +101,7 @@ class FrontEndConfig(Config):
     most_pieces: PositiveInt = 8
     """At most so many; then they are longer."""
     cruise_mps: PositiveFloat = 1.5
-    """Speed of the first guess."""
+    """Speed of the first guess; a plan reaches as far as that takes it within the horizon."""
     accel_mps2: PositiveFloat = 2.0
     """Acceleration of the first guess."""
     right_m: NonNegativeFloat = 0.05
