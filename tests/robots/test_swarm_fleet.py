@@ -161,6 +161,17 @@ def test_seven_vehicles_arrive_in_formation() -> None:
     assert series.safety.separation[0] == pytest.approx(2.0, abs=1e-3)
 
 
+def test_before_anybody_flies_all_have_heard_of_all() -> None:
+    """Else the first to plan fly into those next to them: 1.2 m apart, 4 m/s."""
+    fast = {"safe_s": 2.5, "trajectory": {"limits": {"speed_mps": 4}, "front_end": {"cruise_mps": 3}}}
+    settings = {"n": 16, "shape": "grid", "spacing_m": 1.2, "planner": fast}
+    begun = flight(**settings, seconds=0.5, comms=CommsConfig(loss=0.5))
+    assert np.ptp(begun.recording.positions, axis=0).max() == 0.0
+    heard = [len(begun.channel.inbox(k, 0.6).senders) for k in range(16)]
+    assert np.mean(heard) > 14.0
+    assert figures(flight(**settings, seconds=4.0))["touches"] == 0
+
+
 @pytest.mark.parametrize("method", ["registration", "graph", "sparse"])
 def test_one_seed_is_one_flight(method: str) -> None:
     first, second = (
@@ -231,7 +242,7 @@ def test_whatever_befalls_one_the_others_arrive(kind: str) -> None:
 def test_when_many_are_lost_the_others_close_ranks() -> None:
     """Three of twenty freeze: the seventeen others take the seventeen slots in the middle, and all keep them."""
     found = flight(
-        n=20, shape="grid", failures=(FailureConfig(share=0.15, at_s=3.0),), seconds=26.0, goal=(7.5, 0, 1.5)
+        n=20, shape="grid", failures=(FailureConfig(share=0.15, at_s=3.0),), seconds=30.0, goal=(7.5, 0, 1.5)
     )
     seen, healthy = found.recording, found.recording.healthy
     away = np.linalg.norm(seen.formations[0] - seen.formations[0].mean(0), axis=1)
@@ -260,7 +271,7 @@ def test_who_can_fly_again_takes_a_place_again() -> None:
 
 
 def test_under_the_policy_wait_all_stay_for_one_and_not_for_ever() -> None:
-    failure = {"n": 20, "shape": "grid", "goal": (7.5, 0.0, 1.5), "seconds": 28.0}
+    failure = {"n": 20, "shape": "grid", "goal": (7.5, 0.0, 1.5), "seconds": 33.0}
     by = {}
     for stuck, until_s in (("go_on", None), ("wait", 10.0), ("wait", None)):
         policy = {"stuck": stuck, "wait_s": 9.0}
@@ -270,7 +281,7 @@ def test_under_the_policy_wait_all_stay_for_one_and_not_for_ever() -> None:
         arrives = found.times[int((x > 5.0).argmax())]
         by[stuck, until_s] = (arrives, float(np.diff(x)[int(6.0 / 0.05) : int(arrives / 0.05)].min() / 0.05))
         assert measure(found).safety.separation.min() > 0.3
-    assert by["go_on", None][1] > 1.5, "m/s, at the slowest"
+    assert by["go_on", None][1] > 1.3, "m/s, at the slowest"
     assert by["wait", 10.0][1] < 0.2
     assert by["go_on", None][0] + 1.5 < by["wait", 10.0][0] < by["wait", None][0]
     assert 7.0 < by["wait", None][0] - by["go_on", None][0] < 13.0
@@ -338,7 +349,7 @@ def test_graphs_bring_a_scattered_grid_into_shape(method: str) -> None:
     found = flight(**settings, planner=PlannerConfig(method=method))
     measured, seen = figures(found), found.recording
     assert seen.positions[-1] == pytest.approx(seen.formations[0] + np.array([0.0, 0.0, 1.5]), abs=0.05)
-    assert measured["error_percent"] < 0.5 * alone["error_percent"]
+    assert measured["error_percent_way"] < 0.5 * alone["error_percent_way"]
     assert measured["touches"] == 0
 
 

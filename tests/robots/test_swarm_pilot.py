@@ -152,20 +152,21 @@ def test_in_its_place_a_vehicle_leaves_some_speed_to_those_behind() -> None:
     assert seen[0].speed_mps == pytest.approx(1.8)
 
 
-def test_who_stands_in_a_formation_short_of_its_goal_goes_on_alone() -> None:
-    """For 4 s, after 4 s within 1 m; not at its goal."""
-    agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))
-    stood = []
-    for now_s in np.arange(0.0, 8.3, 0.5).tolist():
-        agent.flown = Trajectory.hover(HERE + np.array([0.1 * now_s, 0.0, 0.0]), now_s)
-        stood.append((now_s, agent._stood(now_s)))
-    assert [now_s for now_s, alone in stood if alone] == [4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5]
-    agent.flown = Trajectory.hover(agent.act.goal + agent.act.slots[3])
-    assert not any(agent._stood(now_s) for now_s in np.arange(20.0, 40.0, 0.5).tolist())
-    for speed in (0.2, 0.3):
+def test_who_comes_no_nearer_to_its_goal_in_a_formation_goes_on_alone() -> None:
+    """For 4 s, after 4 s in which it is not 1 m nearer; the next time for 8 s; not at its goal."""
+    agent, every = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5)), np.arange(0.0, 23.0, 0.5).tolist()
+    end, alone = agent.act.goal + agent.act.slots[3], []
+    for now_s in every:
+        agent.flown = Trajectory.hover(end + 5.0 * np.array([np.cos(now_s), np.sin(now_s), 0.0]), now_s)
+        alone.append(agent._stalled(now_s))
+    assert alone == [4.0 <= now_s < 8.0 or 11.5 <= now_s < 19.5 for now_s in every]
+    for speed, stalls in ((0.2, True), (0.3, False)):
         agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))
-        agent.flown = moving((-90.0, 0, 1.5), (speed, 0, 0))
-        assert any(agent._stood(now_s) for now_s in np.arange(40.0, 60.0, 0.5).tolist()) == (speed < 0.25)
+        agent.flown = moving(tuple(end - [20.0, 0, 0]), (speed, 0, 0))
+        assert any(agent._stalled(now_s) for now_s in every) == stalls
+    agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))
+    agent.flown = Trajectory.hover(end + np.array([1.9, 0.0, 0.0]))
+    assert not any(agent._stalled(now_s) for now_s in every)
 
 
 def test_of_two_whose_plans_cross_the_higher_plans_again_and_both_in_a_hurry() -> None:

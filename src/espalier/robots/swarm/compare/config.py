@@ -45,7 +45,7 @@ class TableConfig(Config):
 def planner(way: Way) -> Mapping[str, Any]:
     """What a planner is told for it."""
     if way == "least_squares":
-        return {"method": "registration", "register_by": {"method": way}, "stood_s": None}
+        return {"method": "registration", "register_by": {"method": way}, "stall_s": None}
     if way in ("ransac", "gnc", "kcore"):
         return {"method": "registration", "register_by": {"method": way}}
     return {"method": way}

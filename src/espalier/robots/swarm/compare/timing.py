@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from espalier.robots.swarm.fleet.config import FlightConfig, PlannerConfig
-from espalier.robots.swarm.fleet.simulate import simulate
+from espalier.robots.swarm.fleet.simulate import HELLO_S, simulate
 from espalier.robots.swarm.formation.make import make_formation
 from espalier.robots.swarm.register.spatiotemporal import register
 from espalier.robots.swarm.world.config import OpenConfig
@@ -45,7 +45,7 @@ def _plan_ms(n: int, seconds: float) -> list[float]:
     """Of all plans but each vehicle's first."""
     side_m = 2.0 * np.sqrt(n) + 10.0
     world = OpenConfig(length_m=60.0 + side_m, width_m=side_m, cell_m=0.2)
-    flight = simulate(FlightConfig(n=n, world=world, seconds=seconds), 0)
+    flight = simulate(FlightConfig(n=n, world=world, seconds=HELLO_S + seconds), 0)
     return [ms for agent in flight.agents for ms in agent.ms[1:]]
 
 

@@ -28,8 +28,8 @@ NEARER = 0.5
 """Of the limit of residuals: who means to come nearer to its place by more within the horizon is on its way."""
 LAG = 0.5
 """Slots' spacings behind its place, a vehicle flies as fast as it may."""
-STOOD = 0.5
-"""Slots' spacings: who moved by less stood."""
+PROGRESS = 0.5
+"""Slots' spacings: who came nearer to its goal by less came no nearer."""
 STRAYED = 2.0
 """Slots' spacings from its place in the formation: farther away, a vehicle is not in it."""
 
@@ -49,9 +49,11 @@ class Agent:
     registration: Registration | None = None
     ms: list[float] = field(default_factory=list)
     _act: int = 0
+    _planned: int = -1
     _memory: Memory | None = None
     _sure_s: float | None = None
-    _stands: tuple[float, Floats] | None = None
+    _nearest: tuple[float, float] = (0.0, np.inf)
+    _stalls: int = 0
     _alone_until_s: float = -np.inf
     _wanted: tuple[tuple[int, Ints], Wanted] | None = None
 
@@ -70,21 +72,26 @@ class Agent:
 
     def plan(self, now_s: float, inbox: Inbox) -> Trajectory:
         """The trajectory to fly from now on; it is flown, and to be told to the others. now_s: by the clock that all
-        share. Raises DataError for a time that is none, or is before the path that it is flying.
+        share. The first in a formation is flown alone: as long as the others stand, their formation does.
+
+        Raises DataError for a time that is none, or is before the path that it is flying.
         """
         begun = perf_counter()
         if not now_s >= self.flown.start_s:
             raise DataError(
                 f"vehicle {self.me} is to plan at {now_s} s, and flies a path that begins at {self.flown.start_s}"
             )
-        if (act := self.site.act(now_s)) != self._act:
+        act = self.site.act(now_s)
+        begins, self._planned = act != self._planned, act
+        if act != self._act:
             self._act, self._memory, self._sure_s = act, None, now_s
-            self._stands, self._alone_until_s = None, -np.inf
+            self._nearest, self._stalls, self._alone_until_s = (now_s, np.inf), 0, -np.inf
             self.roster.forget()
         if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)) and self._memory:
             self._memory = self._memory.with_members(self.roster.allotment.slot >= 0)
         traffic = self.pilot.traffic(now_s, inbox)
-        wish = self._wish(now_s, self._shape(now_s, traffic))
+        shape = self._shape(now_s, traffic)
+        wish = self._wish(now_s, None if begins else shape)
         self.flown = self.pilot.fly(now_s, self.flown, wish, traffic)
         self.ms.append(1000.0 * (perf_counter() - begun))
         return self.flown
@@ -164,26 +171,23 @@ class Agent:
         roster.settle(now_s, everybody[self.me], fit.apply(act.slots))
         if self._sure_s is None or (found.memory.sure and not found.held):
             self._sure_s = now_s
-        if roster.slot < 0 or now_s - self._sure_s > self.config.alone_s or self._stood(now_s):
+        if roster.slot < 0 or now_s - self._sure_s > self.config.alone_s or self._stalled(now_s):
             return None
         points = target(found, act.slots[roster.slot])
         return Places(times, points) if np.isfinite(points).all() else None
 
-    def _stood(self, now_s: float) -> bool:
-        """Whether to go on alone, as the formation has come to a stop short of its goal: it may be the dead that hold
-        it, or a gap that it does not fit through.
+    def _stalled(self, now_s: float) -> bool:
+        """Whether to go on alone, as the formation comes no nearer to its goal: it may be the dead that hold it, or a
+        gap that it does not fit through. Each time twice as long.
         """
-        here, end, stood_s = (
-            self.flown.position(now_s),
-            self.act.goal + self.act.slots[self.roster.slot],
-            self.config.stood_s,
-        )
-        moved = self._stands is None or np.linalg.norm(here - self._stands[1]) > STOOD * self.act.spacing_m
-        arrived = np.linalg.norm(end - here) <= self.act.spacing_m
-        if self._stands is None or moved or arrived or self.roster.waits(now_s):
-            self._stands = now_s, here
-        elif stood_s is not None and now_s - self._stands[0] >= stood_s:
-            self._stands, self._alone_until_s = None, now_s + stood_s
+        stall_s, spacing_m = self.config.stall_s, self.act.spacing_m
+        left_m = float(np.linalg.norm(self.act.goal + self.act.slots[self.roster.slot] - self.flown.position(now_s)))
+        nearer = left_m < self._nearest[1] - PROGRESS * spacing_m
+        if nearer or left_m <= spacing_m or now_s < self._alone_until_s or self.roster.waits(now_s):
+            self._nearest = now_s, left_m
+        elif stall_s is not None and now_s - self._nearest[0] >= stall_s:
+            self._stalls += 1
+            self._alone_until_s = now_s + 2.0 ** (self._stalls - 1) * stall_s
         return now_s < self._alone_until_s
 
     def _wish(self, now_s: float, shape: Places | Graph | None) -> Wish:

@@ -97,9 +97,9 @@ class PlannerConfig(Config):
     behind it."""
     alone_s: PositiveFloat = 3.0
     """Where the registration has not been sure for so long, a vehicle flies to its goal alone."""
-    stood_s: PositiveFloat | None = 4.0
-    """Who has stood for so long in a formation that is not at its goal, by the method registration, goes on alone for
-    as long. None for never, as a formation is held that cannot reject anybody."""
+    stall_s: PositiveFloat | None = 4.0
+    """Who has come no nearer to its goal for so long, in formation by the method registration, goes on alone for as
+    long; the next time for twice as long. None for never."""
     safe_s: PositiveFloat = 1.5
     """A plan that is safe for less is not flown."""
     tell_s: PositiveFloat | None = 0.1

@@ -117,7 +117,7 @@ def _rejoined(recording: Recording, off: Floats) -> dict[str, float]:
     freed = steps - recording.struck[::-1, again].argmax(0)
     took = [int(one[begin:].argmax()) * TICK_S for one, begin in zip(near.T, freed, strict=True) if one[begin:].any()]
     return {
-        "rejoined_share": float(near[-1].mean()),
+        "rejoined_share": float(near[-1].mean()) if np.isfinite(off[-1]).any() else float("nan"),
         "rejoined_s": float(np.median(took)) if took else float("nan"),
     }
 

@@ -24,6 +24,8 @@ from espalier.robots.swarm.world.make import make_world
 Floats = npt.NDArray[np.float64]
 TICK_S = 0.05
 """Between two looks at where everybody is."""
+HELLO_S = 0.5
+"""At first all only tell where they are, for so long: who has not heard of another flies into it."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
     slot, seen = np.zeros((steps, n), np.int64), steps
     struck, adrift = np.zeros((2, steps, n), np.bool_)
     turns = _turns(config, seed)
+    for k in range(n):
+        fleet.hello(k)
     for step, now in enumerate(times.tolist()):
         while turns[0][0] <= now:
             at, k, again = heappop(turns)
@@ -80,9 +84,11 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
 
 
 def _turns(config: FlightConfig, seed: int) -> list[tuple[float, int, bool]]:
-    """A heap of when each vehicle has its first turn, who, and whether it only tells again."""
-    first = np_rng(seed, "turns").uniform(0, config.planner.replan_s, config.n)
+    """A heap of when each vehicle has its first turns, who, and whether it only tells again: so until it plans."""
+    first = HELLO_S + np_rng(seed, "turns").uniform(0, config.planner.replan_s, config.n)
     turns = [(float(at), k, False) for k, at in enumerate(first)]
+    if (tell_s := config.planner.tell_s) is not None:
+        turns += [(float(one), k, True) for at, k, _ in turns for one in np.arange(at, 0.0, -tell_s)[1:]]
     heapify(turns)
     return turns
 
@@ -104,6 +110,11 @@ class _Fleet:
         """(n, 3): where everybody is."""
         self.seen = np.array([agent.flown.position(now_s) for agent in self.agents])
         return self.seen
+
+    def hello(self, k: int) -> None:
+        """One of them tells at the beginning where it is."""
+        if (fate := self.fates.get(k)) is None or fate.kind != "crash" or not fate.strikes(0.0):
+            self.channel.send(self.agents[k].message(0.0), 0.0, self.seen)
 
     def turn(self, k: int, now_s: float, again: bool) -> None:
         """One of them plans, or suffers, and tells; again: it tells once more what it told, unless it is to plan."""
