@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
-from espalier.robots.swarm.api import vehicle
+from espalier.robots.swarm.api import slots, vehicle
 from espalier.robots.swarm.fleet.comms import Inbox
 from espalier.robots.swarm.fleet.config import PlannerConfig
 from espalier.robots.swarm.fleet.message import Message
@@ -167,6 +167,26 @@ def test_who_comes_no_nearer_to_its_goal_in_a_formation_goes_on_alone() -> None:
     agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))
     agent.flown = Trajectory.hover(end + np.array([1.9, 0.0, 0.0]))
     assert not any(agent._stalled(now_s) for now_s in every)
+
+
+def test_the_first_plan_in_a_formation_is_flown_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where others still hover, their formation does: to keep to it would be to stay."""
+    acts = [{"at_s": 2.0, "shape": "ring", "goal": (9.0, 0.0, 3.0)}]
+    starts = slots("hexagon", 7) + HERE
+    agent = vehicle(3, starts[3], n=7, shape="hexagon", goal=(9, 0, 1.5), acts=acts, seconds=9.0)
+    told = [vehicle(k, starts[k], n=7, shape="hexagon", goal=(9, 0, 1.5)).message(0.0) for k in range(7) if k != 3]
+    seen: list[Wish] = []
+    fly = Pilot.fly
+
+    def watched(one: Pilot, now_s: float, flown: Trajectory, wish: Wish, others: Traffic) -> Trajectory:
+        seen.append(wish)
+        return fly(one, now_s, flown, wish, others)
+
+    monkeypatch.setattr(Pilot, "fly", watched)
+    for now_s in (0.5, 1.0, 2.0, 2.5):
+        agent.plan(now_s, Inbox.of_messages([replace(one, sent_s=now_s) for one in told]))
+    assert [wish.shape is None for wish in seen] == [True, False, True, False]
+    assert seen[0].goal == pytest.approx(np.array([9.0, 0, 1.5]) + slots("hexagon", 7)[3])
 
 
 def test_of_two_whose_plans_cross_the_higher_plans_again_and_both_in_a_hurry() -> None:
