@@ -169,6 +169,12 @@ def test_who_comes_no_nearer_to_its_goal_in_a_formation_goes_on_alone() -> None:
     assert not any(agent._stalled(now_s) for now_s in every)
 
 
+def test_who_waits_for_others_does_not_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, every = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5)), np.arange(0.0, 9.0, 0.5).tolist()
+    monkeypatch.setattr(agent.roster, "waits", lambda now_s: now_s < 5.0)
+    assert [now_s for now_s in every if agent._stalled(now_s)] == [8.5], "4 s after 4.5, when it waited last"
+
+
 def test_the_first_plan_in_a_formation_is_flown_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where others still hover, their formation does: to keep to it would be to stay."""
     acts = [{"at_s": 2.0, "shape": "ring", "goal": (9.0, 0.0, 3.0)}]
