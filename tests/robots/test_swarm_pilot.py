@@ -175,6 +175,26 @@ def test_who_waits_for_others_does_not_stall(monkeypatch: pytest.MonkeyPatch) ->
     assert [now_s for now_s in every if agent._stalled(now_s)] == [8.5], "4 s after 4.5, when it waited last"
 
 
+def test_who_waits_stays_where_the_formation_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, times = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5)), np.linspace(0.0, 4.0, 20)
+    monkeypatch.setattr(agent.roster, "waits", lambda now_s: True)
+    moves = Places(times, HERE + [0.0, 0.5, 0.0] + times[:, None] * [1.0, 0.0, 0.0])
+    wish = agent._wish(0.0, moves)
+    assert isinstance(wish.shape, Places)
+    assert wish.goal == pytest.approx(HERE + np.array([0.0, 0.5, 0.0]))
+    assert np.ptp(wish.shape.points, axis=0) == pytest.approx([0.0, 0.0, 0.0])
+    assert agent._wish(0.0, None).goal == pytest.approx(HERE)
+
+
+def test_in_another_formation_nobody_has_stalled_yet() -> None:
+    acts = [{"at_s": 8.0, "shape": "ring", "goal": (9.0, 0.0, 3.0)}]
+    agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5), acts=acts, seconds=30.0)
+    assert any(agent._stalled(now_s) for now_s in np.arange(0.0, 8.0, 0.5).tolist())
+    agent.plan(8.0, Inbox.of_messages([]))
+    assert not agent._stalled(8.5)
+    assert agent._stalls == 0
+
+
 def test_the_first_plan_in_a_formation_is_flown_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where others still hover, their formation does: to keep to it would be to stay."""
     acts = [{"at_s": 2.0, "shape": "ring", "goal": (9.0, 0.0, 3.0)}]
