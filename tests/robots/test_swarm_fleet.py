@@ -232,8 +232,11 @@ def test_whatever_befalls_one_the_others_arrive(kind: str) -> None:
     measured = figures(found)
     assert measured["travelled_share"] > 0.95
     assert measured["touches"] == 0
-    seen = found.recording.positions
+    seen, recording = found.recording.positions, found.recording
     assert np.isnan(seen[-1]).any() == (kind == "crash")
+    (whom,) = found.fates
+    assert (recording.struck[:, whom] == ((recording.times < 3.0) == (kind == "late"))).all()
+    assert (recording.adrift == (recording.struck & (kind != "lie"))).all(), "liars steer"
     speed = np.linalg.norm(np.diff(seen, axis=0), axis=2) / 0.05
     assert np.nanmax(speed) < 2.2, "nobody leaps"
     assert np.nanmax(np.linalg.norm(np.diff(seen, 2, axis=0), axis=2)) / 0.05**2 < 5.0
