@@ -115,6 +115,23 @@ def test_a_long_flight_keeps_no_more_messages_than_may_be_read() -> None:
     assert len(channel._store.said) <= 128
 
 
+def test_news_is_news_though_it_stands_where_something_that_was_read_stood() -> None:
+    rng, channel, fresh = (
+        np.random.default_rng(0),
+        Channel(2, CommsConfig(delay_s=0.0), np.random.default_rng(0)),
+        False,
+    )
+    for tick in range(400):
+        now_s = 0.1 * tick
+        if rng.random() < 0.6:
+            channel.send(message(0, now_s), now_s, np.zeros((2, 3)))
+            fresh = True
+        if rng.random() < 0.3:
+            assert len(channel.news(1, now_s).senders) == fresh
+            fresh = False
+        channel.inbox(0, now_s)
+
+
 def test_messages_are_lost_and_do_not_reach_far() -> None:
     rng = np.random.default_rng(0)
     channel = Channel(400, CommsConfig(delay_s=0.0, loss=0.3), rng)
@@ -170,6 +187,11 @@ def test_before_anybody_flies_all_have_heard_of_all() -> None:
     heard = [len(begun.channel.inbox(k, 0.6).senders) for k in range(16)]
     assert np.mean(heard) > 14.0
     assert figures(flight(**settings, seconds=4.0))["touches"] == 0
+
+
+def test_who_is_gone_from_the_beginning_never_speaks() -> None:
+    found = flight(seconds=2.0, failures=(FailureConfig(kind="crash", vehicles=(2,), at_s=0.0),))
+    assert sorted(found.channel.inbox(0, 9.0).senders.tolist()) == [1, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("method", ["registration", "graph", "sparse"])
