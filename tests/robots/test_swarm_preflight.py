@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
 from espalier.core.errors import ConfigError
+from espalier.robots.swarm.api import save, vehicle
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.failures import fates
 from espalier.robots.swarm.fleet.simulate import simulate
@@ -64,3 +67,31 @@ def test_named_vehicles_fail_and_the_drawn_are_others() -> None:
 def test_an_act_that_never_comes_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"acts: the last begins at 30 s, and the flight ends at 20"):
         FlightConfig.of(seconds=20, acts=[{"at_s": 30, "shape": "ring", "goal": (0, 0, 2)}])
+
+
+def test_a_vehicle_that_is_to_be_embedded_is_refused_a_goal_that_cannot_be() -> None:
+    with pytest.raises(ConfigError, match=r"goal: the lowest place is at z = 0\.10 m"):
+        vehicle(0, (0.0, 0.0, 1.5), n=4, shape="grid", goal=(0.0, 0.0, 0.1))
+
+
+def test_starts_are_scattered_in_a_disc() -> None:
+    settings = {
+        "n": 100,
+        "shape": "grid",
+        "spacing_m": 4.0,
+        "scatter_m": 1.5,
+        "seconds": 0.05,
+        "start": (0.0, 0.0, 1.5),
+    }
+    world = {"kind": "open", "length_m": 60, "width_m": 60}
+    found = simulate(FlightConfig.of(**settings, goal=(0.0, 0.0, 1.5), world=world), 0).recording
+    away = np.linalg.norm(found.positions[0] - found.formations[0] - [0.0, 0.0, 1.5], axis=1)
+    assert away.max() <= 1.5
+    assert away.max() > 1.3
+    assert np.mean(away > 1.5 / np.sqrt(2)) == pytest.approx(0.5, abs=0.12), "half of a disc is beyond this"
+
+
+def test_a_flight_is_saved_where_there_is_no_folder_yet(tmp_path: Path) -> None:
+    flight = simulate(FlightConfig.of(n=4, shape="grid", goal=(-20.0, 0.0, 1.5), seconds=0.2), 0)
+    for name in ("flight.npz", "flight.csv"):
+        assert save(flight, tmp_path / name[-3:] / "new" / name).is_file()
