@@ -133,6 +133,8 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
         (["formation", "cube", "--out", "a.png", "--whole"], "formation has no --whole"),
         (["render", "runs/few", "--out", "a.png", "--n", "9"], "render has no --n: it is of espalier swarm formation"),
         (["run", "few.yaml", "--at", "0"], "run has no --at"),
+        (["formation", "cube", "--out", "a.png", "--resume"], "formation has no --resume: it is of espalier swarm run"),
+        (["bench", "--data-root", "."], "bench has no --data-root"),
         (["bench", "--spacing", "1"], "bench has no --spacing"),
         (["render", "none", "--out", "a.gif", "--out", "a.giff"], "a.giff: a flight cannot .* did you mean '.gif'"),
         (["render", "none.npz", "--out", "a.gif"], "there is no file none.npz"),

@@ -345,6 +345,7 @@ def test_formations_follow_one_another() -> None:
         ),
         ({"failures": [{"kind": "crash", "until_s": 9}]}, "until_s"),
         ({"failures": [{"at_s": 5, "until_s": 5}]}, "until_s"),
+        ({"failures": [{"vehicles": [1], "share": 0.2}]}, "share"),
         ({"planner": {"safe_s": 1.0}}, "safe_s"),
         ({"planner": {"horizon_s": 1.4}}, "horizon_s: 1.4 is less than safe_s"),
         ({"planner": {"near_m": 1.5}}, "near_m"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,6 +181,60 @@ def test_figures_by_hand(flight: Flight) -> None:
     assert late["travelled_share"] == pytest.approx(0.5)
     assert late["success"] == 0.0
     assert np.isnan(late["arrival_s"])
+
+
+def test_figures_of_vehicles_that_differ_by_hand(flight: Flight) -> None:
+    """Four fly 10 m in 5 s and stand for 5 s. While they fly the square is twice as large; one of the corners is 1 m
+    off along its diagonal, and 2 m once they stand. The last is adrift 1 m below for 2.5 s.
+    """
+    x = np.minimum(0.1 * np.arange(201), 10.0)
+    moves = x < 9.99
+    seen = SQUARE * np.where(moves, 2.0, 1.0)[:, None, None] + np.stack([x, 0 * x, 0 * x + 1.5], -1)[:, None]
+    seen[:, 0] -= np.where(moves, 1.0, 2.0)[:, None] * np.array([1.0, 1.0, 0.0]) / np.sqrt(2)
+    struck = np.zeros((201, 4), np.bool_)
+    struck[:50, 3] = True
+    seen[:50, 3, 2] -= 1.0
+    goals, formations = np.array([[10.0, 0, 1.5]] * 2), np.stack([SQUARE, SQUARE])
+    act = (np.arange(201) >= 150).astype(np.int64)
+    found = recorded(seen, struck=struck, adrift=struck, act=act, goals=goals, formations=formations)
+    error, misfit, scale, _ = measure(found).shape
+    measured, steps = (
+        figures(replace(flight, recording=found)),
+        np.linalg.norm(np.diff(seen[:, :3].mean(1), axis=0), axis=1),
+    )
+    assert measured["error_percent"] == pytest.approx(100 * error.mean())
+    assert measured["error_percent_end"] == pytest.approx(100 * error[-1])
+    assert measured["error_percent_way"] == pytest.approx(100 * (error[1:] * steps).sum() / steps.sum())
+    assert measured["error_percent_way"] < 0.95 * measured["error_percent"]
+    assert measured["misfit"] == pytest.approx((misfit[1:] * steps).sum() / steps.sum())
+    assert measured["error_percent_acts"] == pytest.approx(100 * error[149])
+    while_moving = replace(
+        found, act=(~moves).astype(np.int64), positions=np.where(moves[:, None, None], seen, seen[:1])
+    )
+    assert figures(replace(flight, recording=while_moving))["error_percent_acts"] == pytest.approx(100 * error[0])
+    assert (measured["scale_least"], measured["scale_most"]) == pytest.approx((scale[-1], scale[0]))
+    assert measured["scale_least"] < 1.6 < measured["scale_most"]
+    assert measured["least_altitude_m"] == pytest.approx(1.5), "of those that steer"
+    way, wanted = seen[-1, :3] - seen[0, :3], np.array([10.0, 0, 1.5]) - seen[0].mean(0)
+    assert measured["travelled_share"] == pytest.approx(float((way @ wanted).mean() / (wanted @ wanted)))
+    assert np.ptp(way @ wanted) > 1.0, "of which the mean counts"
+    pair, both = seen.copy(), struck.copy()
+    pair[:10, 2] = pair[:10, 3] + np.array([0.0, 0.1, 0.0])
+    both[:50, 2] = True
+    near = figures(replace(flight, recording=replace(found, positions=pair, struck=both, adrift=both)))
+    assert (near["touches"], near["touches_adrift"]) == (0.0, 10.0)
+
+
+def test_flags_are_of_those_that_are_struck_in_the_end(flight: Flight) -> None:
+    """The fourth flies again: who flags it flags wrongly."""
+    struck, agents = np.zeros_like(flight.recording.struck), []
+    struck[:, 2] = struck[:-1, 3] = True
+    for agent in flight.agents:
+        assert agent.registration is not None
+        agents.append(copy(agent))
+        agents[-1].registration = replace(agent.registration, inlier=np.array([1, 1, 0, 0], np.bool_))
+    measured = figures(replace(flight, agents=agents, recording=replace(flight.recording, struck=struck)))
+    assert (measured["flag_precision"], measured["flag_recall"]) == pytest.approx((0.5, 1.0))
 
 
 def test_who_can_fly_again_rejoins_by_hand(flight: Flight) -> None:

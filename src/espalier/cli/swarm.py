@@ -18,8 +18,12 @@ WORK = {
     "formation": "SHAPE --out FILE: slots as .csv, .json, .npy or .png; a name, text:WORDS, image:FILE or mesh:FILE",
 }
 VIEWS = ("auto", "top", "front", "side", "3d")
-OF_RENDER, OF_FORMATION = ("view", "every", "at", "whole"), ("n", "spacing", "style")
-"""Options that only these verbs have."""
+OPTIONS = {
+    "run": ("resume", "data_root"),
+    "render": ("view", "every", "at", "whole"),
+    "formation": ("n", "spacing", "style"),
+}
+"""Those that only one verb has."""
 
 
 def add_swarm(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +53,8 @@ def swarm(args: argparse.Namespace) -> int:
     wrong_words = bool(args.words) if bare else not args.words if args.what == "run" else len(args.words) != 1
     if wrong_words or bool(args.out) != shows:
         raise EspalierError(f"usage: espalier swarm {args.what} {WORK[args.what]}")
-    for verb, options in (("render", OF_RENDER), ("formation", OF_FORMATION)):
-        given = [
-            f"--{name}" for name in options if getattr(args, name) is not None and getattr(args, name) is not False
-        ]
+    for verb, options in OPTIONS.items():
+        given = [f"--{name.replace('_', '-')}" for name in options if not _is_unset(getattr(args, name))]
         if given and args.what != verb:
             raise EspalierError(f"espalier swarm {args.what} has no {given[0]}: it is of espalier swarm {verb}")
     if args.what == "run":
@@ -67,6 +69,10 @@ def swarm(args: argparse.Namespace) -> int:
                 return _bench()
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "numba", "robots") from error
+
+
+def _is_unset(value: object) -> bool:
+    return value is None or value is False
 
 
 def _number(text: str) -> float:

@@ -47,6 +47,12 @@ class FailureConfig(Config):
     """When it is over and the vehicle flies again; None for never."""
 
     @model_validator(mode="after")
+    def _is_of_some(self) -> FailureConfig:
+        if self.vehicles and "share" in self.model_fields_set:
+            raise ValueError("share: a failure is of these vehicles or of a share of all; leave one of them out")
+        return self
+
+    @model_validator(mode="after")
     def _can_end(self) -> FailureConfig:
         if self.until_s is not None and self.kind in ("crash", "late"):
             raise ValueError(f"until_s: a vehicle that is {self.kind!r} is not so until a time; leave it out")
