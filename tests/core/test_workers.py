@@ -42,6 +42,7 @@ def test_none_begins_after_the_stop(workers: int) -> None:
 
 
 def test_after_an_error_only_its_own_processes_end() -> None:
+    """A child of somebody else sleeps on."""
     other = get_context("spawn").Process(target=sleep, args=(60,))
     other.start()
     try:

@@ -116,6 +116,7 @@ def test_a_long_flight_keeps_no_more_messages_than_may_be_read() -> None:
 
 
 def test_news_is_news_though_it_stands_where_something_that_was_read_stood() -> None:
+    """Rows of messages are used again; a receiver that reads now and then is told whenever there was something new."""
     rng, channel, fresh = (
         np.random.default_rng(0),
         Channel(2, CommsConfig(delay_s=0.0), np.random.default_rng(0)),

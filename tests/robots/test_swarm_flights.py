@@ -29,6 +29,7 @@ class Leaps:
         turn = _Fleet.turn
 
         def watched(fleet: _Fleet, k: int, now_s: float, again: bool) -> None:
+            """A turn, and how far what is flown then is from what was flown before, in m, m/s and m/s^2."""
             before = fleet.agents[k].flown
             turn(fleet, k, now_s, again)
             after = fleet.agents[k].flown
@@ -52,6 +53,7 @@ def flown(seed: int = 0, **settings: object) -> Flight:
 
 
 def assert_is_calm(flight: Flight, leaps: Leaps, share: float = 0.95) -> None:
+    """No leaps, no touches, all of the way (share of it, at least), and nobody faster than the limit and a fifth."""
     measured = figures(flight)
     assert leaps.paths > 20 * len(flight.agents)
     assert leaps.greatest[:2].max() < 1e-6, "no position and no velocity leaps"
@@ -74,6 +76,7 @@ def test_around_a_corner(leaps: Leaps) -> None:
 
 
 def test_through_a_cloud_of_points_while_one_fails(leaps: Leaps, tmp_path: Path) -> None:
+    """Nine trunks as a file of points, one vehicle drifts, 150 ms pass and 30% of the messages are lost."""
     rng, corners = np.random.default_rng(0), np.array([[-14.0, -8, 0], [14, 8, 0]])
     trunks = [(x, y) for x in (-4.0, 0.0, 4.0) for y in (-5.0 + 0.4 * x, 0.3 * x, 5.0)]
     cylinder = [(np.cos(a), np.sin(a)) for a in np.linspace(0.0, 6.28, 24)]

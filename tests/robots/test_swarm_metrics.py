@@ -112,6 +112,7 @@ def test_clearance_is_to_the_solid_itself() -> None:
 
 
 def test_what_those_that_cannot_steer_do_among_themselves_and_to_obstacles_is_told_apart() -> None:
+    """The first two are 0.14 m apart, in a pole of 0.5 m radius; the third is 1.9 m from the second, 1.5 m clear."""
     world = World.of_solids([Pole(0.0, 0.0, 0.5, 0.0, 6.0)], (-20, -20, 0), (20, 20, 6), 0.5)
     seen = np.array([[[0.1, 0.0, 1], [0, 0.1, 1], [0, 2.0, 1]]])
     found = recorded(seen, SQUARE[:3], world=world)

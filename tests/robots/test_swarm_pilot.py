@@ -176,6 +176,7 @@ def test_who_waits_for_others_does_not_stall(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_who_waits_stays_where_the_formation_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At all moments, though the formation itself flies on at 1 m/s; without a place, where it is."""
     agent, times = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5)), np.linspace(0.0, 4.0, 20)
     monkeypatch.setattr(agent.roster, "waits", lambda now_s: True)
     moves = Places(times, HERE + [0.0, 0.5, 0.0] + times[:, None] * [1.0, 0.0, 0.0])

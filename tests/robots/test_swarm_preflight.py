@@ -75,6 +75,7 @@ def test_a_vehicle_that_is_to_be_embedded_is_refused_a_goal_that_cannot_be() -> 
 
 
 def test_starts_are_scattered_in_a_disc() -> None:
+    """Of 1.5 m, evenly: half of them beyond 1.5 / sqrt(2) m."""
     settings = {
         "n": 100,
         "shape": "grid",

@@ -48,10 +48,9 @@ class Agent:
     flown: Trajectory
     registration: Registration | None = None
     ms: list[float] = field(default_factory=list)
-    _act: int = 0
-    _planned: int = -1
+    _act: int = -1
     _memory: Memory | None = None
-    _sure_s: float | None = None
+    _sure_s: float = 0.0
     _nearest: tuple[float, float] = (0.0, np.inf)
     _stalls: int = 0
     _alone_until_s: float = -np.inf
@@ -63,8 +62,8 @@ class Agent:
 
     @property
     def act(self) -> Act:
-        """The formation that it flies in."""
-        return self.site.acts[self._act]
+        """The formation that it flies in; before its first plan, the first."""
+        return self.site.acts[max(self._act, 0)]
 
     def message(self, now_s: float, path: Trajectory | None = None) -> Message:
         """What it tells the others; path: instead of the one that it is flying."""
@@ -82,8 +81,7 @@ class Agent:
                 f"vehicle {self.me} is to plan at {now_s} s, and flies a path that begins at {self.flown.start_s}"
             )
         act = self.site.act(now_s)
-        begins, self._planned = act != self._planned, act
-        if act != self._act:
+        if begins := act != self._act:
             self._act, self._memory, self._sure_s = act, None, now_s
             self._nearest, self._stalls, self._alone_until_s = (now_s, np.inf), 0, -np.inf
             self.roster.forget()
@@ -169,7 +167,7 @@ class Agent:
         if roster.allot(now_s, found, everybody, act.slots):
             self._memory = self._memory.with_members(roster.allotment.slot >= 0)
         roster.settle(now_s, everybody[self.me], fit.apply(act.slots))
-        if self._sure_s is None or (found.memory.sure and not found.held):
+        if found.memory.sure and not found.held:
             self._sure_s = now_s
         if roster.slot < 0 or now_s - self._sure_s > self.config.alone_s or self._stalled(now_s):
             return None
@@ -200,12 +198,10 @@ class Agent:
         if self.roster.slot < 0:
             return Wish(here, None)
         if self.roster.waits(now_s):
-            stay = (
-                Places(shape.times, np.tile(shape.points[0], (len(shape.times), 1)))
-                if isinstance(shape, Places)
-                else None
-            )
-            return Wish(here if stay is None else stay.points[0], stay)
+            if not isinstance(shape, Places):
+                return Wish(here, None)
+            stay = shape.points[0]
+            return Wish(stay, Places(shape.times, np.tile(stay, (len(shape.times), 1))))
         if shape is None:
             return Wish(end, None)
         if not isinstance(shape, Places) or np.linalg.norm(shape.points[0] - here) <= STRAYED * self.act.spacing_m:

@@ -124,9 +124,8 @@ class PlannerConfig(Config):
         return STOP * self.trajectory.limits.speed_mps / self.trajectory.limits.accel_mps2
 
     @model_validator(mode="after")
-    def _can_stop(self) -> PlannerConfig:
+    def _looks_far(self) -> PlannerConfig:
         limits = self.trajectory.limits
-        least = self.replan_s + self.stop_s
         if self.horizon_s < self.safe_s:
             raise ValueError(f"horizon_s: {self.horizon_s:g} is less than safe_s, {self.safe_s:g}")
         step_m = 2.0 * limits.speed_mps * self.horizon_s / max(self.samples - 1, 1)
@@ -135,6 +134,12 @@ class PlannerConfig(Config):
                 f"near_m: two that meet come {step_m:.2g} m nearer between two of the horizon's samples, so others are "
                 f"to be looked at from {nearest:.2g} m on, not {self.near_m:g}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_stop(self) -> PlannerConfig:
+        limits = self.trajectory.limits
+        least = self.replan_s + self.stop_s
         if self.safe_s < least - 1e-9:
             raise ValueError(
                 f"safe_s: {self.safe_s:g} s are too few to plan once more and to stop from {limits.speed_mps:g} m/s at "

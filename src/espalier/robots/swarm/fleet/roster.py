@@ -128,11 +128,10 @@ class Roster:
     def free(self, now_s: float) -> Ints:
         """Slots that nobody has; where there is none, those that nobody has who could fill them."""
         every, others = np.arange(len(self.claimed)), np.delete(self.allotment.slot, self.me)
-        found = every
-        for holds in (self._heard, self._heard & ~self.lost(now_s)):
-            if len(found := np.setdiff1d(every, np.union1d(self.claimed[holds], others))):
-                break
-        return found
+        nobodys = np.setdiff1d(every, np.union1d(self.claimed[self._heard], others))
+        if len(nobodys):
+            return nobodys
+        return np.setdiff1d(every, np.union1d(self.claimed[self._heard & ~self.lost(now_s)], others))
 
     def settle(self, now_s: float, position: Floats, places: Floats) -> None:
         """Without a slot of its own, a vehicle at (3,) takes the nearest that is free of those at (m, 3); it lets it go

@@ -66,7 +66,7 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
                 heappush(turns, (at + config.planner.replan_s, k, False))
                 for later in np.arange(at, at + config.planner.replan_s, config.planner.tell_s or np.inf).tolist()[1:]:
                     heappush(turns, (later, k, True))
-        upon = {k: one.kind for k, one in fate.items() if one.strikes(now)}
+        upon = {k: kind for k in fate if (kind := fleet.upon(k, now))}
         struck[step, list(upon)] = True
         adrift[step, [k for k, kind in upon.items() if kind != "lie"]] = True
         gone = [k for k, kind in upon.items() if kind == "crash"]
@@ -111,15 +111,19 @@ class _Fleet:
         self.seen = np.array([agent.flown.position(now_s) for agent in self.agents])
         return self.seen
 
+    def upon(self, k: int, now_s: float) -> str:
+        """The kind of what is upon one of them; empty for nothing."""
+        fate = self.fates.get(k)
+        return fate.kind if fate is not None and fate.strikes(now_s) else ""
+
     def hello(self, k: int) -> None:
         """One of them tells at the beginning where it is."""
-        if (fate := self.fates.get(k)) is None or fate.kind != "crash" or not fate.strikes(0.0):
+        if self.upon(k, 0.0) != "crash":
             self.channel.send(self.agents[k].message(0.0), 0.0, self.seen)
 
     def turn(self, k: int, now_s: float, again: bool) -> None:
         """One of them plans, or suffers, and tells; again: it tells once more what it told, unless it is to plan."""
-        agent, fate, channel = self.agents[k], self.fates.get(k), self.channel
-        kind = fate.kind if fate is not None and fate.strikes(now_s) else ""
+        agent, fate, channel, kind = self.agents[k], self.fates.get(k), self.channel, self.upon(k, now_s)
         if kind == "crash":
             return
         able = kind in ("", "lie")

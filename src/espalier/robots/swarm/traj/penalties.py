@@ -31,8 +31,9 @@ SOFT_M = 0.05
 
 
 class Terms(NamedTuple):
-    """Limits and weights as numbers. separation: from which on others push. floor, ceiling: from which on
-    they push; infinite for none."""
+    """Limits and weights as numbers. separation, floor, ceiling: from where on others, the floor and the ceiling push;
+    infinite for no floor and no ceiling.
+    """
 
     clearance: float
     separation: float

@@ -96,11 +96,10 @@ def _sampled(coefficients: Floats, durations: Floats, since: Floats, order: int)
         i, s = locate(durations, time)
         beyond = time - min(max(time, 0.0), total)
         for x in range(3):
-            if abs(beyond) <= EDGE_S:
+            if order == 1 or abs(beyond) <= EDGE_S:
                 out[n, x] = derivative(coefficients[i], s, order, x)
-            elif order < 2:
-                drift = derivative(coefficients[i], s, 1, x)
-                out[n, x] = drift if order else derivative(coefficients[i], s, 0, x) + beyond * drift
-            else:
+            elif order:
                 out[n, x] = 0.0
+            else:
+                out[n, x] = derivative(coefficients[i], s, 0, x) + beyond * derivative(coefficients[i], s, 1, x)
     return out
