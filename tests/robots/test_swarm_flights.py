@@ -100,6 +100,40 @@ def test_through_trees_and_rings_while_some_fail(kind: str, leaps: Leaps) -> Non
     assert_is_calm(found, leaps)
 
 
+def test_who_starts_beside_the_only_opening_finds_it() -> None:
+    """14 m aside of the straight way."""
+    world = {"kind": "gap", "gap_m": 3, "width_m": 60, "length_m": 20, "approach_m": 0}
+    found = flown(n=1, start=(-7.0, 14.0, 1.5), goal=(7.0, 14.0, 1.5), world=world, seconds=26.0)
+    assert figures(found)["travelled_share"] > 0.99
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_where_messages_are_late_lost_and_do_not_reach_far(seed: int) -> None:
+    """20 vehicles change from a sphere to a cube, as they set out."""
+    found = flown(
+        seed,
+        n=20,
+        shape="sphere",
+        spacing_m=1.5,
+        start=(-8.0, 0.0, 6.0),
+        goal=(-8.0, 0.0, 6.0),
+        world={"kind": "open", "length_m": 60, "width_m": 44, "height_m": 14},
+        acts=[{"at_s": 1.0, "shape": "cube", "spacing_m": 1.5, "goal": (8.0, 0.0, 6.0)}],
+        comms={"delay_s": 0.3, "loss": 0.5, "range_m": 4.0},
+        seconds=5.0,
+    )
+    assert figures(found)["touches"] == 0
+
+
+def test_all_set_out_together() -> None:
+    """Each plans at a time of its own between 0.5 and 1 s, and stays where it is until 1 s."""
+    flight = flown(n=9, seconds=1.6)
+    times, away = flight.recording.times, np.linalg.norm(np.diff(flight.recording.positions, axis=0), axis=2)
+    assert (away[times[1:] < 1.01] == 0.0).all()
+    assert (away[-1] > 0.0).all()
+    assert all(len(agent.ms) >= 2 for agent in flight.agents)
+
+
 def test_a_path_that_ends_moving_towards_a_wall_is_not_safe() -> None:
     """It ends 1.4 m before the wall at 1 m/s: 1.2 s later it is nearer than it may. A stop is not."""
     field, limits = make_world(GapConfig(gap_m=1.0)).field, LimitsConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from espalier.robots.swarm.fleet.config import PlannerConfig
 from espalier.robots.swarm.fleet.message import Message
 from espalier.robots.swarm.fleet.pilot import Pilot, Traffic, Wish
 from espalier.robots.swarm.fleet.roster import Allotment
+from espalier.robots.swarm.traj.front_end import Way, find_way
 from espalier.robots.swarm.traj.neighbours import pack, sampled
 from espalier.robots.swarm.traj.optimise import Optimiser, Plan, Problem
 from espalier.robots.swarm.traj.penalties import Places
@@ -88,12 +90,69 @@ def test_a_plan_that_is_safe_is_flown_and_else_what_was_and_else_a_stop() -> Non
     assert found.position(9.0)[0] < 0.5
 
 
+def test_where_nothing_is_safe_what_comes_least_near_is_flown() -> None:
+    """At 2 m/s a stop takes 0.75 m, and another hovers 0.9 m ahead: better to pass 0.3 m beside it than to stop there;
+    but a stop is better than to go on."""
+    on, other = moving((0, 0, 1.5), (2.0, 0, 0)), traffic(Trajectory.hover([0.9, 0, 1.5]))
+    aside = moving((0, 0, 1.5), (2.0, 0.8, 0))
+    for planned, flown in ((aside, aside), (moving((0, 0, 1.5), (2.0, 0.1, 0)), None)):
+        one = pilot(planned)
+        found = one.fly(0.0, on, Wish(GOAL, None), other)
+        assert (one.dodges, one.brakes) == (1, 1)
+        assert found is flown or (flown is None and np.linalg.norm(found.velocity(9.0)) < 1e-6)
+    crosses = traffic(moving((0.7, 1.0, 1.5), (0, -2.0, 0)))
+    assert pilot(moving((0, 0, 1.5), (1.0, 0, 0))).fly(0.0, on, Wish(GOAL, None), crosses) is on, "first, and fast"
+
+
+def test_a_path_that_is_flown_is_not_left_for_a_doubt() -> None:
+    """Another passes 0.55 m beside; it was heard of 1 s ago, so 0.6 m are wanted of a plan."""
+    said = Message(1, -1.0, Trajectory.hover([2.0, 0.55, 1.5]), 1, Allotment(0, 0, np.arange(9)))
+    seen = pilot().traffic(0.0, Inbox.of_messages([said]))
+    flown, plan = moving((0, 0, 1.5), (1.5, 0, 0)), moving((0, 0, 1.5), (1.5, 0.001, 0))
+    one = pilot(plan)
+    assert one.fly(0.0, flown, Wish(GOAL, None), seen) is flown
+    assert (one.dodges, one.brakes) == (1, 0)
+    bold = Pilot(PlannerConfig(doubt_mps=0.0), Fixed(plan), FIELD)  # type: ignore[arg-type]
+    assert bold.fly(0.0, flown, Wish(GOAL, None), seen) is plan
+
+
+def test_of_whom_nothing_was_heard_for_long_is_looked_at_for_longer() -> None:
+    """1.5 s are looked at, and the second for which nothing was heard; but never beyond the horizon."""
+    for age_s, ahead_m, safe in (
+        (0.0, 2.2, True),
+        (1.0, 2.2, False),
+        (1.0, 3.2, True),
+        (9.0, 4.2, False),
+        (9.0, 4.8, True),
+    ):
+        said = Message(1, -age_s, Trajectory.hover([ahead_m, 0, 1.5]), 1, Allotment(0, 0, np.arange(9)))
+        one = Pilot(PlannerConfig(gone_s=None), Optimiser(CONFIG.trajectory), FIELD)
+        seen = one.traffic(0.0, Inbox.of_messages([said]))
+        assert one.check(0.0, moving((0, 0, 1.5), (1.0, 0, 0)), seen, 1.5, 0.0).safe == safe
+
+
+def test_a_search_that_found_no_way_however_far_it_went_is_not_repeated_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall = make_world(GapConfig(gap_m=0.4, width_m=20.0, height_m=9.0)).field
+    one, wide = Pilot(CONFIG, Fixed(Trajectory.hover(HERE)), wall), []  # type: ignore[arg-type]
+
+    def watched(*args: Any, widen: bool) -> Way:
+        wide.append(widen)
+        return find_way(*args, widen=widen)
+
+    monkeypatch.setattr("espalier.robots.swarm.fleet.pilot.find_way", watched)
+    for now_s in (0.0, 0.5, 3.9, 4.0):
+        one.fly(now_s, Trajectory.hover([-5.0, 3.0, 1.5]), Wish(np.array([4.0, 3.0, 1.5]), None), traffic())
+    assert wide == [True, False, False, True]
+
+
 def test_who_is_near_a_plan_is_kept_clear_of_wherever_it_leads() -> None:
     """Nobody is within 4 m of what it flies; a plan that leads to somebody 6 m away is not flown, though fast."""
     quick = PlannerConfig.of(near_m=4.0, safe_s=4.0, trajectory={"limits": {"speed_mps": 3.0}})
     leads, other = moving((0, 0, 1.5), (2.5, 0, 0)), Trajectory.hover([6.0, 0, 1.5])
     one = Pilot(quick, Fixed(leads), FIELD)  # type: ignore[arg-type]
-    assert len(one.near(0.0, Trajectory.hover(HERE), traffic(other)).starts) == 0
+    assert len(one.near(0.0, Trajectory.hover(HERE), traffic(other)).ages_s) == 0
     stays = one.fly(0.0, Trajectory.hover(HERE), Wish(GOAL, None), traffic(other))
     assert stays.position(9.0) == pytest.approx(HERE)
     assert one.fly(0.0, Trajectory.hover(HERE), Wish(GOAL, None), traffic()) is leads
@@ -106,7 +165,9 @@ def test_the_silent_hover_and_then_are_gone() -> None:
     for now_s, x in ((2.0, 2.0), (3.0, 3.0), (4.0, 3.0), (6.0, 3.0)):
         seen = pilot().traffic(now_s, inbox)
         assert seen.places[0, 0, 0] == pytest.approx(x)
-        (there,) = sampled(pilot().near(now_s, at, seen), np.array([now_s, now_s + 1.0]), np.array([np.inf]))[1]
+        near = pilot().near(now_s, at, seen)
+        (there,) = sampled(near.paths, np.array([now_s, now_s + 1.0]), np.array([np.inf]))[1]
+        assert near.ages_s.tolist() == [now_s]
         assert there == pytest.approx([3.0, 0, 1.5] if now_s > 3.0 else [x + 1.0, 0, 1.5])
     assert len(pilot().traffic(6.1, inbox).inbox.senders) == 0
     never = Pilot(PlannerConfig(gone_s=None), Optimiser(CONFIG.trajectory), FIELD)
@@ -167,6 +228,16 @@ def test_who_comes_no_nearer_to_its_goal_in_a_formation_goes_on_alone() -> None:
     agent = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5))
     agent.flown = Trajectory.hover(end + np.array([1.9, 0.0, 0.0]))
     assert not any(agent._stalled(now_s) for now_s in every)
+
+
+def test_who_gets_another_slot_has_not_stalled_yet() -> None:
+    """Its new goal is farther away than the old one was."""
+    agent, every = vehicle(3, HERE, n=7, shape="hexagon", goal=(9, 0, 1.5)), np.arange(0.0, 9.0, 0.5).tolist()
+    alone = []
+    for now_s in every:
+        agent.roster.slot = 3 if now_s < 3.0 else 0
+        alone.append(agent._stalled(now_s))
+    assert alone == [now_s >= 7.0 for now_s in every]
 
 
 def test_who_waits_for_others_does_not_stall(monkeypatch: pytest.MonkeyPatch) -> None:

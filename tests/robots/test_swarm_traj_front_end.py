@@ -71,6 +71,17 @@ def test_through_a_gap_and_not_over_the_wall() -> None:
     assert find_way(gap.field, start, goal, FrontEndConfig(room_m=1.0, most_room_m=2.5), LIMITS).reached, "wider"
 
 
+def test_the_only_way_may_be_far_aside() -> None:
+    """22 m beside the straight one; a coarser search finds it, too."""
+    gap = make_world(GapConfig(gap_m=2.0, width_m=60.0, approach_m=0.0))
+    start, goal = np.array([-4.0, 22, 1.5]), np.array([2.0, 22, 1.5])
+    way = find_way(gap.field, start, goal, FRONT, LIMITS)
+    assert way.reached
+    assert abs(np.interp(0, way.points[:, 0], way.points[:, 1])) < 0.7
+    assert gap.distance(way.points[1:-1]).min() >= FRONT.least_clearance_m - 0.05
+    assert not find_way(gap.field, start, goal, FRONT, LIMITS, widen=False).reached
+
+
 def test_altitudes_are_kept() -> None:
     """A low beam is crossed above, unless the ceiling is too low; then below."""
     beam = world_with(Box((-0.2, -5, 0.9), (0.2, 5, 1.1)))

@@ -183,6 +183,23 @@ def test_from_one_that_is_too_near_nobody_may_go_to_another() -> None:
     assert found.first_violation_s == pytest.approx(1.4, abs=0.021), "0.5 m from the second, at x = 1"
 
 
+def test_others_count_for_longer_and_from_farther_the_older_the_news_of_them_is() -> None:
+    """At 1 m/s, 2.2 and 3.0 m to two that hover: heard of 1 s ago, the first is kept 0.1 m farther from, which fails at
+    2.2 - 0.6; the wall at 2.5 m, beyond the 1.5 s, does not count."""
+    wall = world_with(Box((2.5, -1, 0), (3, 1, 3)))
+    path, others = flying((0, 0, 1.5), (1, 0, 0)), pack([Trajectory.hover([x, 0, 1.5]) for x in (2.2, 3.0)])
+    found = check(path, wall.field, others, LIMITS, 0.0, 1.5, np.array([1.0, 0.9]), 0.1)
+    assert found.first_violation_s == pytest.approx(1.6, abs=0.021)
+    assert found.least_clearance_m == pytest.approx(1.0, abs=0.05)
+    assert found.least_separation_m == pytest.approx(0.0, abs=0.05)
+    assert found.spare_m == pytest.approx(found.least_separation_m - LIMITS.separation_m)
+    new = check(path, wall.field, others, LIMITS, 0.0, 1.5)
+    assert new.safe
+    assert new.spare_m == pytest.approx(0.2, abs=0.021)
+    assert check(path, wall.field, pack([]), LIMITS, 0.0, 2.3).spare_m == pytest.approx(0.2 - 0.25, abs=0.05)
+    assert check(path, OPEN.field, others, LIMITS, 0.0, 1.5, np.array([0.0, 0.9]), 0.1).safe, "each by its own age"
+
+
 def test_a_check_of_altitudes() -> None:
     """From within, or from beyond, where the way back is the only one."""
     limits = LimitsConfig(floor_m=0.5, ceiling_m=2.0)

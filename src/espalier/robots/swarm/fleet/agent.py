@@ -51,7 +51,7 @@ class Agent:
     _act: int = -1
     _memory: Memory | None = None
     _sure_s: float = 0.0
-    _nearest: tuple[float, float] = (0.0, np.inf)
+    _nearest: tuple[int, float, float] = (-1, 0.0, np.inf)
     _stalls: int = 0
     _alone_until_s: float = -np.inf
     _wanted: tuple[tuple[int, Ints], Wanted] | None = None
@@ -83,7 +83,7 @@ class Agent:
         act = self.site.act(now_s)
         if begins := act != self._act:
             self._act, self._memory, self._sure_s = act, None, now_s
-            self._nearest, self._stalls, self._alone_until_s = (now_s, np.inf), 0, -np.inf
+            self._nearest, self._stalls, self._alone_until_s = (-1, now_s, np.inf), 0, -np.inf
             self.roster.forget()
         if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)) and self._memory:
             self._memory = self._memory.with_members(self.roster.allotment.slot >= 0)
@@ -178,12 +178,13 @@ class Agent:
         """Whether to go on alone, as the formation comes no nearer to its goal: it may be the dead that hold it, or a
         gap that it does not fit through. Each time twice as long.
         """
-        stall_s, spacing_m = self.config.stall_s, self.act.spacing_m
-        left_m = float(np.linalg.norm(self.act.goal + self.act.slots[self.roster.slot] - self.flown.position(now_s)))
-        nearer = left_m < self._nearest[1] - PROGRESS * spacing_m
+        stall_s, spacing_m, slot = self.config.stall_s, self.act.spacing_m, self.roster.slot
+        left_m = float(np.linalg.norm(self.act.goal + self.act.slots[slot] - self.flown.position(now_s)))
+        whose, since_s, least_m = self._nearest
+        nearer = slot != whose or left_m < least_m - PROGRESS * spacing_m
         if nearer or left_m <= spacing_m or now_s < self._alone_until_s or self.roster.waits(now_s):
-            self._nearest = now_s, left_m
-        elif stall_s is not None and now_s - self._nearest[0] >= stall_s:
+            self._nearest = slot, now_s, left_m
+        elif stall_s is not None and now_s - since_s >= stall_s:
             self._stalls += 1
             self._alone_until_s = now_s + 2.0 ** (self._stalls - 1) * stall_s
         return now_s < self._alone_until_s

@@ -108,6 +108,9 @@ class PlannerConfig(Config):
     long; the next time for twice as long. None for never."""
     safe_s: PositiveFloat = 1.5
     """A plan that is safe for less is not flown."""
+    doubt_mps: NonNegativeFloat = 0.1
+    """Plans keep farther from another vehicle by so much for each second that what was heard of it is old, and look at
+    it for so much longer than `safe_s`."""
     tell_s: PositiveFloat | None = 0.1
     """Between two plans a vehicle tells its path again so often, as messages get lost; it looks then whether that is
     safe still, by the news that has come, and else plans at once. None for never."""

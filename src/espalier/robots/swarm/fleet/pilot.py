@@ -40,6 +40,13 @@ class Traffic(NamedTuple):
     places: Floats
 
 
+class Near(NamedTuple):
+    """paths: of those that come near. ages_s: (k,) since when each was not heard of."""
+
+    paths: Neighbours
+    ages_s: Floats
+
+
 class Wish(NamedTuple):
     """goal: (3,) where to fly. shape: the places that the formation has for the vehicle on its way, or the graph that
     it is to make with the others; None to fly alone. pace: of the limit of speed, how fast at most.
@@ -59,6 +66,7 @@ class Pilot:
     field: DistanceField
     dodges: int = 0
     brakes: int = 0
+    _shut_until_s: float = -np.inf
 
     def moments(self, now_s: float) -> Floats:
         """(K,) of the horizon, the first of them now."""
@@ -73,7 +81,7 @@ class Pilot:
         until_s = np.where(now_s > hovers_s, hovers_s, np.inf)
         return Traffic(inbox, sampled(inbox.paths, self.moments(now_s), until_s))
 
-    def near(self, now_s: float, path: Trajectory, traffic: Traffic) -> Neighbours:
+    def near(self, now_s: float, path: Trajectory, traffic: Traffic) -> Near:
         """Those that come nearest to a path; who was long silent hovers."""
         inbox, places = traffic
         own = path.position(self.moments(now_s))
@@ -84,31 +92,42 @@ class Pilot:
         for k in np.flatnonzero(now_s > inbox.sent_s[order] + HOVERS_S):
             found.coefficients[k] = 0.0
             found.coefficients[k, 0, 0], found.ends[k] = places[0, order[k]], np.inf
-        return found
+        return Near(found, np.maximum(now_s - inbox.sent_s[order], 0.0))
 
-    def check(self, now_s: float, path: Trajectory, traffic: Traffic, seconds: float) -> Check:
-        """A hard look at a path for so long, at those that come nearest to it."""
-        near, limits = self.near(now_s, path, traffic), self.config.trajectory.limits
-        return check(path, self.field, near, limits, now_s, now_s + seconds)
+    def check(
+        self, now_s: float, path: Trajectory, traffic: Traffic, seconds: float, doubt_mps: float | None = None
+    ) -> Check:
+        """A hard look at a path for so long, at those that come nearest to it. doubt_mps: the planner's by default."""
+        near, planner = self.near(now_s, path, traffic), self.config
+        ages_s = np.minimum(near.ages_s, max(planner.horizon_s - seconds, 0.0))
+        doubt_mps = planner.doubt_mps if doubt_mps is None else doubt_mps
+        limits, until_s = planner.trajectory.limits, now_s + seconds
+        return check(path, self.field, near.paths, limits, now_s, until_s, ages_s, doubt_mps)
 
     def fly(self, now_s: float, flown: Trajectory, wish: Wish, traffic: Traffic) -> Trajectory:
         """A plan that keeps clear for long enough, and that the vehicle can fly; else one around the place where it
-        does not; else what was flown, if that does; else a stop.
+        does not; else what was flown, if that does: the others count on it, so it is not left for a mere doubt; else a
+        stop. Where that is not safe either, it is the one of all these that comes least near to anything.
         """
-        safe_s, near = self.config.safe_s, self.near(now_s, flown, traffic)
+        safe_s, near, worse = self.config.safe_s, self.near(now_s, flown, traffic).paths, []
         avoid = self._standing(now_s, flown, near)
         for attempt in range(2):
             found = self._planned(now_s, flown, wish, near, avoid)
             checked = self.check(now_s, found, traffic, safe_s)
-            if checked.safe and self._can(checked):
-                return found
+            if self._can(checked):
+                if checked.safe:
+                    return found
+                worse.append((checked, found))
             self.dodges += attempt == 0
             fails_s = min(checked.first_violation_s, now_s + self.config.horizon_s / 2.0)
             avoid = np.vstack([avoid, np.append(found.position(fails_s), DODGE_M)])
-        if self.check(now_s, flown, traffic, safe_s).safe:
+        if (kept := self.check(now_s, flown, traffic, safe_s, 0.0)).safe:
             return flown
         self.brakes += 1
-        return brake(flown, now_s, self.config.trajectory.limits.accel_mps2)
+        stop = brake(flown, now_s, self.config.trajectory.limits.accel_mps2)
+        if (stopped := self.check(now_s, stop, traffic, safe_s)).safe:
+            return stop
+        return max([(stopped, stop), *worse, (kept, flown)], key=lambda one: one[0].spare_m)[1]
 
     def _can(self, checked: Check) -> bool:
         """Whether the limits, which the optimiser takes for soft, are kept nearly."""
@@ -134,7 +153,10 @@ class Pilot:
         way, reach = wish.goal - head[0], front.cruise_mps * self.config.horizon_s
         distance = float(np.linalg.norm(way))
         local = wish.goal if distance <= reach else head[0] + way * (reach / distance)
-        path = find_way(self.field, head[0], local, front, planner.limits, avoid)
+        widen = now_s >= self._shut_until_s
+        path = find_way(self.field, head[0], local, front, planner.limits, avoid, widen=widen)
+        if widen and not path.reached:
+            self._shut_until_s = now_s + front.again_s
         goes_on = path.reached and distance > reach
         last = front.cruise_mps * way / distance if goes_on else np.zeros(3)
         first = guess(path, float(np.linalg.norm(head[1])), float(np.linalg.norm(last)), front)

@@ -25,7 +25,9 @@ Floats = npt.NDArray[np.float64]
 TICK_S = 0.05
 """Between two looks at where everybody is."""
 HELLO_S = 0.5
-"""At first all only tell where they are, for so long: who has not heard of another flies into it."""
+"""At first all only tell where they are, for so long: who has not heard of another flies into it. Then each plans once,
+and all set out together.
+"""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class _Fleet:
             channel.repeat(k, now_s, self.seen)
             return
         if able:
-            agent.plan(now_s, channel.inbox(k, now_s))
+            agent.plan(max(now_s, HELLO_S + self.config.planner.replan_s), channel.inbox(k, now_s))
         elif fate is not None and k not in self.struck:
             self.struck.add(k)
             agent.flown = befallen(fate, agent.flown, now_s, self.config.planner.trajectory.limits.accel_mps2)

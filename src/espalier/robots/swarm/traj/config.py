@@ -94,8 +94,10 @@ class FrontEndConfig(Config):
     """Kept from obstacles."""
     room_m: PositiveFloat = 3.0
     """The search goes no farther than this beyond the box around start and goal."""
-    most_room_m: PositiveFloat = 12.0
-    """Where it finds no way it goes twice as far, and again, but no farther than this."""
+    most_room_m: PositiveFloat | None = None
+    """Where it finds no way it goes twice as far, and again, but no farther than this; None for all of the world."""
+    again_s: NonNegativeFloat = 4.0
+    """Where there was no way however far it went, it goes no farther than `room_m` for so long."""
     piece_m: PositiveFloat = 2.0
     """Length of a piece. The reference's."""
     most_pieces: PositiveInt = 8

@@ -17,6 +17,8 @@ HOPS, SPARE_M = 12, 0.05
 """Steps by which a goal leaves an obstacle, and how far beyond the clearance each of them aims."""
 STATIONS = 65
 """Places on the way at which the speed is worked out."""
+MOST_POINTS = 400_000
+"""Of a lattice; one of more is made coarser."""
 SHORTEST_M = 1e-3
 """No way counts as shorter."""
 
@@ -49,23 +51,27 @@ def find_way(
     config: FrontEndConfig,
     limits: LimitsConfig,
     avoid: Floats = NOTHING,
+    *,
+    widen: bool = True,
 ) -> Way:
     """A short way from (3,) to (3,) with clearance, straightened where that costs none.
 
     The search keeps to the grid of the field and to the altitudes of `limits`, except to hold start and goal. avoid:
     (k, 4) spheres x, y, z, radius to stay out of, which leads to another way. A goal that is not free is moved to where
-    it is. Where there is no way, also farther around, it is the one to the place nearest to the goal.
+    it is. Where there is no way, it is the one to the place nearest to the goal; widen: only if there is none
+    farther around either.
     """
     start, target = np.array(start, np.float64), _freed(field, avoid, goal, config.clearance_m)
     if sees(field, avoid, start, target, config.clearance_m):
         return Way(np.stack([start, target]), True)
-    room_m = config.room_m
+    room_m, world_m = config.room_m, max(field.values.shape) * field.cell_m
+    most_m = min(config.most_room_m or world_m, world_m) if widen else room_m
     while True:
         lattice = _lattice(field, avoid, start, target, config.pitch_m, room_m, limits)
         points, reached = search(field, avoid, lattice, config.clearance_m, config.least_clearance_m)
-        if reached or room_m >= config.most_room_m:
+        if reached or room_m >= most_m:
             break
-        room_m = min(2.0 * room_m, config.most_room_m)
+        room_m = min(2.0 * room_m, most_m)
     if reached:
         points = np.vstack([points[: max(len(points) - 1, 1)], target])
     return Way(points[straightened(field, avoid, points, config.clearance_m)], reached)
@@ -116,7 +122,7 @@ def _lattice(
     room_m: float,
     limits: LimitsConfig,
 ) -> Lattice:
-    """Around start and goal, through the start."""
+    """Around start and goal, through the start; as fine as `pitch`, or as MOST_POINTS allow."""
     ends = np.stack([start, goal])
     inner, outer = field.origin.copy(), field.origin + np.array(field.values.shape) * field.cell_m
     if limits.floor_m is not None:
@@ -125,6 +131,7 @@ def _lattice(
         outer[2] = min(outer[2], limits.ceiling_m)
     low = np.minimum(np.maximum(ends.min(0) - room_m, inner), ends.min(0))
     high = np.maximum(np.minimum(ends.max(0) + room_m, outer), ends.max(0))
+    pitch = max(pitch, float(np.prod(high - low) / MOST_POINTS) ** (1.0 / 3.0))
     first = np.floor((start - low) / pitch + 1e-9).astype(int)
     shape = first + np.floor((high - start) / pitch + 1e-9).astype(int) + 1
     last = np.clip(first + np.rint((goal - start) / pitch).astype(int), 0, shape - 1)

@@ -11,7 +11,7 @@ from numba import njit
 
 from espalier.core.errors import DataError
 from espalier.robots.swarm.traj.quintic import Floats
-from espalier.robots.swarm.traj.trajectory import EDGE_S, Trajectory, derivative
+from espalier.robots.swarm.traj.trajectory import Trajectory, derivative
 
 
 class Neighbours(NamedTuple):
@@ -55,7 +55,7 @@ def place(others: Neighbours, k: int, time: float, order: int) -> tuple[float, f
         piece += 1
     s = within - (others.ends[k, piece - 1] if piece else 0.0)
     curve, beyond = others.coefficients[k, piece], since - within
-    if order or abs(beyond) <= EDGE_S:
+    if order or beyond == 0.0:
         return derivative(curve, s, order, 0), derivative(curve, s, order, 1), derivative(curve, s, order, 2)
     return (
         derivative(curve, s, 0, 0) + beyond * derivative(curve, s, 1, 0),
