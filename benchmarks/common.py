@@ -126,6 +126,6 @@ def _ratio(value: float | None) -> str:
 def _verdict(row: Row) -> str:
     if row.must is None or row.ratio is None:
         return ""
-    if row.ratio < row.must:
+    if not row.ratio >= row.must:
         return "missed"
     return "aim met" if row.aim is not None and row.ratio >= row.aim else "met"

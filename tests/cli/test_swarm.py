@@ -113,7 +113,7 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     for n, line in zip((6, 8), lines, strict=True):
-        pattern = rf"{n} vehicles: a plan [\d.]+ ms, p95 [\d.]+; a registration alone [\d.]+ \({n} plans\)"
+        pattern = rf"{n} vehicles: a plan [\d.]+ ms, p95 [\d.]+; a registration alone [\d.]+, a look at the news [\d.]+, reading .*\({n} plans\)"
         assert re.fullmatch(pattern, line)
 
 
@@ -143,6 +143,10 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
         (["render", "damaged.npz", "--out", "a.gif"], "damaged.npz cannot be read as NPZ"),
         (["render", "spoilt.npz", "--out", "a.gif"], "spoilt.npz cannot be read as NPZ"),
         (["render", "other.npz", "--out", "a.gif"], "other.npz holds no flight"),
+        (["render", "x", "--out", "a.gif", "--out", "a.csv", "--at", "7"], "--at is of .png files, and there is none"),
+        (["render", "x", "--out", "a.png", "--every", "1"], "--every is of .gif and .mp4 and .csv and .rrd files"),
+        (["render", "x", "--out", "a.csv", "--whole"], "--whole is of .gif and .mp4 and .png files"),
+        (["render", "x", "--out", "a.csv", "--out", "a.npz", "--view", "top"], "--view is of .gif and .mp4 and .png"),
         (["render", "runs/few", "--out", "a.png", "--at", "7"], "a.png: 7 s is not in the flight"),
         (["formation", "hexagn", "--out", "a.csv"], "'hexagn'; did you mean 'hexagon'"),
         (["formation", "none:", "--out", "a.svg"], "a.svg: a formation cannot be written as that"),

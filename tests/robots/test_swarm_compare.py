@@ -32,6 +32,22 @@ def test_cases_change_the_base_and_methods_the_planner() -> None:
     assert lossy.failures == forest.failures == TABLE.base.failures
 
 
+def test_what_a_case_asks_for_is_flown_or_refused() -> None:
+    waits = TableConfig.of(base={"planner": {"pace": 0.7}}, cases={"a": {"planner": {"stall_s": 9.0}}, "b": {}})
+    squares = waits.flight("a", "least_squares").planner
+    assert (squares.register_by.method, squares.stall_s, squares.pace) == ("least_squares", 9.0, 0.7)
+    assert waits.flight("b", "least_squares").planner.stall_s is None, "the method's, where nobody says otherwise"
+    for settings, says in (
+        ({"cases": {"a": {"planner": {"method": "goal"}}}}, r"a: planner\.method"),
+        ({"cases": {"a": {"planner": {"register_by": {"method": "gnc"}}}}}, r"a: planner\.register_by\.method"),
+        ({"base": {"planner": {"method": "goal"}}}, r"base: planner\.method"),
+        ({"cases": {"a": {"planner": 3}}}, "planner"),
+        ({"cases": {"a": {"planner": {"register_by": 3}}}}, "register_by"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            TableConfig.of(**settings)
+
+
 @pytest.mark.parametrize(
     ("cases", "says"),
     [({"a": {"wind": 3}}, "wind"), ({"a": {"n": 0}}, "n"), ({}, "cases"), ({"a": {"world": {"kind": "sea"}}}, "kind")],

@@ -213,7 +213,8 @@ def test_the_dead_drag_least_squares_and_not_the_registration() -> None:
         for method in ("ransac", "least_squares")
     }
     assert by["ransac"]["travelled_share"] > 0.97
-    assert by["ransac"]["flag_recall"] == 1.0
+    assert by["ransac"]["flag_recall"] > 0.95, "from the beginning on"
+    assert by["ransac"]["flag_precision"] > 0.8, "who flies around the dead is out for a moment"
     assert by["least_squares"]["travelled_share"] < 0.75
     assert by["ransac"]["touches"] == by["least_squares"]["touches"] == 0
 
@@ -259,7 +260,9 @@ def test_whatever_befalls_one_the_others_arrive(kind: str) -> None:
     assert np.isnan(seen[-1]).any() == (kind == "crash")
     (whom,) = found.fates
     assert (recording.struck[:, whom] == ((recording.times < 3.0) == (kind == "late"))).all()
-    assert (recording.adrift == (recording.struck & (kind != "lie"))).all(), "liars steer"
+    steers = recording.struck & ~recording.adrift
+    assert not recording.adrift[~recording.struck].any()
+    assert steers.sum() < 11 or (kind == "lie" and not recording.adrift.any()), "until their next turn; liars always do"
     speed = np.linalg.norm(np.diff(seen, axis=0), axis=2) / 0.05
     assert np.nanmax(speed) < 2.2, "nobody leaps"
     assert np.nanmax(np.linalg.norm(np.diff(seen, 2, axis=0), axis=2)) / 0.05**2 < 5.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +9,14 @@ import numpy as np
 import pytest
 
 from espalier.core.errors import DataError
+from espalier.robots.swarm.fleet.agent import Agent
+from espalier.robots.swarm.fleet.comms import Inbox
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.figures import figures
 from espalier.robots.swarm.fleet.metrics import clearances, measure, separations, shape
 from espalier.robots.swarm.fleet.recording import ARRAYS, Recording
-from espalier.robots.swarm.fleet.simulate import Flight, simulate
+from espalier.robots.swarm.fleet.simulate import Flagged, Flight, simulate
+from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.shapes import Pole
 from espalier.robots.swarm.world.world import World
 
@@ -36,6 +38,29 @@ def recorded(positions: np.ndarray, slots: np.ndarray = SQUARE, **changes: objec
         World.of_solids([], (-20, -20, 0), (20, 20, 6), 1.0),
     )
     return replace(found, **changes)
+
+
+def test_an_error_is_over_the_size_that_the_formation_has_then() -> None:
+    whole = SQUARE + 0.1 * np.array([[-1.0, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]]) / np.sqrt(2)
+    found = shape(recorded(np.stack([whole, 0.5 * whole])))
+    assert found.error[0] == pytest.approx(found.error[1])
+    assert found.scale[1] == pytest.approx(0.5 * found.scale[0])
+
+
+def test_the_ground_is_touched_too(flight: Flight) -> None:
+    """At 19 cm; by one that is adrift it is told apart."""
+    seen = np.tile(SQUARE * 2.0 + np.array([0.0, 0.0, 1.5]), (3, 1, 1))
+    seen[1, 2, 2], adrift = 0.19, np.zeros((3, 4), np.bool_)
+    found = recorded(seen, SQUARE * 2.0)
+    assert measure(found).safety.altitude == pytest.approx([1.5, 0.19, 1.5])
+    assert measure(found).safety.touches.tolist() == [False, True, False]
+    assert figures(replace(flight, recording=found))["least_altitude_m"] == pytest.approx(0.19)
+    adrift[:, 2] = True
+    safety = measure(replace(found, adrift=adrift)).safety
+    assert (safety.touches.any(), safety.adrift_touches.tolist()) == (False, [False, True, False])
+    gone = seen.copy()
+    gone[1, 2] = np.nan
+    assert measure(recorded(gone, SQUARE * 2.0)).safety.altitude == pytest.approx([1.5] * 3)
 
 
 def turned(points: np.ndarray, angle: float, scale: float, to: tuple[float, ...]) -> np.ndarray:
@@ -178,8 +203,14 @@ def test_figures_by_hand(flight: Flight) -> None:
     without = figures(replace(flight, recording=replace(found, slot=slot)))
     assert np.isfinite(without["arrival_s"]), "those that have one are there"
     assert (without["without_slot"], without["success"]) == (1.0, 0.0)
+    slot[-1] = -1
+    nobody = figures(replace(flight, recording=replace(found, slot=slot)))
+    assert np.isnan(nobody["arrived_acts"])
+    assert measured["arrived_acts"] == 1.0
+    far = figures(replace(flight, recording=replace(found, goals=np.array([[8.0, 0, 1.5]]))))
+    assert (far["travelled_share"], far["arrived_acts"]) == (1.0, 0.0), "2 m too far is no more than all of the way"
     late = figures(replace(flight, recording=replace(found, goals=np.array([[20.0, 0, 1.5]]))))
-    assert late["travelled_share"] == pytest.approx(0.5)
+    assert late["travelled_share"] == late["travelled_least"] == pytest.approx(0.5)
     assert late["success"] == 0.0
     assert np.isnan(late["arrival_s"])
 
@@ -215,9 +246,13 @@ def test_figures_of_vehicles_that_differ_by_hand(flight: Flight) -> None:
     assert (measured["scale_least"], measured["scale_most"]) == pytest.approx((scale[-1], scale[0]))
     assert measured["scale_least"] < 1.6 < measured["scale_most"]
     assert measured["least_altitude_m"] == pytest.approx(1.5), "of those that steer"
-    way, wanted = seen[-1, :3] - seen[0, :3], np.array([10.0, 0, 1.5]) - seen[0].mean(0)
-    assert measured["travelled_share"] == pytest.approx(float((way @ wanted).mean() / (wanted @ wanted)))
-    assert np.ptp(way @ wanted) > 1.0, "of which the mean counts"
+    way, wanted = seen[-1, :3] - seen[0, :3], SQUARE[:3] + np.array([10.0, 0, 1.5]) - seen[0, :3]
+    shares = (way * wanted).sum(1) / (wanted**2).sum(1)
+    assert shares[1:] == pytest.approx([1.0, 1.0])
+    assert shares[0] < 0.98
+    assert measured["travelled_share"] == pytest.approx((shares[0] + 2.0) / 3.0)
+    assert measured["travelled_least"] == pytest.approx(shares[0])
+    assert measured["arrived_acts"] == pytest.approx(2 / 3), "the first is 2 m off"
     pair, both = seen.copy(), struck.copy()
     pair[:10, 2] = pair[:10, 3] + np.array([0.0, 0.1, 0.0])
     both[:50, 2] = True
@@ -225,16 +260,34 @@ def test_figures_of_vehicles_that_differ_by_hand(flight: Flight) -> None:
     assert (near["touches"], near["touches_adrift"]) == (0.0, 10.0)
 
 
-def test_flags_are_of_those_that_are_struck_in_the_end(flight: Flight) -> None:
-    """The fourth flies again: who flags it flags wrongly."""
-    struck, agents = np.zeros_like(flight.recording.struck), []
-    struck[:, 2] = struck[:-1, 3] = True
-    for agent in flight.agents:
+def test_flags_by_hand(flight: Flight) -> None:
+    flags = figures(replace(flight, flagged=Flagged(6, 8, 9)))
+    assert (flags["flag_precision"], flags["flag_recall"]) == pytest.approx((0.75, 2 / 3))
+    silent = figures(replace(flight, flagged=Flagged(0, 0, 9)))
+    assert (silent["flag_precision"], silent["flag_recall"]) == (0.0, 0.0)
+    assert "flag_recall" not in figures(replace(flight, flagged=Flagged(0, 3, 0))), "nothing befell anybody"
+
+
+def test_flags_are_counted_at_all_plans_of_the_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of seven, one lies from 1.5 s until 3 s: counted once more here."""
+    seen, plan, right = [], Agent.plan, np.zeros(3, np.int64)
+
+    def watched(agent: Agent, now_s: float, inbox: Inbox) -> Trajectory:
+        found = plan(agent, now_s, inbox)
         assert agent.registration is not None
-        agents.append(copy(agent))
-        agents[-1].registration = replace(agent.registration, inlier=np.array([1, 1, 0, 0], np.bool_))
-    measured = figures(replace(flight, agents=agents, recording=replace(flight.recording, struck=struck)))
-    assert (measured["flag_precision"], measured["flag_recall"]) == pytest.approx((0.5, 1.0))
+        seen.append((agent.me, now_s, agent.registration.inlier))
+        return found
+
+    monkeypatch.setattr(Agent, "plan", watched)
+    lies = {"kind": "lie", "vehicles": [4], "at_s": 1.5, "until_s": 3.0}
+    found = simulate(FlightConfig.of(n=7, shape="hexagon", goal=(-15.0, 0.0, 1.5), seconds=5.0, failures=[lies]), 0)
+    for me, now_s, inlier in seen:
+        others = np.arange(7) != me
+        if me != 4:
+            out, lying = ~inlier & others, (np.arange(7) == 4) & (1.5 <= now_s < 3.0)
+            right += [(out & lying).sum(), out.sum(), lying.sum()]
+    assert found.flagged == tuple(right)
+    assert found.flagged.right > 6
 
 
 def test_who_can_fly_again_rejoins_by_hand(flight: Flight) -> None:
@@ -261,19 +314,6 @@ def test_where_nobody_is_healthy_or_nobody_planned_twice_there_is_nothing_to_say
     assert nobody["success"] == 0.0
     short = figures(simulate(FlightConfig.of(n=4, shape="grid", goal=(-20.0, 0.0, 1.5), seconds=0.01), 0))
     assert np.isnan(short["plan_ms_median"])
-
-
-def test_flags_are_those_of_the_healthy(flight: Flight) -> None:
-    struck = np.zeros_like(flight.recording.struck)
-    struck[:, 3] = True
-    agents = [agent for agent in flight.agents if agent.registration is not None]
-    assert len(agents) == 4
-    for agent, inlier in zip(agents, ([0, 1, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1], [0, 0, 0, 0]), strict=True):
-        assert agent.registration is not None
-        agent.registration = replace(agent.registration, inlier=np.array(inlier, np.bool_))
-    measured = figures(replace(flight, agents=agents, recording=replace(flight.recording, struck=struck)))
-    assert measured["flag_recall"] == pytest.approx(2 / 3), "by two of three; the fourth is struck itself"
-    assert measured["flag_precision"] == pytest.approx(2 / 3), "and one flags vehicle 0 wrongly; nobody flags itself"
 
 
 def test_a_recording_comes_back(tmp_path: Path, flight: Flight) -> None:

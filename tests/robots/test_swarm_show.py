@@ -120,6 +120,8 @@ def test_a_flight_to_every_format_and_back(recording: Recording, tmp_path: Path)
         "vz": "0.0000", "act": "0", "slot": "3", "struck": "0",
     }  # fmt: skip
     assert [rows[4 * 2 + 2][key] for key in ("x", "y", "z", "struck")] == ["", "", "", "1"]
+    again = Recording.load(save_flight(recording, tmp_path / "new" / "a.npz"))
+    np.testing.assert_array_equal(again.positions, recording.positions)
     save_flight(recording, tmp_path / "all.csv")
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 1 + 21 * 4
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.csv", "a.gif", "a.png", "all.csv", "new"]

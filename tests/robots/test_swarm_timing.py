@@ -12,3 +12,5 @@ def test_times_of_plans() -> None:
     for one in (few, more):
         assert 0.0 < one.ms <= one.p95
         assert 0.0 < one.register_ms < 1000.0
+        assert 0.0 < one.look_ms < one.p95
+        assert 0.0 < one.read_ms < 1000.0

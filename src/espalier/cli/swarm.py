@@ -13,8 +13,8 @@ from espalier.core.errors import EspalierError, MissingExtraError, nearest
 
 WORK = {
     "run": "RECIPE [key=value ...]: fly, as `espalier run` does",
-    "bench": "how long a plan takes for 30, 120 and 300 vehicles",
-    "render": "RUN | FLIGHT.npz --out FILE: a flight as .gif, .mp4, .png, .csv or .rrd (rerun)",
+    "bench": "how long a plan takes for 30, 120 and 300 vehicles, and what is done beside it",
+    "render": "RUN | FLIGHT.npz --out FILE: a flight as .gif, .mp4, .png, .csv, .rrd (rerun) or .npz",
     "formation": "SHAPE --out FILE: slots as .csv, .json, .npy or .png; a name, text:WORDS, image:FILE or mesh:FILE",
 }
 VIEWS = ("auto", "top", "front", "side", "3d")
@@ -92,22 +92,23 @@ def _bench() -> int:
     for found in time_plans():
         console.print(
             f"{found.n} vehicles: a plan {found.ms:.1f} ms, p95 {found.p95:.1f}; a registration alone "
-            f"{found.register_ms:.1f} ({found.plans:,} plans)"
+            f"{found.register_ms:.1f}, a look at the news {found.look_ms:.2f}, reading a message of each other vehicle "
+            f"{found.read_ms:.1f} ({found.plans:,} plans)",
+            soft_wrap=True,
         )
     return 0
 
 
 def _render(args: argparse.Namespace) -> int:
     from espalier.robots.swarm.fleet.recording import Recording
-    from espalier.robots.swarm.show.save import Look, checked_suffix, save_flight
+    from espalier.robots.swarm.show.save import Look, check_uses, save_flight
 
-    for file in args.out:
-        checked_suffix(file)
+    look = Look(view=args.view or "auto", every_s=args.every, at_s=args.at, whole=args.whole)
+    check_uses(args.out, look)
     recording = Recording.load(_flight(args.words[0]))
     times, n = recording.times, recording.positions.shape[1]
     console = Console(highlight=False)
     console.print(f"{n} vehicles, {times[-1] - times[0]:.1f} s, {int(recording.struck.any(0).sum())} failed")
-    look = Look(view=args.view or "auto", every_s=args.every, at_s=args.at, whole=args.whole)
     for file in args.out:
         console.print(f"flight: {save_flight(recording, file, look)}", markup=False, soft_wrap=True)
     return 0

@@ -53,12 +53,7 @@ def fly(seed: int = 0, watch: Callable[[float], bool] | None = None, **settings:
 
 def save(flight: Flight | Recording, file: str | Path, view: Literal["auto"] | View = "auto") -> Path:
     """A flight as .gif, .mp4, .png, .csv, .rrd, or .npz, which `Recording.load` reads."""
-    recording, target_file = flight if isinstance(flight, Recording) else flight.recording, Path(file)
-    if target_file.suffix.lower() != ".npz":
-        return save_flight(recording, target_file, Look(view=view))
-    target_file.parent.mkdir(parents=True, exist_ok=True)
-    recording.save(target_file)
-    return target_file
+    return save_flight(flight if isinstance(flight, Recording) else flight.recording, Path(file), Look(view=view))
 
 
 def slots(shape: str, n: int, spacing_m: float = 2.0) -> npt.NDArray[np.float64]:

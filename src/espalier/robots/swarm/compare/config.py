@@ -30,6 +30,12 @@ class TableConfig(Config):
 
     @model_validator(mode="after")
     def _cases_are_flights(self) -> TableConfig:
+        for where, settings in (("base", self.base.model_dump(exclude_unset=True)), *self.cases.items()):
+            planned = settings.get("planner") or {}
+            registered = planned.get("register_by") or {} if isinstance(planned, Mapping) else {}
+            for key, told in (("method", planned), ("register_by.method", registered)):
+                if isinstance(told, Mapping) and "method" in told:
+                    raise ValueError(f"{where}: planner.{key}: the table flies by each of its methods; leave it out")
         for name in self.cases:
             self.flight(name, self.methods[0])
         return self
@@ -39,7 +45,7 @@ class TableConfig(Config):
         base, change = self.base.model_dump(exclude_unset=True), self.cases[case]
         if "world" in change:
             base.pop("world", None)
-        return FlightConfig.of(**merged(merged(base, change), {"planner": planner(way)}))
+        return FlightConfig.of(**merged(merged({"planner": planner(way)}, base), change))
 
 
 def planner(way: Way) -> Mapping[str, Any]:

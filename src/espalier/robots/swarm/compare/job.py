@@ -24,17 +24,22 @@ from espalier.robots.swarm.fleet.simulate import simulate
 SHOWN = {
     "error_percent": "error, %",
     "error_percent_end": "in the end, %",
+    "scale_least": "least scale",
     "travelled_share": "way",
     "success": "success",
+    "without_slot": "no slot",
     "least_separation_m": "separation, m",
     "least_clearance_m": "clearance, m",
     "touches": "touches",
+    "touches_adrift": "of those adrift",
+    "rejoined_share": "rejoined",
     "plan_ms_median": "plan, ms",
     "plan_ms_p95": "p95",
     "flag_precision": "flags: precision",
     "flag_recall": "recall",
 }
-LEAST, SUM = ("least_separation_m", "least_clearance_m"), ("touches",)
+LEAST = ("scale_least", "least_separation_m", "least_clearance_m")
+SUM = ("without_slot", "touches", "touches_adrift")
 """Figures of which the least of the seeds is shown, or their sum; of the others the mean."""
 Averages = Mapping[tuple[str, Way], Mapping[str, float]]
 """By case and method."""
@@ -97,7 +102,7 @@ def _average(found: list[Mapping[str, float | None]]) -> dict[str, float]:
 
 def _report(config: TableConfig, run: Run, averages: Averages) -> dict[str, float]:
     picture = draw_cases(averages, list(config.cases), config.methods, run.artefact)
-    note = f"{config.seeds} seeds: means; the least separation and clearance, and all touches"
+    note = f"{config.seeds} seeds: means; the least scale, separation and clearance; all touches and all without a slot"
     blocks: list[Block] = [Image("All cases", f"artefacts/{picture}", wide=True)]
     lines: list[str] = []
     for case in config.cases:

@@ -1,4 +1,4 @@
-"""How long a plan takes, and what of it a registration takes, on this machine."""
+"""How long a plan takes, what of it a registration takes, and what is done beside it, on this machine."""
 
 from __future__ import annotations
 
@@ -9,44 +9,63 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from espalier.robots.swarm.fleet.agent import Agent
+from espalier.robots.swarm.fleet.comms import Inbox
 from espalier.robots.swarm.fleet.config import FlightConfig, PlannerConfig
+from espalier.robots.swarm.fleet.message import decode, encode
 from espalier.robots.swarm.fleet.simulate import HELLO_S, simulate
 from espalier.robots.swarm.formation.make import make_formation
 from espalier.robots.swarm.register.spatiotemporal import register
 from espalier.robots.swarm.world.config import OpenConfig
 
 SIZES = (30, 120, 300)
-REGISTRATIONS = 40
+REGISTRATIONS, READS = 40, 10
 SPEED_MPS, NOISE_M = 1.5, 0.05
 LATE_M, LATE = 3.0, 0.1
 """So far behind is this share of the vehicles whose formation is registered."""
 
 
 class Timing(NamedTuple):
-    """Milliseconds, with one thread: median and 95th percentile of a plan of `n` vehicles, median of a registration."""
+    """Milliseconds, with one thread, for `n` vehicles: median and 95th percentile of a plan, medians of a registration,
+    of a look at the news between two plans, and of reading a message of each other vehicle.
+    """
 
     n: int
     plans: int
     ms: float
     p95: float
     register_ms: float
+    look_ms: float
+    read_ms: float
 
 
 def time_plans(sizes: Sequence[int] = SIZES, seconds: float = 4.0) -> Iterator[Timing]:
     """A grid that flies over an open field, for each number of vehicles. Code is compiled before."""
     with ThreadpoolController().limit(limits=1):
-        _plan_ms(7, 1.0)
+        _flown(7, 1.0)
         for n in sizes:
-            ms, register_ms = _plan_ms(n, seconds), _register_ms(n)
-            yield Timing(n, len(ms), float(np.median(ms)), float(np.quantile(ms, 0.95)), float(np.median(register_ms)))
+            agents = _flown(n, seconds)
+            plans = [ms for agent in agents for ms in agent.ms[1:]]
+            looks = [ms for agent in agents for ms in agent.look_ms]
+            medians = map(float, map(np.median, (_register_ms(n), looks, _read_ms(agents))))
+            yield Timing(n, len(plans), float(np.median(plans)), float(np.quantile(plans, 0.95)), *medians)
 
 
-def _plan_ms(n: int, seconds: float) -> list[float]:
-    """Of all plans but each vehicle's first."""
+def _flown(n: int, seconds: float) -> list[Agent]:
+    """The vehicles, after so long a flight."""
     side_m = 2.0 * np.sqrt(n) + 10.0
     world = OpenConfig(length_m=60.0 + side_m, width_m=side_m, cell_m=0.2)
-    flight = simulate(FlightConfig(n=n, world=world, seconds=HELLO_S + seconds), 0)
-    return [ms for agent in flight.agents for ms in agent.ms[1:]]
+    return simulate(FlightConfig(n=n, world=world, seconds=HELLO_S + seconds), 0).agents
+
+
+def _read_ms(agents: Sequence[Agent]) -> list[float]:
+    """One vehicle reads what all others say."""
+    said, found = [encode(agent.message(0.0)) for agent in agents[1:]], []
+    for _ in range(READS):
+        begun = perf_counter()
+        Inbox.of_messages([decode(one, len(agents)) for one in said])
+        found.append(1000.0 * (perf_counter() - begun))
+    return found
 
 
 def _register_ms(n: int) -> list[float]:

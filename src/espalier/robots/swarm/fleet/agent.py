@@ -37,7 +37,7 @@ STRAYED = 2.0
 @dataclass
 class Agent:
     """me: its number, which is also its first slot's. flown: the trajectory that it is flying. roster: who has which
-    slot. pilot: what makes its paths. registration: the last. ms: of each plan.
+    slot. pilot: what makes its paths. registration: the last. ms: of each plan. look_ms: of each look at the news.
     """
 
     me: int
@@ -48,6 +48,7 @@ class Agent:
     flown: Trajectory
     registration: Registration | None = None
     ms: list[float] = field(default_factory=list)
+    look_ms: list[float] = field(default_factory=list)
     _act: int = -1
     _memory: Memory | None = None
     _sure_s: float = 0.0
@@ -99,15 +100,16 @@ class Agent:
         they were made at the same time, it is the one with the higher number that is to plan again; and both where
         there is no time left.
         """
-        for yields, seconds in ((news.senders < self.me, self.config.safe_s), (news.senders > self.me, self._hurry_s)):
-            traffic = self.pilot.traffic(now_s, news.only(yields))
-            if not self.pilot.check(now_s, self.flown, traffic, seconds).safe:
-                return False
-        return True
+        begun, planner = perf_counter(), self.config
+        lower, hurry_s = news.senders < self.me, planner.stop_s + (planner.tell_s or 0.0)
+        safe = self._is_clear(now_s, news.only(lower), planner.safe_s) and self._is_clear(
+            now_s, news.only(~lower), hurry_s
+        )
+        self.look_ms.append(1000.0 * (perf_counter() - begun))
+        return safe
 
-    @property
-    def _hurry_s(self) -> float:
-        return self.config.stop_s + (self.config.tell_s or 0.0)
+    def _is_clear(self, now_s: float, news: Inbox, seconds: float) -> bool:
+        return self.pilot.check(now_s, self.flown, self.pilot.traffic(now_s, news), seconds).safe
 
     def _shape(self, now_s: float, traffic: Traffic) -> Places | Graph | None:
         """Where the formation wants this vehicle, or the graph that it should make, by the method."""

@@ -7,11 +7,13 @@ import numpy.typing as npt
 
 from espalier.robots.swarm.fleet.metrics import Series, measure
 from espalier.robots.swarm.fleet.recording import Recording
-from espalier.robots.swarm.fleet.simulate import TICK_S, Flight
+from espalier.robots.swarm.fleet.simulate import TICK_S, Flagged, Flight
 
 Floats = npt.NDArray[np.float64]
 ARRIVED_M = 0.5
 """From its place at the goal."""
+NO_WAY_M = 1e-3
+"""A place nearer than this is where a vehicle began."""
 MOST = 0.95
 """Share of the healthy vehicles that are enough for the formation to have arrived."""
 
@@ -20,35 +22,41 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     """Formation, way, safety, effort, time, messages and flags. series: what `measure` gave, if that was done already.
 
     error_percent, error_percent_end: see `Shape.error`, over all of the flight and its last quarter; error_percent_way:
-    over the way; error_percent_acts: the greatest when a formation has had its time. misfit: of `Shape.misfit`, the
-    mean over the way. scale_least, scale_most: of `Shape.scale`. without_slot: healthy vehicles that hold none in the
-    end, or one that another holds. success: 1 where nobody touched anything, no healthy vehicle is without a slot, and
-    95% of them are within 0.5 m of their places in the end; arrival_s: since when they are, NaN where they are not.
-    touches, touches_adrift: looks with a touch, see `Safety`. least_altitude_m: of vehicles that steer. rejoined_share:
-    of those that something befell and that can fly again, who is within 0.5 m of its place in the formation in the end;
-    rejoined_s: what that took, the median. effort_m2ps3: of a healthy vehicle, the integral of the squared
-    acceleration.
+    over the way; error_percent_acts: the greatest when a formation has had its time; arrived_acts: the least share of
+    the healthy that are within 0.5 m of their places at the goal then. misfit: of `Shape.misfit`, the mean over the
+    way. scale_least, scale_most: of `Shape.scale`. travelled_share: of the ways of the healthy to their places at the
+    last goal, the mean; nobody counts as more than 1; travelled_least: of the vehicle with the least. without_slot:
+    healthy vehicles that hold none in the end, or one that another holds. success: 1 where nobody touched anything, no
+    healthy vehicle is without a slot, and 95% of them are within 0.5 m of their places in the end; arrival_s: since
+    when they are, NaN where they are not. touches, touches_adrift: looks with a touch, see `Safety`. least_altitude_m:
+    of vehicles that steer. rejoined_share: of those that something befell and that can fly again, who is within 0.5 m
+    of its place in the formation in the end; rejoined_s: what that took, the median. effort_m2ps3: of a healthy
+    vehicle, the integral of the squared acceleration. flag_precision, flag_recall: of `Flagged`.
     """
     recording, healthy = flight.recording, flight.recording.healthy
     kept, safe = measure(recording) if series is None else series
     ms = [ms for agent in flight.agents for ms in agent.ms[1:]] or [float("nan")]
-    touches, arrival_s, without = float(safe.touches.sum()), _arrival_s(flight), _without_slot(recording)
+    touches, arrival_s, without = float(safe.touches.sum()), _arrival_s(recording), _without_slot(recording)
     seconds = max(float(recording.times[-1]), TICK_S)
+    ends, ways = [np.flatnonzero(recording.act == act)[-1] for act in np.unique(recording.act)], _ways(recording)
+    arrived = _arrived(recording)
     return {
         "error_percent": 100.0 * _mean(kept.error),
         "error_percent_end": 100.0 * _mean(kept.error[-len(kept.error) // 4 :]),
         "error_percent_way": 100.0 * _over_way(recording, kept.error),
-        "error_percent_acts": 100.0 * max(float(kept.error[recording.act == act][-1]) for act in set(recording.act)),
+        "error_percent_acts": 100.0 * float(np.max(kept.error[ends])),
+        "arrived_acts": float(np.min(arrived[ends])),
         "misfit": _over_way(recording, kept.misfit),
         "scale_least": float(np.fmin.reduce(kept.scale)),
         "scale_most": float(np.fmax.reduce(kept.scale)),
         "without_slot": float(without),
-        "travelled_share": _travelled(recording),
+        "travelled_share": float(np.mean(ways)) if len(ways) else float("nan"),
+        "travelled_least": float(np.min(ways)) if len(ways) else float("nan"),
         "success": float(touches == 0.0 and not without and np.isfinite(arrival_s)),
         "arrival_s": arrival_s if np.isfinite(arrival_s) else float("nan"),
         "least_separation_m": float(safe.separation.min()),
         "least_clearance_m": float(safe.clearance.min()),
-        "least_altitude_m": float(np.fmin.reduce(recording.positions[..., 2][~recording.adrift], initial=np.inf)),
+        "least_altitude_m": float(safe.altitude.min()),
         "touches": touches,
         "touches_adrift": float(safe.adrift_touches.sum()),
         **_rejoined(recording, kept.off),
@@ -60,7 +68,7 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
         "brakes": float(sum(agent.pilot.brakes for agent in flight.agents)),
         "messages_per_s": flight.channel.sent / seconds,
         "kilobytes_per_s": flight.channel.bytes / 1000.0 / seconds,
-        **_flags(flight),
+        **_flags(flight.flagged),
     }
 
 
@@ -79,19 +87,32 @@ def _over_way(recording: Recording, values: Floats) -> float:
     return float((values[1:] * steps)[known].sum() / total) if total > 0.0 else _mean(values)
 
 
-def _travelled(recording: Recording) -> float:
-    """Of the way from the first middle to the last goal, the mean of the healthy; 1 where there is no way."""
-    if not recording.healthy.any():
-        return float("nan")
-    way = recording.positions[-1, recording.healthy] - recording.positions[0, recording.healthy]
-    wanted = recording.goals[-1] - recording.positions[0].mean(0)
-    square = float(wanted @ wanted)
-    return float((way @ wanted).mean() / square) if square > 1e-6 else 1.0
+def _ways(recording: Recording) -> Floats:
+    """(m,): of the way of each of the healthy from its begin to its place in the end, the share that it made, at most
+    1; 1 where there is no way. Who holds no slot is to be at the goal.
+    """
+    healthy, slot = recording.healthy, recording.slot[-1, recording.healthy]
+    own = np.where(slot[:, None] >= 0, recording.formations[-1, slot], 0.0)
+    begin = recording.positions[0, healthy]
+    way, wanted = recording.positions[-1, healthy] - begin, recording.goals[-1] + own - begin
+    square = (wanted**2).sum(1)
+    return np.where(square > NO_WAY_M**2, np.minimum((way * wanted).sum(1) / np.maximum(square, NO_WAY_M**2), 1.0), 1.0)
 
 
-def _arrival_s(flight: Flight) -> float:
+def _arrived(recording: Recording) -> Floats:
+    """(t,): of the healthy that hold a slot, the share that is at its place at the goal of its formation; NaN where
+    nobody does.
+    """
+    slot, healthy, act = recording.slot, recording.healthy, recording.act
+    places = recording.goals[act, None] + recording.formations[act[:, None], slot]
+    counts = healthy & (slot >= 0)
+    near = counts & (np.linalg.norm(recording.positions - places, axis=2) <= ARRIVED_M)
+    with np.errstate(invalid="ignore"):
+        return near.sum(1) / counts.sum(1)
+
+
+def _arrival_s(recording: Recording) -> float:
     """Since when most of the healthy vehicles that hold a slot have been at their places of the end."""
-    recording = flight.recording
     slot, healthy = recording.slot[-1], recording.healthy & (recording.slot[-1] >= 0)
     if not healthy.any():
         return np.inf
@@ -129,14 +150,7 @@ def _effort(positions: Floats) -> float:
     return float((accel**2).sum(2).mean(1).sum() * TICK_S)
 
 
-def _flags(flight: Flight) -> dict[str, float]:
-    """How well the healthy vehicles told, in the end, whom something has befallen by then, and whom not."""
-    struck = flight.recording.struck[-1]
-    judges = [one for one in flight.agents if one.registration is not None and flight.recording.healthy[one.me]]
-    if not judges or not struck.any():
+def _flags(flagged: Flagged) -> dict[str, float]:
+    if not flagged.struck:
         return {}
-    out = np.stack([~one.registration.inlier for one in judges if one.registration is not None])
-    out[np.arange(len(judges)), [one.me for one in judges]] = False
-    right = float((out & struck).sum())
-    precision, recall = right / max(float(out.sum()), 1.0), right / (len(judges) * float(struck.sum()))
-    return {"flag_precision": precision, "flag_recall": recall}
+    return {"flag_precision": flagged.right / max(flagged.said, 1), "flag_recall": flagged.right / flagged.struck}

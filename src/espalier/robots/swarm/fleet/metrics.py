@@ -25,9 +25,9 @@ NEAR_M = 1.5
 
 class Shape(NamedTuple):
     """By look, (t,), of the similar formation that fits the healthy vehicles best. error: their mean distance to it,
-    over its diameter. misfit: the sum of their distances to it, over its diameter, where it is they that are moved onto
-    it. scale: its size, over that of the formation. off: (t, n) metres of each vehicle from its own place in it; NaN
-    without one.
+    over its diameter, as large or small as it is then. misfit: the sum of their distances to it, over its diameter,
+    where it is they that are moved onto it. scale: its size, over that of the formation. off: (t, n) metres of each
+    vehicle from its own place in it; NaN without one.
 
     Source: `misfit` is the integrand of RE-Formation's error (T-ASE 2025); the others are ours.
     """
@@ -40,13 +40,14 @@ class Shape(NamedTuple):
 
 class Safety(NamedTuple):
     """By look, (t,). separation: least distance of two vehicles, height counting half, from this look to the next.
-    clearance: least distance of a vehicle's middle to an obstacle. Both are of vehicles that steer, the first to any
-    other. touches: whether any of them touches something. adrift_touches: whether those that cannot steer touch
-    obstacles or each other.
+    clearance: least distance of a vehicle's middle to an obstacle; altitude: to the ground. All are of vehicles that
+    steer, the first to any other. touches: whether any of them touches something. adrift_touches: whether those that
+    cannot steer touch the ground, obstacles or each other.
     """
 
     separation: Floats
     clearance: Floats
+    altitude: Floats
     touches: Flags
     adrift_touches: Flags
 
@@ -80,16 +81,16 @@ def shape(recording: Recording) -> Shape:
         away = np.linalg.norm(fit.apply(recording.formations[act, held]) - recording.positions[looks], axis=2)
         off[looks] = np.where(held >= 0, away, np.nan)
         scale[looks] = fit.scale
-        error[looks] = away[:, members].mean(1) / wide[act]
+        error[looks] = away[:, members].mean(1) / (fit.scale * wide[act])
         misfit[looks] = np.linalg.norm(back.apply(there) - wanted, axis=2).sum(1) / wide[act]
     return Shape(error, misfit, scale, off)
 
 
 def safety(recording: Recording) -> Safety:
     """How near vehicles came to each other and to obstacles."""
-    separation, clearance = separations(recording), clearances(recording)
-    touches = (separation < 2.0 * VEHICLE_M) | (clearance < VEHICLE_M)
-    return Safety(separation[0], clearance[0], *touches)
+    separation, clearance, altitude = separations(recording), clearances(recording), altitudes(recording)
+    touches = (separation < 2.0 * VEHICLE_M) | (np.minimum(clearance, altitude) < VEHICLE_M)
+    return Safety(separation[0], clearance[0], altitude[0], *touches)
 
 
 def separations(recording: Recording) -> Floats:
@@ -119,6 +120,16 @@ def clearances(recording: Recording) -> Floats:
     """(2, t): least distances to obstacles, exact where the solids are known; of vehicles that steer, and of others."""
     here = np.isfinite(recording.positions[..., 0])
     there = np.where(here[..., None], recording.positions, 1e6)
-    distance = recording.world.distance(there.reshape(-1, 3)).reshape(here.shape)
+    return _least(recording, recording.world.distance(there.reshape(-1, 3)).reshape(here.shape))
+
+
+def altitudes(recording: Recording) -> Floats:
+    """(2, t): least z of vehicles that steer, and of others."""
+    return _least(recording, recording.positions[..., 2])
+
+
+def _least(recording: Recording, values: Floats) -> Floats:
+    """(2, t): the least of (t, n), of those that steer, and of others; infinite where there is none."""
+    here = np.isfinite(recording.positions[..., 0])
     of = here & ~recording.adrift, here & recording.adrift
-    return np.stack([np.where(one, distance, np.inf).min(1, initial=np.inf) for one in of])
+    return np.stack([np.where(one, values, np.inf).min(1, initial=np.inf) for one in of])

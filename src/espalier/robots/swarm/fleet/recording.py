@@ -26,7 +26,8 @@ ARRAYS = ("times", "positions", "slot", "act", "formations", "goals", "struck", 
 class Recording:
     """times: (t,) seconds. positions: (t, n, 3), NaN of a vehicle that is gone. slot: (t, n) that each holds, -1 for
     none. act: (t,) which of the formations (acts, n, 3) is flown, to which of the goals (acts, 3). struck: (t, n)
-    whether something has befallen it at that time. adrift: (t, n) whether it cannot steer then: liars can.
+    whether something has befallen it at that time. adrift: (t, n) whether it cannot steer then: liars can, and until
+    their next turn so can others.
     """
 
     times: Floats

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +23,23 @@ from espalier.robots.swarm.traj.trajectory import Trajectory
 from espalier.robots.swarm.world.make import make_world
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 TICK_S = 0.05
 """Between two looks at where everybody is."""
 HELLO_S = 0.5
 """At first all only tell where they are, for so long: who has not heard of another flies into it. Then each plans once,
 and all set out together.
 """
+
+
+class Flagged(NamedTuple):
+    """Over all plans of vehicles whom nothing befalls, how many others something was upon (struck), how many they held
+    for out (said), and how many of these rightly.
+    """
+
+    right: int
+    said: int
+    struck: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,7 @@ class Flight:
     fates: dict[int, Fate]
     agents: list[Agent]
     channel: Channel
+    flagged: Flagged
 
 
 def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | None = None) -> Flight:
@@ -70,7 +83,7 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
                     heappush(turns, (later, k, True))
         upon = {k: kind for k in fate if (kind := fleet.upon(k, now))}
         struck[step, list(upon)] = True
-        adrift[step, [k for k, kind in upon.items() if kind != "lie"]] = True
+        adrift[step, [k for k, kind in upon.items() if kind in ("crash", "late") or k in fleet.struck]] = True
         gone = [k for k, kind in upon.items() if kind == "crash"]
         positions[step], slot[step] = fleet.look(now), [agent.roster.slot for agent in agents]
         positions[step, gone] = np.nan
@@ -82,7 +95,7 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
     recording = Recording(
         times[:seen], positions[:seen], slot[:seen], on[:seen], formations, goals, struck[:seen], adrift[:seen], world
     )
-    return Flight(recording, fate, agents, fleet.channel)
+    return Flight(recording, fate, agents, fleet.channel, Flagged(*fleet.flagged.tolist()))
 
 
 def _turns(config: FlightConfig, seed: int) -> list[tuple[float, int, bool]]:
@@ -98,7 +111,7 @@ def _turns(config: FlightConfig, seed: int) -> list[tuple[float, int, bool]]:
 @dataclass
 class _Fleet:
     """The vehicles, what befalls them, and what is between them. seen: (n, 3) where they were at the last look, which
-    is how far messages reach. struck: who flies what befell it.
+    is how far messages reach. struck: who flies what befell it. flagged: (3,) as of `Flagged`.
     """
 
     config: FlightConfig
@@ -107,6 +120,7 @@ class _Fleet:
     channel: Channel
     seen: Floats
     struck: set[int] = field(default_factory=set)
+    flagged: Ints = field(default_factory=lambda: np.zeros(3, np.int64))
 
     def look(self, now_s: float) -> Floats:
         """(n, 3): where everybody is."""
@@ -134,8 +148,18 @@ class _Fleet:
             return
         if able:
             agent.plan(max(now_s, HELLO_S + self.config.planner.replan_s), channel.inbox(k, now_s))
+            self._count(agent, now_s)
         elif fate is not None and k not in self.struck:
             self.struck.add(k)
             agent.flown = befallen(fate, agent.flown, now_s, self.config.planner.trajectory.limits.accel_mps2)
         path = told(fate, agent.flown, now_s) if fate is not None and kind else None
         channel.send(agent.message(now_s, path), now_s, self.seen)
+
+    def _count(self, agent: Agent, now_s: float) -> None:
+        """What a vehicle whom nothing befalls thinks of the others after a plan."""
+        if agent.me in self.fates or agent.registration is None:
+            return
+        out, struck = ~agent.registration.inlier, np.zeros(self.config.n, np.bool_)
+        struck[[k for k in self.fates if self.upon(k, now_s)]] = True
+        out[agent.me] = False
+        self.flagged += [(out & struck).sum(), out.sum(), struck.sum()]

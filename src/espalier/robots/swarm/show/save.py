@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -39,11 +39,12 @@ class Look:
 
 
 def save_flight(recording: Recording, file: Path, look: Look | None = None) -> Path:
-    """Write a .gif, .mp4, .png, .csv or .rrd (rerun), and return the file. Folders are made as needed.
+    """Write a .gif, .mp4, .png, .csv, .rrd (rerun) or .npz, which `Recording.load` reads, and return the file. Folders
+    are made as needed.
 
     Raises DataError for another suffix, MissingExtraError without the format's package.
     """
-    save = FORMATS[checked_suffix(file)]
+    save = FORMATS[checked_suffix(file)].save
     file.parent.mkdir(parents=True, exist_ok=True)
     save(recording, file, look or Look())
     return file
@@ -55,6 +56,15 @@ def checked_suffix(file: Path) -> str:
     if suffix not in FORMATS:
         raise DataError(f"{file}: a flight cannot be written as that{nearest(suffix, FORMATS)}")
     return suffix
+
+
+def check_uses(files: Sequence[Path], look: Look) -> None:
+    """Raises DataError for a suffix that is none of a format, or for a look's setting that none of the files shows."""
+    used = frozenset[str]().union(*(FORMATS[checked_suffix(file)].uses for file in files))
+    for name in ("view", "every_s", "at_s", "whole"):
+        if getattr(look, name) != getattr(Look(), name) and name not in used:
+            shows = " and ".join(suffix for suffix, one in FORMATS.items() if name in one.uses)
+            raise DataError(f"--{name.removesuffix('_s')} is of {shows} files, and there is none to be written")
 
 
 def png(picture: Picture) -> bytes:
@@ -124,11 +134,23 @@ def _rerun(recording: Recording, file: Path, look: Look) -> None:
         sync(file.parent)
 
 
-FORMATS: Mapping[str, Callable[[Recording, Path, Look], None]] = {
-    ".gif": _film,
-    ".mp4": _film,
-    ".png": _still,
-    ".csv": _table,
-    ".rrd": _rerun,
+def _archive(recording: Recording, file: Path, look: Look) -> None:
+    recording.save(file)
+
+
+class Format(NamedTuple):
+    """save: writes a file. uses: settings of a look that it shows."""
+
+    save: Callable[[Recording, Path, Look], None]
+    uses: frozenset[str]
+
+
+FORMATS: Mapping[str, Format] = {
+    ".gif": Format(_film, frozenset({"view", "every_s", "whole"})),
+    ".mp4": Format(_film, frozenset({"view", "every_s", "whole"})),
+    ".png": Format(_still, frozenset({"view", "at_s", "whole"})),
+    ".csv": Format(_table, frozenset({"every_s"})),
+    ".rrd": Format(_rerun, frozenset({"every_s"})),
+    ".npz": Format(_archive, frozenset()),
 }
 """By suffix, in lower case."""

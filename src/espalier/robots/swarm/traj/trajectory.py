@@ -10,6 +10,9 @@ from numba import njit
 
 from espalier.robots.swarm.traj.quintic import Floats
 
+EDGE_S = 1e-9
+"""Times outside of a curve by no more are its ends, rounded."""
+
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -93,7 +96,7 @@ def _sampled(coefficients: Floats, durations: Floats, since: Floats, order: int)
         i, s = locate(durations, time)
         beyond = time - min(max(time, 0.0), total)
         for x in range(3):
-            if order == 1 or beyond == 0.0:
+            if order == 1 or abs(beyond) <= EDGE_S:
                 out[n, x] = derivative(coefficients[i], s, order, x)
             elif order:
                 out[n, x] = 0.0
