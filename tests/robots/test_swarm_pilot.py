@@ -100,6 +100,11 @@ def test_where_nothing_is_safe_what_comes_least_near_is_flown() -> None:
         found = one.fly(0.0, on, Wish(GOAL, None), other)
         assert (one.dodges, one.brakes) == (1, 1)
         assert found is flown or (flown is None and np.linalg.norm(found.velocity(9.0)) < 1e-6)
+    low = moving((0, 0, 1.0), (1.2, 0, -1.2))
+    found = pilot(low).fly(
+        0.0, moving((0, 0, 1), (2.0, 0, 0)), Wish(GOAL, None), traffic(Trajectory.hover([1.2, 0, 1]))
+    )
+    assert found.position(9.0)[2] == pytest.approx(1.0), "a stop that is too near, rather than into the ground"
     crosses = traffic(moving((0.7, 1.0, 1.5), (0, -2.0, 0)))
     assert pilot(moving((0, 0, 1.5), (1.0, 0, 0))).fly(0.0, on, Wish(GOAL, None), crosses) is on, "first, and fast"
 
@@ -145,6 +150,9 @@ def test_a_search_that_found_no_way_however_far_it_went_is_not_repeated_at_once(
     for now_s in (0.0, 0.5, 3.9, 4.0):
         one.fly(now_s, Trajectory.hover([-5.0, 3.0, 1.5]), Wish(np.array([4.0, 3.0, 1.5]), None), traffic())
     assert wide == [True, False, False, True]
+    full = Pilot(CONFIG, Fixed(Trajectory.hover(HERE)), FIELD)  # type: ignore[arg-type]
+    full.fly(0.0, Trajectory.hover(HERE), Wish(GOAL, None), traffic(Trajectory.hover(GOAL)))
+    assert full._shut_until_s < 0.0, "where somebody stands at the goal, the world is not shut"
 
 
 def test_who_is_near_a_plan_is_kept_clear_of_wherever_it_leads() -> None:

@@ -82,6 +82,17 @@ def test_the_only_way_may_be_far_aside() -> None:
     assert not find_way(gap.field, start, goal, FRONT, LIMITS, widen=False).reached
 
 
+def test_whether_there_is_no_way_at_all() -> None:
+    """Through a wall there is none; where a sphere fills the gap, the world is not shut for that."""
+    ends = np.array([-4.0, 0, 1.5]), np.array([4.0, 0, 1.5])
+    wall, gap = (make_world(GapConfig(gap_m=m, width_m=12.0, approach_m=0.0)).field for m in (0.4, 2.0))
+    found = find_way(wall, *ends, FRONT, LIMITS)
+    assert (found.reached, found.shut) == (False, True)
+    found = find_way(gap, *ends, FRONT, LIMITS, np.array([[0.0, 0, 1.5, 2.5]]))
+    assert (found.reached, found.shut) == (False, False)
+    assert not find_way(wall, *ends, FRONT, LIMITS, widen=False).shut, "nobody looked"
+
+
 def test_altitudes_are_kept() -> None:
     """A low beam is crossed above, unless the ceiling is too low; then below."""
     beam = world_with(Box((-0.2, -5, 0.9), (0.2, 5, 1.1)))

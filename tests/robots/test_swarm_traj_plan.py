@@ -192,11 +192,11 @@ def test_others_count_for_longer_and_from_farther_the_older_the_news_of_them_is(
     assert found.first_violation_s == pytest.approx(1.6, abs=0.021)
     assert found.least_clearance_m == pytest.approx(1.0, abs=0.05)
     assert found.least_separation_m == pytest.approx(0.0, abs=0.05)
-    assert found.spare_m == pytest.approx(found.least_separation_m - LIMITS.separation_m)
+    assert found.spare_m == pytest.approx(found.least_separation_m - 0.4), "vehicles are 0.4 m wide"
     new = check(path, wall.field, others, LIMITS, 0.0, 1.5)
     assert new.safe
-    assert new.spare_m == pytest.approx(0.2, abs=0.021)
-    assert check(path, wall.field, pack([]), LIMITS, 0.0, 2.3).spare_m == pytest.approx(0.2 - 0.25, abs=0.05)
+    assert new.spare_m == pytest.approx(0.3, abs=0.021)
+    assert check(path, wall.field, pack([]), LIMITS, 0.0, 2.3).spare_m == pytest.approx(0.0, abs=0.05)
     assert check(path, OPEN.field, others, LIMITS, 0.0, 1.5, np.array([0.0, 0.9]), 0.1).safe, "each by its own age"
 
 
@@ -215,6 +215,7 @@ def test_a_check_of_altitudes() -> None:
     ):
         found = check(flying((0, 0, z), (0, 0, up)), OPEN.field, pack([]), limits)
         assert found.first_violation_s == pytest.approx(violated_s, abs=0.021)
+        assert found.safe == (found.spare_m >= 0.0)
 
 
 # --- the brake

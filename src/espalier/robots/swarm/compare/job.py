@@ -35,12 +35,14 @@ SHOWN = {
     "rejoined_share": "rejoined",
     "plan_ms_median": "plan, ms",
     "plan_ms_p95": "p95",
+    "plan_ms_most": "most",
     "flag_precision": "flags: precision",
     "flag_recall": "recall",
 }
 LEAST = ("scale_least", "least_separation_m", "least_clearance_m")
+MOST = ("plan_ms_most",)
 SUM = ("without_slot", "touches", "touches_adrift")
-"""Figures of which the least of the seeds is shown, or their sum; of the others the mean."""
+"""Figures of which the least of the seeds is shown, or the greatest, or their sum; of the others the mean."""
 Averages = Mapping[tuple[str, Way], Mapping[str, float]]
 """By case and method."""
 
@@ -95,7 +97,7 @@ def _average(found: list[Mapping[str, float | None]]) -> dict[str, float]:
     for name in SHOWN:
         values = [value for one in found if (value := one.get(name)) is not None]
         if len(values) == len(found):
-            how = min if name in LEAST else sum if name in SUM else np.mean
+            how = min if name in LEAST else max if name in MOST else sum if name in SUM else np.mean
             out[name] = float(how(values))
     return out
 

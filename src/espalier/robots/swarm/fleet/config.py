@@ -110,7 +110,7 @@ class PlannerConfig(Config):
     """A plan that is safe for less is not flown."""
     doubt_mps: NonNegativeFloat = 0.1
     """Plans keep farther from another vehicle by so much for each second that what was heard of it is old, and look at
-    it for so much longer than `safe_s`."""
+    it for so much longer than `safe_s`; for no more seconds than are left of the horizon then."""
     tell_s: PositiveFloat | None = 0.1
     """Between two plans a vehicle tells its path again so often, as messages get lost; it looks then whether that is
     safe still, by the news that has come, and else plans at once. None for never."""
@@ -132,7 +132,8 @@ class PlannerConfig(Config):
         if self.horizon_s < self.safe_s:
             raise ValueError(f"horizon_s: {self.horizon_s:g} is less than safe_s, {self.safe_s:g}")
         step_m = 2.0 * limits.speed_mps * self.horizon_s / max(self.samples - 1, 1)
-        if self.near_m < (nearest := limits.separation_m * limits.separation_factor + step_m):
+        doubt_m = self.doubt_mps * (self.horizon_s - self.safe_s)
+        if self.near_m < (nearest := limits.separation_m * limits.separation_factor + step_m + doubt_m):
             raise ValueError(
                 f"near_m: two that meet come {step_m:.2g} m nearer between two of the horizon's samples, so others are "
                 f"to be looked at from {nearest:.2g} m on, not {self.near_m:g}"

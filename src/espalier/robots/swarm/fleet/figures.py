@@ -12,8 +12,6 @@ from espalier.robots.swarm.fleet.simulate import TICK_S, Flagged, Flight
 Floats = npt.NDArray[np.float64]
 ARRIVED_M = 0.5
 """From its place at the goal."""
-NO_WAY_M = 1e-3
-"""A place nearer than this is where a vehicle began."""
 MOST = 0.95
 """Share of the healthy vehicles that are enough for the formation to have arrived."""
 
@@ -25,13 +23,13 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     over the way; error_percent_acts: the greatest when a formation has had its time; arrived_acts: the least share of
     the healthy that are within 0.5 m of their places at the goal then. misfit: of `Shape.misfit`, the mean over the
     way. scale_least, scale_most: of `Shape.scale`. travelled_share: of the ways of the healthy to their places at the
-    last goal, the mean; nobody counts as more than 1; travelled_least: of the vehicle with the least. without_slot:
-    healthy vehicles that hold none in the end, or one that another holds. success: 1 where nobody touched anything, no
-    healthy vehicle is without a slot, and 95% of them are within 0.5 m of their places in the end; arrival_s: since
-    when they are, NaN where they are not. touches, touches_adrift: looks with a touch, see `Safety`. least_altitude_m:
-    of vehicles that steer. rejoined_share: of those that something befell and that can fly again, who is within 0.5 m
-    of its place in the formation in the end; rejoined_s: what that took, the median. effort_m2ps3: of a healthy
-    vehicle, the integral of the squared acceleration. flag_precision, flag_recall: of `Flagged`.
+    last goal, the mean: what is missing counts in any direction; travelled_least: of the vehicle with the least.
+    without_slot: healthy vehicles that hold none in the end, or one that another holds. success: 1 where nobody touched
+    anything, no healthy vehicle is without a slot, and 95% of them are within 0.5 m of their places in the end;
+    arrival_s: since when they are, NaN where they are not. touches, touches_adrift: looks with a touch, see `Safety`.
+    least_altitude_m: of vehicles that steer. rejoined_share: of those that something befell and that can fly again, who
+    is within 0.5 m of its place in the formation in the end; rejoined_s: what that took, the median. effort_m2ps3: of a
+    healthy vehicle, the integral of the squared acceleration. flag_precision, flag_recall: of `Flagged`.
     """
     recording, healthy = flight.recording, flight.recording.healthy
     kept, safe = measure(recording) if series is None else series
@@ -88,27 +86,26 @@ def _over_way(recording: Recording, values: Floats) -> float:
 
 
 def _ways(recording: Recording) -> Floats:
-    """(m,): of the way of each of the healthy from its begin to its place in the end, the share that it made, at most
-    1; 1 where there is no way. Who holds no slot is to be at the goal.
+    """(m,): of the way of each of the healthy from its begin to its place in the end, the share that it made: 1 less
+    what is missing, over the way, but for 0.5 m at least. Who holds no slot is to be at the goal.
     """
     healthy, slot = recording.healthy, recording.slot[-1, recording.healthy]
-    own = np.where(slot[:, None] >= 0, recording.formations[-1, slot], 0.0)
-    begin = recording.positions[0, healthy]
-    way, wanted = recording.positions[-1, healthy] - begin, recording.goals[-1] + own - begin
-    square = (wanted**2).sum(1)
-    return np.where(square > NO_WAY_M**2, np.minimum((way * wanted).sum(1) / np.maximum(square, NO_WAY_M**2), 1.0), 1.0)
+    place = recording.goals[-1] + np.where(slot[:, None] >= 0, recording.formations[-1, slot], 0.0)
+    begin, end = recording.positions[0, healthy], recording.positions[-1, healthy]
+    way, missing = np.linalg.norm(place - begin, axis=1), np.linalg.norm(place - end, axis=1)
+    return np.maximum(1.0 - missing / np.maximum(way, ARRIVED_M), 0.0)
 
 
 def _arrived(recording: Recording) -> Floats:
-    """(t,): of the healthy that hold a slot, the share that is at its place at the goal of its formation; NaN where
-    nobody does.
+    """(t,): of the healthy, the share that holds a slot and is at its place at the goal of its formation; NaN where
+    nobody is healthy.
     """
     slot, healthy, act = recording.slot, recording.healthy, recording.act
+    if not healthy.any():
+        return np.full(len(slot), np.nan)
     places = recording.goals[act, None] + recording.formations[act[:, None], slot]
-    counts = healthy & (slot >= 0)
-    near = counts & (np.linalg.norm(recording.positions - places, axis=2) <= ARRIVED_M)
-    with np.errstate(invalid="ignore"):
-        return near.sum(1) / counts.sum(1)
+    near = healthy & (slot >= 0) & (np.linalg.norm(recording.positions - places, axis=2) <= ARRIVED_M)
+    return np.asarray(near.sum(1) / healthy.sum())
 
 
 def _arrival_s(recording: Recording) -> float:
@@ -151,6 +148,5 @@ def _effort(positions: Floats) -> float:
 
 
 def _flags(flagged: Flagged) -> dict[str, float]:
-    if not flagged.struck:
-        return {}
-    return {"flag_precision": flagged.right / max(flagged.said, 1), "flag_recall": flagged.right / flagged.struck}
+    precision = {"flag_precision": flagged.right / flagged.said} if flagged.said else {}
+    return precision | ({"flag_recall": flagged.right / flagged.struck} if flagged.struck else {})

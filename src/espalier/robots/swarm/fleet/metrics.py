@@ -25,9 +25,9 @@ NEAR_M = 1.5
 
 class Shape(NamedTuple):
     """By look, (t,), of the similar formation that fits the healthy vehicles best. error: their mean distance to it,
-    over its diameter, as large or small as it is then. misfit: the sum of their distances to it, over its diameter,
-    where it is they that are moved onto it. scale: its size, over that of the formation. off: (t, n) metres of each
-    vehicle from its own place in it; NaN without one.
+    over the formation's diameter, or the one that it has shrunk to. misfit: the sum of their distances to it, over its
+    diameter, where it is they that are moved onto it. scale: its size, over that of the formation. off: (t, n) metres
+    of each vehicle from its own place in it; NaN without one.
 
     Source: `misfit` is the integrand of RE-Formation's error (T-ASE 2025); the others are ours.
     """
@@ -81,7 +81,7 @@ def shape(recording: Recording) -> Shape:
         away = np.linalg.norm(fit.apply(recording.formations[act, held]) - recording.positions[looks], axis=2)
         off[looks] = np.where(held >= 0, away, np.nan)
         scale[looks] = fit.scale
-        error[looks] = away[:, members].mean(1) / (fit.scale * wide[act])
+        error[looks] = away[:, members].mean(1) / (np.minimum(fit.scale, 1.0) * wide[act])
         misfit[looks] = np.linalg.norm(back.apply(there) - wanted, axis=2).sum(1) / wide[act]
     return Shape(error, misfit, scale, off)
 

@@ -41,7 +41,7 @@ class Traffic(NamedTuple):
 
 
 class Near(NamedTuple):
-    """paths: of those that come near. ages_s: (k,) since when each was not heard of."""
+    """paths: of those that come near. ages_s: (k,) how long ago each was heard of."""
 
     paths: Neighbours
     ages_s: Floats
@@ -59,7 +59,9 @@ class Wish(NamedTuple):
 
 @dataclass
 class Pilot:
-    """dodges, brakes: how often a plan was not safe and a second one, or an emergency stop, was flown instead."""
+    """dodges: how often a plan was not safe, so that another was sought. brakes: how often that and what was flown were
+    not safe either, so that the vehicle stopped, or flew the least bad.
+    """
 
     config: PlannerConfig
     optimiser: Optimiser
@@ -155,7 +157,7 @@ class Pilot:
         local = wish.goal if distance <= reach else head[0] + way * (reach / distance)
         widen = now_s >= self._shut_until_s
         path = find_way(self.field, head[0], local, front, planner.limits, avoid, widen=widen)
-        if widen and not path.reached:
+        if path.shut:
             self._shut_until_s = now_s + front.again_s
         goes_on = path.reached and distance > reach
         last = front.cruise_mps * way / distance if goes_on else np.zeros(3)

@@ -33,8 +33,8 @@ and all set out together.
 
 
 class Flagged(NamedTuple):
-    """Over all plans of vehicles whom nothing befalls, how many others something was upon (struck), how many they held
-    for out (said), and how many of these rightly.
+    """Over the regular plans of vehicles whom nothing befalls, of the others that they heard of: how many something was
+    upon (struck), how many they held for out (said), and how many of these rightly.
     """
 
     right: int
@@ -148,7 +148,8 @@ class _Fleet:
             return
         if able:
             agent.plan(max(now_s, HELLO_S + self.config.planner.replan_s), channel.inbox(k, now_s))
-            self._count(agent, now_s)
+            if not again:
+                self._count(agent, now_s)
         elif fate is not None and k not in self.struck:
             self.struck.add(k)
             agent.flown = befallen(fate, agent.flown, now_s, self.config.planner.trajectory.limits.accel_mps2)
@@ -159,7 +160,8 @@ class _Fleet:
         """What a vehicle whom nothing befalls thinks of the others after a plan."""
         if agent.me in self.fates or agent.registration is None:
             return
-        out, struck = ~agent.registration.inlier, np.zeros(self.config.n, np.bool_)
+        heard, struck = np.isfinite(agent.registration.residual_m[0]), np.zeros(self.config.n, np.bool_)
         struck[[k for k in self.fates if self.upon(k, now_s)]] = True
-        out[agent.me] = False
+        heard[agent.me] = False
+        out, struck = ~agent.registration.inlier & heard, struck & heard
         self.flagged += [(out & struck).sum(), out.sum(), struck.sum()]

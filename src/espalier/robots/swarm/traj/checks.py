@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from espalier.robots.swarm.traj.config import LimitsConfig
+from espalier.robots.swarm.traj.config import VEHICLE_M, LimitsConfig
 from espalier.robots.swarm.traj.neighbours import Neighbours, place
 from espalier.robots.swarm.traj.penalties import FLAT
 from espalier.robots.swarm.traj.quintic import Floats
@@ -20,8 +20,8 @@ ROUND_M = 1e-6
 
 
 class Check(NamedTuple):
-    """first_violation_s: absolute time, infinite for none. spare_m: how much farther than required it keeps from
-    obstacles and others, at least; less than nothing where it is too near. least_clearance_m: to obstacles.
+    """first_violation_s: absolute time, infinite for none. spare_m: how far it is at least from touching an obstacle or
+    another, and from the floor and the ceiling; less than nothing beyond. least_clearance_m: to obstacles.
     least_separation_m: to others, with height counted half; infinite without others. greatest_speed_mps,
     greatest_accel_mps2: over the whole span that was looked at.
     """
@@ -66,15 +66,17 @@ def check(
     wanted = limits.separation_m + doubt_mps * ages
     clearance, separation, room = _nearest(points, times, field, others, wanted, end + ages)
     bad = clearance < min(limits.least_clearance_m, clearance[0] - ROUND_M)
+    over, under = np.full((2, len(times)), np.inf)
     if limits.floor_m is not None:
-        bad |= points[:, 2] < min(limits.floor_m, points[0, 2]) - ROUND_M
+        over = points[:, 2] - min(limits.floor_m, points[0, 2])
     if limits.ceiling_m is not None:
-        bad |= points[:, 2] > max(limits.ceiling_m, points[0, 2]) + ROUND_M
-    bad = (bad & looked) | (room < 0.0)
+        under = max(limits.ceiling_m, points[0, 2]) - points[:, 2]
+    inside = np.minimum(over, under)
+    bad = ((bad | (inside < -ROUND_M)) & looked) | (room < 0.0)
     nearest, closest = float(clearance[looked].min()), float(separation.min())
     return Check(
         float(times[bad.argmax()]) if bad.any() else np.inf,
-        min(nearest - limits.least_clearance_m, closest - limits.separation_m),
+        min(nearest - VEHICLE_M, closest - 2.0 * VEHICLE_M, float(inside[looked].min())),
         nearest,
         closest,
         float(np.linalg.norm(trajectory.velocity(times[looked]), axis=1).max()),

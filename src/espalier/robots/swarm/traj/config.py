@@ -97,7 +97,7 @@ class FrontEndConfig(Config):
     most_room_m: PositiveFloat | None = None
     """Where it finds no way it goes twice as far, and again, but no farther than this; None for all of the world."""
     again_s: NonNegativeFloat = 4.0
-    """Where there was no way however far it went, it goes no farther than `room_m` for so long."""
+    """Where there was no way in all of the world, it goes no farther than `room_m` for so long."""
     piece_m: PositiveFloat = 2.0
     """Length of a piece. The reference's."""
     most_pieces: PositiveInt = 8

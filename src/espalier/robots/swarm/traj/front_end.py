@@ -17,7 +17,7 @@ HOPS, SPARE_M = 12, 0.05
 """Steps by which a goal leaves an obstacle, and how far beyond the clearance each of them aims."""
 STATIONS = 65
 """Places on the way at which the speed is worked out."""
-MOST_POINTS = 400_000
+MOST_POINTS = 100_000
 """Of a lattice; one of more is made coarser."""
 SHORTEST_M = 1e-3
 """No way counts as shorter."""
@@ -25,11 +25,13 @@ SHORTEST_M = 1e-3
 
 class Way(NamedTuple):
     """points: (n, 3) corners of a polyline from the start on. reached: whether it ends at the goal, or at the free
-    place next to a goal that is not free.
+    place next to a goal that is not free. shut: whether there was none as far as might be searched, and obstacles are
+    why.
     """
 
     points: Floats
     reached: bool
+    shut: bool = False
 
     @property
     def length_m(self) -> float:
@@ -59,22 +61,26 @@ def find_way(
     The search keeps to the grid of the field and to the altitudes of `limits`, except to hold start and goal. avoid:
     (k, 4) spheres x, y, z, radius to stay out of, which leads to another way. A goal that is not free is moved to where
     it is. Where there is no way, it is the one to the place nearest to the goal; widen: only if there is none
-    farther around either.
+    farther around either, which is not looked for where it is the spheres that are in the way.
     """
     start, target = np.array(start, np.float64), _freed(field, avoid, goal, config.clearance_m)
     if sees(field, avoid, start, target, config.clearance_m):
         return Way(np.stack([start, target]), True)
     room_m, world_m = config.room_m, max(field.values.shape) * field.cell_m
-    most_m = min(config.most_room_m or world_m, world_m) if widen else room_m
+    most_m, shut = min(config.most_room_m or world_m, world_m), False
     while True:
         lattice = _lattice(field, avoid, start, target, config.pitch_m, room_m, limits)
         points, reached = search(field, avoid, lattice, config.clearance_m, config.least_clearance_m)
-        if reached or room_m >= most_m:
+        if reached or not widen or lattice.goal_room < config.least_clearance_m:
+            break
+        if len(avoid) and search(field, NOTHING, lattice, config.clearance_m, config.least_clearance_m)[1]:
+            break
+        if shut := room_m >= most_m:
             break
         room_m = min(2.0 * room_m, most_m)
     if reached:
         points = np.vstack([points[: max(len(points) - 1, 1)], target])
-    return Way(points[straightened(field, avoid, points, config.clearance_m)], reached)
+    return Way(points[straightened(field, avoid, points, config.clearance_m)], reached, shut)
 
 
 def guess(way: Way, speed_mps: float, end_speed_mps: float, config: FrontEndConfig) -> Guess:
