@@ -392,7 +392,7 @@ def main() -> int:
     if args.quick:
         rows = terms(100) + outliers(1) + forest(1)
     else:
-        rows = terms(400) + outliers(10) + by_graphs(3) + dragged(3) + forest(10) + lossy(10)
+        rows = terms(400) + outliers(10) + by_graphs(2) + dragged(2) + forest(10) + lossy(10)
         rows += show() + drawn() + parts() + thousand()
     return finish("Swarm, beside its targets", rows, args, ("numpy", "scipy", "numba"))
 
