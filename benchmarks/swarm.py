@@ -37,6 +37,8 @@ POLES, DENSE = 27, 80
 F1, PLACES_M = 0.95, 0.1
 PLAN_MS, TAIL_MS, PLAN_1000_MS, PLACES_1000_MS = 15.0, 40.0, 60.0, 20.0
 ERROR, SHARE, DRAGGED = 0.6, 0.98, 0.6
+BEYOND = "1 s"
+"""Of delay: more than a stop takes, so that nothing is promised."""
 FLIGHT_S, FLIGHT_1000_S, GIF_S = 60.0, 300.0, 60.0
 TERM, WORSE = 20.0, 1.2
 ITERATIONS, SAMPLES = 20, 20
@@ -155,11 +157,12 @@ def lossy(seeds: int) -> list[Row]:
     }
     for name, comms in (
         ("300 ms, half lost, 4 m of range", {"delay_s": 0.3, "loss": 0.5, "range_m": 4.0}),
-        ("1 s", {"delay_s": 1.0}),
+        (BEYOND, {"delay_s": 1.0}),
     ):
         flights = [figures(simulate(FlightConfig.of(**change, comms=comms), seed)) for seed in range(2 * seeds)]
         note = f"{min(of(flights, 'least_separation_m')):.2f} m apart"
-        rows.append(none(f"20, sphere to cube, {name}, touches in {2 * seeds}", of(flights, "touches"), note))
+        title, touches = f"20, sphere to cube, {name}, touches in {2 * seeds}", of(flights, "touches")
+        rows.append(told(title, sum(touches), note=note) if name == BEYOND else none(title, touches, note))
     return rows
 
 
