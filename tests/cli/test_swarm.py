@@ -105,6 +105,7 @@ def test_names_that_are_written_twice_to_keep_the_start_quick_are_the_same() -> 
 
 
 def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each number of vehicles: milliseconds of plans, registrations, looks and reading."""
     from espalier.robots.swarm.compare import timing
 
     real = timing.time_plans
@@ -166,6 +167,7 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
 def test_what_is_wrong_is_named(
     words: list[str], message: str, there: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A mistake of the words, of an option or of a file: one line of error that says which, and no file is left."""
     flight = next((there / "runs" / "few").glob("[!.]*")) / "artefacts" / "flight.npz"
     whole = flight.read_bytes()
     Path("damaged.npz").write_bytes(whole[:-200])

@@ -33,6 +33,7 @@ def test_cases_change_the_base_and_methods_the_planner() -> None:
 
 
 def test_what_a_case_asks_for_is_flown_or_refused() -> None:
+    """A case's settings win over the method's; those that make the method are refused by their key."""
     waits = TableConfig.of(base={"planner": {"pace": 0.7}}, cases={"a": {"planner": {"stall_s": 9.0}}, "b": {}})
     squares = waits.flight("a", "least_squares").planner
     assert (squares.register_by.method, squares.stall_s, squares.pace) == ("least_squares", 9.0, 0.7)

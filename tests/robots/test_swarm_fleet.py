@@ -252,6 +252,7 @@ def test_a_small_swarm_keeps_its_formation(n: int) -> None:
 
 @pytest.mark.parametrize("kind", ["drift", "crash", "lie", "late"])
 def test_whatever_befalls_one_the_others_arrive(kind: str) -> None:
+    """Twelve vehicles, one struck at 3 s: 95% of the way, no touch, no leap, and it is told who cannot steer."""
     found = flight(n=12, shape="grid", failures=(FailureConfig(kind=kind, share=0.1, at_s=3.0),), seconds=20.0)
     measured = figures(found)
     assert measured["travelled_share"] > 0.95

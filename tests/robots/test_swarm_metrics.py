@@ -264,6 +264,7 @@ def test_figures_of_vehicles_that_differ_by_hand(flight: Flight) -> None:
 
 
 def test_flags_by_hand(flight: Flight) -> None:
+    """6 of 8 flags are right, of 9 that were due; where a count is 0 there is nothing to say."""
     flags = figures(replace(flight, flagged=Flagged(6, 8, 9)))
     assert (flags["flag_precision"], flags["flag_recall"]) == pytest.approx((0.75, 2 / 3))
     silent = figures(replace(flight, flagged=Flagged(0, 0, 9)))

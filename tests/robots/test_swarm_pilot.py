@@ -139,6 +139,7 @@ def test_of_whom_nothing_was_heard_for_long_is_looked_at_for_longer() -> None:
 def test_a_search_that_found_no_way_however_far_it_went_is_not_repeated_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Before a wall without an opening it goes far again after 4 s; others in the way do not count as a wall."""
     wall = make_world(GapConfig(gap_m=0.4, width_m=20.0, height_m=9.0)).field
     one, wide = Pilot(CONFIG, Fixed(Trajectory.hover(HERE)), wall), []  # type: ignore[arg-type]
 

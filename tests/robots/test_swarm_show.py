@@ -105,6 +105,7 @@ def test_nobody_healthy_and_nobody_there(view: str) -> None:
 
 
 def test_a_flight_to_every_format_and_back(recording: Recording, tmp_path: Path) -> None:
+    """4 vehicles, 2 s: 5 frames at 0.5 s, a row for each vehicle and time, and an archive that loads as it was."""
     for name in ("a.gif", "new/a.mp4", "a.png", "a.csv"):
         assert save_flight(recording, tmp_path / name, Look(every_s=0.5)) == tmp_path / name
     with Image.open(tmp_path / "a.gif") as gif:

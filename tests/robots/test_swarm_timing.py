@@ -6,6 +6,7 @@ from espalier.robots.swarm.compare.timing import time_plans
 
 
 def test_times_of_plans() -> None:
+    """Milliseconds of 5 and 9 vehicles, all of them more than nothing, and the plans that were counted."""
     few, more = time_plans((5, 9), 1.5)
     assert (few.n, more.n) == (5, 9)
     assert (few.plans, more.plans) == (10, 18), "each plans three times, of which the first does not count"

@@ -10,6 +10,7 @@ from espalier.robots.swarm.fleet.recording import Recording
 from espalier.robots.swarm.fleet.simulate import TICK_S, Flagged, Flight
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 ARRIVED_M = 0.5
 """From its place at the goal."""
 MOST = 0.95
@@ -36,14 +37,14 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     ms = [ms for agent in flight.agents for ms in agent.ms[1:]] or [float("nan")]
     touches, arrival_s, without = float(safe.touches.sum()), _arrival_s(recording), _without_slot(recording)
     seconds = max(float(recording.times[-1]), TICK_S)
-    ends, ways = [np.flatnonzero(recording.act == act)[-1] for act in np.unique(recording.act)], _ways(recording)
-    arrived = _arrived(recording)
+    ends = np.array([np.flatnonzero(recording.act == act)[-1] for act in np.unique(recording.act)])
+    ways = _ways(recording)
     return {
         "error_percent": 100.0 * _mean(kept.error),
         "error_percent_end": 100.0 * _mean(kept.error[-len(kept.error) // 4 :]),
         "error_percent_way": 100.0 * _over_way(recording, kept.error),
         "error_percent_acts": 100.0 * float(np.max(kept.error[ends])),
-        "arrived_acts": float(np.min(arrived[ends])),
+        "arrived_acts": float(np.min(_arrived(recording, ends))),
         "misfit": _over_way(recording, kept.misfit),
         "scale_least": float(np.fmin.reduce(kept.scale)),
         "scale_most": float(np.fmax.reduce(kept.scale)),
@@ -96,15 +97,15 @@ def _ways(recording: Recording) -> Floats:
     return np.maximum(1.0 - missing / np.maximum(way, ARRIVED_M), 0.0)
 
 
-def _arrived(recording: Recording) -> Floats:
-    """(t,): of the healthy, the share that holds a slot and is at its place at the goal of its formation; NaN where
-    nobody is healthy.
+def _arrived(recording: Recording, steps: Ints) -> Floats:
+    """(k,): at some looks (k,), of the healthy the share that holds a slot and is at its place at the goal of its
+    formation; NaN where nobody is healthy.
     """
-    slot, healthy, act = recording.slot, recording.healthy, recording.act
+    slot, healthy, act = recording.slot[steps], recording.healthy, recording.act[steps]
     if not healthy.any():
-        return np.full(len(slot), np.nan)
+        return np.full(len(steps), np.nan)
     places = recording.goals[act, None] + recording.formations[act[:, None], slot]
-    near = healthy & (slot >= 0) & (np.linalg.norm(recording.positions - places, axis=2) <= ARRIVED_M)
+    near = healthy & (slot >= 0) & (np.linalg.norm(recording.positions[steps] - places, axis=2) <= ARRIVED_M)
     return np.asarray(near.sum(1) / healthy.sum())
 
 

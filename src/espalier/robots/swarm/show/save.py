@@ -61,8 +61,8 @@ def checked_suffix(file: Path) -> str:
 def check_uses(files: Sequence[Path], look: Look) -> None:
     """Raises DataError for a suffix that is none of a format, or for a look's setting that none of the files shows."""
     used = frozenset[str]().union(*(FORMATS[checked_suffix(file)].uses for file in files))
-    for name in ("view", "every_s", "at_s", "whole"):
-        if getattr(look, name) != getattr(Look(), name) and name not in used:
+    for name, value in vars(look).items():
+        if value != getattr(Look(), name) and name not in used:
             shows = " and ".join(suffix for suffix, one in FORMATS.items() if name in one.uses)
             raise DataError(f"--{name.removesuffix('_s')} is of {shows} files, and there is none to be written")
 
