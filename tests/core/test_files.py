@@ -6,11 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from espalier.core.errors import DataError
-from espalier.core.files import atomic_dir, read_jsonl, sweep, temporary, write_atomic, write_json
+from espalier.core.files import atomic_dir, sweep, temporary, write_atomic, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -95,17 +92,3 @@ def test_sweep_undoes_half_a_replacement(tmp_path: Path) -> None:
     sweep(tmp_path)
     assert names(tmp_path) == ["a", "b"]
     assert names(tmp_path / "a") == ["weights"]
-
-
-@given(st.lists(st.dictionaries(st.text(), st.integers() | st.text() | st.none())))
-def test_read_jsonl_numbers_the_lines(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]]) -> None:
-    path = tmp_path_factory.mktemp("jsonl") / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n\n" for row in rows))
-    assert list(read_jsonl(path)) == [(2 * i + 1, row) for i, row in enumerate(rows)]
-
-
-def test_read_jsonl_names_file_and_line(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text('{"a": 1}\n\n{"a": \n')
-    with pytest.raises(DataError, match=r"rows\.jsonl:3: this line is not JSON"):
-        list(read_jsonl(path))

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever kills the writer; and JSON lines read with file and line in every error.
+"""Files that are whole or absent, whatever kills the writer.
 
 A temporary file or folder is flock'ed by its writer, so `sweep` can tell what a killed process left behind from what
 another process is writing now.
@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from espalier.core.errors import DataError
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -97,21 +95,6 @@ def _claim(path: Path, folder: bool) -> tuple[Path, int]:
             if temp.exists():
                 return temp, handle
             os.close(handle)
-
-
-def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
-    """Line numbers (from 1) and values of a file of JSON lines. Blank lines are skipped.
-
-    Raises DataError, naming file and line, where a line is not JSON.
-    """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield number, json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: this line is not JSON ({error})") from None
 
 
 def sync(path: Path) -> None:
