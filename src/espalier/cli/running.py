@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     """Run a recipe in a new folder, or in that of its unfinished run."""
     files, overrides = split_words(args.words)
     recipe = load_recipe(files, overrides, find_job)
+    for line in recipe.layers.dropped:
+        print(line)
     unfinished = newest_unfinished(args.runs_dir, recipe.run.name) if args.resume else None
     if unfinished:
         _check_same(recipe, unfinished)

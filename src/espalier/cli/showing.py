@@ -56,6 +56,8 @@ def show_config(args: argparse.Namespace) -> int:
     keys, values = (max(len(row[column]) for row in rows) for column in (0, 1))
     for key, value, origin in rows:
         print(f"{key:<{keys}}  {value:<{min(values, 40)}}  {origin}")
+    for line in recipe.layers.dropped:
+        print(line)
     return 0
 
 

@@ -1,7 +1,7 @@
 """The base of every config section: frozen, strict about unknown keys, field docstrings as help."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -14,6 +14,9 @@ class Config(BaseModel):
     """Frozen pydantic model. Unknown keys are errors; the string under a field is its help text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    selector: ClassVar[str | None] = None
+    """The field that names a variant of the section and so gives its other fields their defaults."""
 
     @model_validator(mode="before")
     @classmethod

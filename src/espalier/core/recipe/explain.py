@@ -91,7 +91,7 @@ def _holders(roots: Models, location: Sequence[str | int]) -> Models:
     for key in location:
         fields = [m.model_fields[key] for m in models if key in m.model_fields]
         if fields:
-            models = [inner for f in fields for inner in _models(f.annotation)]
+            models = [inner for f in fields for inner in models_in(f.annotation)]
         else:
             models = [m for m in models if key == m.__name__ or _has_tag(m, key)] or models
     return models
@@ -102,11 +102,11 @@ def _has_tag(model: type[BaseModel], tag: object) -> bool:
     return any(get_origin(a) is Literal and tag in get_args(a) for a in annotations)
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     """All models that an annotation mentions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
+    return [model for part in get_args(annotation) for model in models_in(part)]
 
 
 def _meant(path: KeyPath, holders: Models, roots: Models) -> str:
@@ -123,7 +123,7 @@ def _all_paths(model: type[BaseModel], prefix: str = "", depth: int = 6) -> Iter
     for name, info in model.model_fields.items():
         yield prefix + name
         if depth and get_origin(info.annotation) not in (list, tuple, dict):
-            for inner in _models(info.annotation):
+            for inner in models_in(info.annotation):
                 yield from _all_paths(inner, f"{prefix}{name}.", depth - 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,13 +21,26 @@ KeyPath = tuple[Key, ...]
 Origins = dict[KeyPath, str]
 """Where each value was set: `file:line`, or the override."""
 
+Selector = Callable[[KeyPath], tuple[str, Any] | None]
+"""The key that names the variant of the section at a path, and its default; None where there are no variants."""
+
+
+def _no_variants(path: KeyPath) -> tuple[str, Any] | None:
+    return None
+
 
 @dataclass(slots=True)
 class Layers:
-    """Plain data, and where each key of it was set: `file:line`, or the override."""
+    """Plain data, and where each key of it was set: `file:line`, or the override.
+
+    `selector` knows the sections with variants: a layer that names another variant replaces what the layers before it
+    set there. `dropped` holds a line for each such replacement.
+    """
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, str] = field(default_factory=dict)
+    selector: Selector = _no_variants
+    dropped: list[str] = field(default_factory=list)
 
     def origin(self, path: KeyPath) -> str | None:
         """Where the value at `path`, or a list or scalar that became it, was set; None for a default."""
@@ -50,10 +64,32 @@ class Layers:
         for key, value in data.items():
             here = (*path, key)
             if isinstance(value, dict) and isinstance(target.get(key), dict):
+                self.choose(here, value, origins)
                 self.origins[here] = origins[here]
                 self.merge(value, origins, here)
             else:
                 self.put(here, value, origins)
+
+    def choose(self, path: KeyPath, value: Mapping[str, Any], origins: Origins) -> None:
+        """Empty the section at `path` where `value`, of a later layer, names another variant than it has."""
+        selector, target = self.selector(path), self.at(path)
+        if selector is None:
+            return
+        name, default = selector
+        former = target.get(name, default)
+        if name not in value or former == value[name]:
+            return
+        kept = [
+            f"{key}={json.dumps(target[key], default=str)} ({self.origins[(*path, key)]})"
+            for key in target
+            if key != name
+        ]
+        if kept:
+            self.dropped.append(
+                f"{origins[(*path, name)]}: {dotted_name((*path, name))} is {value[name]} now, "
+                f"so what was set for {former} is dropped: {', '.join(kept)}"
+            )
+        self.put(path, {}, {path: self.origins[path]})
 
     def put(self, path: KeyPath, value: Any, origins: Origins) -> None:
         """Replace the value at `path`, and the origins of everything in it by those in `origins`."""
@@ -62,16 +98,20 @@ class Layers:
         self.origins = kept | {p: where for p, where in origins.items() if p[: len(path)] == path}
 
 
-def read_layers(files: Sequence[Path], overrides: Sequence[str] = ()) -> Layers:
+def read_layers(files: Sequence[Path], overrides: Sequence[str] = (), selector: Selector = _no_variants) -> Layers:
     """Merge YAML `files` left to right, then apply overrides `a.b=value`, whose values are YAML too.
 
-    Raises ConfigError, naming the file and line or the override, where one cannot be read or applied.
+    All overrides together are one layer. Raises ConfigError, naming the file and line or the override, where one cannot
+    be read or applied.
     """
-    layers = Layers()
+    layers = Layers(selector=selector)
     for file in files:
         origins: Origins = {}
         layers.merge(_plain(_compose(file), partial(_line, file), (), origins), origins)
-    for override in overrides:
+    read = [_read_override(override) for override in overrides]
+    for override in read:
+        _choose(layers, override)
+    for override in read:
         _apply(layers, override)
     return layers
 
@@ -114,33 +154,69 @@ def _plain(node: yaml.Node, locate: Callable[[yaml.Node], str], path: KeyPath, o
         raise ConfigError(f"{locate(node)}: {error.problem}") from None
 
 
-def _apply(layers: Layers, override: str) -> None:
-    """Set the value that `override` names, making mappings on the way to it."""
-    dotted, equals, text = override.partition("=")
-    if not equals or not all(dotted.split(".")):
-        raise ConfigError(f"{override!r} is not an override: write key=value, for example seed=1 or optim.lr=3e-4")
+@dataclass(frozen=True, slots=True)
+class _Override:
+    """`names` lead to the key that gets `node`; `text` is what was typed."""
+
+    text: str
+    names: list[str]
+    node: yaml.Node
+
+    @property
+    def origin(self) -> str:
+        return f"override {self.text}"
+
+
+def _read_override(text: str) -> _Override:
+    dotted, equals, value = text.partition("=")
+    names = dotted.split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"{text!r} is not an override: write key=value, for example seed=1 or optim.lr=3e-4")
+    return _Override(text, names, _compose_value(text, value))
+
+
+def _choose(layers: Layers, override: _Override) -> None:
+    """Where `override` names another variant of a section that files have set, begin that section anew."""
     path: KeyPath = ()
     target: Any = layers.data
-    *parents, last = dotted.split(".")
+    *parents, last = override.names
+    for name in parents:
+        if isinstance(target, dict) and isinstance(target.get(name), dict | list):
+            path = (*path, name)
+        elif isinstance(target, list) and name.isdecimal() and int(name) < len(target):
+            path = (*path, int(name))
+        else:
+            return
+        target = layers.at(path)
+    if isinstance(target, dict):
+        origins: Origins = {(*path, last): override.origin}
+        layers.choose(path, {last: _plain(override.node, lambda _: override.origin, (*path, last), origins)}, origins)
+
+
+def _apply(layers: Layers, override: _Override) -> None:
+    """Set the value that `override` names, making mappings on the way to it."""
+    path: KeyPath = ()
+    target: Any = layers.data
+    *parents, last = override.names
     for name in parents:
         key = _key(target, name, path, override)
         path = (*path, key)
         if isinstance(target, dict) and not isinstance(target.get(name), dict | list):
-            layers.put(path, {}, {path: f"override {override}"})
+            layers.put(path, {}, {path: override.origin})
         target = target[key]
     path = (*path, _key(target, last, path, override))
-    origins: Origins = {path: f"override {override}"}
-    layers.put(path, _plain(_compose_value(override, text), lambda _: f"override {override}", path, origins), origins)
+    origins: Origins = {path: override.origin}
+    layers.put(path, _plain(override.node, lambda _: override.origin, path, origins), origins)
 
 
-def _key(target: Any, name: str, path: KeyPath, override: str) -> Key:
+def _key(target: Any, name: str, path: KeyPath, override: _Override) -> Key:
     """`name` as a key of a mapping, or as an index of a list that the recipe sets."""
     if isinstance(target, dict):
         return name
     if name.isdecimal() and int(name) < len(target):
         return int(name)
     raise ConfigError(
-        f"override {override}: {dotted_name(path)} is a list of {len(target)}; "
+        f"{override.origin}: {dotted_name(path)} is a list of {len(target)}; "
         f"{name!r} must be an index from 0 to {len(target) - 1}, or give the whole list"
     )
 

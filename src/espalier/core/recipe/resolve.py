@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from espalier.core.errors import ConfigError
 from espalier.core.job import Job
 from espalier.core.recipe.explain import explain
 from espalier.core.recipe.layers import KeyPath, Layers, dotted_name, read_layers
+from espalier.core.recipe.variants import Variants, bases
 from espalier.core.tracking.sinks import Tracker
 
 
@@ -45,9 +47,20 @@ class Recipe:
         return self.run.model_dump(mode="json") | self.config.model_dump(mode="json")
 
     def values(self) -> Iterator[tuple[str, Any, str]]:
-        """Dotted key, value and origin (`file:line`, the override or `default`) of each value."""
+        """Dotted key, value and origin of each value: `file:line`, the override, `default` or the variant it is of.
+
+        Where a value differs from what its section's variant says, as in a row of the algorithm table, the origin says
+        so.
+        """
+        variants = [(path, name, dict(_leaves(path, base))) for path, name, base in bases(self.config)]
         for path, value in _leaves((), self.resolved):
-            yield dotted_name(path), value, self.layers.origin(path) or "default"
+            origin = self.layers.origin(path) or "default"
+            for _, name, base in variants:
+                if path in base and base[path] != value:
+                    origin += f" ({name} has {json.dumps(base[path])})"
+                elif path in base and origin == "default":
+                    origin = f"default of {name}"
+            yield dotted_name(path), value, origin
 
 
 def load_recipe(files: Sequence[Path], overrides: Sequence[str], find_job: Callable[[str], Job]) -> Recipe:
@@ -64,6 +77,7 @@ def load_recipe(files: Sequence[Path], overrides: Sequence[str], find_job: Calla
         job = find_job(layers.data["job"])
     except ConfigError as error:
         raise ConfigError(f"{layers.origins[('job',)]}: {error}") from None
+    layers = read_layers(files, overrides, Variants((job.config, RunConfig)).selector)
     layers.data.setdefault("name", files[-1].stem)
     own = {key: value for key, value in layers.data.items() if key in RunConfig.model_fields}
     rest = {key: value for key, value in layers.data.items() if key not in RunConfig.model_fields}
@@ -82,7 +96,7 @@ def load_settings(model: type[C], files: Sequence[Path], overrides: Sequence[str
 
     Raises ConfigError that names each bad key, where it was set and what was probably meant.
     """
-    layers = read_layers(files, overrides)
+    layers = read_layers(files, overrides, Variants((model,)).selector)
     try:
         return model.model_validate(layers.data)
     except ValidationError as error:

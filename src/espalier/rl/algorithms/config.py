@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
@@ -25,6 +25,8 @@ class Algorithm(Config):
     Three log-probs are told apart: `behave`, the engine's when it sampled; `prox`, the learner's at the start of the
     update; `new`, the current one.
     """
+
+    selector: ClassVar[str | None] = "name"
 
     name: str = "grpo"
     """The row of the table that gives the fields not set here."""
