@@ -38,7 +38,9 @@ class RolloutConfig(Config):
     repairs: NonNegativeInt = 1
     """Times a failed attempt is played again before it is left out."""
     skip_zero_variance: bool = False
-    """Leave groups whose rewards are all equal out of the update, without replacing them: they would only cost time."""
+    """Do not compute rows that cannot move the policy, such as groups whose rewards are all equal. Saves time; the
+    update is the same, as the rows count in its denominators. With a KL loss or an entropy bonus every row moves the
+    policy, and none is skipped. Entropy, ratio and mismatch are then measured on the other rows alone."""
     max_resampled: PositiveInt = 2
     """With `algorithm.filter_zero_variance`: groups replaced in one step at most, in multiples of `groups_per_step`."""
     env_seconds: PositiveFloat = 60.0

@@ -24,7 +24,7 @@ def plan(config: TrainConfig, language: LanguageModel) -> Iterator[str]:
     rows = rollout.groups_per_step * rollout.samples_per_group
     optimizer_steps = config.learner.updates_per_step * config.learner.epochs
     yield (
-        f"{config.algorithm.name}: {config.steps} steps of {rollout.groups_per_step} groups x "
+        f"{config.algorithm.title}: {config.steps} steps of {rollout.groups_per_step} groups x "
         f"{rollout.samples_per_group} samples = {rows} rows of up to {rollout.max_tokens} tokens, "
         f"{optimizer_steps} optimizer step{'s' if optimizer_steps > 1 else ''} each; "
         f"tokens may lag {rollout.max_lag} versions"

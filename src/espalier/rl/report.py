@@ -74,6 +74,6 @@ def story(config: TrainConfig, figures: Mapping[str, float]) -> str:
     warm = config.warm_start
     start = f"after {warm.steps} steps of imitating demonstrations" if warm.steps else "as it came"
     return (
-        f"A language model learned {tasks} by reinforcement ({config.algorithm.name}). It began {start}, where it "
+        f"A language model learned {tasks} by reinforcement with {config.algorithm.title}. It began {start}, where it "
         f"solved {figures['accuracy_before']:.1%} of held-out tasks, and ended at {figures['accuracy_after']:.1%}."
     )

@@ -109,11 +109,12 @@ class Training:
         return loop.figures
 
     def _learner(self, config: LearnerConfig, purpose: str) -> TorchLearner:
-        seed = derive(self._run.seed, purpose)
+        rollout = self._config.rollout
         return TorchLearner(
             self._setting.language.decoder,
             config,
-            self._config.algorithm,
-            temperature=self._config.rollout.temperature,
-            seed=seed,
+            self._config.algorithm.over(rollout.max_tokens),
+            temperature=rollout.temperature,
+            skip_idle=rollout.skip_zero_variance,
+            seed=derive(self._run.seed, purpose),
         )

@@ -86,7 +86,7 @@ def algorithms_of_every_kind(rng: np.random.Generator) -> Iterator[dict[str, Any
         yield {
             "correction": str(rng.choice(["none", "bypass", "tis", "icepop", "sequence_mask", "decoupled"])),
             "aggregate": str(rng.choice(["token", "sequence", "sequence_sum", "constant"])),
-            "constant": rng.choice([None, 12.5]),
+            "constant": rng.choice([7.0, 12.5]),
             "kl_coef": float(rng.choice([0.0, 0.3])),
             "kl_as": "loss",
             "kl_estimator": str(rng.choice(["k2", "k3"])),

@@ -34,14 +34,14 @@ def test_weights_scale_the_loss_and_zero_removes_a_token() -> None:
 
 
 def test_counting() -> None:
-    assert Denominators.count([3, 0, 1]) == Denominators(tokens=4.0, rows=2.0, constant=6.0)
+    assert Denominators.count([3, 0, 1]) == Denominators(tokens=4.0, rows=2.0, constant=0.0)
     assert Denominators.count([3, 0, 1], 10) == Denominators(tokens=4.0, rows=2.0, constant=20.0)
     assert Denominators.count([]) == Denominators(0.0, 0.0, 0.0)
 
 
 def test_p12_equal_lengths_make_aggregations_proportional() -> None:
     loss, row = torch.randn(12, dtype=torch.float64), torch.arange(3).repeat_interleave(4)
-    results = {h: reduce(loss, torch.ones(12), row, h, Denominators.count([4] * 3)).item() for h in AGGREGATES}
+    results = {h: reduce(loss, torch.ones(12), row, h, Denominators.count([4] * 3, 4)).item() for h in AGGREGATES}
     assert results["sequence"] == pytest.approx(results["token"])
     assert results["constant"] == pytest.approx(results["token"])
     assert results["sequence_sum"] == pytest.approx(4 * results["token"])
@@ -50,10 +50,10 @@ def test_p12_equal_lengths_make_aggregations_proportional() -> None:
 @pytest.mark.parametrize("how", AGGREGATES)
 def test_p12_micro_batches_add_up_only_under_global_counts(how: Any) -> None:
     split = [(LOSS[:3], ROW[:3], [3]), (LOSS[3:], ROW[3:] - 1, [1])]
-    whole = reduce(LOSS, WEIGHT, ROW, how, Denominators.count([3, 1]))
-    parts = [reduce(x, torch.ones(len(x)), r, how, Denominators.count([3, 1])) for x, r, _ in split]
+    whole = reduce(LOSS, WEIGHT, ROW, how, Denominators.count([3, 1], 3))
+    parts = [reduce(x, torch.ones(len(x)), r, how, Denominators.count([3, 1], 3)) for x, r, _ in split]
     assert sum(parts).item() == pytest.approx(whole.item())
-    local = [reduce(x, torch.ones(len(x)), r, how, Denominators.count(n)).item() / 2 for x, r, n in split]
+    local = [reduce(x, torch.ones(len(x)), r, how, Denominators.count(n, 3)).item() / 2 for x, r, n in split]
     if how == "token":
         assert sum(local) != pytest.approx(whole.item())
 

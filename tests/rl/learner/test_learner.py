@@ -270,6 +270,8 @@ def test_settings_that_do_not_fit_are_refused() -> None:
         update(TorchLearner(decoder(), LearnerConfig(), algorithm("ppo"), seed=0), rollouts())
     with pytest.raises(ConfigError, match=r"set learner\.reference"):
         update(TorchLearner(decoder(), LearnerConfig(), algorithm("grpo", kl_coef=0.1), seed=0), rollouts())
+    with pytest.raises(ConfigError, match=r"set algorithm\.constant"):
+        TorchLearner(decoder(), LearnerConfig(), algorithm("dr_grpo"), seed=0)
     with pytest.raises(ConfigError, match="trainable"):
         TorchLearner(decoder().requires_grad_(False), LearnerConfig(), algorithm("grpo"), seed=0)
 

@@ -7,23 +7,32 @@ import random
 
 import pytest
 import torch
-from learner_models import assert_close, decoder, demonstrations, gradients, rollouts
+from learner_models import assert_close, decoder, demonstrations, gradients, rollouts, update
 from torch import Tensor
 
 from espalier.lm.decoder import Decoder
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.table import algorithm
-from espalier.rl.learner.config import LearnerConfig, OptimConfig
+from espalier.rl.learner.config import CriticConfig, LearnerConfig, OptimConfig
+from espalier.rl.learner.critic import Critic
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.trajectory import Group
 
 TEMPERATURE = 0.8
 
 
-def learner(model: Decoder, row: Algorithm, **config: object) -> TorchLearner:
+def learner(model: Decoder, row: Algorithm, *, skip: bool = False, **config: object) -> TorchLearner:
     settings = LearnerConfig(optim=OptimConfig(lr=1e-4), **config)  # type: ignore[arg-type]
     reference = decoder(seed=9) if settings.reference != "none" else None
-    return TorchLearner(copy.deepcopy(model), settings, row, reference=reference, temperature=TEMPERATURE, seed=0)
+    return TorchLearner(
+        copy.deepcopy(model),
+        settings,
+        row.over(16),
+        reference=reference,
+        temperature=TEMPERATURE,
+        skip_idle=skip,
+        seed=0,
+    )
 
 
 def double(model: Decoder) -> torch.nn.Module:
@@ -104,6 +113,66 @@ def test_micro_batches_and_the_order_of_rows_do_not_change_gradients(name: str) 
         random.Random(budget).shuffle(shuffled)
         found, _ = gradients(learner(model, row, reference="frozen", tokens_per_microbatch=budget), shuffled)
         assert_close(found, expected, 1e-6)
+
+
+def even(groups: list[Group], which: int) -> list[Group]:
+    """The same with equal rewards in the first `which` groups."""
+    for group in groups[:which]:
+        for row in group:
+            row.reward = 1.0
+    return groups
+
+
+@pytest.mark.parametrize("updates", [1, 2])
+@pytest.mark.parametrize("name", ["grpo", "dapo", "dr_grpo", "gspo", "reinforce++_baseline"])
+def test_skipping_groups_without_a_difference_leaves_the_update_as_it_is(name: str, updates: int) -> None:
+    row, model, groups = algorithm(name, correction="none"), decoder(), even(rollouts(groups=4), 3)
+    whole, expected = gradients(learner(model, row, updates_per_step=updates), groups)
+    found, metrics = gradients(learner(model, row, skip=True, updates_per_step=updates), groups)
+    assert_close(found, whole, 1e-6)
+    assert metrics["updates"] == expected["updates"]
+    assert metrics["loss/rl"] == pytest.approx(expected["loss/rl"], rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("extra", [{"entropy_coef": 0.01}, {"kl_coef": 0.1}])
+def test_groups_without_a_difference_keep_their_kl_and_entropy(extra: dict[str, float]) -> None:
+    row, model = algorithm("grpo", **extra), decoder()
+    whole, expected = gradients(learner(model, row, reference="frozen"), even(rollouts(groups=4), 3))
+    found, metrics = gradients(learner(model, row, skip=True, reference="frozen"), even(rollouts(groups=4), 3))
+    assert_close(found, whole, 1e-6)
+    assert metrics["entropy"] == pytest.approx(expected["entropy"])
+
+
+def test_what_is_measured_of_the_policy_is_measured_on_the_rows_computed() -> None:
+    row, model, groups = algorithm("grpo"), decoder(), even(rollouts(groups=4), 3)
+    _, metrics = gradients(learner(model, row, skip=True), groups)
+    _, alone = gradients(learner(model, row), groups[3:])
+    for name in ("entropy", "ratio/mean", "mismatch/0/abs"):
+        assert metrics[name] == pytest.approx(alone[name], rel=1e-5), name
+
+
+def test_rows_with_ready_advantages_teach_the_critic_nothing() -> None:
+    groups, ready = rollouts(), rollouts(seed=1)
+    for group in ready:
+        for given in group:
+            given.advantages = [0.5 * sampled for sampled in given.mask]
+            given.reward = None
+
+    def values(rows: list[Group]) -> tuple[dict[str, Tensor], float]:
+        one = learner(decoder(), algorithm("ppo"), critic=CriticConfig())
+        metrics = update(one, rows)
+        assert one.critic is not None
+        return {name: p.detach().clone() for name, p in one.critic.named_parameters()}, metrics.get("loss/value", -1.0)
+
+    alone, loss = values(groups)
+    both, loss_of_both = values(groups + ready)
+    assert loss_of_both == pytest.approx(loss, rel=1e-5)
+    assert_close(both, alone, 1e-5)
+    untouched, none = values(ready)
+    assert none == -1.0
+    assert all(
+        torch.equal(p, untouched[name]) for name, p in Critic.beside(decoder()).named_parameters() if "head" not in name
+    )
 
 
 def test_a_long_neighbour_that_trains_nothing_changes_no_gradient() -> None:

@@ -53,7 +53,7 @@ class Algorithm(Config):
     """How token losses become one: mean over tokens; mean over rows of each row's mean (`sequence`) or sum
     (`sequence_sum`); sum over rows divided by rows and a `constant` length."""
     constant: PositiveFloat | None = None
-    """The length that `constant` aggregation divides by, in tokens; null: the longest row of the optimizer step."""
+    """The length that `constant` aggregation divides by, in tokens; null: `rollout.max_tokens`."""
     correction: Correction = "bypass"
     """Treatment of samples from another policy. `bypass`: ratio new/behave. `none`: ratio new/prox. `tis`, `icepop`,
     `decoupled`: ratio new/prox, weight prox/behave truncated, kept inside bounds, or exact. `sequence_mask`: ratio
@@ -100,6 +100,17 @@ class Algorithm(Config):
         if self.correction_low > self.correction_high:
             raise ConfigError("algorithm.correction_low must not exceed correction_high")
         return self
+
+    @property
+    def title(self) -> str:
+        """The name, and the fields that differ from its row of the table: `grpo (clip_high=0.28)`."""
+        row = dict(type(self)(name=self.name))
+        changed = [f"{field}={value}" for field, value in self if value != row[field]]
+        return f"{self.name} ({', '.join(changed)})" if changed else self.name
+
+    def over(self, length: int) -> Algorithm:
+        """The same for responses of at most `length` tokens, which becomes `constant` unless that is set."""
+        return self if self.constant is not None else self.model_copy(update={"constant": float(length)})
 
     @property
     def needs_group(self) -> bool:

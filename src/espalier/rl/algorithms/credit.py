@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,8 @@ class CreditError(EspalierError):
 class Credit:
     """Per row, in the order of the groups and of the rows in them, one number per token of the row (prompt included).
 
-    advantages: 0.0 where the mask is False. returns: what the critic should have said, 0.0 where the mask is False;
-    None without a critic.
+    advantages: 0.0 where the mask is False. returns: what the critic should have said, 0.0 where the mask is False and
+    NaN in rows that brought their advantages, which have nothing to tell a critic; None without a critic.
     """
 
     advantages: list[list[float]]
@@ -63,7 +64,7 @@ def advantages(
         result[i] = column
     if returns is None:
         return Credit(result)
-    targets = [[0.0] * len(row.tokens) for row in rows]
+    targets = [[math.nan] * len(row.tokens) for row in rows]
     for i, column in zip(open_rows, flat.spread(returns), strict=True):
         targets[i] = column
     return Credit(result, targets)

@@ -44,13 +44,18 @@ class TokenBatch:
 
 
 def policy_objective(
-    algorithm: Algorithm, batch: TokenBatch, denominators: Denominators, ref: Denominators | None = None
+    algorithm: Algorithm,
+    batch: TokenBatch,
+    denominators: Denominators,
+    ref: Denominators | None = None,
+    measured: float | None = None,
 ) -> tuple[Tensor, Stats]:
     """This micro-batch's share of the step's loss (a scalar to call backward on), and statistics to `merge`.
 
-    denominators: counts of `weight` over the whole optimizer step. ref: counts of `ref_weight`, where given.
+    denominators: counts of `weight` over the whole optimizer step. ref: counts of `ref_weight`, where given. measured:
+    tokens of the step that are computed at all, where some are left out because they cannot move the weights.
 
-    Statistics, detached scalars. Each is this micro-batch's share of a mean over the step's tokens, so shares add up;
+    Statistics, detached scalars. Each is this micro-batch's share of a mean over the measured tokens, so shares add up;
     names ending in /max take the largest. loss/rl: policy loss with entropy bonus. loss/ref: KL loss times `kl_coef`.
     clip/low, clip/high: tokens where a bound of the ratio is in force. ratio/mean, ratio/max: new over old. kl/ref: k3.
     entropy. correction/mean, correction/masked: importance weight, and tokens it leaves out.
@@ -64,7 +69,9 @@ def policy_objective(
             raise ConfigError("algorithm.entropy_coef is set, but the batch has no entropy")
         per_token = per_token - algorithm.entropy_coef * batch.entropy
     loss = reduce(per_token, batch.weight, batch.row, algorithm.aggregate, denominators)
-    stats = {"loss/rl": loss.detach()} | _report(batch, token, weight, present, denominators.tokens)
+    stats = {"loss/rl": loss.detach()} | _report(
+        batch, token, weight, present, denominators.tokens if measured is None else measured
+    )
     if algorithm.needs_reference and algorithm.kl_as == "loss":
         divergence = algorithm.kl_coef * _reference_loss(algorithm, batch, ref or denominators)
         stats["loss/ref"] = divergence.detach()

@@ -19,7 +19,8 @@ from espalier.rl.algorithms.config import Aggregate
 class Denominators:
     """Counts over all rows of one optimizer step, on all ranks and in all micro-batches.
 
-    tokens: tokens whose weight is not zero. rows: rows with such a token. constant: rows times the constant length.
+    tokens: tokens whose weight is not zero. rows: rows with such a token. constant: rows times the constant length,
+    0 where there is none.
     """
 
     tokens: float
@@ -28,10 +29,9 @@ class Denominators:
 
     @staticmethod
     def count(lengths: Iterable[int], length: float | None = None) -> Denominators:
-        """From the number of weighted tokens of each row; `length` is `Algorithm.constant` (null: the longest row)."""
+        """From the number of weighted tokens of each row; `length` is `Algorithm.constant`."""
         counts = [int(n) for n in lengths if n]
-        longest = float(max(counts, default=0)) if length is None else length
-        return Denominators(float(sum(counts)), float(len(counts)), len(counts) * longest)
+        return Denominators(float(sum(counts)), float(len(counts)), len(counts) * (length or 0.0))
 
 
 def reduce(loss: Tensor, weight: Tensor, row: Tensor, how: Aggregate, denominators: Denominators) -> Tensor:

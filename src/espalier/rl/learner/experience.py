@@ -6,15 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.credit import Credit, advantages
-from espalier.rl.learner.pack import Columns, Floats, columns
+from espalier.rl.learner.pack import Columns, Floats, Ints, columns, trained_rows
 from espalier.rl.learner.stages import Pass
 from espalier.rl.trajectory import Group, Trajectory
 
-Score = Callable[[Columns, Pass], Floats]
-"""Runs a forward pass over all rows that feed the policy's loss: [N]."""
+Bools = NDArray[np.bool_]
+
+Score = Callable[[Columns, Ints, Pass], Floats]
+"""Runs a forward pass over the given rows, as far as they feed the policy's loss: [N]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,40 +33,61 @@ class Passes:
 class Experience:
     """Columns [N] over all rows of the step, prompt tokens included.
 
-    advantage: 0 outside of the mask. prox, ref: log-probs of the policy's tokens under the weights at the start of the
-    step, and under the reference. values, returns: of the critic. None where not computed.
+    advantage: 0 outside of the mask. moving: [R] whether a row can move the policy at all. computed: rows that the
+    policy runs over. prox, ref: log-probs of the policy's tokens under the weights at the start of the step, and under
+    the reference. values, returns: of the critic; the return is NaN where it has nothing to learn. None where not
+    computed.
     """
 
     table: Columns
     advantage: Floats
+    moving: Bools
+    computed: Ints
     prox: Floats | None = None
     ref: Floats | None = None
     values: Floats | None = None
     returns: Floats | None = None
 
 
-def experience(groups: Sequence[Group], algorithm: Algorithm, passes: Passes, score: Score) -> Experience:
-    """Pack the rows of all groups, run the passes and assign credit.
+def experience(
+    groups: Sequence[Group], algorithm: Algorithm, passes: Passes, score: Score, *, skip: bool = False
+) -> Experience:
+    """Pack the rows of all groups, run the passes and assign credit. With `skip`, only rows that move are computed.
 
     Rows without a reward that feed no policy loss, such as demonstrations, take no part in credit.
     """
     rows = [row for group in groups for row in group]
     table = columns(rows, ref=algorithm.needs_reference)
+    trained = trained_rows(table)
     judged = _judged(rows, table)
     if not judged.any():
-        return Experience(table, np.zeros(len(table.tokens), np.float32))
-    prox, ref, values = (score(table, run) if run else None for run in (passes.prox, passes.ref, passes.values))
+        return Experience(table, np.zeros(len(table.tokens), np.float32), table.counts(table.ce) > 0, trained)
+
+    def run(wanted: Pass | None, over: Ints) -> Floats | None:
+        return None if wanted is None else score(table, over, wanted)
+
+    values = run(passes.values, trained)
     in_reward = algorithm.needs_reference and algorithm.kl_as == "reward"
-    kl = prox - ref if in_reward and prox is not None and ref is not None else None
+    prox, ref = (run(passes.prox, trained), run(passes.ref, trained)) if in_reward else (None, None)
+    kl = prox - ref if prox is not None and ref is not None else None
     credit = _credit(algorithm, groups, table, judged, values, kl)
-    return Experience(
-        table,
-        advantage=_everywhere(table, credit.advantages, judged),
-        prox=prox,
-        ref=ref,
-        values=values,
-        returns=_everywhere(table, credit.returns, judged) if credit.returns is not None else None,
-    )
+    advantage = _everywhere(table, credit.advantages, judged)
+    moving = _moving(algorithm, table, advantage)
+    computed = trained[moving[trained]] if skip else trained
+    if not in_reward:
+        prox, ref = run(passes.prox, computed), run(passes.ref, computed)
+    returns = _everywhere(table, credit.returns, judged) if credit.returns is not None else None
+    return Experience(table, advantage, moving, computed, prox, ref, values, returns)
+
+
+def _moving(algorithm: Algorithm, table: Columns, advantage: Floats) -> Bools:
+    """[R] whether a row can move the policy: without credit, cross entropy, KL or entropy bonus it cannot."""
+    moving = ((advantage != 0) & (table.rl != 0)) | (table.ce != 0)
+    if algorithm.entropy_coef:
+        moving |= table.rl != 0
+    if algorithm.needs_reference and algorithm.kl_as == "loss":
+        moving |= table.ref != 0
+    return table.counts(moving) > 0
 
 
 def _judged(rows: Sequence[Trajectory], table: Columns) -> np.ndarray:

@@ -24,9 +24,9 @@ from espalier.rl.learner.config import LearnerConfig
 from espalier.rl.learner.critic import Critic
 from espalier.rl.learner.experience import Experience, Passes, experience
 from espalier.rl.learner.figures import Figures
-from espalier.rl.learner.losses import Counts, PolicyLoss, ValueLoss, trained_rows
+from espalier.rl.learner.losses import Counts, PolicyLoss, ValueLoss
 from espalier.rl.learner.optim import Clock, Optimizer
-from espalier.rl.learner.pack import Columns, Floats, Packed, pack
+from espalier.rl.learner.pack import Columns, Floats, Ints, Packed, pack, trained_rows
 from espalier.rl.learner.precision import autocast
 from espalier.rl.learner.reference import Reference
 from espalier.rl.learner.stages import Pass, forward_only, policy_pass, value_pass
@@ -43,7 +43,9 @@ class TorchLearner:
     Only parameters with `requires_grad` are trained and saved. `critic` and `reference` start the value model and the
     anchor from given weights, where `config.critic` and `config.reference` ask for them; without, both are copies of
     `model` as it is now. `temperature` is the one sampled with: the policy that is trained is the one that sampled
-    (cross entropy always uses 1). `seed` deals rows to optimizer steps; nothing else is random.
+    (cross entropy always uses 1). With `skip_idle`, rows that cannot move the policy are counted but not computed: the
+    update is the same, and what is measured of the policy is measured on the other rows. `seed` deals rows to optimizer
+    steps; nothing else is random.
     """
 
     def __init__(
@@ -55,14 +57,19 @@ class TorchLearner:
         critic: Critic | None = None,
         reference: Decoder | None = None,
         temperature: float = 1.0,
+        skip_idle: bool = False,
         seed: int,
     ) -> None:
         if critic is not None and config.critic is None:
             raise ConfigError("a critic was given, but learner.critic is not set")
         if reference is not None and config.reference == "none":
             raise ConfigError("a reference was given, but learner.reference is none")
+        if algorithm.aggregate == "constant" and algorithm.constant is None:
+            raise ConfigError(
+                "algorithm.aggregate=constant divides by a length: set algorithm.constant to the longest response"
+            )
         self.model, self.config, self.algorithm = model, config, algorithm
-        self._temperature, self._seed = temperature, seed
+        self._temperature, self._skip, self._seed = temperature, skip_idle, seed
         self._device = next(model.parameters()).device
         self._context = autocast(config.precision, self._device)
         self._optimizer = Optimizer(model.named_parameters(), config.optim)
@@ -87,13 +94,13 @@ class TorchLearner:
         Raises LearnerError after `max_skipped` optimizer steps in a row whose gradients were not finite.
         """
         begun = time.perf_counter()
-        data = experience(groups, self.algorithm, self._passes(), self._score)
+        data = experience(groups, self.algorithm, self._passes(), self._score, skip=self._skip)
         rows = trained_rows(data.table)
         figures = Figures(data, self._version)
         for epoch in range(self.config.epochs):
             order = np_rng(self._seed, "slices", self._version, epoch)
             for piece in slices(len(rows), self.config.updates_per_step, order):
-                await self._optimise(data, [rows[i] for i in piece], figures)
+                await self._optimise(data, rows[piece], figures)
         self._version += 1
         if self.reference is not None:
             self.reference.follow(self.model)
@@ -140,28 +147,31 @@ class TorchLearner:
             values=value_pass(self.critic) if self.critic is not None else None,
         )
 
-    def _score(self, table: Columns, run: Pass) -> Floats:
-        return forward_only(run, table, self._deal(table, trained_rows(table)), self._device, self._context)
+    def _score(self, table: Columns, rows: Ints, run: Pass) -> Floats:
+        return forward_only(run, table, self._deal(table, rows), self._device, self._context)
 
-    def _deal(self, table: Columns, rows: Sequence[int]) -> list[list[int]]:
+    def _deal(self, table: Columns, rows: Ints) -> list[Ints]:
         """The rows in micro-batches."""
-        lengths = table.lengths[np.asarray(rows, np.int64)].tolist()
-        return [[rows[i] for i in piece] for piece in microbatches(lengths, self.config.tokens_per_microbatch)]
+        lengths = table.lengths[rows].tolist()
+        return [rows[piece] for piece in microbatches(lengths, self.config.tokens_per_microbatch)]
 
-    async def _optimise(self, data: Experience, rows: Sequence[int], figures: Figures) -> None:
+    def _packed(self, table: Columns, rows: Ints) -> list[Packed]:
+        return [pack(table, piece, self._device) for piece in self._deal(table, rows)]
+
+    async def _optimise(self, data: Experience, rows: Ints, figures: Figures) -> None:
         """One optimizer step of the policy, and one of the critic."""
-        counts = Counts.of(data.table, rows, self.algorithm.constant)
-        batches = [pack(data.table, piece, self._device) for piece in self._deal(data.table, rows)]
-        policy = PolicyLoss(self.model, self.algorithm, self._temperature, self.config.ce_mean, data, counts)
-        if policy.active(rows):
+        counts = Counts.of(data, rows, self.algorithm.constant)
+        if data.moving[rows].any():
+            policy = PolicyLoss(self.model, self.algorithm, self._temperature, self.config.ce_mean, data, counts)
             found = np.full(len(data.table.tokens), np.nan, np.float32)
+            batches = self._packed(data.table, np.intersect1d(rows, data.computed))
             stats = await self._accumulate(batches, lambda batch: policy(batch, found))
             figures.policy(stats, self._optimizer.step(), found)
             self._check(self._optimizer)
-        if self.critic is not None and self.config.critic is not None and counts.rl.tokens:
+        if self.critic is not None and self.config.critic is not None and counts.value.tokens:
             value = ValueLoss(value_pass(self.critic), self.config.critic, data, counts)
-            stats = await self._accumulate([batch for batch in batches if len(batch.policy)], value)
-            figures.critic(stats, self._critic_optimizer.step())
+            batches = [batch for batch in self._packed(data.table, rows) if len(batch.policy)]
+            figures.critic(await self._accumulate(batches, value), self._critic_optimizer.step())
             self._check(self._critic_optimizer)
 
     async def _accumulate(

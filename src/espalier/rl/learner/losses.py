@@ -6,7 +6,6 @@ gradients do not depend on how rows are dealt to micro-batches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,24 +19,28 @@ from espalier.rl.algorithms.reduce import Denominators, reduce
 from espalier.rl.learner.config import CriticConfig
 from espalier.rl.learner.critic import value_loss
 from espalier.rl.learner.experience import Experience
-from espalier.rl.learner.pack import Columns, Floats, Packed
+from espalier.rl.learner.pack import Floats, Ints, Packed
 from espalier.rl.learner.stages import Pass, hidden_states, token_logprobs
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Denominators of one optimizer step, for each stream."""
+    """Denominators of one optimizer step, for each stream. measured: tokens of the policy's rows that are computed."""
 
     rl: Denominators
     ce: Denominators
     ref: Denominators
+    value: Denominators
+    measured: float
 
     @staticmethod
-    def of(table: Columns, rows: Sequence[int], constant: float | None) -> Counts:
-        """Over the given rows of the table; `constant` is `Algorithm.constant`."""
-        chosen = np.asarray(rows, np.int64)
-        streams = (table.rl, table.ce, table.ref)
-        return Counts(*(Denominators.count(table.counts(weight)[chosen], constant) for weight in streams))
+    def of(data: Experience, rows: Ints, constant: float | None) -> Counts:
+        """Over the given rows, computed or not; `constant` is `Algorithm.constant`."""
+        table = data.table
+        streams = (table.rl, table.ce, table.ref, _valued(data))
+        rl, ce, ref, value = (Denominators.count(table.counts(weight)[rows], constant) for weight in streams)
+        computed = np.intersect1d(rows, data.computed)
+        return Counts(rl, ce, ref, value, measured=float(table.counts(table.rl)[computed].sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,6 @@ class PolicyLoss:
     data: Experience
     counts: Counts
 
-    def active(self, rows: Sequence[int]) -> bool:
-        """Whether the rows can move the weights at all: without credit, cross entropy, KL or bonus they cannot."""
-        table = self.data.table
-        moving = (self.data.advantage * table.rl != 0) | (table.ce != 0)
-        if self.algorithm.entropy_coef:
-            moving |= table.rl != 0
-        if self.algorithm.needs_reference and self.algorithm.kl_as == "loss":
-            moving |= table.ref != 0
-        return bool(table.counts(moving)[np.asarray(rows, np.int64)].any())
-
     def __call__(self, batch: Packed, logprobs: Floats) -> tuple[Tensor, Stats]:
         """This micro-batch's share of the loss and of the statistics; its log-probs go into `logprobs` [N]."""
         hidden = hidden_states(self.model, batch)
@@ -68,9 +61,8 @@ class PolicyLoss:
         if len(batch.policy):
             new, entropy = token_logprobs(self.model, hidden, batch, batch.policy, self.temperature, entropy=True)
             logprobs[batch.source[batch.policy]] = new.detach().cpu().numpy()
-            part, stats = policy_objective(
-                self.algorithm, self._tokens(batch, new, entropy), self.counts.rl, self.counts.ref
-            )
+            tokens, counts = self._tokens(batch, new, entropy), self.counts
+            part, stats = policy_objective(self.algorithm, tokens, counts.rl, counts.ref, counts.measured)
             loss = loss + part
         if len(batch.ce):
             new, _ = token_logprobs(self.model, hidden, batch, batch.ce, 1.0)
@@ -102,7 +94,7 @@ class PolicyLoss:
 
 @dataclass(frozen=True, slots=True)
 class ValueLoss:
-    """The critic's loss over micro-batches of one optimizer step: the mean over the policy's tokens."""
+    """The critic's loss over micro-batches of one optimizer step: the mean over the tokens that have a return."""
 
     values: Pass
     config: CriticConfig
@@ -114,14 +106,15 @@ class ValueLoss:
         data, at = self.data, batch.policy
         assert data.values is not None
         assert data.returns is not None
-        error = value_loss(
-            self.values(batch), batch.gather(data.values, at), batch.gather(data.returns, at), self.config.value_clip
-        )
-        loss = reduce(error, batch.gather(data.table.rl, at).bool().float(), batch.rows(at), "token", self.counts.rl)
+        old, returns = batch.gather(data.values, at), batch.gather(data.returns, at)
+        error = value_loss(self.values(batch), old, returns.nan_to_num(), self.config.value_clip)
+        weight = batch.gather(_valued(data), at)
+        loss = reduce(error, weight, batch.rows(at), "token", self.counts.value)
         return loss, {"loss/value": loss.detach()}
 
 
-def trained_rows(table: Columns) -> list[int]:
-    """Rows with a weighted token in any stream; the others are context for nobody."""
-    feeding = table.counts(table.rl) + table.counts(table.ce) + table.counts(table.ref)
-    return np.flatnonzero(feeding).tolist()
+def _valued(data: Experience) -> Floats:
+    """[N] 1 at the tokens from which the critic learns: those of the policy that have a return."""
+    if data.returns is None:
+        return np.zeros(len(data.table.tokens), np.float32)
+    return ((data.table.rl != 0) & np.isfinite(data.returns)).astype(np.float32)

@@ -129,13 +129,17 @@ def columns(rows: Sequence[Trajectory], *, ref: bool = True) -> Columns:
     return result
 
 
-def pack(table: Columns, rows: Sequence[int], device: torch.device) -> Packed:
+def trained_rows(table: Columns) -> Ints:
+    """Rows with a weighted token in any stream; the others are context for nobody."""
+    return np.flatnonzero(table.counts(table.rl) + table.counts(table.ce) + table.counts(table.ref))
+
+
+def pack(table: Columns, rows: Ints, device: torch.device) -> Packed:
     """The given rows of the table, in that order, as one micro-batch."""
-    chosen = np.asarray(rows, np.int64)
-    lengths = table.lengths[chosen]
+    lengths = table.lengths[rows]
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     positions = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
-    source = positions + np.repeat(table.offsets[chosen], lengths)
+    source = positions + np.repeat(table.offsets[rows], lengths)
     return Packed(
         lengths=lengths.tolist(),
         tokens=torch.from_numpy(table.tokens[source]).to(device),

@@ -53,7 +53,7 @@ def value_pass(critic: Critic) -> Pass:
 
 @torch.no_grad()
 def forward_only(
-    run: Pass, table: Columns, batches: Sequence[Sequence[int]], device: torch.device, context: torch.autocast
+    run: Pass, table: Columns, batches: Sequence[Ints], device: torch.device, context: torch.autocast
 ) -> Floats:
     """One pass over all micro-batches: [N], zero where it says nothing."""
     result = np.zeros(len(table.tokens), np.float32)

@@ -121,9 +121,7 @@ class Loop:
         metrics = rollout_figures(groups, collected.counts, self._admission.version) | engine_figures(before, after)
         if config.shuffle_rewards:
             shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
-        trained = await parts.learner.update(
-            [g.rows for g in groups if g.informative or not config.rollout.skip_zero_variance]
-        )
+        trained = await parts.learner.update([group.rows for group in groups])
         self._admission.advance()
         published = self._clock()
         await self.publish()
