@@ -6,7 +6,7 @@ from typing import assert_never
 
 from espalier.core.data import DataRoot
 from espalier.envs.adapters.jsonl import Jsonl, JsonlConfig
-from espalier.envs.adapters.plugin import PluginConfig, plugin
+from espalier.envs.adapters.plugin import PluginConfig, PluginTasks
 from espalier.envs.adapters.reasoning_gym import ReasoningGym, ReasoningGymConfig, gallery_pool
 from espalier.envs.api import TaskSet
 from espalier.envs.catalogue.brackets import Brackets, BracketsConfig
@@ -46,7 +46,7 @@ def _build(config: AnyTaskConfig, seed: int, data: DataRoot, puzzles: Pool | Non
         case MultiplicationConfig():
             return Multiplication(config, seed)
         case PluginConfig():
-            return plugin(config, seed)
+            return PluginTasks(config, seed)
         case ReasoningGymConfig():
             return ReasoningGym(config, seed, puzzles)
         case ReverseConfig():

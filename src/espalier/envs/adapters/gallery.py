@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import reasoning_gym
+from reasoning_gym.composite import DatasetSpec
 from reasoning_gym.dataset import ProceduralDataset
 from reasoning_gym.factory import DATASETS
 
@@ -23,9 +24,9 @@ from espalier.core.errors import ConfigError, EnvError, nearest
 
 ITEMS = 2**31
 """Items of a data set; each is generated from its number when it is asked for."""
-FEWER_ITEMS = 100_000
-"""Items of data sets that draw something for each of them when they are made."""
-_DRAWS_AHEAD = ("acre", "gsm_symbolic", "list_functions")
+FEWER_ITEMS = 20_000
+"""Items of data sets that draw something for each of them when they are made, or allow no more."""
+_FEWER = ("acre", "composite", "gsm_symbolic", "list_functions", "word_ladder")
 MEMORY = 8 * 2**30
 """Bytes of address space of a worker: a scorer that asks for more fails instead of filling the machine."""
 
@@ -94,13 +95,20 @@ def _data_set(task: str, options: str) -> ProceduralDataset:
     names: Mapping[str, Any] = DATASETS
     if task not in names:
         raise ConfigError(f"reasoning-gym has no task {task!r}{nearest(task, names)}")
-    size = FEWER_ITEMS if task in _DRAWS_AHEAD else ITEMS
+    size = FEWER_ITEMS if task in _FEWER else ITEMS
     try:
-        return reasoning_gym.create_dataset(task, seed=0, size=size, **json.loads(options))
+        return reasoning_gym.create_dataset(task, seed=0, size=size, **_options(task, options))
     except MemoryError:
         raise ConfigError(f"the reasoning-gym task {task} needs too much memory for {size} puzzles") from None
     except Exception as error:
         raise ConfigError(f"options of the reasoning-gym task {task}: {error}") from None
+
+
+def _options(task: str, options: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(options)
+    if task == "composite" and isinstance(found.get("datasets"), list):
+        found["datasets"] = [DatasetSpec(**part) for part in found["datasets"]]
+    return found
 
 
 def _same(answer: str, item: Mapping[str, Any]) -> bool:

@@ -27,11 +27,7 @@ class OverrunError(EnvError):
 
 
 class CallError(EnvError):
-    """A call raised something."""
-
-    def __init__(self, failure: Failure) -> None:
-        where = f" ({failure.where})" if failure.where else ""
-        super().__init__(f"{failure.kind}: {failure.message}{where}")
+    """A call raised something: its class, its message, and where in the user's code."""
 
 
 @dataclass(slots=True)
@@ -144,7 +140,10 @@ def _error(failure: Failure) -> EspalierError:
     known = getattr(errors, failure.kind, None) if failure.expected else None
     if known in (errors.ConfigError, errors.DataError, errors.EnvError):
         return known(failure.message)
-    return EnvError(failure.message) if failure.expected else CallError(failure)
+    if failure.expected:
+        return EnvError(failure.message)
+    where = f" ({failure.where})" if failure.where else ""
+    return CallError(f"{failure.kind}: {failure.message}{where}")
 
 
 def _fail(call: Call, error: EspalierError) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from espalier.core.errors import DataError, EngineError, EnvError
-from espalier.core.plugins import culprit
 from espalier.envs.api import Env, Episode, Step, Task
 from espalier.envs.workers.deadline import deadline
 from espalier.rl.config import RolloutConfig
@@ -91,6 +90,4 @@ async def _stage(env: Env, stage: str, work: Awaitable[T], seconds: float) -> T:
     except Exception as error:
         if limit and limit.expired():
             raise EnvError(f"{env.name}: {stage} took longer than {seconds:g} s (rollout.env_seconds)") from None
-        where = culprit(error)
-        place = f" ({where})" if where else ""
-        raise EnvError(f"{env.name}: {stage} raised {type(error).__name__}: {error}{place}") from error
+        raise EnvError(f"{env.name}: {stage} raised {type(error).__name__}: {error}") from error
