@@ -10,7 +10,7 @@ from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.messages import Message
 from espalier.envs.adapters.jsonl import Jsonl, JsonlConfig
-from espalier.envs.adapters.plugin import PluginConfig, plugin
+from espalier.envs.adapters.plugin import PluginConfig, PluginTasks
 from espalier.envs.adapters.reasoning_gym import ReasoningGym, ReasoningGymConfig
 from espalier.envs.api import Task, TaskSet
 
@@ -146,10 +146,12 @@ def test_reasoning_gym_mistakes():
 
 
 MODULE = """
+from espalier.envs.api import Task
+
 class Sums:
     name = "sums"
     def __init__(self, seed, largest=9): self.seed, self.largest = seed, largest
-    def task(self, split, index): ...
+    def task(self, split, index): return Task("sums", "k", {"seed": self.seed, "largest": self.largest}, split)
     def env(self, task): ...
     def tools(self, task): return ()
     def demonstrate(self, task, rng): ...
@@ -166,8 +168,9 @@ def test_a_plugin_is_found_in_the_working_directory(tmp_path: Path, monkeypatch:
     (tmp_path / "my_tasks.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*__import__("sys").path])
-    tasks = plugin(PluginConfig(factory="my_tasks:Sums", options={"largest": 5}), seed=4)
-    assert (tasks.name, tasks.seed, tasks.largest) == ("sums", 4, 5)  # type: ignore[attr-defined]
+    tasks = PluginTasks(PluginConfig(factory="my_tasks:Sums", options={"largest": 5}), seed=4)
+    assert tasks.name == "sums"
+    assert tasks.task("train", 0).data == {"seed": 4, "largest": 5}
     for factory, message in {
         "my_tasks:Half": "which is no TaskSet: it lacks task, env, tools, demonstrate",
         "my_tasks:Summs": "my_tasks has no Summs",
@@ -175,6 +178,6 @@ def test_a_plugin_is_found_in_the_working_directory(tmp_path: Path, monkeypatch:
         "no_such_module:f": "No module named 'no_such_module'; is the module installed, or in",
     }.items():
         with pytest.raises(ConfigError, match=message):
-            plugin(PluginConfig(factory=factory), seed=0)
+            PluginTasks(PluginConfig(factory=factory), seed=0)
     with pytest.raises(ValueError, match="factory"):
         PluginConfig(factory="no colon")

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from fractions import Fraction
 
@@ -164,7 +165,8 @@ def test_repetition_is_a_share_and_does_not_fall_when_a_text_is_said_twice(text:
 
 def test_regex():
     def judge(pattern: str, response: str, **settings: object) -> float:
-        return Regex(RegexConfig.model_validate({"pattern": pattern, **settings}))(episode(response))
+        regex = Regex(RegexConfig.model_validate({"pattern": pattern, **settings}))
+        return asyncio.run(regex(episode(response)))
 
     assert judge(r"\d+", "so 42") == 1.0
     assert judge(r"\d+", "so 42", whole=True) == 0.0
@@ -175,7 +177,7 @@ def test_regex():
 
 def test_a_regex_that_backtracks_without_end_is_cut_off():
     evil = Regex(RegexConfig(pattern=r"(a|aa|b?)+$c", seconds=0.2))
-    assert evil(episode("a" * 5000 + "!")) == 0.0
+    assert asyncio.run(evil(episode("a" * 5000 + "!"))) == 0.0
 
 
 def test_env():

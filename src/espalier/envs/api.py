@@ -30,6 +30,11 @@ class Task:
         """The reference answer, or an empty string where the environment verifies by other means."""
         return str(self.data.get("answer", ""))
 
+    @property
+    def source(self) -> str:
+        """Where the user wrote the task, as `file:line`; empty where it was drawn."""
+        return str(self.data.get("source", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

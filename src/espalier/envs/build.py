@@ -6,8 +6,8 @@ from typing import assert_never
 
 from espalier.core.data import DataRoot
 from espalier.envs.adapters.jsonl import Jsonl, JsonlConfig
-from espalier.envs.adapters.plugin import PluginConfig, plugin
-from espalier.envs.adapters.reasoning_gym import ReasoningGym, ReasoningGymConfig
+from espalier.envs.adapters.plugin import PluginConfig, PluginTasks
+from espalier.envs.adapters.reasoning_gym import ReasoningGym, ReasoningGymConfig, gallery_pool
 from espalier.envs.api import TaskSet
 from espalier.envs.catalogue.brackets import Brackets, BracketsConfig
 from espalier.envs.catalogue.calculator import Calculator, CalculatorConfig
@@ -19,15 +19,17 @@ from espalier.envs.catalogue.reverse import Reverse, ReverseConfig
 from espalier.envs.catalogue.sorting import Sorting, SortingConfig
 from espalier.envs.config import AnyTaskConfig, TasksConfig
 from espalier.envs.mixture import Mixture
+from espalier.envs.workers.pool import Pool
 
 
 def build_tasks(config: TasksConfig, *, seed: int, data: DataRoot) -> TaskSet:
     """The task set of the section: the one it names, or a mixture."""
-    sets = [_build(entry, seed, data) for entry in config]
+    puzzles = gallery_pool() if any(isinstance(entry, ReasoningGymConfig) for entry in config) else None
+    sets = [_build(entry, seed, data, puzzles) for entry in config]
     return sets[0] if len(sets) == 1 else Mixture(sets, [entry.weight for entry in config])
 
 
-def _build(config: AnyTaskConfig, seed: int, data: DataRoot) -> TaskSet:
+def _build(config: AnyTaskConfig, seed: int, data: DataRoot, puzzles: Pool | None) -> TaskSet:
     match config:
         case BracketsConfig():
             return Brackets(config, seed)
@@ -44,9 +46,9 @@ def _build(config: AnyTaskConfig, seed: int, data: DataRoot) -> TaskSet:
         case MultiplicationConfig():
             return Multiplication(config, seed)
         case PluginConfig():
-            return plugin(config, seed)
+            return PluginTasks(config, seed)
         case ReasoningGymConfig():
-            return ReasoningGym(config, seed)
+            return ReasoningGym(config, seed, puzzles)
         case ReverseConfig():
             return Reverse(config, seed)
         case SortingConfig():

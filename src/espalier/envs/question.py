@@ -32,9 +32,12 @@ class QuestionEnv:
 
     async def step(self, action: Message) -> Step:
         """The end, with the judge's reward."""
-        if self._task is None:
-            raise EnvError(f"{self.name}: step before reset")
-        return Step(reward=None if self._judge is None else self._judge(self._task, action.content))
+        return Step(reward=None if self._judge is None else self._judge(self._asked(), action.content))
 
     async def close(self) -> None:
         """Nothing to free."""
+
+    def _asked(self) -> Task:
+        if self._task is None:
+            raise EnvError(f"{self.name}: step before reset")
+        return self._task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Literal
 
@@ -43,9 +44,12 @@ class Regex:
         self._match = compiled.fullmatch if config.whole else compiled.search
         self._seconds = config.seconds
 
-    def __call__(self, episode: Episode) -> float:
-        """1.0 or 0.0."""
+    async def __call__(self, episode: Episode) -> float:
+        """1.0 or 0.0. The search goes on in a thread, without the interpreter's lock."""
+        return await asyncio.to_thread(self._found, episode.response)
+
+    def _found(self, response: str) -> float:
         try:
-            return float(self._match(episode.response, timeout=self._seconds) is not None)
+            return float(self._match(response, timeout=self._seconds, concurrent=True) is not None)
         except TimeoutError:
             return 0.0

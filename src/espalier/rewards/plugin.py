@@ -1,12 +1,20 @@
-"""A reward of the user's own."""
+"""A reward of the user's own, in a process of its own."""
 
 from __future__ import annotations
 
+import inspect
+import itertools
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat, PositiveInt
 
-from espalier.core.plugins import PATTERN
+from espalier.core.errors import ConfigError, EnvError
+from espalier.core.plugins import PATTERN, imported
+from espalier.envs.api import Episode
+from espalier.envs.workers.deadline import deadline
+from espalier.envs.workers.process import CallError, OverrunError
+from espalier.envs.workers.worker import Worker
 from espalier.rewards.component import ComponentConfig
 
 
@@ -19,3 +27,55 @@ class PluginRewardConfig(ComponentConfig):
     """Where it is, as `package.module:callable`; modules in the working directory are found."""
     options: dict[str, Any] = Field(default={})
     """Its keyword arguments."""
+    seconds: PositiveFloat = 60.0
+    """Longest judgement; an attempt whose judgement takes longer has failed."""
+    workers: PositiveInt = 1
+    """Processes that call it, in turn; more than one where it computes for long and keeps nothing between calls."""
+
+
+class Plugin:
+    """The reward. A function that does not await has one call at a time in each process; one that does, many."""
+
+    def __init__(self, config: PluginRewardConfig) -> None:
+        """Raises ConfigError where the function is not there."""
+        self._name = config.function
+        self._seconds = config.seconds
+        self._workers = [Worker(Function, config.function, config.options) for _ in range(config.workers)]
+        self._turn = itertools.cycle(self._workers)
+        try:
+            self._workers[0].ready()
+        except CallError as error:
+            raise ConfigError(f"{config.function}: {error}") from None
+
+    async def __call__(self, episode: Episode) -> float:
+        """Raises EnvError where the function raises, gives no number or takes too long."""
+        try:
+            async with deadline(self._seconds):
+                return float(await next(self._turn).ask("score", episode))
+        except TimeoutError:
+            raise EnvError(f"{self._name} took longer than {self._seconds:g} s (its option `seconds`)") from None
+        except OverrunError as error:
+            raise EnvError(f"{self._name}: {error}") from None
+
+    def close(self) -> None:
+        """End the processes; the next call starts others."""
+        for worker in self._workers:
+            worker.close()
+
+
+class Function:
+    """The user's function, as a worker holds it."""
+
+    def __init__(self, function: str, options: Mapping[str, Any]) -> None:
+        self._name = function
+        self._function = imported(function)
+        self._options = options
+
+    async def score(self, episode: Episode) -> float:
+        """What it returns, as a number."""
+        found = self._function(episode, **self._options)
+        value = await found if inspect.isawaitable(found) else found
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise EnvError(f"{self._name} gave {type(value).__name__}, not a number") from None

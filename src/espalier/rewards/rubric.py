@@ -9,8 +9,8 @@ from functools import partial
 from typing import assert_never
 
 from espalier.core.errors import ConfigError, EnvError, nearest
-from espalier.core.plugins import imported
 from espalier.envs.api import Episode
+from espalier.envs.workers.process import CallError
 from espalier.rewards.api import Reward
 from espalier.rewards.config import AnyComponentConfig, RewardsConfig, component_name
 from espalier.rewards.environment import EnvRewardConfig, environment
@@ -20,7 +20,7 @@ from espalier.rewards.length import LengthConfig, length
 from espalier.rewards.maths import Maths, MathsConfig
 from espalier.rewards.numeric import Numeric, NumericConfig
 from espalier.rewards.pattern import Regex, RegexConfig
-from espalier.rewards.plugin import PluginRewardConfig
+from espalier.rewards.plugin import Plugin, PluginRewardConfig
 from espalier.rewards.repetition import RepetitionConfig, repetition
 
 
@@ -66,6 +66,8 @@ async def _value(name: str, reward: Reward, episode: Episode) -> float:
         found = reward(episode)
         value = await found if inspect.isawaitable(found) else found
         number = float(value)
+    except CallError as error:
+        raise EnvError(f"the reward {name!r} raised {error}") from None
     except EnvError:
         raise
     except Exception as error:
@@ -91,7 +93,7 @@ def build(config: AnyComponentConfig) -> Reward:
         case NumericConfig():
             return Numeric(config)
         case PluginRewardConfig():
-            return partial(imported(config.function), **config.options)
+            return Plugin(config)
         case RegexConfig():
             return Regex(config)
         case RepetitionConfig():

@@ -17,10 +17,11 @@ from espalier.lm.build import LanguageModel, build
 from espalier.rewards.rubric import Rubric
 from espalier.rl.browse import Browser
 from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, TrainConfig
-from espalier.rl.demonstrations import sample_texts
+from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.loop.evaluate import Evaluator
 from espalier.rl.loop.source import heldout
 from espalier.rl.rollout.groups import GroupPlayer
+from espalier.rl.rollout.notices import Notices
 
 TOKENIZER_TASKS = 2000
 """Train tasks whose texts make a tokenizer."""
@@ -35,12 +36,27 @@ class Setting:
     rubric: Rubric
     engine: LocalEngine
     seed: int
+    notices: Notices
 
     def player(self, rollout: RolloutConfig, purpose: str, *, overlong: float = 0.0) -> GroupPlayer:
         """A player of groups whose noise is named by `purpose`. overlong: `Algorithm.overlong`."""
         seed, buffer = derive(self.seed, purpose), round(overlong * rollout.max_tokens)
         renderer, rubric = self.language.renderer, self.rubric
-        return GroupPlayer(self.engine, renderer, self.tasks, rubric, rollout, overlong=buffer, seed=seed)
+        return GroupPlayer(
+            self.engine,
+            renderer,
+            self.tasks,
+            rubric,
+            rollout,
+            overlong=buffer,
+            seed=seed,
+            notices=self.notices,
+        )
+
+    def demonstrations(self) -> Demonstrations:
+        """The oracle's answers to the train tasks."""
+        seed = derive(self.seed, "demonstrations")
+        return Demonstrations(self.tasks, self.language.renderer, self.notices, seed=seed)
 
     def evaluator(self, rollout: RolloutConfig, config: EvaluationConfig) -> Evaluator:
         """The held-out evaluation."""
@@ -73,6 +89,7 @@ def setting(config: TrainConfig | SFTConfig, run: Run) -> Setting:
         Rubric(config.rewards, verdict=config.evaluation.component),
         engine_for(language, config.engine),
         run.seed,
+        Notices(run.say),
     )
 
 

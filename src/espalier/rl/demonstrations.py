@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-from espalier.core.errors import EnvError
+from espalier.core.errors import DataError, EnvError, EspalierError
+from espalier.core.messages import Message
 from espalier.core.seed import rng
-from espalier.envs.api import Task, TaskSet
+from espalier.envs.api import Env, Task, TaskSet
 from espalier.lm.chat import Renderer
+from espalier.rl.rollout.notices import Notices, failed
 from espalier.rl.trajectory import Group, Status, Trajectory
 
 
 class Demonstrations:
-    """Demonstration `i` is of train task `i`: a pure function of the seed."""
+    """Demonstration `i` is of train task `i`: a pure function of the seed. `notices` are told of those that fail."""
 
-    def __init__(self, tasks: TaskSet, renderer: Renderer, *, seed: int) -> None:
+    def __init__(self, tasks: TaskSet, renderer: Renderer, notices: Notices, *, seed: int) -> None:
         self._tasks = tasks
         self._renderer = renderer
+        self._notices = notices
         self._seed = seed
 
     def row(self, index: int) -> Trajectory:
-        """One demonstration. Cross entropy is on what the assistant says."""
-        task = self._tasks.task("train", index)
+        """One demonstration. Cross entropy is on what the assistant says.
+
+        Raises EnvError where the set cannot demonstrate the task, DataError where the tokenizer cannot spell it.
+        """
+        return self._row(index, self._tasks.task("train", index))
+
+    def batch(self, start: int, count: int) -> list[Group]:
+        """Demonstrations `start:start + count`, each a group of its own; those that fail are left out."""
+        groups = []
+        for index in range(start, start + count):
+            task = self._tasks.task("train", index)
+            try:
+                groups.append([self._row(index, task)])
+            except (DataError, EnvError) as error:
+                self._notices.once(failed(task, error))
+        return groups
+
+    def _row(self, index: int, task: Task) -> Trajectory:
         messages = self._tasks.demonstrate(task, rng(self._seed, "demonstration", index))
         row = Trajectory(task.env, task.key, group=index, status=Status.DONE)
         weights: list[float] = []
@@ -32,21 +52,35 @@ class Demonstrations:
         row.weights = {"ce": weights}
         return row
 
-    def batch(self, start: int, count: int) -> list[Group]:
-        """Demonstrations `start:start + count`, each a group of its own."""
-        return [[self.row(index)] for index in range(start, start + count)]
-
 
 def sample_texts(tasks: TaskSet, count: int, *, seed: int) -> Iterator[str]:
-    """Texts of the first `count` train tasks, to make a tokenizer from: demonstrations, or prompts and answers."""
+    """Texts of the first `count` train tasks, to make a tokenizer from: demonstrations, or prompts and answers.
+
+    Tasks that cannot be opened have no text; half surrogate pairs are left out, which no tokenizer can spell.
+    """
     for index in range(count):
         task = tasks.task("train", index)
         try:
             messages = list(tasks.demonstrate(task, rng(seed, "text", index)))
         except EnvError:
-            messages = asyncio.run(tasks.env(task).reset(task))
-            yield task.answer
-        yield from (message.content for message in messages)
+            messages = [*_opening(tasks, task), Message.assistant(task.answer)]
+        yield from (message.content.encode(errors="ignore").decode() for message in messages)
+
+
+def _opening(tasks: TaskSet, task: Task) -> list[Message]:
+    """What the environment says first, asked on a thread of its own: the caller may be inside an event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            return thread.submit(asyncio.run, _reset(tasks.env(task), task)).result()
+        except EspalierError:
+            return []
+
+
+async def _reset(env: Env, task: Task) -> list[Message]:
+    try:
+        return await env.reset(task)
+    finally:
+        await env.close()
 
 
 def has_oracle(tasks: TaskSet, task: Task) -> bool:

@@ -9,7 +9,6 @@ from espalier.core.seed import derive
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.assemble import setting
 from espalier.rl.config import SFTConfig
-from espalier.rl.demonstrations import Demonstrations
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.loop.checkpoints import Checkpoints, State
 from espalier.rl.loop.supervise import Supervision
@@ -49,7 +48,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
         supervision = Supervision(
             run,
             learner,
-            Demonstrations(scene.tasks, scene.language.renderer, seed=derive(run.seed, "demonstrations")),
+            scene.demonstrations(),
             checkpoints,
             steps=config.steps,
             rows=config.rows_per_step,

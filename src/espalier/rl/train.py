@@ -9,7 +9,6 @@ from espalier.core.run import Run
 from espalier.core.seed import derive
 from espalier.rl.assemble import Setting, setting
 from espalier.rl.config import TrainConfig
-from espalier.rl.demonstrations import Demonstrations
 from espalier.rl.learner.config import LearnerConfig
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.loop.checkpoints import Checkpoints, State
@@ -66,12 +65,10 @@ class Training:
         if path:
             await learner.load(path)
         run.metrics.rewind(start)
-        seed = derive(run.seed, "demonstrations")
-        demonstrations = Demonstrations(self._setting.tasks, self._setting.language.renderer, seed=seed)
         supervision = Supervision(
             run,
             learner,
-            demonstrations,
+            self._setting.demonstrations(),
             self._checkpoints,
             steps=warm.steps,
             rows=warm.rows_per_step,

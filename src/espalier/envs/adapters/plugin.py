@@ -1,15 +1,29 @@
-"""A task set of the user's own, named by where its factory is."""
+"""A task set of the user's own, named by where its factory is, in a process of its own.
+
+There it may compute for long, hang or die: the run goes on, and a call that passes its deadline fails its episode.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from espalier.core.errors import ConfigError
-from espalier.core.plugins import PATTERN, imported
-from espalier.envs.api import TaskSet
+from espalier.core.errors import ConfigError, EnvError
+from espalier.core.messages import Message, ToolSpec
+from espalier.core.plugins import PATTERN
+from espalier.envs.adapters.host import Host
+from espalier.envs.api import Split, Step, Task
 from espalier.envs.procedural import TaskConfig
+from espalier.envs.workers.process import CallError, OverrunError
+from espalier.envs.workers.worker import Worker
+
+SECONDS = 60.0
+"""Longest call of the set itself: a task, its tools, a demonstration."""
 
 
 class PluginConfig(TaskConfig):
@@ -21,14 +35,83 @@ class PluginConfig(TaskConfig):
     """Where the factory is, as `package.module:callable`; modules in the working directory are found."""
     options: dict[str, Any] = Field(default={})
     """Its keyword arguments, besides `seed`."""
+    workers: PositiveInt = 1
+    """Processes that hold it, episodes in turn; more than one where steps compute for long."""
 
 
-def plugin(config: PluginConfig, seed: int) -> TaskSet:
-    """Call the factory. Raises ConfigError saying what about it is wrong."""
-    tasks = imported(config.factory)(seed=seed, **config.options)
-    if not isinstance(tasks, TaskSet):
-        missing = [name for name in ("name", "task", "env", "tools", "demonstrate") if not hasattr(tasks, name)]
-        raise ConfigError(
-            f"{config.factory} returned {type(tasks).__name__}, which is no TaskSet: it lacks {', '.join(missing)}"
-        )
-    return tasks
+class PluginTasks:
+    """See `TaskSet`. Raises ConfigError saying what about the factory is wrong."""
+
+    def __init__(self, config: PluginConfig, seed: int) -> None:
+        self._workers = [Worker(Host, config.factory, seed, config.options) for _ in range(config.workers)]
+        self._episodes = itertools.count()
+        self._renamed = config.name
+        self.name = config.factory
+        try:
+            self.name = config.name or self._call("name")
+        except (CallError, OverrunError) as error:
+            raise ConfigError(str(error)) from None
+
+    def task(self, split: Split, index: int) -> Task:
+        """See `TaskSet`."""
+        task: Task = self._call("task", split, index)
+        return replace(task, env=self.name) if self._renamed else task
+
+    def env(self, task: Task) -> PluginEnv:
+        """See `TaskSet`."""
+        episode = next(self._episodes)
+        return PluginEnv(self.name, self._workers[episode % len(self._workers)], episode)
+
+    def tools(self, task: Task) -> Sequence[ToolSpec]:
+        """See `TaskSet`."""
+        tools: Sequence[ToolSpec] = self._call("tools", task)
+        return tools
+
+    def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
+        """See `TaskSet`."""
+        messages: Sequence[Message] = self._call("demonstrate", task, rng)
+        return messages
+
+    def _call(self, method: str, *args: Any) -> Any:
+        try:
+            return self._workers[0].call(method, *args, seconds=SECONDS)
+        except CallError as error:
+            raise CallError(f"{self.name}: {method} raised {error}") from None
+        except OverrunError as error:
+            raise OverrunError(f"{self.name}: {method}: {error}") from None
+
+
+class PluginEnv:
+    """One episode in a worker. Where its worker is replaced, the episode fails."""
+
+    def __init__(self, name: str, worker: Worker, episode: int) -> None:
+        self.name = name
+        self._worker = worker
+        self._episode = episode
+        self._tools: list[ToolSpec] = []
+
+    def tools(self) -> list[ToolSpec]:
+        """What the environment offered when it was reset."""
+        return self._tools
+
+    async def reset(self, task: Task) -> list[Message]:
+        """See `Env`."""
+        messages, self._tools = await self._ask("reset", task)
+        return list(messages)
+
+    async def step(self, action: Message) -> Step:
+        """See `Env`."""
+        step: Step = await self._ask("step", action)
+        return step
+
+    async def close(self) -> None:
+        """See `Env`."""
+        await self._ask("close")
+
+    async def _ask(self, method: str, *args: Any) -> Any:
+        try:
+            return await self._worker.ask(method, self._episode, *args)
+        except CallError as error:
+            raise EnvError(f"{self.name}: {method} raised {error}") from None
+        except EnvError as error:
+            raise EnvError(f"{self.name}: {error}") from None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from espalier.core.errors import DataError
 from espalier.core.run import Run
 from espalier.core.tracking.progress import Progress
 from espalier.rl.demonstrations import Demonstrations
@@ -14,10 +15,15 @@ from espalier.rl.loop.checkpoints import Checkpoints, State
 
 Evaluate = Callable[[int], Awaitable[None]]
 
+IDLE = 10
+"""Steps in a row without a usable demonstration that end the run."""
+
 
 @dataclass(slots=True)
 class Supervision:
     """Trains `steps` steps of `rows` demonstrations; metrics are logged at the step's number.
+
+    Demonstrations that fail are left out and counted as `demonstrations/failed`; a step without any changes nothing.
 
     A checkpoint is written every `save_every` steps; `evaluate`, where given, is called every `evaluate_every` steps
     and after the last, and may put what it finds into `figures`, which travel in the checkpoints.
@@ -34,9 +40,13 @@ class Supervision:
     evaluate: Evaluate | None = None
     evaluate_every: int = 1
     figures: dict[str, float] = field(default_factory=dict)
+    _idle: int = field(default=0, init=False)
 
     async def train(self, progress: Progress, start: int) -> bool:
-        """Go on from step `start`; returns whether all steps were done."""
+        """Go on from step `start`; returns whether all steps were done.
+
+        Raises DataError after `IDLE` steps in a row without a usable demonstration.
+        """
         for done in range(start + 1, self.steps + 1):
             if self.run.stop.requested:
                 await self._save(done - 1)
@@ -48,15 +58,25 @@ class Supervision:
                 await self.evaluate(done)
             if last or done % self.save_every == 0:
                 await self._save(done)
-            progress.update(done, {"loss": metrics["loss/ce"]})
+            progress.update(done, {"loss": metrics["loss/ce"]} if "loss/ce" in metrics else {})
         return True
 
     async def _step(self, index: int) -> dict[str, float]:
         begun = time.perf_counter()
         batch = self.demonstrations.batch(index * self.rows, self.rows)
         drawn = time.perf_counter()
-        metrics = dict(await self.learner.update(batch))
-        return metrics | {"time/demonstrate": drawn - begun, "time/train": time.perf_counter() - drawn}
+        metrics = dict(await self.learner.update(batch)) if batch else {}
+        self._idle = 0 if batch else self._idle + 1
+        if self._idle == IDLE:
+            raise DataError(
+                f"none of the demonstrations of {IDLE} steps can be used, see the warnings: "
+                "nothing is left to learn from"
+            )
+        return metrics | {
+            "demonstrations/failed": float(self.rows - len(batch)),
+            "time/demonstrate": drawn - begun,
+            "time/train": time.perf_counter() - drawn,
+        }
 
     async def _save(self, done: int) -> None:
         await self.checkpoints.save(done, State(self.stage, done, figures=self.figures), self.learner)

@@ -1,31 +1,41 @@
 """One episode: an environment and the policy take turns until one of them ends it, or a limit does.
 
-Errors of the environment, and requests that the engine refuses, are data: the row is marked FAILED with the message,
-and the run goes on.
+Errors of the environment, requests that the engine refuses and texts that the tokenizer cannot spell are data: the row
+is marked FAILED with the message, and the run goes on.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from espalier.core.errors import EngineError, EnvError
+from espalier.core.errors import DataError, EngineError, EnvError
 from espalier.envs.api import Env, Episode, Step, Task
+from espalier.envs.workers.deadline import deadline
 from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.notices import Notices, failed
 from espalier.rl.rollout.session import Session
 from espalier.rl.trajectory import Status, Trajectory
 
 T = TypeVar("T")
 
 
-async def play(env: Env, task: Task, session: Session, limits: RolloutConfig) -> Episode:
-    """Play `task` to its end. `session.row` holds the tokens and the status afterwards; the environment is closed."""
+async def play(
+    env: Env, task: Task, session: Session, limits: RolloutConfig, notices: Notices | None = None
+) -> Episode:
+    """Play `task` to its end. `session.row` holds the tokens and the status afterwards; the environment is closed.
+
+    `notices` are told of texts that the tokenizer cannot spell.
+    """
     episode = Episode(task, [], turns=0)
     try:
         await _converse(env, task, session, limits, episode)
     except (EnvError, EngineError) as error:
         session.row.status, session.row.error = Status.FAILED, str(error)
+    except DataError as error:
+        session.row.status, session.row.error = Status.FAILED, failed(task, error)
+        if notices:
+            notices.once(session.row.error)
     finally:
         await session.close()
         await _close(env, session.row, limits)
@@ -71,11 +81,13 @@ def _account(episode: Episode, session: Session, step: Step) -> None:
 
 async def _stage(env: Env, stage: str, work: Awaitable[T], seconds: float) -> T:
     """Await one call of the environment under its deadline; whatever goes wrong in it becomes an EnvError."""
+    limit = None
     try:
-        return await asyncio.wait_for(work, seconds)
+        async with deadline(seconds) as limit:
+            return await work
     except EnvError:
         raise
-    except TimeoutError:
-        raise EnvError(f"{env.name}: {stage} took longer than {seconds:g} s (rollout.env_seconds)") from None
     except Exception as error:
+        if limit and limit.expired():
+            raise EnvError(f"{env.name}: {stage} took longer than {seconds:g} s (rollout.env_seconds)") from None
         raise EnvError(f"{env.name}: {stage} raised {type(error).__name__}: {error}") from error

@@ -19,6 +19,7 @@ from espalier.rewards.length import soft_overlong
 from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.episode import play
+from espalier.rl.rollout.notices import Notices
 from espalier.rl.rollout.session import Session
 from espalier.rl.trajectory import Group, Status, Trajectory
 
@@ -61,6 +62,7 @@ class GroupPlayer:
         *,
         overlong: int = 0,
         seed: int,
+        notices: Notices | None = None,
     ) -> None:
         self._engine = engine
         self._renderer = renderer
@@ -69,6 +71,7 @@ class GroupPlayer:
         self._config = config
         self._overlong = overlong
         self._seed = seed
+        self._notices = notices
 
     async def play(self, index: int, task: Task, members: int | None = None) -> Played:
         """Play group `index`: `members` attempts (the config's number unless given), in the order of their index."""
@@ -109,7 +112,7 @@ class GroupPlayer:
         env = self._tasks.env(task)
         name = f"{self._seed}.{played.index}.{member}.{attempt}" if config.max_turns > 1 else ""
         session = Session(self._engine, self._renderer, row, sampling, name=name)
-        episode = await play(env, task, session, config)
+        episode = await play(env, task, session, config, self._notices)
         if row.status != Status.FAILED:
             await self._score(row, episode)
         return row, episode

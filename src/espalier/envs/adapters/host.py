@@ -1,0 +1,81 @@
+"""The user's task set as a worker holds it: its environments live here, one for each episode under way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any, TypeVar
+
+from espalier.core.errors import ConfigError, EnvError
+from espalier.core.messages import Message, ToolSpec
+from espalier.core.plugins import imported
+from espalier.envs.api import Env, Split, Step, Task, TaskSet
+
+T = TypeVar("T")
+MEMBERS = ("name", "task", "env", "tools", "demonstrate")
+"""What a task set has."""
+
+
+class Host:
+    """Calls `factory(seed=..., **options)`, and what it returned. Raises ConfigError saying what about it is wrong."""
+
+    def __init__(self, factory: str, seed: int, options: Mapping[str, Any]) -> None:
+        tasks = imported(factory)(seed=seed, **options)
+        if not isinstance(tasks, TaskSet):
+            missing = [name for name in MEMBERS if not hasattr(tasks, name)]
+            raise ConfigError(
+                f"{factory} returned {type(tasks).__name__}, which is no TaskSet: it lacks {', '.join(missing)}"
+            )
+        self._tasks = tasks
+        self._envs: dict[int, Env] = {}
+
+    def name(self) -> str:
+        """The set's name."""
+        return str(self._tasks.name)
+
+    def task(self, split: Split, index: int) -> Task:
+        """See `TaskSet`."""
+        return _of_type(self._tasks.task(split, index), Task, "task")
+
+    def tools(self, task: Task) -> Sequence[ToolSpec]:
+        """See `TaskSet`."""
+        return tuple(self._tasks.tools(task))
+
+    def demonstrate(self, task: Task, rng: Random) -> list[Message]:
+        """See `TaskSet`."""
+        return _messages(self._tasks.demonstrate(task, rng), "demonstrate")
+
+    async def reset(self, episode: int, task: Task) -> tuple[list[Message], list[ToolSpec]]:
+        """Begin an episode: the opening messages, and the environment's tools."""
+        self._envs[episode] = env = self._tasks.env(task)
+        messages = _messages(await env.reset(task), "reset")
+        return messages, list(env.tools())
+
+    async def step(self, episode: int, action: Message) -> Step:
+        """The environment's answer."""
+        if episode not in self._envs:
+            raise EnvError("the process that held this episode was replaced, because a call in it passed its deadline")
+        step = _of_type(await self._envs[episode].step(action), Step, "step")
+        reward = None if step.reward is None else float(step.reward)
+        if reward is not None and not math.isfinite(reward):
+            raise EnvError(f"step gave the reward {reward}, which is not finite")
+        info = {str(name): float(value) for name, value in step.info.items()}
+        return Step(tuple(_messages(step.messages, "step")), reward, bool(step.done), info)
+
+    async def close(self, episode: int) -> None:
+        """Free what the episode held."""
+        if (env := self._envs.pop(episode, None)) is not None:
+            await env.close()
+
+
+def _messages(found: Any, what: str) -> list[Message]:
+    if isinstance(found, (str, Message)):
+        raise EnvError(f"{what} gave {type(found).__name__}, not a list of messages")
+    return [_of_type(message, Message, f"a message of {what}") for message in found]
+
+
+def _of_type(value: Any, kind: type[T], what: str) -> T:
+    if not isinstance(value, kind):
+        raise EnvError(f"{what} gave {type(value).__name__}, not {kind.__name__}")
+    return value
