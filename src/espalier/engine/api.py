@@ -86,6 +86,11 @@ class Engine(Protocol):
         """The policy version that samples now."""
         ...
 
+    @property
+    def max_len(self) -> int:
+        """Longest sequence in tokens, prompt and completion together."""
+        ...
+
     async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
         """Sample one completion. Calls with the same prompt at the same time share its prefill.
 

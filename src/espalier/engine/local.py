@@ -76,6 +76,11 @@ class LocalEngine:
         """The policy version that samples now."""
         return self._stepper.stats.version
 
+    @property
+    def max_len(self) -> int:
+        """See `Engine`."""
+        return self.config.max_len
+
     async def generate(self, prompt: Ordered[int], sampling: Sampling, *, session: str = "") -> Completion:
         """See `Engine`. A request that cannot fit raises EngineError; cancelling the awaiting task frees its row."""
         sequence, future = self._submit(prompt, sampling, session)

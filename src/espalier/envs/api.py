@@ -54,8 +54,9 @@ class Step:
 class Episode:
     """A finished conversation, as rewards see it.
 
-    `finish` is how the policy's last turn ended ("stop", "length" or "abort"); `env_reward` is the sum of the step
-    rewards, None if there was none; `tokens` counts the sampled tokens.
+    `finish` is how the policy's last turn ended ("stop", "length" or "abort"); `unfinished` says that a limit ended the
+    conversation before the environment did; `env_reward` is the sum of the step rewards, None if there was none;
+    `tokens` counts the sampled tokens.
     """
 
     task: Task
@@ -63,6 +64,7 @@ class Episode:
     finish: str = "stop"
     turns: int = 1
     tokens: int = 0
+    unfinished: bool = False
     env_reward: float | None = None
     info: dict[str, float] = field(default_factory=dict)
 

@@ -17,7 +17,9 @@ class EnvRewardConfig(ComponentConfig):
 
 
 def environment(episode: Episode) -> float:
-    """Raises EnvError where the environment does not judge."""
+    """0.0 where a limit ended the episode before any reward. Raises EnvError where the environment does not judge."""
+    if episode.env_reward is None and episode.unfinished:
+        return 0.0
     if episode.env_reward is None:
         raise EnvError(
             f"{episode.task.env}: the environment gives no reward of its own; put one into `rewards`, such as "

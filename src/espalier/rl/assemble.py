@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from espalier.envs.api import TaskSet
 from espalier.envs.build import build_tasks
 from espalier.lm.build import LanguageModel, build
 from espalier.rewards.rubric import Rubric
+from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.browse import Browser
 from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, TrainConfig
 from espalier.rl.demonstrations import Demonstrations, sample_texts
@@ -22,6 +24,7 @@ from espalier.rl.loop.evaluate import Evaluator
 from espalier.rl.loop.source import heldout
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.notices import Notices
+from espalier.rl.room import check_room, prompt_lengths
 
 TOKENIZER_TASKS = 2000
 """Train tasks whose texts make a tokenizer."""
@@ -38,20 +41,25 @@ class Setting:
     seed: int
     notices: Notices
 
-    def player(self, rollout: RolloutConfig, purpose: str, *, overlong: float = 0.0) -> GroupPlayer:
-        """A player of groups whose noise is named by `purpose`. overlong: `Algorithm.overlong`."""
-        seed, buffer = derive(self.seed, purpose), round(overlong * rollout.max_tokens)
-        renderer, rubric = self.language.renderer, self.rubric
+    def player(self, rollout: RolloutConfig, purpose: str, algorithm: Algorithm | None = None) -> GroupPlayer:
+        """A player of groups whose noise is named by `purpose`; with `algorithm`, groups that it can train on."""
         return GroupPlayer(
             self.engine,
-            renderer,
+            self.language.renderer,
             self.tasks,
-            rubric,
+            self.rubric,
             rollout,
-            overlong=buffer,
-            seed=seed,
+            overlong=round(algorithm.overlong * rollout.max_tokens) if algorithm else 0,
+            least=1 if algorithm and not algorithm.needs_group else 2,
+            seed=derive(self.seed, purpose),
             notices=self.notices,
         )
+
+    async def check_room(self, rollout: RolloutConfig, say: Callable[[str], None]) -> None:
+        """Raises ConfigError where the engine has no room for prompts and answers; says where some do not fit."""
+        lengths = await prompt_lengths(self.tasks, self.language.renderer, seconds=rollout.env_seconds)
+        if line := check_room(lengths, max_tokens=rollout.max_tokens, max_len=self.engine.max_len):
+            say(line)
 
     def demonstrations(self) -> Demonstrations:
         """The oracle's answers to the train tasks."""

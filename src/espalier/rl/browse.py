@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,16 @@ class Browser:
     async def write(self, name: str) -> None:
         """Play the tasks and keep the rows as the set `name`."""
         groups = await asyncio.gather(*(self._player.play(i, task, ATTEMPTS) for i, task in enumerate(self._tasks)))
-        rated = [group for group in groups if group.rows]
-        by_group = self._algorithm.model_copy(update=_BY_GROUP)
-        per_row = iter(advantages(by_group, [group.rows for group in rated]).advantages)
-        samples = [self._sample(group, row, next(per_row)) for group in rated for row in group.rows]
+        samples = [self._sample(group, *rated) for group in groups for rated in self._rated(group)]
         self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self._folder / f"{name}.json", samples)
+
+    def _rated(self, group: Played) -> Iterator[tuple[Trajectory, Sequence[float]]]:
+        """Each row with its tokens' advantages; zero where no other attempt is left to compare it with."""
+        compared = [[0.0] * len(row.tokens) for row in group.rows]
+        if len(group.rows) > 1:
+            compared = advantages(self._algorithm.model_copy(update=_BY_GROUP), [group.rows]).advantages
+        yield from zip(group.rows, compared, strict=True)
 
     def _sample(self, group: Played, row: Trajectory, advantage: Sequence[float]) -> dict[str, Any]:
         passages = []

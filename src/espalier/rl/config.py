@@ -133,6 +133,9 @@ class TrainConfig(Config):
     """Supervised start."""
     steps: PositiveInt = 200
     """Training steps of reinforcement learning."""
+    stop_after_idle: NonNegativeInt = 10
+    """Steps in a row with nothing to learn from (all rewards equal, or no gradient) after which the run ends: with an
+    error, or early where every attempt was right; 0 for never."""
     rollout: RolloutConfig = RolloutConfig()
     """How trajectories are sampled."""
     learner: LearnerConfig = LearnerConfig()

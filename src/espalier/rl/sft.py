@@ -30,6 +30,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
         path, state = found
         await learner.load(path)
     run.metrics.rewind(state.step)
+    await scene.check_room(config.rollout, run.say)
     evaluator = scene.evaluator(config.rollout, config.evaluation)
     figures = dict(state.figures)
 
@@ -41,7 +42,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
             run.metrics.log(step, evaluation.metrics)
             figures.setdefault("accuracy_before", evaluation.accuracy)
             figures["accuracy_after"] = evaluation.accuracy
-            progress.note(f"step {step}: held-out accuracy {evaluation.accuracy:.1%}")
+            progress.note(f"step {step}: {evaluation.summary}")
 
         if state.step == 0:
             await evaluate(0)

@@ -40,6 +40,7 @@ class Training:
         """Both stages, from the newest checkpoint on."""
         for line in plan(self._config, self._setting.language):
             self._run.say(line)
+        await self._setting.check_room(self._config.rollout, self._run.say)
         found = self._checkpoints.latest() if self._run.resumed else None
         if found and found[1].stage == "rl":
             return await self._reinforce(*found)
@@ -87,7 +88,7 @@ class Training:
         parts = Parts(
             engine=setting.engine,
             learner=learner,
-            player=setting.player(config.rollout, "rollout", overlong=config.algorithm.overlong),
+            player=setting.player(config.rollout, "rollout", config.algorithm),
             source=TaskSource(setting.tasks, state.cursor),
             evaluator=setting.evaluator(config.rollout, config.evaluation),
             checkpoints=self._checkpoints,

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -36,7 +37,7 @@ class Player:
             self.running -= 1
         values = self.rewards(index)
         if values is None:
-            return Played(index, task, errors=["it broke"])
+            return Played(index, task, errors=["it broke"], least=2)
         rows = [Trajectory(task.env, task.key, index, m, reward=value) for m, value in enumerate(values)]
         return Played(index, task, rows, [Episode(task, []) for _ in rows])
 
@@ -114,3 +115,39 @@ def test_heldout_tasks_are_distinct_and_stop_where_there_are_no_more():
             return Task("few", f"k{index % 3}", {}, "heldout")
 
     assert [task.key for task in heldout(Few(TASKS.make), 10)] == ["k0", "k1", "k2"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_replaced_does_not_depend_on_what_finishes_first(seed: int):
+    random = Random(seed)
+    delays = [0.01 * random.random() for _ in range(40)]
+
+    def steps(delay: Callable[[int], float]) -> list[list[int]]:
+        player = Player(lambda i: [1.0, 1.0] if i % 2 else [0.0, 1.0], delay)
+        collect = collector(player, resample=True, limit=3)
+
+        async def three() -> list[list[int]]:
+            found = []
+            for _ in range(3):
+                found.append([group.index for group in (await collect.collect()).groups])
+                collect._admission.advance()
+            return found
+
+        return asyncio.run(three())
+
+    assert steps(lambda i: delays[i]) == steps(lambda i: 0.0)
+
+
+def test_replacements_start_when_the_whole_round_is_over():
+    player = Player(lambda i: [1.0, 1.0] if i == 0 else [0.0, 1.0], delay=lambda i: 0.03 if i == 3 else 0.0)
+    order: list[int] = []
+    play = player.play
+
+    async def noted(index: int, task: Task, members: int | None = None) -> Played:
+        played = await play(index, task, members)
+        order.append(index)
+        return played
+
+    player.play = noted  # type: ignore[method-assign]
+    asyncio.run(collector(player, resample=True).collect())
+    assert order == [0, 1, 2, 3, 4], "group 4 replaces group 0, and starts only after group 3 is done"

@@ -3,9 +3,10 @@ from math import comb
 
 import pytest
 
+from espalier.core.errors import EspalierError
 from espalier.envs.api import Episode, Task
 from espalier.rl.config import EvaluationConfig
-from espalier.rl.loop.evaluate import Evaluation, Evaluator
+from espalier.rl.loop.evaluate import GIVE_UP, Evaluation, EvaluationError, Evaluator
 from espalier.rl.rollout.groups import Played
 from espalier.rl.trajectory import Trajectory
 
@@ -43,3 +44,45 @@ def test_figures_by_hand():
 
 def test_one_environment_has_no_figures_of_its_own():
     assert not any(name.startswith("eval/one") for name in evaluate(Task("one", "a", {})).metrics)
+
+
+class Breaking:
+    """Attempts at tasks from index `good` on are right; those before break off, after `wasted` tokens."""
+
+    def __init__(self, good: int, wasted: int) -> None:
+        self.good, self.wasted = good, wasted
+        self.played: list[int] = []
+
+    async def play(self, index: int, task: Task, members: int | None = None) -> Played:
+        await asyncio.sleep(0.001 * (index + 1) if index < self.good else 0.05)
+        self.played.append(index)
+        if index < self.good:
+            return Played(index, task, errors=[f"mine.py:7: broke at {index}"], wasted=self.wasted)
+        row = Trajectory(task.env, task.key, index, tokens=[0] * 2, mask=[False, True], info={"verdict": 1.0})
+        return Played(index, task, [row] * 4, [Episode(task, [])] * 4)
+
+
+def broken(good: int, wasted: int) -> tuple[Breaking, Evaluator]:
+    player = Breaking(good, wasted)
+    return player, Evaluator(player, [Task("one", str(i), {}) for i in range(20)], EvaluationConfig(samples=4))  # type: ignore[arg-type]
+
+
+def test_answers_that_cannot_be_judged_end_the_evaluation_early_with_the_error():
+    player, evaluator = broken(good=20, wasted=5)
+    with pytest.raises(EvaluationError, match=rf"no answer to {GIVE_UP} held-out tasks could be judged: mine\.py:7"):
+        asyncio.run(evaluator())
+    assert len(player.played) == GIVE_UP
+    assert issubclass(EvaluationError, EspalierError)
+
+
+def test_attempts_all_of_which_fail_are_an_error_not_an_accuracy_of_zero():
+    with pytest.raises(EvaluationError, match=r"every attempt at the 20 held-out tasks failed: mine\.py:7: broke at 0"):
+        asyncio.run(broken(good=20, wasted=0)[1]())
+
+
+def test_attempts_some_of_which_fail_are_counted_and_told():
+    found = asyncio.run(broken(good=15, wasted=0)[1]())
+    assert found.metrics["eval/failed"] == 0.75
+    assert found.accuracy == 0.25
+    told = "held-out accuracy 25.0% (60 attempts failed and count as wrong; the first: mine.py:7: broke at 0)"
+    assert found.summary == told

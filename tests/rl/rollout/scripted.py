@@ -30,6 +30,7 @@ class ScriptedEngine:
     script: Sequence[tuple[str, Finish]]
     tokenizer: Tokenizer
     version: int = 0
+    max_len: int = 1000
     asked: list[tuple[list[int], Sampling, str]] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
 

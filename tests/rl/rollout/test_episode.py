@@ -76,6 +76,26 @@ def test_an_answer_cut_by_the_token_limit_is_judged_and_truncated():
     assert (episode.finish, episode.env_reward, talk.row.status) == ("length", 1.0, Status.TRUNCATED)
 
 
+def test_the_engine_is_asked_for_no_more_than_it_has_room_for():
+    engine = ScriptedEngine([("one", "stop"), ("two", "stop")], tokenizer(), max_len=20)
+    talk = session(engine)
+    episode = run(ScriptedEnv(answer_twice), talk)
+    assert [20 - len(prompt) for prompt, _, _ in engine.asked] == [s.max_tokens for _, s, _ in engine.asked]
+    assert (talk.row.status, episode.turns, episode.unfinished) == (Status.DONE, 2, False)
+    assert talk.row.info["crowded"], "the conversation had less than its budget"
+
+
+@pytest.mark.parametrize(("max_len", "turns"), [(3, 0), (13, 1)])
+def test_without_room_for_another_token_the_conversation_ends(max_len: int, turns: int):
+    engine = ScriptedEngine([("one", "stop"), ("two", "stop")], tokenizer(), max_len=max_len)
+    talk = session(engine)
+    episode = run(ScriptedEnv(answer_twice), talk)
+    row = talk.row
+    assert (row.status, row.error, episode.turns, episode.unfinished) == (Status.TRUNCATED, None, turns, True)
+    assert (row.info["crowded"], row.sampled) == (True, 4 * turns)
+    assert row.turns[-1].role == ("assistant" if turns else "prompt"), "no observation that nobody answers"
+
+
 @pytest.mark.parametrize("stage", ["reset", "step"])
 @pytest.mark.parametrize("how", ["raises", "hangs"])
 def test_trouble_in_the_environment_is_data(stage: str, how: str):

@@ -94,6 +94,45 @@ def test_a_lone_survivor_is_not_a_group(model: Decoder):
     assert (len(played.rows), played.usable) == (1, False)
 
 
+def test_a_single_attempt_that_was_repaired_is_used(model: Decoder):
+    made: list[ScriptedEnv] = []
+
+    def make() -> ScriptedEnv:
+        made.append(ScriptedEnv(length, broken="" if made else "step raises"))
+        return made[-1]
+
+    played, _ = play(model, make, samples_per_group=1)
+    assert (len(played.rows), len(played.errors), played.usable) == (1, 1, True)
+
+
+def test_a_lone_survivor_is_used_where_nothing_is_compared(model: Decoder):
+    count = iter(range(9))
+    config = RolloutConfig(samples_per_group=3, max_tokens=12, repairs=0)
+    tasks = ScriptedTasks(lambda: ScriptedEnv(length, broken="step raises" if next(count) else ""))
+    engine = LocalEngine(model, max_rows=8, max_len=64)
+    player = GroupPlayer(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, least=1, seed=0)
+    played = asyncio.run(player.play(0, TASK))
+    assert (len(played.rows), played.usable) == (1, True)
+    assert played.wasted > 0
+
+
+@pytest.mark.parametrize("max_len", range(4, 30, 5))
+def test_a_conversation_that_fills_the_engine_is_truncated_and_scored(model: Decoder, max_len: int):
+    def go_on(turn: int, action: Message) -> Step:
+        return Step((Message.user("say more"),), done=False)
+
+    config = RolloutConfig(samples_per_group=4, max_tokens=30, max_turns=9)
+    engine = LocalEngine(model, max_rows=8, max_len=max_len)
+    tasks = ScriptedTasks(lambda: ScriptedEnv(go_on))
+    played = asyncio.run(
+        GroupPlayer(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, seed=0).play(0, TASK)
+    )
+    assert (len(played.rows), played.errors) == (4, [])
+    assert {row.status for row in played.rows} == {Status.TRUNCATED}
+    assert all(row.reward == 0.0 and len(row.tokens) <= max_len for row in played.rows)
+    assert all(row.info["crowded"] for row in played.rows)
+
+
 def test_a_group_says_whether_it_can_teach(model: Decoder):
     even, _ = play(model, lambda: ScriptedEnv(lambda turn, action: Step(reward=0.5)))
     uneven, _ = play(model, lambda: ScriptedEnv(length))

@@ -16,13 +16,14 @@ class State:
     """What is needed besides weights and optimizer.
 
     stage: `warm_start` or `rl`. step: training steps of that stage that are done. cursor: tasks given out. admission:
-    its counters. figures: what the job has found so far and reports in the end.
+    its counters. idle: those of `IdleWatch`. figures: what the job has found so far and reports in the end.
     """
 
     stage: str
     step: int
     cursor: int = 0
     admission: dict[str, int] = field(default_factory=dict)
+    idle: dict[str, int] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
 
 

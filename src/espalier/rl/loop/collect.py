@@ -22,17 +22,19 @@ class StarvedError(EspalierError):
 
 @dataclass(slots=True)
 class Collected:
-    """Groups for one step, by index, and how the others ended (`filtered`, `failed`, `repaired`)."""
+    """Groups for one step, by index, how the others ended (`filtered`, `failed`, `repaired`), and what went wrong."""
 
     groups: list[Played]
     counts: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
 
 
 class Collector:
     """Owns the running groups. `resample` replaces groups without a difference in reward (DAPO's dynamic sampling).
 
-    After `max_rejected` rejections in one step the uninformative groups are accepted as they are, so that a task the
-    policy always (or never) solves cannot stop the run.
+    Groups are started in rounds, and judged in the order of their index once the round is over: which of them are
+    replaced does not depend on the clock. After `max_rejected` rejections in one step the uninformative groups are
+    accepted as they are, so that a task the policy always (or never) solves cannot stop the run.
     """
 
     def __init__(
@@ -43,29 +45,27 @@ class Collector:
         self._admission = admission
         self._resample = resample
         self._max_rejected = max_rejected
-        self._running: set[asyncio.Task[Played]] = set()
-        self.buffer: list[Played] = []
+        self._running: list[asyncio.Task[Played]] = []
 
     async def collect(self) -> Collected:
-        """Wait until a step's worth of groups is there; the oldest come first."""
-        counts: Counter[str] = Counter()
-        while len(self.buffer) < self._admission.groups_per_step:
+        """Wait until a step's worth of groups is there, in the order of their index."""
+        found = Collected([])
+        while len(found.groups) < self._admission.groups_per_step:
             while self._admission.may_start():
                 self._start(*self._source.next())
-            done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-            for finished in done:
-                self._finish(finished.result(), counts)
-        self.buffer.sort(key=lambda played: played.index)
-        size = self._admission.groups_per_step
-        step, self.buffer = self.buffer[:size], self.buffer[size:]
-        return Collected(step, counts)
+            for played in await asyncio.gather(*self._running):
+                self._judge(played, found)
+            self._running.clear()
+        return found
 
     def _start(self, index: int, task: Task) -> None:
         self._admission.start()
-        self._running.add(asyncio.create_task(self._player.play(index, task)))
+        self._running.append(asyncio.create_task(self._player.play(index, task)))
 
-    def _finish(self, played: Played, counts: Counter[str]) -> None:
+    def _judge(self, played: Played, found: Collected) -> None:
+        counts = found.counts
         counts["repaired"] += played.repaired
+        found.errors += played.errors
         rejected = counts["failed"] + counts["filtered"]
         if not played.usable:
             counts["failed"] += 1
@@ -79,7 +79,7 @@ class Collector:
             self._admission.reject()
         else:
             self._admission.accept()
-            self.buffer.append(played)
+            found.groups.append(played)
 
     async def close(self) -> None:
         """Cancel what runs."""

@@ -9,18 +9,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from espalier.core.errors import EspalierError
 from espalier.envs.api import Task
 from espalier.rl.algorithms.evaluation import bootstrap_interval, pass_at_k
 from espalier.rl.config import EvaluationConfig
 from espalier.rl.rollout.groups import GroupPlayer, Played
 
+GIVE_UP = 8
+"""Tasks all of whose answers could not be judged, with none that could, after which an evaluation ends."""
+
+
+class EvaluationError(EspalierError):
+    """Nothing could be measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one evaluation found. `metrics` carry canonical names, `accuracy` is the mean over all tasks."""
+    """What one evaluation found. `metrics` carry canonical names, `accuracy` is the mean over all tasks.
+
+    failed: attempts that broke off with an error and so count as wrong. error: the first of them.
+    """
 
     accuracy: float
     metrics: dict[str, float]
+    failed: int = 0
+    error: str = ""
+
+    @property
+    def summary(self) -> str:
+        """A line for the console."""
+        failed = f" ({self.failed} attempts failed and count as wrong; the first: {self.error})" if self.failed else ""
+        return f"held-out accuracy {self.accuracy:.1%}{failed}"
 
 
 class Evaluator:
@@ -32,10 +51,11 @@ class Evaluator:
         self._config = config
 
     async def __call__(self) -> Evaluation:
-        """avg@n with a 95% bootstrap interval over tasks, pass@k and length, per environment and over all."""
-        config = self._config
-        plays = [self._player.play(i, task, config.samples) for i, task in enumerate(self._tasks)]
-        groups = await asyncio.gather(*plays)
+        """avg@n with a 95% bootstrap interval over tasks, pass@k and length, per environment and over all.
+
+        Raises EvaluationError where every attempt failed: early, where answers were sampled and could not be judged.
+        """
+        groups = await self._play()
         by_env: dict[str, list[Played]] = defaultdict(list)
         for group in groups:
             by_env[group.task.env].append(group)
@@ -43,7 +63,30 @@ class Evaluator:
         if len(by_env) > 1:
             for env, members in by_env.items():
                 metrics |= self._figures(f"eval/{env}", members)
-        return Evaluation(metrics["eval/avg"], metrics)
+        failed = sum(self._config.samples - len(group.rows) for group in groups)
+        error = next((group.errors[-1] for group in groups if len(group.rows) < self._config.samples), "")
+        return Evaluation(metrics["eval/avg"], metrics, failed, error)
+
+    async def _play(self) -> list[Played]:
+        """All tasks, in order."""
+        samples = self._config.samples
+        plays = [asyncio.create_task(self._player.play(i, task, samples)) for i, task in enumerate(self._tasks)]
+        judged, unjudged = False, 0
+        try:
+            for finished in asyncio.as_completed(plays):
+                group = await finished
+                judged |= bool(group.rows)
+                unjudged += not group.rows and group.wasted > 0
+                if not judged and unjudged == GIVE_UP:
+                    raise EvaluationError(f"no answer to {GIVE_UP} held-out tasks could be judged: {group.errors[-1]}")
+        finally:
+            for play in plays:
+                play.cancel()
+            await asyncio.gather(*plays, return_exceptions=True)
+        groups = [play.result() for play in plays]
+        if not judged and groups:
+            raise EvaluationError(f"every attempt at the {len(groups)} held-out tasks failed: {groups[0].errors[-1]}")
+        return groups
 
     def correct(self, group: Played) -> list[bool]:
         """The verdict on each attempt; attempts that failed count as wrong."""
@@ -59,8 +102,10 @@ class Evaluator:
             f"{prefix}/avg": float(correct.mean() / n),
             f"{prefix}/avg_lo": low,
             f"{prefix}/avg_hi": high,
-            f"{prefix}/len": float(np.mean(lengths)) if lengths else 0.0,
+            f"{prefix}/failed": sum(n - len(group.rows) for group in groups) / (n * len(groups)),
         }
+        if lengths:
+            figures[f"{prefix}/len"] = float(np.mean(lengths))
         ks = [2**i for i in range(1, n.bit_length())]  # powers of two up to n, and n itself
         for k in sorted({*ks, n} - {1}):
             figures[f"{prefix}/pass@{k}"] = float(np.mean([pass_at_k(n, int(c), k) for c in correct]))

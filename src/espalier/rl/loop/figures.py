@@ -25,6 +25,7 @@ def rollout_figures(groups: Sequence[Played], counts: Counter[str], version: int
         "len/mean": float(lengths.mean()),
         "len/max": float(lengths.max()),
         "len/truncated": _mean(row.status == Status.TRUNCATED for row in rows),
+        "len/crowded": _mean(row.info.get("crowded", False) for row in rows),
         "turns": _mean(episode.turns for episode in episodes),
         "lag/mean": float(lags.mean()),
         "lag/max": float(lags.max()),

@@ -16,12 +16,13 @@ from espalier.core.seed import rng
 from espalier.core.tracking.progress import Progress
 from espalier.engine.api import Engine
 from espalier.rl.config import TrainConfig
-from espalier.rl.learner.api import Learner
+from espalier.rl.learner.api import Learner, Metrics
 from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.checkpoints import Checkpoints, State
-from espalier.rl.loop.collect import Collector
+from espalier.rl.loop.collect import Collected, Collector
 from espalier.rl.loop.evaluate import Evaluation, Evaluator
 from espalier.rl.loop.figures import engine_figures, rollout_figures
+from espalier.rl.loop.idle import IdleWatch
 from espalier.rl.loop.source import TaskSource
 from espalier.rl.rollout.groups import GroupPlayer, Played
 
@@ -64,6 +65,10 @@ class Loop:
         self.step = state.step
         self.figures = dict(state.figures)
         groups = config.rollout.groups_per_step
+        self._idle = IdleWatch(
+            config.stop_after_idle, config.algorithm.needs_group, config.evaluation.correct_above, **state.idle
+        )
+        self._told_of_errors = False
         self._admission = Admission(**state.admission) if state.admission else Admission(groups, config.rollout.max_lag)
         self._collector = Collector(
             parts.player,
@@ -74,13 +79,18 @@ class Loop:
         )
 
     async def run(self, progress: Progress) -> bool:
-        """Returns whether all steps were done."""
+        """Returns whether all steps were done, or the task was solved before."""
         try:
-            while self.step < self._config.steps and not self._run.stop.requested:
+            while not self._last and not self._run.stop.requested:
                 await self._one(progress)
         finally:
             await self._collector.close()
-        return self.step >= self._config.steps
+        return self._last
+
+    @property
+    def _last(self) -> bool:
+        """Whether there is no further step."""
+        return self.step >= self._config.steps or self._idle.ended
 
     async def begin(self, progress: Progress) -> None:
         """Give the engine the weights; before the first step, measure what they can do."""
@@ -107,7 +117,7 @@ class Loop:
         evaluation = await self._parts.evaluator()
         await self.publish()
         self._run.metrics.log(self._offset + self.step, evaluation.metrics | {"time/evaluate": self._clock() - started})
-        progress.note(f"step {self.step}: held-out accuracy {evaluation.accuracy:.1%}")
+        progress.note(f"step {self.step}: {evaluation.summary}")
         return evaluation
 
     async def _one(self, progress: Progress) -> None:
@@ -135,11 +145,23 @@ class Loop:
             "time/save": self._saving,
         }
         self._run.metrics.log(self._offset + self.step, metrics)  # before the checkpoint: a resume finds it written
+        self._tell(progress, collected, trained)
         await self._periodic(progress)
         progress.update(self.step, shown(metrics, self.figures))
 
+    def _tell(self, progress: Progress, collected: Collected, trained: Metrics) -> None:
+        """Say what is wrong with a step: attempts that failed, and nothing to learn from."""
+        if collected.errors and not self._told_of_errors:
+            self._told_of_errors = True
+            errors = collected.errors
+            progress.note(f"step {self.step}: {len(errors)} attempts failed; the first: {errors[0]}")
+        if line := self._idle.look(self.step, collected.groups, trained):
+            progress.note(line)
+        if self._idle.ended:
+            progress.note(f"step {self.step}: every attempt of {self._idle.solved} steps was right; training ends here")
+
     async def _periodic(self, progress: Progress) -> None:
-        last = self.step == self._config.steps
+        last = self._last
         if last or self.step % self._config.evaluation.every == 0:
             evaluation = await self.evaluate(progress)
             self.figures["accuracy_after"] = evaluation.accuracy
@@ -149,7 +171,8 @@ class Loop:
     async def save(self) -> None:
         """Write a checkpoint of this step. The next step reports the seconds it took."""
         begun = self._clock()
-        state = State("rl", self.step, self._parts.source.cursor, self._admission.save(), self.figures)
+        admission, idle = self._admission.save(), self._idle.save()
+        state = State("rl", self.step, self._parts.source.cursor, admission, idle, self.figures)
         await self._parts.checkpoints.save(self._offset + self.step, state, self._parts.learner)
         self._saving = self._clock() - begun
 
@@ -165,10 +188,11 @@ def shuffle_rewards(groups: list[Played], random: Random) -> None:
 
 def shown(metrics: dict[str, float], figures: dict[str, float]) -> dict[str, float]:
     """What the console shows of a step."""
+    entropy = {"entropy": metrics["entropy"]} if "entropy" in metrics else {}
     return {
         "reward": metrics["reward/total"],
         "held-out accuracy": figures["accuracy_after"],
         "length": metrics["len/mean"],
-        "entropy": metrics.get("entropy", 0.0),
+        **entropy,
         "tokens/s": metrics["engine/tokens"] / metrics["time/generate"],
     }

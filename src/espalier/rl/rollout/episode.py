@@ -40,35 +40,37 @@ async def play(
         await session.close()
         await _close(env, session.row, limits)
     episode.tokens = session.row.sampled
+    session.row.info["crowded"] = session.crowded
     return episode
 
 
 async def _close(env: Env, row: Trajectory, limits: RolloutConfig) -> None:
     """Close the environment. Where that fails, the episode stands, with a note."""
     try:
-        await _stage(env, "close", env.close(), limits.env_seconds)
+        await call(env, "close", env.close(), limits.env_seconds)
     except EnvError as error:
         row.error = f"{row.error}; {error}" if row.error else str(error)
 
 
 async def _converse(env: Env, task: Task, session: Session, limits: RolloutConfig, episode: Episode) -> None:
     row = session.row
-    episode.messages += await _stage(env, "reset", env.reset(task), limits.env_seconds)
-    session.open(episode.messages, env.tools())
-    while True:
+    episode.messages += await call(env, "reset", env.reset(task), limits.env_seconds)
+    room = session.open(episode.messages, env.tools())
+    row.status = Status.TRUNCATED
+    while room:
         action, episode.finish = await session.act()
         episode.messages.append(action)
         episode.turns += 1
-        step = await _stage(env, "step", env.step(action), limits.env_seconds)
+        step = await call(env, "step", env.step(action), limits.env_seconds)
         _account(episode, session, step)
         if step.done:
             row.status = Status.DONE if episode.finish == "stop" else Status.TRUNCATED
             return
         if episode.turns >= limits.max_turns or session.budget <= 0 or episode.finish != "stop":
-            row.status = Status.TRUNCATED
-            return
-        session.observe(step.messages)
-        episode.messages += step.messages
+            break
+        if room := session.observe(step.messages):
+            episode.messages += step.messages
+    episode.unfinished = True
 
 
 def _account(episode: Episode, session: Session, step: Step) -> None:
@@ -79,7 +81,7 @@ def _account(episode: Episode, session: Session, step: Step) -> None:
         episode.info[name] = episode.info.get(name, 0.0) + value
 
 
-async def _stage(env: Env, stage: str, work: Awaitable[T], seconds: float) -> T:
+async def call(env: Env, stage: str, work: Awaitable[T], seconds: float) -> T:
     """Await one call of the environment under its deadline; whatever goes wrong in it becomes an EnvError."""
     limit = None
     try:

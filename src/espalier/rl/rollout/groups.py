@@ -1,7 +1,7 @@
 """A group: several attempts at one task by the same policy, scored and compared with each other.
 
-A failed attempt is repaired (played again under new noise) or left out; a group that keeps fewer than two members, or
-none of one, is failed as a whole.
+A failed attempt is repaired (played again under new noise) or left out. A group that keeps fewer members than the
+algorithm can use is failed as a whole.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ from espalier.rl.trajectory import Group, Status, Trajectory
 
 @dataclass(slots=True)
 class Played:
-    """A scored group: its rows, their episodes, and what it took."""
+    """A scored group: its rows, their episodes, and what it took.
+
+    least: rows without which it is of no use. errors: one for each attempt that failed, of which `repaired` were played
+    again. wasted: tokens that failed attempts sampled.
+    """
 
     index: int
     task: Task
@@ -34,11 +38,13 @@ class Played:
     episodes: list[Episode] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     repaired: int = 0
+    wasted: int = 0
+    least: int = 1
 
     @property
     def usable(self) -> bool:
-        """Whether enough members are left to compare."""
-        return len(self.rows) >= 2 or (len(self.rows) == 1 and not self.errors)
+        """Whether enough members are left."""
+        return len(self.rows) >= self.least
 
     @property
     def informative(self) -> bool:
@@ -50,6 +56,7 @@ class GroupPlayer:
     """Plays groups with one engine and one rubric. `seed` names the noise; equal calls give equal groups.
 
     `overlong`: tokens before `config.max_tokens` over which the reward falls (DAPO's soft punishment); 0 for none.
+    `least`: rows that a group of several members needs; 2 where the algorithm compares them.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class GroupPlayer:
         config: RolloutConfig,
         *,
         overlong: int = 0,
+        least: int = 2,
         seed: int,
         notices: Notices | None = None,
     ) -> None:
@@ -70,13 +78,14 @@ class GroupPlayer:
         self._rubric = rubric
         self._config = config
         self._overlong = overlong
+        self._least = least
         self._seed = seed
         self._notices = notices
 
     async def play(self, index: int, task: Task, members: int | None = None) -> Played:
         """Play group `index`: `members` attempts (the config's number unless given), in the order of their index."""
-        played = Played(index, task)
         count = members or self._config.samples_per_group
+        played = Played(index, task, least=min(self._least, count))
         try:
             async with asyncio.TaskGroup() as group:
                 attempts = [group.create_task(self._member(played, member)) for member in range(count)]
@@ -94,6 +103,7 @@ class GroupPlayer:
             if row.status != Status.FAILED:
                 return row, episode
             played.errors.append(row.error or "failed")
+            played.wasted += row.sampled
             played.repaired += attempt < self._config.repairs
         return None
 

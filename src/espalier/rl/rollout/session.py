@@ -15,7 +15,10 @@ from espalier.rl.trajectory import Trajectory
 
 
 class Session:
-    """Owns `row` and one session of the engine. `sampling.max_tokens` is the budget of the whole conversation."""
+    """Owns `row` and one session of the engine. `sampling.max_tokens` is the budget of the whole conversation.
+
+    `crowded` turns true when the engine's longest sequence leaves the conversation less than its budget.
+    """
 
     def __init__(
         self,
@@ -31,21 +34,42 @@ class Session:
         self._renderer = renderer
         self._sampling = sampling
         self._tools: Sequence[ToolSpec] = ()
+        self.crowded = False
         self._name = name
 
     @property
     def budget(self) -> int:
-        """Tokens the policy may still sample."""
-        return self._sampling.max_tokens - self.row.sampled
+        """Tokens the policy may still sample: what is left of the conversation's, as far as the engine has room."""
+        return min(self._sampling.max_tokens - self.row.sampled, self._room)
 
-    def open(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> None:
-        """Start with the environment's opening messages; `tools` are offered to the policy."""
+    @property
+    def _room(self) -> int:
+        return self._engine.max_len - len(self.row.tokens)
+
+    def open(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> bool:
+        """Start with the environment's opening messages; `tools` are offered to the policy.
+
+        Returns whether there is room for an answer.
+        """
         self._tools = tools
         self.row.observe(self._renderer.opening(messages, tools), "prompt")
+        return self._has_room()
 
-    def observe(self, messages: Sequence[Message]) -> None:
-        """Append the environment's answer to the last turn."""
-        self.row.observe(self._renderer.following(messages, self.row.tokens[-1]), messages[-1].role)
+    def observe(self, messages: Sequence[Message]) -> bool:
+        """Append the environment's answer to the last turn; returns whether there is room to go on.
+
+        What leaves no room for another token is not appended: nobody would answer it.
+        """
+        ids = self._renderer.following(messages, self.row.tokens[-1])
+        if len(ids) >= self._room:
+            self.crowded = True
+            return False
+        self.row.observe(ids, messages[-1].role)
+        return self._has_room()
+
+    def _has_room(self) -> bool:
+        self.crowded |= self._room < self._sampling.max_tokens - self.row.sampled
+        return self.budget > 0
 
     async def act(self) -> tuple[Message, Finish]:
         """Sample the assistant's next turn; returns it parsed, and how it ended."""

@@ -1,0 +1,95 @@
+"""Steps in which nothing can be learned: what they looked like, and when there have been too many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from espalier.core.errors import EspalierError
+from espalier.rl.rollout.groups import Played
+from espalier.rl.trajectory import Trajectory
+
+_SHOWN = 160
+"""Characters of an answer that a message shows."""
+
+
+class NothingToLearnError(EspalierError):
+    """Too many steps in a row had nothing to learn from."""
+
+
+@dataclass(slots=True)
+class IdleWatch:
+    """Counts the steps in a row without a difference in reward, or without a step of the optimizer: clock-free.
+
+    most: such steps after which the run ends; 0 for any number. by_group: whether rewards are compared within each
+    group, or over all rows of the step. correct_above: verdict above which an attempt is right. idle: steps in a row
+    with nothing to learn; solved: those in which, besides, every attempt was right.
+    """
+
+    most: int
+    by_group: bool
+    correct_above: float
+    idle: int = 0
+    solved: int = 0
+
+    def look(self, step: int, groups: Sequence[Played], trained: Mapping[str, float]) -> str | None:
+        """Count a step; returns what to tell the user at the first of several in a row.
+
+        Raises NothingToLearnError at the last one, unless the task is solved.
+        """
+        rows = [row for group in groups for row in group.rows]
+        reason = self._reason(groups, rows, trained)
+        if reason is None:
+            self.idle = self.solved = 0
+            return None
+        self.idle += 1
+        right = all(row.info.get("verdict", 0.0) > self.correct_above for row in rows)
+        self.solved = self.solved + 1 if right else 0
+        if self.idle == self.most and not self.ended:
+            raise NothingToLearnError(
+                f"{self.most} steps in a row had nothing to learn from. Step {step}: {reason}. "
+                "Change the rewards, the tasks or the model; stop_after_idle=0 goes on regardless."
+            )
+        return f"step {step}: nothing to learn from: {reason}" if self.idle == 1 else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether every attempt of the last `most` steps was right, so that nothing is left to learn."""
+        return 0 < self.most <= self.solved
+
+    def save(self) -> dict[str, int]:
+        """The counters, for a checkpoint."""
+        return {name: value for name, value in asdict(self).items() if name in ("idle", "solved")}
+
+    def _reason(self, groups: Sequence[Played], rows: Sequence[Trajectory], trained: Mapping[str, float]) -> str | None:
+        rewards = {row.reward for row in rows}
+        if len(rewards) == 1:
+            return f"all {len(rows)} rewards are {rewards.pop():g} ({_components(rows)}); {_first(groups)}"
+        if self.by_group and not any(group.informative for group in groups):
+            equal = f"the rewards within each of the {len(groups)} groups are equal"
+            return f"{equal} ({_components(rows)}); {_first(groups)}"
+        if trained["updates"] == 0.0:
+            skipped = trained["grad_skipped"]
+            return f"no optimizer step moved the weights ({skipped:.0f} had gradients that were not finite)"
+        return None
+
+
+def _components(rows: Sequence[Trajectory]) -> str:
+    """What each reward component gave."""
+    parts = []
+    for name in dict.fromkeys(name for row in rows for name in row.rewards):
+        values = {row.rewards[name] for row in rows if name in row.rewards}
+        low, high = min(values), max(values)
+        parts.append(f"{name} gave {low:g} to all" if low == high else f"{name} gave {low:g} to {high:g}")
+    return ", ".join(parts) or "no component applied"
+
+
+def _first(groups: Sequence[Played]) -> str:
+    """The first task's first answer, beside what was expected."""
+    group = groups[0]
+    expected = f", expected {_short(group.task.answer)}" if group.task.answer else ""
+    return f"the first answer: {_short(group.episodes[0].response)}{expected}"
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
