@@ -17,10 +17,12 @@ from rl_runs import SMALL, config, finish, start, trace
 from safetensors.torch import load_file
 
 from espalier.core.data import DataRoot
+from espalier.core.errors import ConfigError
 from espalier.core.run import Run
 from espalier.lm.files import load_model
 from espalier.rewards.pattern import RegexConfig
 from espalier.rl.config import TrainConfig
+from espalier.rl.loop.idle import NothingToLearnError
 from espalier.rl.train import train
 
 
@@ -148,3 +150,34 @@ def test_adapters_are_trained_sampled_from_and_saved(tmp_path: Path):
     saved = load_file(run.path / "model/model.safetensors")
     assert not any("lora" in name for name in saved)
     assert (run.path / "model/adapters/adapter_model.safetensors").is_file()
+
+
+UNLEARNABLE = [RegexConfig(pattern="no answer matches this")]
+
+
+def test_a_run_in_which_nothing_can_be_learned_says_so_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    settings = config(stop_after_idle=2, steps=9, warm_start={"steps": 0}).model_copy(update={"rewards": UNLEARNABLE})
+    run = start(tmp_path, settings)
+    with pytest.raises(NothingToLearnError, match="2 steps in a row had nothing to learn from"):
+        finish(run, settings)
+    said = capsys.readouterr().out
+    assert "step 1: nothing to learn from: all 64 rewards are 0 (regex gave 0 to all); the first answer: " in said
+    assert "entropy 0" not in said
+    assert [point.step for point in run.metrics.history()["reward/total"]] == [1, 2]
+
+
+def test_a_solved_task_ends_training_early_with_a_last_evaluation(tmp_path: Path):
+    settings = config(stop_after_idle=2, steps=9, warm_start={"steps": 0})
+    settings = settings.model_copy(update={"rewards": [RegexConfig(pattern="(?s).*")]})
+    run = start(tmp_path, settings)
+    assert finish(run, settings)["accuracy_after"] == 1.0
+    assert (run.path / "model").is_dir()
+    assert [point.step for point in run.metrics.history()["reward/total"]] == [1, 2]
+
+
+def test_a_config_that_cannot_fit_is_refused_before_anything_is_trained(tmp_path: Path):
+    settings = config(rollout={**SMALL["rollout"], "max_tokens": 30})
+    run = start(tmp_path, settings)
+    match = r"engine\.max_len=32 has no room for prompts of .* set engine\.max_len to 3\d"
+    with pytest.raises(ConfigError, match=match):
+        finish(run, settings)
