@@ -7,6 +7,7 @@ of every answer sleeps for a random time, so that nothing may depend on what fin
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -88,14 +89,12 @@ def main() -> int:
         for name, changes in CASES.items():
             (place / f"{name}.yaml").write_text(yaml.safe_dump({**BASE, "name": name, **changes}))
             whole = ended(place, name, "whole", None)
-            again = [
-                ended(place, name, f"killed{i}", moments.uniform(0.25, 0.95) * whole.seconds) for i in range(kills)
-            ]
+            delays = [moments.uniform(0.25, 0.95) * whole.seconds for _ in range(kills)]
+            again = [ended(place, name, f"killed{i}", delay) for i, delay in enumerate(delays)]
             equal = sum((one.weights, one.metrics) == (whole.weights, whole.metrics) for one in again)
             rows.append(Row(f"{name}: killed runs that end equal", equal, kills, "runs", equal / kills, 1.0))
-            Console().print(
-                f"{name}: {equal} of {kills} equal; a whole run takes {whole.seconds:.1f} s", highlight=False
-            )
+            said = f"{name}: {equal} of {kills} equal; a whole run takes {whole.seconds:.1f} s"
+            Console().print(said, highlight=False)
     return finish("Killed and resumed, against not interrupted", rows, args, ("torch",), spread="")
 
 
@@ -112,7 +111,7 @@ def ended(place: Path, name: str, root: str, kill_after: float | None) -> Ended:
         process = start(place, name, root, "--resume")
         if process.wait() != 0:
             raise SystemExit(f"{name} cannot be resumed: {(place / 'log').read_text()[-2000:]}")
-    (run,) = (path for path in (place / root / name).glob("[!.]*") if (path / "result.json").exists())
+    run = min(path for path in (place / root / name).glob("[!.]*") if (path / "result.json").exists())
     weights = sha256((run / "model/model.safetensors").read_bytes()).hexdigest()
     result = Ended(weights, trace(run), time.perf_counter() - started)
     shutil.rmtree(place / root)
@@ -135,7 +134,7 @@ def trace(run: Path) -> str:
     """A hash of the metrics that do not measure time."""
     kept = []
     for line in (run / "metrics.jsonl").read_text().splitlines():
-        values = yaml.safe_load(line)
+        values = json.loads(line)
         timed = ("time/", "seconds", "engine/tokens_s")
         kept.append(sorted((name, value) for name, value in values.items() if not name.startswith(timed)))
     return sha256(repr(kept).encode()).hexdigest()
