@@ -76,7 +76,7 @@ class Ended:
 
     def unlike(self, whole: Ended) -> str:
         """The first thing that differs from `whole`; empty where nothing does."""
-        for ours, theirs in zip_longest(self.metrics, whole.metrics, fillvalue={}):
+        for ours, theirs in zip_longest(self.metrics, whole.metrics, fillvalue=dict[str, float]()):
             if names := [name for name in ours | theirs if ours.get(name) != theirs.get(name)]:
                 found = ", ".join(f"{name} {ours.get(name)} for {theirs.get(name)}" for name in names[:4])
                 return f"step {theirs.get('step')}: {found}"
