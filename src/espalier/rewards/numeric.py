@@ -10,7 +10,7 @@ from pydantic import Field
 
 from espalier.core.errors import EnvError
 from espalier.envs.api import Episode
-from espalier.rewards.boxes import last_boxes
+from espalier.envs.boxes import last_boxes
 from espalier.rewards.component import ComponentConfig, reference
 from espalier.rewards.numbers import LONGEST, UnclearError, final, last, number, rewritten
 

@@ -32,6 +32,12 @@ def last_boxes(text: str) -> list[str]:
     return contents
 
 
+def final_answer(text: str) -> str:
+    r"""What the last boxes hold, as one `\boxed{...}`, different answers as a list; without a box, all of it."""
+    contents = list(dict.fromkeys(last_boxes(text)))
+    return f"\\boxed{{{', '.join(contents)}}}" if contents else text
+
+
 def _closing(text: str, start: int) -> int | None:
     """Where the brace closes that was opened before `start`."""
     depth = 1
