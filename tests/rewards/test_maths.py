@@ -82,7 +82,7 @@ def test_a_worker_that_hangs_before_it_begins_costs_no_right_answer():
 
 
 def test_no_plain_answer_waits_behind_what_takes_long():
-    maths = Maths(MathsConfig(seconds=3.0, workers=1))
+    maths = Maths(MathsConfig(seconds=1.5, workers=1))
 
     async def go() -> float:
         slow = [asyncio.create_task(maths(episode(ENDLESS + str(i), "7"))) for i in range(2)]

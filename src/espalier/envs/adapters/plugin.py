@@ -46,11 +46,10 @@ class PluginTasks:
         self._workers = [Worker(Host, config.factory, seed, config.options) for _ in range(config.workers)]
         self._episodes = itertools.count()
         self._renamed = config.name
-        self.name = config.factory
         try:
-            self.name = config.name or self._call("name")
+            self.name = config.name or self._workers[0].call("name", seconds=SECONDS)
         except (CallError, OverrunError) as error:
-            raise ConfigError(str(error)) from None
+            raise ConfigError(f"{config.factory}: {error}") from None
 
     def task(self, split: Split, index: int) -> Task:
         """See `TaskSet`."""

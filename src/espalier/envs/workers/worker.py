@@ -73,10 +73,21 @@ class Worker:
         """What the method returns, or raises as `call` does. The event loop goes on.
 
         Where this is cancelled, so is the call; one that goes on all the same costs the process, and with it the other
-        calls under way. The deadline around counts from when the worker begins.
+        calls under way; a call that had not begun is sent to the next process, once. The deadline around counts from
+        when the worker begins.
         """
-        process, call = self._process(), Call(next(self._numbers))
-        process.send(call, pickle.dumps((method, args)))
+        body = pickle.dumps((method, args))
+        call = Call(next(self._numbers))
+        try:
+            return await self._once(call, body)
+        except OverrunError:
+            if call.begun:
+                raise
+        return await self._once(Call(next(self._numbers)), body)
+
+    async def _once(self, call: Call, body: bytes) -> Any:
+        process = self._process()
+        process.send(call, body)
         try:
             with unhurried():
                 await self._made_by(process)
