@@ -24,7 +24,7 @@ from espalier.core.errors import ConfigError, EnvError, nearest
 
 ITEMS = 2**31
 """Items of a data set; each is generated from its number when it is asked for."""
-FEWER_ITEMS = 20_000
+FEWER_ITEMS = 10_000
 """Items of data sets that draw something for each of them when they are made, or allow no more."""
 _FEWER = ("acre", "composite", "gsm_symbolic", "list_functions", "word_ladder")
 MEMORY = 8 * 2**30
@@ -56,6 +56,10 @@ class Gallery:
         item = self._item(task, options, number)
         return str(item["question"]), "" if item["answer"] is None else str(item["answer"])
 
+    def prepare(self, task: str, options: str, number: int, answer: str) -> None:
+        """What `score` needs besides the answer, which may take long the first time."""
+        self._floor(task, options, number)
+
     def score(self, task: str, options: str, number: int, answer: str) -> float:
         """The scorer's word on an answer, 0 to 1. Raises EnvError where the scorer fails."""
         item = self._item(task, options, number)
@@ -67,7 +71,9 @@ class Gallery:
         paid = self._paid(task, options, number, answer)
         if paid is None:
             raise EnvError(f"the scorer of {task} fails for {answer[:80]!r}")
-        return min(1.0, max(0.0, paid)) if same or paid > floor else 0.0
+        if not same and (paid <= floor or _for_holding(answer, item["answer"], paid)):
+            return 0.0
+        return min(1.0, max(0.0, paid))
 
     def _made(self, task: str, options: str, number: int) -> dict[str, Any]:
         random.seed(number)  # whatever a task draws from the module's generator
@@ -114,6 +120,11 @@ def _options(task: str, options: str) -> dict[str, Any]:
 def _same(answer: str, item: Mapping[str, Any]) -> bool:
     reference = item["answer"]
     return reference is not None and answer.strip().casefold() == str(reference).strip().casefold()
+
+
+def _for_holding(answer: str, reference: Any, paid: float) -> bool:
+    """Whether an answer is paid for holding the reference somewhere, as a list of all answers does."""
+    return isinstance(reference, str) and reference in answer and math.isclose(paid, len(reference) / len(answer))
 
 
 def _not_finite(answer: str) -> bool:

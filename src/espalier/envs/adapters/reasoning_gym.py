@@ -24,7 +24,7 @@ from espalier.envs.splits import instance_key, split_of
 from espalier.envs.workers.pool import Pool
 from espalier.envs.workers.process import OverrunError
 
-MAKE_SECONDS = 60.0
+MAKE_SECONDS = 120.0
 """Longest making of a data set, or of one puzzle."""
 
 
@@ -99,7 +99,8 @@ class ReasoningGym:
             return Step(reward=0.0, info={"scorer_errors": 0.0})
         question = (*self._which, task.data["item"], found[1])
         try:
-            score = await self._pool.ask("score", *question, seconds=self._config.seconds)
+            prepare = ("prepare", MAKE_SECONDS)
+            score = await self._pool.ask("score", *question, seconds=self._config.seconds, prepare=prepare)
         except EnvError:
             return Step(reward=0.0, info={"scorer_errors": 1.0})
         return Step(reward=score, info={"scorer_errors": 0.0})
