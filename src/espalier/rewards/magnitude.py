@@ -11,10 +11,9 @@ DIGITS = 5000
 """Decimal digits of the largest number that is worked out."""
 DEEPEST = 50
 """Brackets within each other."""
-_HUGE = "H"
-"""Stands for a number that is larger than what is kept as digits, and not yet too large."""
 _KEPT = 10**9
-_NUMBER = rf"(?:[0-9]+|{_HUGE})"
+"""Largest number that is kept as it is; `H120` stands for one of 120 digits."""
+_NUMBER = r"H?[0-9]+"
 _GROUP = re.compile(rf"(?:\\left)?[({{]\s*({_NUMBER})\s*(?:\\right)?[)}}]")
 _POWER = re.compile(rf"({_NUMBER})\s*(?:\^|\*\*)\s*\+?({_NUMBER})(?![0-9]|\s*(?:\^|\*\*|!))")
 _FACTORIAL = re.compile(rf"({_NUMBER})\s*!")
@@ -54,27 +53,28 @@ def _depth(expression: str) -> int:
 
 
 def _size(number: str) -> float:
-    return math.inf if number == _HUGE or len(number) > len(str(_KEPT)) else int(number)
+    return math.inf if number.startswith("H") or len(number) > len(str(_KEPT)) else int(number)
+
+
+def _digits(number: str) -> float:
+    return int(number[1:]) if number.startswith("H") else math.log10(max(1, int(number[:15]))) + len(number[15:])
 
 
 def _power(found: re.Match[str]) -> str:
     base, exponent = found[1], found[2]
-    if base in ("0", "1") or exponent in ("0", "1"):
-        return base if exponent == "1" else "1"
-    digits = DIGITS / 10 if base == _HUGE else math.log10(max(2, int(base[:15]))) + max(0, len(base) - 15)
-    if digits * _size(exponent) > DIGITS:
-        raise TooLargeError
-    return _kept(base, lambda number: number ** int(exponent))
+    if _size(base) <= 1:
+        return base if _size(exponent) else "1"
+    return _kept(_digits(base) * _size(exponent), lambda: int(base) ** int(exponent))
 
 
 def _factorial(found: re.Match[str]) -> str:
-    if _size(found[1]) > DIGITS:
+    size = _size(found[1])
+    if size > DIGITS:
         raise TooLargeError
-    return _kept(found[1], math.factorial)
+    return _kept(math.lgamma(size + 1) / math.log(10), lambda: math.factorial(int(size)))
 
 
-def _kept(number: str, function: Callable[[int], int]) -> str:
-    if number == _HUGE:
-        return _HUGE
-    value = function(int(number))
-    return str(value) if value <= _KEPT else _HUGE
+def _kept(digits: float, value: Callable[[], int]) -> str:
+    if digits > DIGITS:
+        raise TooLargeError
+    return str(value()) if digits < math.log10(_KEPT) else f"H{math.ceil(digits)}"
