@@ -123,6 +123,7 @@ for name in ("isomorphic_strings", "ransom_note"):
 """
 
 
+@pytest.mark.slow
 def test_tasks_do_not_follow_the_hash_seed():
     said = {
         subprocess.run(

@@ -56,12 +56,21 @@ class Gallery:
         item = self._item(task, options, number)
         return str(item["question"]), "" if item["answer"] is None else str(item["answer"])
 
-    def prepare(self, task: str, options: str, number: int, answer: str) -> None:
-        """What `score` needs besides the answer, which may take long the first time."""
+    def prepare(self, task: str, options: str, number: int, pattern: str, response: str) -> None:
+        """What `score` needs besides the response, which may take long the first time."""
         self._floor(task, options, number)
 
-    def score(self, task: str, options: str, number: int, answer: str) -> float:
-        """The scorer's word on an answer, 0 to 1. Raises EnvError where the scorer fails."""
+    def score(self, task: str, options: str, number: int, pattern: str, response: str) -> float:
+        """The scorer's word on the answer that the one group of `pattern` finds, 0 to 1; 0 where it finds none.
+
+        Raises EnvError where the scorer fails.
+        """
+        found = re.fullmatch(pattern, response)
+        if found is None or found[1] is None:
+            return 0.0
+        return self._score(task, options, number, found[1])
+
+    def _score(self, task: str, options: str, number: int, answer: str) -> float:
         item = self._item(task, options, number)
         same, floor = _same(answer, item), self._floor(task, options, number)
         if floor >= 1.0:  # a scorer that pays everything: the reference decides
