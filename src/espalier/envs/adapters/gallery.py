@@ -10,6 +10,7 @@ import math
 import random
 import re
 import resource
+import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
@@ -41,6 +42,7 @@ class Gallery:
     """Puzzles of any of reasoning-gym's tasks; `options` are given as JSON. Equal calls give equal results."""
 
     def __init__(self) -> None:
+        warnings.simplefilter("ignore")  # what scorers make of nonsense
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY if hard < 0 else min(MEMORY, hard), hard))
         self._set = lru_cache(maxsize=None)(_data_set)
