@@ -146,6 +146,12 @@ def test_the_sets_own_mistakes(odd):
         PluginTasks(PluginConfig(factory="odd_tasks:Odd", options={"nothing": 1}), 0)
 
 
+def test_tasks_made_ahead_are_those_made_one_by_one(odd):
+    tasks, again = odd("ok"), odd("ok")
+    assert [tasks.task("train", i) for i in range(200)] == [again.task("train", i) for i in reversed(range(200))][::-1]
+    assert [tasks.task(split, 7).split for split in ("train", "heldout", "train")] == ["train", "heldout", "train"]
+
+
 def test_the_culprit_is_the_users_innermost_line(odd, tmp_path: Path):
     import json
 
