@@ -11,7 +11,7 @@ from pydantic import Field
 from espalier.core.errors import EnvError
 from espalier.envs.api import Episode
 from espalier.envs.boxes import last_boxes
-from espalier.rewards.component import ComponentConfig, reference
+from espalier.rewards.component import ComponentConfig, place, reference
 from espalier.rewards.numbers import LONGEST, UnclearError, final, last, number, rewritten
 
 MARKERS = ("####", "A:", "\\boxed{", "answer is", "answer:")
@@ -46,7 +46,7 @@ class Numeric:
         """Raises EnvError where the reference is no number."""
         expected = number(reference(episode, "numeric"))
         if expected is None:
-            raise EnvError(f"{episode.task.env}: the reference answer {episode.task.answer!r:.80} is no number")
+            raise EnvError(f"{place(episode)}: the reference answer {episode.task.answer!r:.80} is no number")
         try:
             found = self._final(episode.response)
         except UnclearError:
