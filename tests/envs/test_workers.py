@@ -38,6 +38,8 @@ def test_what_a_call_raises_comes_back_in_words(worker: Worker):
         worker.call("broken", seconds=10)
     with pytest.raises(CallError, match=r"^SystemExit: 3 \(.*worker_objects\.py:\d+\)$"):
         worker.call("exit", seconds=10)
+    with pytest.raises(CallError, match=r"^CancelledError: "):
+        asyncio.run(worker.ask("cancelled"))
     with pytest.raises(CallError, match="pickle"):
         worker.call("unreadable", seconds=10)
     assert worker.call("counted", seconds=10) == 1, "none of them ended the process"

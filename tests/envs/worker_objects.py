@@ -56,6 +56,10 @@ class Odd:
         """Ask to end the process."""
         raise SystemExit(3)
 
+    async def cancelled(self) -> None:
+        """Raise what looks like a cancellation."""
+        raise asyncio.CancelledError
+
     def broken(self) -> None:
         """Raise."""
         raise KeyError("boom")

@@ -69,9 +69,10 @@ _DRESS = re.compile(
 _OPEN = re.compile(r"\\?[(\[]|\\\{")
 _CLOSE = re.compile(r"\s*(?:%|[A-Za-z°€£\s]*)\s*(?:\\?[)\]]|\\\})")
 _GOES_ON = re.compile(
-    r"\^|\*\*|[xX][0-9]|[eE][-+]?[0-9]|[xyz](?!\w)|[.,:][0-9]"  # 2^3, 0x12, 2y, 1.8.1, 2:30
-    r"|\s*(?:[-+*/×÷:;|&±,]|\\pm|\+/-|to|or|and|through|until|bis|%?\s*-)\s*(?:[-+(~]|\\?\$|€|£)*\s*[0-9.\\]*[0-9]"
-    r"|\s*(?:±|\\pm|\+/-)|\s+[0-9]|\s*,?\s*(?:or|to)\s+(?:minus\s+|-)?[0-9]",
+    r"\^|\*\*|[xX][0-9]|[eE][-+]?[0-9]|[xyz](?!\w)|[.,:][0-9]|\s*\.\.+\s*[0-9]"  # 2^3, 0x12, 2y, 1.8.1, 2:30, 5...6
+    r"|\s*(?:[-+*/×÷:;|&±,x]|\\pm|\+/-|to|or|and|and/or|plus|minus|times|vs\.?|through|until|%?\s*-)"
+    r"\s*(?:,?\s*(?:or|and|to)\s+)?(?:[-+(~]|\\?\$|€|£)*\s*[0-9.\\]*[0-9]"
+    r"|\s*\(\s*(?:or|and|to)\s[^)]*[0-9]|\s*(?:±|\\pm|\+/-)|\s+[0-9]|\s*,?\s*(?:or|to)\s+(?:minus\s+|-)?[0-9]",
     re.IGNORECASE,
 )
 """What shows that the number was a part of something else: an expression, a list, a range, a time, a date."""

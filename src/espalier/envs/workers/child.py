@@ -68,8 +68,10 @@ class Child:
             if number == MAKE:
                 self._served, value = value, None
             self._say(number, "result", value)
-        except asyncio.CancelledError:
-            self._say(number, "cancelled")
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            asked = task is not None and task.cancelling() > 0
+            self._say(number, *(("cancelled",) if asked else ("failure", failure(error))))
         except BaseException as error:  # SystemExit in a judge is its failure, not the end of the worker
             self._say(number, "failure", failure(error))
         finally:

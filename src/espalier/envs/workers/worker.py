@@ -8,7 +8,6 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import TimeoutError as WaitError
 from typing import Any
 
 from espalier.envs.workers.child import MAKE
@@ -45,7 +44,7 @@ class Worker:
         process = self._process()
         try:
             process.making.result.result(START_SECONDS)
-        except WaitError:
+        except TimeoutError:
             process.kill(f"the worker did not start within {START_SECONDS:g} s")
             raise OverrunError(f"the worker did not start within {START_SECONDS:g} s") from None
         return process
@@ -63,10 +62,13 @@ class Worker:
             try:
                 call.started.result(seconds)
                 return call.result.result(seconds)
-            except WaitError:
+            except TimeoutError:
                 process.kill(f"a call took longer than {seconds:g} s")
                 if call.begun:
                     break
+            except OverrunError:
+                if call.begun:
+                    raise
         raise OverrunError(f"it took longer than {seconds:g} s")
 
     async def ask(self, method: str, *args: Any) -> Any:
