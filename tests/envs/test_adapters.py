@@ -77,7 +77,7 @@ def test_other_fields_and_whole_answers(tmp_path: Path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{not json", r"bad\.jsonl:2: this is no JSON"),
+        ("{not json", r"bad\.jsonl:2: not JSON"),
         ("[1, 2]", r"bad\.jsonl:2: expected a JSON object, found list"),
         ('{"question": "x"}', r"bad\.jsonl:2: the field 'answer' must be text; the line has question"),
         ('{"question": 3, "answer": "#### 1"}', r"bad\.jsonl:2: the field 'question' must be text"),

@@ -49,18 +49,53 @@ def test_many_at_once_and_the_loop_goes_on(judge: Maths):
     assert longest < 1.0, "the event loop was blocked"
 
 
+ENDLESS = "\\boxed{" + "+".join(f"x^{{{i}}}" for i in range(600)) + "}"
+"""A sum that sympy takes minutes to compare."""
+
+
 def test_what_takes_too_long_is_wrong_and_the_next_call_works():
+    maths = Maths(MathsConfig(seconds=0.5, workers=1))
+    try:
+        assert asyncio.run(maths(episode("\\boxed{x^2}", "x^2"))) == 1.0
+        pid = maths._hard._workers[0].pid
+        assert pid is not None
+        started = time.monotonic()
+        assert asyncio.run(maths(episode(ENDLESS, "7"))) == 0.0
+        assert time.monotonic() - started < 5.0
+        assert not psutil.pid_exists(pid), "it was killed"
+        assert asyncio.run(maths(episode("\\boxed{x^3}", "x^3"))) == 1.0
+    finally:
+        maths.close()
+
+
+def test_a_worker_that_hangs_before_it_begins_costs_no_right_answer():
     maths = Maths(MathsConfig(seconds=0.5))
     try:
         assert asyncio.run(maths(episode("\\boxed{7}", "7"))) == 1.0
-        worker = maths._worker
-        assert worker is not None
-        psutil.Process(worker.pid).suspend()  # as a computation without end would
+        pid = maths._plain._workers[0].pid
+        assert pid is not None
+        psutil.Process(pid).suspend()
+        assert asyncio.run(maths(episode("\\boxed{8}", "8"))) == 1.0
+        assert not psutil.pid_exists(pid)
+    finally:
+        maths.close()
+
+
+def test_no_plain_answer_waits_behind_what_takes_long():
+    maths = Maths(MathsConfig(seconds=1.5, workers=1))
+
+    async def go() -> float:
+        slow = [asyncio.create_task(maths(episode(ENDLESS + str(i), "7"))) for i in range(2)]
+        await asyncio.sleep(0.01)
         started = time.monotonic()
-        assert asyncio.run(maths(episode("\\boxed{7}", "7"))) == 0.0
-        assert time.monotonic() - started < 5.0
-        assert not psutil.pid_exists(worker.pid)
-        assert asyncio.run(maths(episode("\\boxed{7}", "7"))) == 1.0
+        assert await maths(episode("\\boxed{\\frac{1}{2}}", "0.5")) == 1.0
+        waited = time.monotonic() - started
+        assert await asyncio.gather(*slow) == [0.0, 0.0]
+        return waited
+
+    try:
+        asyncio.run(maths(episode("\\boxed{7}", "7")))
+        assert asyncio.run(go()) < 2.0
     finally:
         maths.close()
 
@@ -75,8 +110,8 @@ def test_a_tower_of_powers_does_not_hang(judge: Maths):
 def test_no_worker_stays_behind():
     maths = Maths(MathsConfig())
     asyncio.run(maths(episode("\\boxed{7}", "7")))
-    assert maths._worker is not None
-    pid = maths._worker.pid
+    pid = maths._plain._workers[0].pid
+    assert pid is not None
     del maths
     deadline = time.monotonic() + 5.0
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:

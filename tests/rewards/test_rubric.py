@@ -1,5 +1,6 @@
 import asyncio
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,12 @@ MODULE = """
 async def slow(episode, factor=1): return factor * len(episode.response)
 def broken(episode): raise KeyError("x")
 def endless(episode): return float("inf")
+def spinning(episode):
+    while True: pass
+def blocking(episode): __import__("time").sleep(0.1); return 1.0
+def wordless(episode): return None
+calls = []
+def counting(episode): calls.append(1); return len(calls)
 """
 
 
@@ -88,6 +95,35 @@ def test_rewards_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         score(rubric({"kind": "plugin", "function": "my_rewards:endless", "name": "endless"}), episode("x"))
     with pytest.raises(ConfigError, match="my_rewards has no nothing"):
         rubric({"kind": "plugin", "function": "my_rewards:nothing"})
+
+
+def test_a_reward_of_ones_own_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "slow_rewards.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*__import__("sys").path])
+
+    def own(function: str, **settings: object) -> Rubric:
+        return rubric({"kind": "plugin", "function": f"slow_rewards:{function}", **settings})
+
+    async def many(judge: Rubric) -> tuple[list[float], float]:
+        last, gap = time.monotonic(), 0.0
+        work = asyncio.gather(*(judge.score(episode("x")) for _ in range(8)))
+        while not work.done():
+            await asyncio.sleep(0.005)
+            now = time.monotonic()
+            last, gap = now, max(gap, now - last)
+        return [scores.total for scores in await work], gap
+
+    totals, gap = asyncio.run(many(own("blocking", seconds=0.5)))
+    assert totals == [1.0] * 8, "0.8 s in all, each with a deadline of 0.5 s"
+    assert gap < 0.4
+    with pytest.raises(EnvError, match=r"slow_rewards:spinning took longer than 0\.3 s"):
+        score(own("spinning", seconds=0.3), episode("x"))
+    with pytest.raises(EnvError, match="slow_rewards:wordless gave NoneType, not a number"):
+        score(own("wordless"), episode("x"))
+    with pytest.raises(EnvError, match=r"the reward 'plugin' raised KeyError: 'x' \(.*slow_rewards\.py:3\)"):
+        score(own("broken"), episode("x"))
+    assert asyncio.run(many(own("counting")))[0] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], "one process, in order"
 
 
 @pytest.mark.parametrize("weight", [math.inf, math.nan, "much"])

@@ -30,7 +30,14 @@ def test_the_environment_and_the_reward_of_ones_own_train(tmp_path: Path):
     assert (folder / "report.html").is_file()
 
 
-@pytest.mark.parametrize(("script", "page"), [("show_tasks.py", "environments.md"), ("show_rewards.py", "rewards.md")])
+@pytest.mark.parametrize(
+    ("script", "page"),
+    [
+        ("show_tasks.py", "environments.md"),
+        ("show_rewards.py", "rewards.md"),
+        ("show_answers.py", "rewards.md"),
+    ],
+)
 def test_output_shown_is_what_the_command_prints(script: str, page: str):
     shown = (DOCS / page).read_text().partition(f"$ python docs/rl/{script}\n")[2].partition("```")[0]
     done = subprocess.run([sys.executable, DOCS / script], capture_output=True, text=True, check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 from espalier.core.data import DataRoot
@@ -22,14 +23,18 @@ from espalier.envs.mixture import Mixture
 from espalier.envs.workers.pool import Pool
 
 
-def build_tasks(config: TasksConfig, *, seed: int, data: DataRoot) -> TaskSet:
-    """The task set of the section: the one it names, or a mixture."""
+def build_tasks(
+    config: TasksConfig, *, seed: int, data: DataRoot, say: Callable[[str], None] = lambda text: None
+) -> TaskSet:
+    """The task set of the section: the one it names, or a mixture. `say` is told what was decided about files."""
     puzzles = gallery_pool() if any(isinstance(entry, ReasoningGymConfig) for entry in config) else None
-    sets = [_build(entry, seed, data, puzzles) for entry in config]
+    sets = [_build(entry, seed, data, puzzles, say) for entry in config]
     return sets[0] if len(sets) == 1 else Mixture(sets, [entry.weight for entry in config])
 
 
-def _build(config: AnyTaskConfig, seed: int, data: DataRoot, puzzles: Pool | None) -> TaskSet:
+def _build(
+    config: AnyTaskConfig, seed: int, data: DataRoot, puzzles: Pool | None, say: Callable[[str], None]
+) -> TaskSet:
     match config:
         case BracketsConfig():
             return Brackets(config, seed)
@@ -42,7 +47,7 @@ def _build(config: AnyTaskConfig, seed: int, data: DataRoot, puzzles: Pool | Non
         case GuessNumberConfig():
             return GuessNumber(config, seed)
         case JsonlConfig():
-            return Jsonl(config, seed, data)
+            return Jsonl(config, seed, data, say)
         case MultiplicationConfig():
             return Multiplication(config, seed)
         case PluginConfig():

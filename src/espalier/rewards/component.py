@@ -20,9 +20,14 @@ class ComponentConfig(Config):
     """Task sets it applies to, by name; all unless given."""
 
 
+def place(episode: Episode) -> str:
+    """Where the user finds the task of an episode: its file and line, or its set."""
+    return episode.task.source or episode.task.env
+
+
 def reference(episode: Episode, kind: str) -> str:
     """The task's reference answer. Raises EnvError where it has none."""
     answer = episode.task.answer
     if not answer:
-        raise EnvError(f"{episode.task.env}: the task has no reference answer for the reward {kind!r}")
+        raise EnvError(f"{place(episode)}: the task has no reference answer for the reward {kind!r}")
     return answer

@@ -1,33 +1,32 @@
-"""Mathematical equivalence by math-verify, in a process of its own.
+"""Mathematical equivalence by math-verify, in worker processes.
 
-math-verify limits its time with signals, which work in a main thread only, and sympy can still get lost. So one worker
-process does the work, for one answer at a time under a deadline; a worker that misses it is killed and replaced.
+math-verify limits its time with signals, which work in a main thread only, and sympy can still get lost. So workers do
+the work, each for one answer at a time under a deadline; one that misses it is killed and replaced.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import select
-import subprocess
-import sys
-import threading
-import weakref
+import re
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import PositiveFloat
+from pydantic import PositiveFloat, PositiveInt
 
-from espalier.core.errors import EnvError, MissingExtraError
+from espalier.core.errors import MissingExtraError
 from espalier.envs.api import Episode
+from espalier.envs.boxes import final_answer
+from espalier.envs.workers.pool import Pool, usual_size
+from espalier.envs.workers.process import CallError, OverrunError
 from espalier.rewards.component import ComponentConfig, reference
 
-START_SECONDS = 120.0
-"""Longest wait for a worker to be ready: it imports sympy."""
 LONGEST = 10_000
 """Characters of a response, from its end, that are looked at."""
-
-Worker = subprocess.Popen[str]
+SHORT = 200
+"""Characters of a plain answer at most."""
+_MAY_TAKE_LONG = re.compile(r"[\^!]|\*\*|\\(?!boxed|[dt]?frac|text|sqrt|pi|infty|cup|left|right|circ|pm)[A-Za-z]")
+"""Powers, factorials, sums and the like: no plain answer waits for them."""
+REMEMBERED = 10_000
+"""Verdicts that are kept: a policy says the same again and again."""
 
 
 class MathsConfig(ComponentConfig):
@@ -35,8 +34,11 @@ class MathsConfig(ComponentConfig):
 
     kind: Literal["maths"] = "maths"
     """The reward."""
-    seconds: PositiveFloat = 10.0
+    seconds: PositiveFloat = 5.0
     """Longest verification; an answer that takes longer is wrong."""
+    workers: PositiveInt | None = None
+    """Processes that verify what may take long; one a core, from two to four, unless given. Plain answers
+    have another."""
 
 
 class Maths:
@@ -46,63 +48,34 @@ class Maths:
         if find_spec("math_verify") is None:
             raise MissingExtraError("math-verify", "rl")
         self._seconds = config.seconds
-        self._lock = threading.Lock()
-        self._worker: Worker | None = None
+        self._hard = Pool(_equivalence, size=config.workers or usual_size())
+        self._plain = Pool(_equivalence, size=1)
+        self._verdicts: dict[tuple[str, str], float] = {}
 
     async def __call__(self, episode: Episode) -> float:
-        """1.0 or 0.0. Raises EnvError where the worker cannot be started."""
-        question = {"reference": reference(episode, "maths"), "response": episode.response[-LONGEST:]}
-        return await asyncio.to_thread(self._verify, json.dumps(question))
+        """1.0 or 0.0. Raises EnvError where no worker can be started."""
+        question = (reference(episode, "maths"), final_answer(episode.response[-LONGEST:]))
+        if question not in self._verdicts:
+            verdict = await self._verify(*question)
+            if len(self._verdicts) >= REMEMBERED:
+                self._verdicts.clear()
+            self._verdicts[question] = verdict
+        return self._verdicts[question]
 
     def close(self) -> None:
-        """Stop the worker; the next call starts another."""
-        with self._lock:
-            self._stop()
+        """Stop the workers; the next call starts others."""
+        self._hard.close()
+        self._plain.close()
 
-    def _verify(self, question: str) -> float:
-        with self._lock:
-            answer = self._ask(self._ready(), question)
-            if answer is None:
-                self._stop()
-                return 0.0
-            return float(answer == "right")
-
-    def _ask(self, worker: Worker, question: str) -> str | None:
-        """The worker's word, None where it misses the deadline or dies."""
-        assert worker.stdin is not None
+    async def _verify(self, expected: str, answer: str) -> float:
+        pool = self._plain if len(answer) <= SHORT and not _MAY_TAKE_LONG.search(answer) else self._hard
         try:
-            worker.stdin.write(question + "\n")
-            worker.stdin.flush()
-        except BrokenPipeError:
-            return None
-        return _line(worker, self._seconds)
-
-    def _ready(self) -> Worker:
-        if self._worker is None or self._worker.poll() is not None:
-            self._stop()
-            self._worker = worker = subprocess.Popen(
-                [sys.executable, "-m", "espalier.rewards.maths_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                bufsize=1,
-            )
-            weakref.finalize(self, worker.kill)
-            if _line(worker, START_SECONDS) != "ready":
-                self._stop()
-                raise EnvError(f"the worker of the maths reward did not start within {START_SECONDS:g} s")
-        return self._worker
-
-    def _stop(self) -> None:
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker.communicate()
-            self._worker = None
+            return float(await pool.ask("right", expected, answer, seconds=self._seconds))
+        except (CallError, OverrunError):  # whatever a model wrote that sympy cannot bear is not the answer
+            return 0.0
 
 
-def _line(worker: Worker, seconds: float) -> str | None:
-    """The worker's next line, None where it does not come in time."""
-    assert worker.stdout is not None
-    readable, _, _ = select.select([worker.stdout], [], [], seconds)
-    return worker.stdout.readline().strip() or None if readable else None
+def _equivalence() -> Any:
+    from espalier.rewards.equivalence import Equivalence  # in a worker only: it imports sympy
+
+    return Equivalence()

@@ -10,14 +10,16 @@ from pydantic import Field
 
 from espalier.core.errors import EnvError
 from espalier.envs.api import Episode
-from espalier.rewards.component import ComponentConfig, reference
+from espalier.envs.boxes import last_boxes
+from espalier.rewards.component import ComponentConfig, place, reference
+from espalier.rewards.numbers import LONGEST, UnclearError, final, last, number, rewritten
 
-MARKERS = ("####", "A:", "\\boxed{", "answer is")
+MARKERS = ("####", "A:", "\\boxed{", "answer is", "answer:")
 """What final answers are announced with: GSM8K's solutions, its recorded model solutions, and the usual phrases."""
-_NUMBER = r"[-+]?\$?[-+]?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)(?:/[0-9]+)?"
-_LAST = re.compile(_NUMBER)
-_LONGEST = 100
-"""Characters of a number that is still read."""
+_WINDOW = 2 * LONGEST
+"""Characters after a marker, or at the end of a response, in which its number is looked for."""
+_MOST = 50
+"""Markers, from the end, after which one is looked for."""
 
 
 class NumericConfig(ComponentConfig):
@@ -34,36 +36,37 @@ class NumericConfig(ComponentConfig):
 
 
 class Numeric:
-    """The reward; `$`, thousands separators and a `%` sign do not count, fractions do."""
+    """The reward. `numbers` says what is read as a number; signs of money and `%` do not count."""
 
     def __init__(self, config: NumericConfig) -> None:
         self._config = config
-        marker = "|".join(re.escape(marker) for marker in config.markers)
-        self._marked = re.compile(rf"(?:{marker})[:\s]*({_NUMBER})") if marker else None
+        self._marker = re.compile("|".join(map(_announced, config.markers))) if config.markers else None
 
     def __call__(self, episode: Episode) -> float:
         """Raises EnvError where the reference is no number."""
         expected = number(reference(episode, "numeric"))
         if expected is None:
-            raise EnvError(f"{episode.task.env}: the reference answer {episode.task.answer!r:.80} is no number")
-        found = self._final(episode.response)
+            raise EnvError(f"{place(episode)}: the reference answer {episode.task.answer!r:.80} is no number")
+        try:
+            found = self._final(episode.response)
+        except UnclearError:
+            return 0.0
         if found is None:
             return 0.0
         return float(abs(found - expected) <= Fraction(self._config.tolerance) * abs(expected))
 
     def _final(self, response: str) -> Fraction | None:
-        found = self._marked.findall(response) if self._marked else []
-        if not found and self._config.otherwise == "last_number":
-            found = _LAST.findall(response)
-        return number(found[-1]) if found else None
+        """The number after the last marker that one follows. Raises UnclearError where it is a part of more."""
+        marks = list(self._marker.finditer(response)) if self._marker else []
+        if marks and marks[-1][0].startswith("\\boxed") and len(set(last_boxes(response[-LONGEST:]))) > 1:
+            raise UnclearError
+        for end in [mark.end() for mark in reversed(marks[-_MOST:])]:
+            if (found := final(rewritten(response[end : end + _WINDOW]))) is not None:
+                return found
+        return last(rewritten(response[-_WINDOW:])) if self._config.otherwise == "last_number" else None
 
 
-def number(text: str) -> Fraction | None:
-    """The exact value of a number as people write it, None where it is none."""
-    plain = text.strip().rstrip("%").replace(",", "").replace("$", "").rstrip(".")
-    if len(plain) > _LONGEST or not _LAST.fullmatch(plain):
-        return None
-    try:
-        return Fraction(plain)
-    except (ValueError, ZeroDivisionError):
-        return None
+def _announced(marker: str) -> str:
+    """The pattern of a marker: emphasis within does not count, nor does case where it is longer than two characters."""
+    pattern = r"[*_]*".join(re.escape(character) for character in marker)
+    return f"(?i:{pattern})" if len(marker) > 2 else re.escape(marker)

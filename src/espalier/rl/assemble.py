@@ -88,7 +88,7 @@ class Setting:
 def setting(config: TrainConfig | SFTConfig, run: Run) -> Setting:
     """Build tasks, model and engine. Equal configs and seeds give equal objects."""
     torch.manual_seed(derive(run.seed, "torch"))
-    tasks = build_tasks(config.tasks, seed=derive(run.seed, "tasks"), data=run.data)
+    tasks = build_tasks(config.tasks, seed=derive(run.seed, "tasks"), data=run.data, say=run.say)
     texts = sample_texts(tasks, TOKENIZER_TASKS, seed=derive(run.seed, "texts"))
     language = build(config.model, seed=run.seed, texts=texts)
     return Setting(

@@ -81,12 +81,3 @@ async def _reset(env: Env, task: Task) -> list[Message]:
         return await env.reset(task)
     finally:
         await env.close()
-
-
-def has_oracle(tasks: TaskSet, task: Task) -> bool:
-    """Whether the set can demonstrate `task`."""
-    try:
-        tasks.demonstrate(task, rng(0))
-    except EnvError:
-        return False
-    return True

@@ -10,6 +10,7 @@ import math
 import random
 import re
 import resource
+import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
@@ -24,7 +25,7 @@ from espalier.core.errors import ConfigError, EnvError, nearest
 
 ITEMS = 2**31
 """Items of a data set; each is generated from its number when it is asked for."""
-FEWER_ITEMS = 20_000
+FEWER_ITEMS = 10_000
 """Items of data sets that draw something for each of them when they are made, or allow no more."""
 _FEWER = ("acre", "composite", "gsm_symbolic", "list_functions", "word_ladder")
 MEMORY = 8 * 2**30
@@ -41,6 +42,7 @@ class Gallery:
     """Puzzles of any of reasoning-gym's tasks; `options` are given as JSON. Equal calls give equal results."""
 
     def __init__(self) -> None:
+        warnings.simplefilter("ignore")  # what scorers make of nonsense
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY if hard < 0 else min(MEMORY, hard), hard))
         self._set = lru_cache(maxsize=None)(_data_set)
@@ -56,8 +58,21 @@ class Gallery:
         item = self._item(task, options, number)
         return str(item["question"]), "" if item["answer"] is None else str(item["answer"])
 
-    def score(self, task: str, options: str, number: int, answer: str) -> float:
-        """The scorer's word on an answer, 0 to 1. Raises EnvError where the scorer fails."""
+    def prepare(self, task: str, options: str, number: int, pattern: str, response: str) -> None:
+        """What `score` needs besides the response, which may take long the first time."""
+        self._floor(task, options, number)
+
+    def score(self, task: str, options: str, number: int, pattern: str, response: str) -> float:
+        """The scorer's word on the answer that the one group of `pattern` finds, 0 to 1; 0 where it finds none.
+
+        Raises EnvError where the scorer fails.
+        """
+        found = re.fullmatch(pattern, response)
+        if found is None or found[1] is None:
+            return 0.0
+        return self._score(task, options, number, found[1])
+
+    def _score(self, task: str, options: str, number: int, answer: str) -> float:
         item = self._item(task, options, number)
         same, floor = _same(answer, item), self._floor(task, options, number)
         if floor >= 1.0:  # a scorer that pays everything: the reference decides
@@ -67,7 +82,9 @@ class Gallery:
         paid = self._paid(task, options, number, answer)
         if paid is None:
             raise EnvError(f"the scorer of {task} fails for {answer[:80]!r}")
-        return min(1.0, max(0.0, paid)) if same or paid > floor else 0.0
+        if not same and (paid <= floor or _for_holding(answer, item["answer"], paid)):
+            return 0.0
+        return min(1.0, max(0.0, paid))
 
     def _made(self, task: str, options: str, number: int) -> dict[str, Any]:
         random.seed(number)  # whatever a task draws from the module's generator
@@ -114,6 +131,11 @@ def _options(task: str, options: str) -> dict[str, Any]:
 def _same(answer: str, item: Mapping[str, Any]) -> bool:
     reference = item["answer"]
     return reference is not None and answer.strip().casefold() == str(reference).strip().casefold()
+
+
+def _for_holding(answer: str, reference: Any, paid: float) -> bool:
+    """Whether an answer is paid for holding the reference somewhere, as a list of all answers does."""
+    return isinstance(reference, str) and reference in answer and math.isclose(paid, len(reference) / len(answer))
 
 
 def _not_finite(answer: str) -> bool:

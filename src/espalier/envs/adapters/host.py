@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any, TypeVar
 
@@ -13,6 +15,10 @@ from espalier.core.plugins import imported
 from espalier.envs.api import Env, Split, Step, Task, TaskSet
 
 T = TypeVar("T")
+AHEAD = 64
+"""Tasks that are made at once at most: they are asked for one after another."""
+AHEAD_SECONDS = 0.02
+"""Time that is spent on those that nobody asked for yet."""
 MEMBERS = ("name", "task", "env", "tools", "demonstrate")
 """What a task set has."""
 
@@ -34,13 +40,22 @@ class Host:
         """The set's name."""
         return str(self._tasks.name)
 
-    def task(self, split: Split, index: int) -> Task:
-        """See `TaskSet`."""
-        return _of_type(self._tasks.task(split, index), Task, "task")
+    def tasks(self, split: Split, start: int) -> list[tuple[Task, Sequence[ToolSpec]]]:
+        """Task `start` and its tools, and those after it that are made in no time."""
+        until = time.monotonic() + AHEAD_SECONDS
+        made = [self._task(split, start)]
+        with suppress(Exception):  # whoever asks for that one will be told
+            while len(made) < AHEAD and time.monotonic() < until:
+                made.append(self._task(split, start + len(made)))
+        return made
 
     def tools(self, task: Task) -> Sequence[ToolSpec]:
         """See `TaskSet`."""
         return tuple(self._tasks.tools(task))
+
+    def _task(self, split: Split, index: int) -> tuple[Task, Sequence[ToolSpec]]:
+        task = _of_type(self._tasks.task(split, index), Task, "task")
+        return task, self.tools(task)
 
     def demonstrate(self, task: Task, rng: Random) -> list[Message]:
         """See `TaskSet`."""

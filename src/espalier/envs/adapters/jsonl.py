@@ -7,12 +7,11 @@ The environment asks and does not judge: a reward of the rubric does, such as `n
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,12 +19,17 @@ from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.messages import Message, ToolSpec
 from espalier.core.seed import rng
+from espalier.envs.adapters.records import MARK, Record, Rule, found_rule, read_records, reference
 from espalier.envs.api import Env, Split, Task
 from espalier.envs.procedural import TaskConfig
 from espalier.envs.question import QuestionEnv
 from espalier.envs.splits import instance_key, split_of
 
-MARK = "####"
+_FOUND: dict[Rule, str] = {
+    "final_number": f"answers end with {MARK} and the reference",
+    "boxed": "the reference is in the last box of an answer",
+    "whole": "the whole answer is the reference",
+}
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
 
 
@@ -44,8 +48,9 @@ class JsonlConfig(TaskConfig):
     """Field that holds the question."""
     answer: str = "answer"
     """Field that holds the answer."""
-    reference: Literal["final_number", "whole"] = "final_number"
-    """What of the answer is the reference: the number after its last `####` (GSM8K), or all of it."""
+    reference: Literal["auto"] | Rule = "auto"
+    """What of the answer is the reference: what follows its last `####` (GSM8K), its last `\\boxed{}`, or all of it.
+    `auto` takes the one of them that the answers of the file have."""
     prompt: str = "{question}"
     """The user's message."""
     longest: int = Field(default=100_000, gt=0)
@@ -53,20 +58,30 @@ class JsonlConfig(TaskConfig):
 
 
 class Jsonl:
-    """Data of a task: question, reference answer and the written solution."""
+    """Data of a task: question, reference answer, the written solution, and where they stand."""
 
-    def __init__(self, config: JsonlConfig, seed: int, data: DataRoot) -> None:
+    def __init__(
+        self, config: JsonlConfig, seed: int, data: DataRoot, say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        """`say` is told which rule was found. Raises DataError naming file and line of what cannot be used."""
         self.name = config.name or config.path.stem
         self._config = config
         self._seed = seed
-        train = self._read(_find(config.path, data))
+        records = self._records(config.path, data)
+        others = self._records(config.heldout_path, data) if config.heldout_path else []
+        self.rule: Rule = found_rule([*records, *others]) if config.reference == "auto" else config.reference
+        if config.reference == "auto":
+            say(f"{self.name}: {_FOUND[self.rule]} (reference: {self.rule})")
+        tasks = self._tasks_of(records, self.rule)
         if config.heldout_path is None:
-            heldout = [task for task in train if split_of(task.key, config.heldout) == "heldout"]
-            train = [task for task in train if split_of(task.key, config.heldout) == "train"]
+            heldout = [task for task in tasks.values() if split_of(task.key, config.heldout) == "heldout"]
         else:
-            heldout = self._read(_find(config.heldout_path, data))
-            seen = {task.key for task in heldout}
-            train = [task for task in train if task.key not in seen]
+            kept_apart = self._tasks_of(others, self.rule)
+            for key, task in kept_apart.items():
+                _agree(task, tasks.get(key, task))
+            heldout = list(kept_apart.values())
+        apart = {task.key for task in heldout}
+        train = [task for task in tasks.values() if task.key not in apart]
         self._tasks: dict[Split, list[Task]] = {
             "train": train,
             "heldout": [Task(t.env, t.key, t.data, "heldout") for t in heldout],
@@ -100,39 +115,45 @@ class Jsonl:
     def _ask(self, task: Task) -> str:
         return self._config.prompt.replace("{question}", task.data["question"])
 
-    def _read(self, path: Path) -> list[Task]:
+    def _tasks_of(self, records: Sequence[Record], rule: Rule) -> dict[str, Task]:
+        """Tasks by key, each question once. Raises DataError where one question has two answers."""
         tasks: dict[str, Task] = {}
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    question, solution = self._fields(line, f"{path}:{number}")
-                    if len(question) + len(solution) <= self._config.longest:
-                        task = self._task(question, solution, f"{path}:{number}")
-                        tasks.setdefault(task.key, task)
-        return list(tasks.values())
+        for record in records:
+            data = {"question": record.question, "answer": reference(record, rule), "solution": record.answer}
+            key = instance_key("jsonl", {"question": record.question})
+            task = Task(self.name, key, {**data, "source": record.where})
+            _agree(tasks.setdefault(key, task), task)
+        return tasks
 
-    def _fields(self, line: str, where: str) -> tuple[str, str]:
-        try:
-            record: Any = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{where}: this is no JSON: {error}") from None
-        if not isinstance(record, dict):
-            raise DataError(f"{where}: expected a JSON object, found {type(record).__name__}")
-        for name in (self._config.question, self._config.answer):
-            if not isinstance(record.get(name), str):
-                fields = ", ".join(record) or "no field"
-                raise DataError(f"{where}: the field {name!r} must be text; the line has {fields}")
-        return record[self._config.question], record[self._config.answer]
+    def _records(self, path: Path, data: DataRoot) -> list[Record]:
+        config = self._config
+        records = read_records(_find(path, data), config.question, config.answer)
+        return [record for record in records if len(record.question) + len(record.answer) <= config.longest]
 
-    def _task(self, question: str, solution: str, where: str) -> Task:
-        reference = solution
-        if self._config.reference == "final_number":
-            _, mark, reference = solution.rpartition(MARK)
-            if not mark:
-                raise DataError(f"{where}: the answer has no {MARK} before its number; set reference: whole?")
-        data = {"question": question, "answer": reference.strip(), "solution": solution}
-        return Task(self.name, instance_key("jsonl", {"question": question}), data)
+
+def _agree(one: Task, other: Task) -> None:
+    if one.answer != other.answer:
+        raise DataError(
+            f"{other.source}: the same question as in {one.source}, with the answer {other.answer[:40]!r} "
+            f"instead of {one.answer[:40]!r}: drop one of them"
+        )
 
 
 def _find(path: Path, data: DataRoot) -> Path:
-    return path if path.is_absolute() and path.is_file() else data.file(str(path))
+    """An existing file. Raises DataError saying where it was looked for."""
+    if path.parts[:1] == ("~",):
+        path = path.expanduser()
+    if path.is_absolute():
+        if not path.exists():
+            raise DataError(f"there is no {path} (an absolute path, so it was looked for nowhere else)")
+    else:
+        here = path
+        try:
+            path = data.file(str(path))
+        except DataError as error:
+            if not here.is_file():
+                raise
+            raise DataError(f"{error} There is one in the working directory: name it {here.resolve()}") from None
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name a file of JSON lines in it")
+    return path

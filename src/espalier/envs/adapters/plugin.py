@@ -46,15 +46,21 @@ class PluginTasks:
         self._workers = [Worker(Host, config.factory, seed, config.options) for _ in range(config.workers)]
         self._episodes = itertools.count()
         self._renamed = config.name
-        self.name = config.factory
+        self._made: dict[tuple[Split, int], Task] = {}
+        self._offered: dict[str, Sequence[ToolSpec]] = {}
+        """Tasks made ahead, and the tools of tasks by their key."""
         try:
-            self.name = config.name or self._call("name")
+            self.name = config.name or self._workers[0].call("name", seconds=SECONDS)
         except (CallError, OverrunError) as error:
-            raise ConfigError(str(error)) from None
+            raise ConfigError(f"{config.factory}: {error}") from None
 
     def task(self, split: Split, index: int) -> Task:
         """See `TaskSet`."""
-        task: Task = self._call("task", split, index)
+        if (split, index) not in self._made:
+            made = self._call("tasks", split, index)
+            self._made = {(split, index + i): task for i, (task, _) in enumerate(made)}
+            self._offered = {task.key: tools for task, tools in made}
+        task = self._made[split, index]
         return replace(task, env=self.name) if self._renamed else task
 
     def env(self, task: Task) -> PluginEnv:
@@ -64,8 +70,9 @@ class PluginTasks:
 
     def tools(self, task: Task) -> Sequence[ToolSpec]:
         """See `TaskSet`."""
-        tools: Sequence[ToolSpec] = self._call("tools", task)
-        return tools
+        if task.key not in self._offered:
+            self._offered[task.key] = self._call("tools", task)
+        return self._offered[task.key]
 
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
         """See `TaskSet`."""
@@ -76,7 +83,7 @@ class PluginTasks:
         try:
             return self._workers[0].call(method, *args, seconds=SECONDS)
         except CallError as error:
-            raise CallError(f"{self.name}: {method} raised {error}") from None
+            raise CallError(f"{self.name}: {method.removesuffix('s')} raised {error}") from None
         except OverrunError as error:
             raise OverrunError(f"{self.name}: {method}: {error}") from None
 

@@ -24,7 +24,7 @@ from espalier.envs.splits import instance_key, split_of
 from espalier.envs.workers.pool import Pool
 from espalier.envs.workers.process import OverrunError
 
-MAKE_SECONDS = 60.0
+MAKE_SECONDS = 120.0
 """Longest making of a data set, or of one puzzle."""
 
 
@@ -66,7 +66,6 @@ class ReasoningGym:
         self.name = config.name or config.task
         self._config = config
         self._seed = seed
-        self._pattern = re.compile(config.answer_pattern)
         self._pool = pool or gallery_pool()
         self._which = (config.task, json.dumps(config.options, sort_keys=True))
         try:
@@ -94,12 +93,10 @@ class ReasoningGym:
 
         0 where the response has another form; 0 and counted as `scorer_errors` where the scorer fails or is too slow.
         """
-        found = self._pattern.fullmatch(response)
-        if found is None:
-            return Step(reward=0.0, info={"scorer_errors": 0.0})
-        question = (*self._which, task.data["item"], found[1])
+        question = (*self._which, task.data["item"], self._config.answer_pattern, response)
         try:
-            score = await self._pool.ask("score", *question, seconds=self._config.seconds)
+            prepare = ("prepare", MAKE_SECONDS)
+            score = await self._pool.ask("score", *question, seconds=self._config.seconds, prepare=prepare)
         except EnvError:
             return Step(reward=0.0, info={"scorer_errors": 1.0})
         return Step(reward=score, info={"scorer_errors": 0.0})

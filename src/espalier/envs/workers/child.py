@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import os
 import pickle
-import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
@@ -48,14 +47,11 @@ class Child:
         self._served: Any = None
 
     def listen(self) -> None:
-        """Pass messages on to the loop; end the process with the connection."""
+        """Take the next message, which is there; end the process with the connection."""
         try:
-            while True:
-                self._loop.call_soon_threadsafe(self._take, self._connection.recv_bytes())
+            message = self._connection.recv_bytes()
         except (EOFError, OSError):
             os._exit(0)
-
-    def _take(self, message: bytes) -> None:
         number = int.from_bytes(message[:8], "little")
         if message[8:] == CANCEL:
             if call := self._calls.get(number):
@@ -72,8 +68,10 @@ class Child:
             if number == MAKE:
                 self._served, value = value, None
             self._say(number, "result", value)
-        except asyncio.CancelledError:
-            self._say(number, "cancelled")
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            asked = task is not None and task.cancelling() > 0
+            self._say(number, *(("cancelled",) if asked else ("failure", failure(error))))
         except BaseException as error:  # SystemExit in a judge is its failure, not the end of the worker
             self._say(number, "failure", failure(error))
         finally:
@@ -94,6 +92,6 @@ def failure(error: BaseException) -> Failure:
 
 async def main(descriptor: int) -> None:
     """Answer until the parent is gone."""
-    child = Child(Connection(descriptor), asyncio.get_running_loop())
-    threading.Thread(target=child.listen, daemon=True).start()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, Child(Connection(descriptor), loop).listen)
     await asyncio.Event().wait()

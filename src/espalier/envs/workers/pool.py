@@ -40,19 +40,25 @@ class Pool:
         """See `Worker.call`."""
         return self._threads.submit(self._one, method, args, seconds).result()
 
-    async def ask(self, method: str, *args: Any, seconds: float) -> Any:
-        """See `Worker.call`; the event loop goes on. The deadline around does not count the wait for a free worker."""
+    async def ask(self, method: str, *args: Any, seconds: float, prepare: tuple[str, float] | None = None) -> Any:
+        """See `Worker.call`; the event loop goes on. The deadline around does not count the wait for a free worker.
+
+        `prepare` names a method that the same worker is called with before, and its own deadline.
+        """
+        loop = asyncio.get_running_loop()
         with unhurried():
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._one, method, args, seconds)
+            return await loop.run_in_executor(self._threads, self._one, method, args, seconds, prepare)
 
     def close(self) -> None:
         """End the processes; calls start new ones."""
         for worker in self._workers:
             worker.close()
 
-    def _one(self, method: str, args: tuple[Any, ...], seconds: float) -> Any:
+    def _one(self, method: str, args: tuple[Any, ...], seconds: float, prepare: tuple[str, float] | None = None) -> Any:
         worker = self._idle.get()  # there are as many threads as workers: one is idle
         try:
+            if prepare:
+                worker.call(prepare[0], *args, seconds=prepare[1])
             return worker.call(method, *args, seconds=seconds)
         finally:
             self._idle.put(worker)

@@ -112,7 +112,9 @@ class Process:
             _fail(call, OverrunError(self._reason))
 
     def _take(self, number: int, body: bytes) -> None:
-        call = self._calls[number]
+        call = self._calls.get(number)
+        if call is None:
+            return
         try:
             kind, value = pickle.loads(body)  # from our own child
         except Exception as error:

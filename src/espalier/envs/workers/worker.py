@@ -8,7 +8,6 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import TimeoutError as WaitError
 from typing import Any
 
 from espalier.envs.workers.child import MAKE
@@ -45,7 +44,7 @@ class Worker:
         process = self._process()
         try:
             process.making.result.result(START_SECONDS)
-        except WaitError:
+        except TimeoutError:
             process.kill(f"the worker did not start within {START_SECONDS:g} s")
             raise OverrunError(f"the worker did not start within {START_SECONDS:g} s") from None
         return process
@@ -63,20 +62,34 @@ class Worker:
             try:
                 call.started.result(seconds)
                 return call.result.result(seconds)
-            except WaitError:
+            except TimeoutError:
                 process.kill(f"a call took longer than {seconds:g} s")
                 if call.begun:
                     break
+            except OverrunError:
+                if call.begun:
+                    raise
         raise OverrunError(f"it took longer than {seconds:g} s")
 
     async def ask(self, method: str, *args: Any) -> Any:
         """What the method returns, or raises as `call` does. The event loop goes on.
 
         Where this is cancelled, so is the call; one that goes on all the same costs the process, and with it the other
-        calls under way. The deadline around counts from when the worker begins.
+        calls under way; a call that had not begun is sent to the next process, once. The deadline around counts from
+        when the worker begins.
         """
-        process, call = self._process(), Call(next(self._numbers))
-        process.send(call, pickle.dumps((method, args)))
+        body = pickle.dumps((method, args))
+        call = Call(next(self._numbers))
+        try:
+            return await self._once(call, body)
+        except OverrunError:
+            if call.begun:
+                raise
+        return await self._once(Call(next(self._numbers)), body)
+
+    async def _once(self, call: Call, body: bytes) -> Any:
+        process = self._process()
+        process.send(call, body)
         try:
             with unhurried():
                 await self._made_by(process)
