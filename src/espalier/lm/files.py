@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ from torch import Tensor
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import temporary, write_json
+from espalier.core.text import parse_json, read_text
 from espalier.lm import expert_names
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
+from espalier.lm.hf_config import from_hf, to_hf
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
@@ -37,14 +38,14 @@ def save_model(model: Decoder, path: Path) -> None:
         temp.replace(path / WEIGHTS)
     (path / INDEX).unlink(missing_ok=True)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-    write_json(path / CONFIG, {**model.config.to_hf(), "dtype": dtype})
+    write_json(path / CONFIG, {**to_hf(model.config), "dtype": dtype})
 
 
 def load_config(path: Path) -> DecoderConfig:
     """Read config.json of the folder `path`. Raises ConfigError or DataError, naming the file."""
     file = path / CONFIG
     try:
-        return DecoderConfig.from_hf(_json(file))
+        return from_hf(_json(file))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
 
@@ -116,10 +117,7 @@ def _read(file: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as JSON ({error})") from error
+    content = parse_json(read_text(file), str(file))
     if not isinstance(content, dict):
         raise DataError(f"{file}: a JSON object was expected")
     return content

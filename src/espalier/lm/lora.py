@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 from pathlib import Path
 
@@ -15,11 +14,24 @@ from torch import Tensor, nn
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import write_atomic, write_json
+from espalier.core.text import parse_json, read_text
 from espalier.lm.config import LoraConfig
 from espalier.lm.decoder import Decoder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
+
+READ = frozenset({"peft_type", "r", "lora_alpha", "target_modules"})
+HARMLESS = frozenset(
+    {
+        *("auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision", "task_type"),
+        *("corda_config", "ensure_weight_tying", "eva_config", "layers_pattern", "loftq_config", "lora_dropout"),
+        *("lora_ga_config", "megatron_config", "megatron_core", "qalora_group_size", "runtime_config"),
+    }
+)
+"""Fields of PEFT's adapter_config.json that change nothing once the adapter is trained, with the neutral ones below."""
+NEUTRAL = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal")}
+"""Values that change nothing. Of any other field, only what is empty or false is accepted."""
 
 
 class LoraLinear(nn.Linear):
@@ -142,13 +154,19 @@ def load_adapters(model: Decoder, path: Path) -> None:
 
 
 def _read_config(file: Path) -> LoraConfig:
+    content = parse_json(read_text(file), str(file))
+    if not isinstance(content, dict) or content.get("peft_type") != "LORA":
+        raise DataError(f"{file}: peft_type is not 'LORA'; only plain LoRA adapters can be loaded")
+    for name, value in content.items():
+        if name not in READ | HARMLESS and value and value not in NEUTRAL.get(name, ()):
+            raise DataError(f"{file}: {name}: {value!r} is not implemented; only plain LoRA adapters can be loaded")
+    targets = content.get("target_modules")
+    if not isinstance(targets, list):  # a pattern, which PEFT matches against whole names
+        raise DataError(f"{file}: target_modules: {targets!r} is not a list of the last names of layers")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if content["peft_type"] != "LORA" or content.get("bias", "none") != "none" or content.get("use_dora"):
-            raise DataError(f"{file}: only plain LoRA adapters without biases can be loaded")
-        return LoraConfig(rank=content["r"], alpha=content["lora_alpha"], targets=tuple(content["target_modules"]))
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DataError(f"{file}: not a LoRA adapter's config ({error!r})") from error
+        return LoraConfig.of(rank=content.get("r"), alpha=content.get("lora_alpha"), targets=tuple(targets))
+    except ConfigError as error:
+        raise DataError(f"{file}: {error}") from error
 
 
 def _targeted(model: Decoder, config: LoraConfig) -> dict[str, nn.Linear]:
