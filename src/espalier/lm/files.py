@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from espalier.core.errors import ConfigError, DataError
@@ -18,6 +17,7 @@ from espalier.lm import expert_names
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.lm.hf_config import from_hf, to_hf
+from espalier.lm.tensors import save_tensors
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
@@ -32,9 +32,9 @@ def save_model(model: Decoder, path: Path) -> None:
     if any(".lora_" in name for name in own):
         raise ConfigError("the model has LoRA adapters: save them with save_adapters, or merge them first")
     path.mkdir(parents=True, exist_ok=True)
-    tensors = {name: part.contiguous() for whole in own.items() for name, part in expert_names.split(*whole)}
+    tensors = {name: part for whole in own.items() for name, part in expert_names.split(*whole)}
     with temporary(path / WEIGHTS, folder=False) as temp:
-        save_file(tensors, temp, {"format": "pt"})
+        save_tensors(tensors, temp, {"format": "pt"})
         temp.replace(path / WEIGHTS)
     (path / INDEX).unlink(missing_ok=True)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")

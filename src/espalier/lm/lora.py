@@ -8,8 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from espalier.core.errors import ConfigError, DataError
@@ -17,6 +16,7 @@ from espalier.core.files import write_atomic, write_json
 from espalier.core.text import parse_json, read_text
 from espalier.lm.config import LoraConfig
 from espalier.lm.decoder import Decoder
+from espalier.lm.tensors import load_tensors
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -130,10 +130,7 @@ def load_adapters(model: Decoder, path: Path) -> None:
     Raises DataError, naming file and tensor, where they do not fit it.
     """
     config, file = _read_config(path / CONFIG), path / WEIGHTS
-    try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{file}: cannot be read as safetensors ({error})") from error
+    tensors = load_tensors(file)
     shapes = {
         f"{PREFIX}{name}.{part}": shape
         for name, layer in _targeted(model, config).items()

@@ -87,8 +87,8 @@ class CheckpointConfig(Config):
 
     every: PositiveInt = 1
     """Training steps between two checkpoints; a killed run loses at most the steps since."""
-    keep: PositiveInt = 1
-    """Newest checkpoints to keep."""
+    keep: PositiveInt = 2
+    """Newest checkpoints to keep: where the last is broken, a run goes on from the one before."""
 
 
 class SFTConfig(Config):
