@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -89,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"espalier {__version__}")
         return 0
     share_cores()
+    logging.getLogger("asyncio").addFilter(_unless_interrupted)
     try:
         return _call(words[0], words[1:])
     except EspalierError as error:
@@ -105,6 +107,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("espalier: stopped", file=sys.stderr)
         return INTERRUPTED
+
+
+def _unless_interrupted(record: logging.LogRecord) -> bool:
+    """Keeps asyncio from printing a traceback for each task that the second Ctrl-C ended."""
+    return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
 
 
 def _call(verb: str, words: Sequence[str]) -> int:
