@@ -221,9 +221,9 @@ class ModelConfig(Config):
     tokenizer: TokenizerConfig = TokenizerConfig()
     """Tokens, when there is no `path`."""
     renderer: Literal["plain", "glm", "template"] | None = None
-    """How messages become tokens; template: by the checkpoint's own, the default where it has one, else plain."""
-    thinking: bool = False
-    """Whether the assistant thinks before it answers (glm, template)."""
+    """How messages become tokens: as the folder records it, else template where it brings one, else plain."""
+    thinking: bool | None = None
+    """Whether the assistant thinks before it answers (glm, template); as the folder records it, else not."""
     lora: LoraConfig | None = None
     """Train adapters instead of the weights."""
     dtype: Literal["float32", "bfloat16"] = "float32"
