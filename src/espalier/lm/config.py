@@ -227,7 +227,7 @@ class ModelConfig(Config):
     lora: LoraConfig | None = None
     """Train adapters instead of the weights."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the weights."""
+    """Type of the weights. Jobs train float32, or float32 adapters (lora) on either."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where there is one."""
 

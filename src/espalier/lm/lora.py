@@ -35,20 +35,21 @@ NEUTRAL = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "ev
 
 
 class LoraLinear(nn.Linear):
-    """A frozen linear layer plus scale * B A. `weight` keeps its name and its storage."""
+    """A frozen linear layer plus scale * B A. `weight` keeps its name and its storage; A and B are always fp32."""
 
     def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = base.in_features, base.out_features
         self.weight, self.bias = base.weight, base.bias
         self.rank, self.alpha = rank, alpha
-        self.lora_A = nn.Parameter(base.weight.new_empty(rank, base.in_features))
-        self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, rank))
+        self.lora_A = nn.Parameter(base.weight.new_empty(rank, base.in_features, dtype=torch.float32))
+        self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, rank, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in] -> [N, out]."""
-        low = F.linear(x, self.lora_A)
-        return F.linear(x, self.weight, self.bias) + F.linear(low, self.lora_B) * (self.alpha / self.rank)
+        low = F.linear(x, self.lora_A.to(x.dtype))
+        added = F.linear(low, self.lora_B.to(x.dtype)) * (self.alpha / self.rank)
+        return F.linear(x, self.weight, self.bias) + added
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
