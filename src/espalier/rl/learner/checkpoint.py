@@ -51,8 +51,10 @@ def read_state(folder: Path) -> dict[str, Any]:
     """The numbers. Raises DataError where the file is absent, broken or of another format."""
     path = folder / "state.json"
     state = parse_json(read_text(path), str(path))
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise DataError(f"{path}: not a learner checkpoint of format {FORMAT}, which this version reads")
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: not a learner checkpoint (a JSON object was expected)")
+    if state.get("format") != FORMAT:
+        raise DataError(f"{path}: format {state.get('format')!r}, this version reads {FORMAT}")
     return state
 
 
