@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 import shlex
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from espalier.cli.main import share_cores
+from espalier.cli.main import _unless_interrupted, share_cores
 
 TOY = [sys.executable, str(Path(__file__).with_name("toy.py"))]
 Done = subprocess.CompletedProcess[str]
@@ -247,3 +248,11 @@ def test_help_names_every_verb(call: Call) -> None:
 def test_idle_threads_sleep_soon_unless_the_user_has_chosen(given: dict[str, str], expected: dict[str, str]) -> None:
     share_cores(given)
     assert given == expected
+
+
+def test_asyncio_is_quiet_about_an_interrupt_only() -> None:
+    def record(error: BaseException) -> logging.LogRecord:
+        return logging.LogRecord("asyncio", logging.ERROR, "", 0, "never retrieved", (), (type(error), error, None))
+
+    assert not _unless_interrupted(record(KeyboardInterrupt()))
+    assert _unless_interrupted(record(ValueError()))

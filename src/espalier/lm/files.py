@@ -102,9 +102,10 @@ def _shards(path: Path) -> list[Path]:
     if not index.exists():
         raise DataError(f"{path}: there is neither {WEIGHTS} nor {INDEX}; weights in other formats are not read")
     content = _json(index)
-    if not isinstance(content.get("weight_map"), dict):
-        raise DataError(f"{index}: there is no weight_map")
-    return [path / name for name in sorted(set(content["weight_map"].values()))]
+    places = content.get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise DataError(f"{index}: there is no weight_map from tensors to files")
+    return [path / name for name in sorted(set(places.values()))]
 
 
 def _read(file: Path) -> Iterator[tuple[str, Tensor]]:

@@ -241,7 +241,10 @@ def load_tokenizer(path: Path) -> Tokenizer:
         if found is None:
             raise ConfigError(f"{folder}: no eos_token: add it to tokenizer_config.json")
         config["eos_token"] = found
-    return Tokenizer(backend, config, _template(folder, config))
+    try:
+        return Tokenizer(backend, config, _template(folder, config))
+    except ConfigError as error:
+        raise ConfigError(f"{folder / 'tokenizer_config.json'}: {error}") from error
 
 
 def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
