@@ -34,7 +34,14 @@ def checkpoints(path: Path) -> list[Path]:
     return sorted((path / "checkpoints").glob("step_*"))
 
 
-@pytest.mark.parametrize("at", [11, 60, 62], ids=["warm start", "between the stages", "reinforcement"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param(11, id="warm start", marks=pytest.mark.slow),
+        pytest.param(60, id="between the stages"),
+        pytest.param(62, id="reinforcement", marks=pytest.mark.slow),
+    ],
+)
 def test_a_broken_newest_checkpoint_is_passed_over_and_the_run_ends_in_the_same_bits(
     tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
