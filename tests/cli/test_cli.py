@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 import shlex
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from espalier.cli.main import share_cores
+from espalier.cli.main import _unless_interrupted, share_cores
 
 TOY = [sys.executable, str(Path(__file__).with_name("toy.py"))]
 Done = subprocess.CompletedProcess[str]
@@ -93,6 +94,58 @@ def test_a_failed_run_says_how_to_go_on_and_does(call: Call, here: Path) -> None
     assert metrics == [1, 2, 3]
 
 
+def test_a_mistake_before_the_first_step_leaves_no_folder(call: Call, here: Path) -> None:
+    for words in (["data=x.txt", "--data-root", "/nowhere"], ["job=toy.absent"], ["fail_at=1"]):
+        done = call("run", "count", *words)
+        assert done.returncode == 2
+        assert "failed before anything was done" in done.stdout
+        assert "to go on" not in done.stdout
+        assert not list((here / "runs").iterdir())
+
+
+def test_a_failure_without_a_checkpoint_offers_none(call: Call, here: Path) -> None:
+    done = call("run", "count", "crash_at=1")
+    assert "ZeroDivisionError" in done.stderr
+    assert "there is no checkpoint yet, so that this begins again: espalier resume" in done.stdout
+    assert "from the last checkpoint" not in done.stdout
+    assert only_run(here).is_dir()
+
+
+def test_a_second_ctrl_c_is_words(here: Path, call: Call) -> None:
+    process, path = start_slow(here, "pause=30")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "stopped; to go on from the last checkpoint: espalier resume" in out
+    assert json.loads((path / "state.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "environment.json", "metrics.jsonl", "state.json", "report.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]\n", b"null\n", b"\xff\xfe\x00\xd8", b"{}\n", b"a: [\n"])
+def test_a_broken_file_of_a_run_is_words(call: Call, here: Path, name: str, content: bytes) -> None:
+    call("run", "count", "fail_at=3")
+    file = only_run(here) / name
+    file.write_bytes(content)
+    for verb in ("resume", "report"):
+        done = call(verb, "runs/count")
+        assert "Traceback" not in done.stderr
+        assert done.returncode == 0 or re.search(rf"^espalier: .*({name}|rows\.jsonl:7)", done.stderr)
+
+
+def test_a_run_whose_state_is_gone_goes_on(call: Call, here: Path) -> None:
+    call("run", "count", "fail_at=3")
+    path = only_run(here)
+    (path / "state.json").unlink()
+    config = path / "config.yaml"
+    config.write_text(config.read_text().replace("fail_at: 3", "fail_at: 0"))
+    assert call("resume", "runs/count").returncode == 0
+    (path / "state.json").unlink()
+    assert "has finished" in call("resume", "runs/count").stderr
+
+
 def start_slow(here: Path, *words: str) -> tuple[subprocess.Popen[str], Path]:
     """A run of 1000 slow steps that has made its first checkpoint."""
     process = subprocess.Popen(
@@ -115,7 +168,8 @@ def test_ctrl_c_stops_after_the_step_and_prints_the_command_that_goes_on(here: P
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "stopping after this step" in err
-    assert f"stopped; to go on: espalier resume {path.relative_to(here)} --data-root 'data of mine'" in out
+    again = f"espalier resume {path.relative_to(here)} --data-root 'data of mine'"
+    assert f"stopped; to go on from the last checkpoint: {again}" in out
     assert json.loads((path / "state.json").read_text())["status"] == "interrupted"
     steps = len((path / "metrics.jsonl").read_text().splitlines())
     assert len(list((path / "checkpoints").iterdir())) == steps
@@ -194,3 +248,11 @@ def test_help_names_every_verb(call: Call) -> None:
 def test_idle_threads_sleep_soon_unless_the_user_has_chosen(given: dict[str, str], expected: dict[str, str]) -> None:
     share_cores(given)
     assert given == expected
+
+
+def test_asyncio_is_quiet_about_an_interrupt_only() -> None:
+    def record(error: BaseException) -> logging.LogRecord:
+        return logging.LogRecord("asyncio", logging.ERROR, "", 0, "never retrieved", (), (type(error), error, None))
+
+    assert not _unless_interrupted(record(KeyboardInterrupt()))
+    assert _unless_interrupted(record(ValueError()))

@@ -21,6 +21,7 @@ class Count(Config):
     """How far."""
     pause: float = 0.0
     fail_at: int = 0
+    crash_at: int = 0
     data: str = ""
 
 
@@ -33,11 +34,13 @@ def count(config: Count, run: Run) -> dict[str, float]:
         for step in range(done + 1, config.steps + 1):
             if step == config.fail_at:
                 raise DataError("rows.jsonl:7: bad row")
-            time.sleep(config.pause)
+            if step == config.crash_at:
+                _ = 1 / 0
+            time.sleep(config.pause if step > 1 else 0.0)
             run.metrics.log(step, {"count": step})
             progress.update(step, {"count": step})
-            with atomic_dir(run.checkpoints / str(step)):
-                pass
+            with atomic_dir(run.checkpoints / str(step)) as folder:
+                (folder / "count").write_text(str(step))
             if run.stop.requested:
                 break
     run.report([Curves("Count", ["count"])])

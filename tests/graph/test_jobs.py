@@ -13,6 +13,7 @@ from graphs import random_graph
 
 from espalier.cli.main import main
 from espalier.core.errors import ConfigError
+from espalier.core.pieces import read_piece
 from espalier.graph.align.batches import Mixture, side_by_side
 from espalier.graph.align.features import centred, hashed_text, project_words
 from espalier.graph.align.knowledge import read_codex
@@ -111,7 +112,7 @@ def test_wrong_cells_are_named() -> None:
 def test_each_kind_of_evaluation(data: Path, how: str, figures: set[str]) -> None:
     recipe = data.with_name("recipe.yaml")
     recipe.write_text(RECIPE.format(data=data).replace("kind: linear, epochs: 5", how))
-    found = json.loads((run(recipe, "seeds=1") / "checkpoints/seed-0.json").read_text())
+    found = read_piece(run(recipe, "seeds=1") / "checkpoints/seed-0.json")
     assert found.keys() == figures
     assert 0.0 <= found["score"] <= 1.0
 

@@ -14,6 +14,7 @@ from graphs import random_graph
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espalier.core.checkpoints import Checkpoints
 from espalier.core.errors import ConfigError, DataError, RunError
 from espalier.graph.config import PretrainConfig
 from espalier.graph.experiment import make_batches
@@ -60,25 +61,29 @@ def equal(a: Trainer, b: Trainer) -> bool:
     return all(torch.equal(x, y) for x, y in zip(weights(a).values(), weights(b).values(), strict=True))
 
 
+def kept(folder: Path) -> Checkpoints:
+    return Checkpoints(folder / "checkpoints", keep=2, say=print)
+
+
 @pytest.mark.parametrize("config", METHODS, ids=lambda config: config.name)
 def test_a_resumed_training_ends_in_the_same_bits(config: object, tmp_path: Path) -> None:
     whole = trainer(config)
     whole.fit()
     first = trainer(config)
     first.fit(lambda epoch, _: epoch == 5)
-    save(first, tmp_path / "trainer", 0)
+    save(first, kept(tmp_path), 1, 0)
     second = trainer(config)
-    assert restore(second, tmp_path / "trainer", 0)
+    assert restore(second, kept(tmp_path), 0)
     assert second.epoch == 5
     second.fit()
     assert equal(whole, second)
-    assert not restore(trainer(config), tmp_path / "trainer", 1)
+    assert not restore(trainer(config), kept(tmp_path), 1)
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
-    save(trainer(METHODS[0]), tmp_path / "trainer", 0)
+    save(trainer(METHODS[0]), kept(tmp_path), 1, 0)
     with pytest.raises(RunError, match="does not fit this recipe"):
-        restore(trainer(METHODS[4]), tmp_path / "trainer", 0)
+        restore(trainer(METHODS[4]), kept(tmp_path), 0)
 
 
 @pytest.mark.parametrize("config", METHODS, ids=lambda config: config.name)
@@ -122,9 +127,9 @@ def test_a_supervised_training_waits_for_validation_accuracy() -> None:
 def test_every_method_can_keep_its_best_weights(config: object, tmp_path: Path) -> None:
     found = trainer(config, patience=3)
     found.fit(lambda epoch, _: epoch == 4)
-    save(found, tmp_path / "trainer", 0)
+    save(found, kept(tmp_path), 1, 0)
     again = trainer(config, patience=3)
-    restore(again, tmp_path / "trainer", 0)
+    restore(again, kept(tmp_path), 0)
     found.fit(), again.fit()
     assert equal(found, again)
 

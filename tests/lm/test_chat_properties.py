@@ -11,7 +11,8 @@ from espalier.lm.chat import GLMRenderer, PlainRenderer, Renderer, TemplateRende
 from espalier.lm.tokens import Tokenizer, char_tokenizer, train_bpe
 
 LETTERS = "0123456789+*=() abc"
-CHATML = """{% for m in messages %}<|user|>{{ m.role }}
+CHATML = """{% if tools %}<|system|>{{ tools | tojson }}
+{% endif %}{% for m in messages %}<|user|>{{ m.role }}
 {% if m.reasoning_content and (loop.last or messages[loop.index].role == 'tool') -%}
 <think>{{ m.reasoning_content }}</think>
 {% endif %}{{ m.content }}{% for c in m.tool_calls or [] %}

@@ -214,3 +214,52 @@ def test_unusable_templates_are_refused_at_once(source: str | None) -> None:
 def test_the_template_runs_in_a_sandbox() -> None:
     with pytest.raises(ConfigError, match="unsafe"):
         renderer("{{ ''.__class__.__mro__ }}")
+
+
+DROPS = {
+    "tools": (CHATML.replace("{%- if tools %}", "{%- if false %}"), "does not show tools"),
+    "a result": (CHATML.replace("~ message.content ~ '</tool_response>", "~ '</tool_response>"), "the tool says"),
+    "calls": (CHATML.replace("message.tool_calls or []", "[]"), "tool calls"),
+    "a system message": (
+        CHATML.replace("{%- if message.role == 't", "{%- if message.role == 'system' %}{%- elif message.role == 't"),
+        "the system says",
+    ),
+}
+CONVERSATION = [Message.system("be brief"), Message.user("hello"), CALL, Message.tool("world"), Message.user("?")]
+
+
+def test_nothing_of_a_conversation_is_dropped() -> None:
+    shown = text(RENDERER.opening(CONVERSATION, [SEARCH]))
+    assert all(part in shown for part in ("be brief", "hello", '"q": "hello"', "world", '"name": "search"'))
+
+
+@pytest.mark.parametrize(("template", "words"), DROPS.values(), ids=DROPS)
+def test_what_a_template_drops_is_refused(template: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        renderer(template).opening(CONVERSATION, [SEARCH])
+    assert renderer(template).opening([Message.user("hello")]), "without it the template serves"
+
+
+def test_a_template_that_only_mentions_tools_does_not_show_them() -> None:
+    """A text search would take this for one that does."""
+    template = "{%- set tools = tools or [] %}{# tools #}" + DROPS["tools"][0]
+    with pytest.raises(DataError, match="does not show tools"):
+        renderer(template).opening([Message.user("hello")], [SEARCH])
+
+
+def test_training_is_refused_what_its_template_drops() -> None:
+    RENDERER.check_tools([SEARCH])
+    for name in ("tools", "a result", "calls"):
+        with pytest.raises(DataError, match=DROPS[name][1]):
+            renderer(DROPS[name][0]).check_tools([SEARCH])
+        renderer(DROPS[name][0]).check_tools([])
+    with pytest.raises(DataError, match="tool calls"):
+        renderer(DROPS["calls"][0]).answer(CALL, [SEARCH])
+    with pytest.raises(DataError, match="the tool says"):
+        renderer(DROPS["a result"][0]).following([Message.tool("world")])
+
+
+def test_texts_that_a_template_changes_are_not_taken_for_dropped() -> None:
+    trimmed = CHATML.replace("~ message.content ~ '<|im_end|>", "~ (message.content | trim | tojson) ~ '<|im_end|>")
+    assert trimmed != CHATML
+    assert renderer(trimmed).opening([Message.user('  say "é"\n\n ')])

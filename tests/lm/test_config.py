@@ -7,7 +7,8 @@ import transformers
 from tiny_models import FAMILIES, LLAMA3, random_config
 
 from espalier.core.errors import ConfigError
-from espalier.lm.config import DecoderConfig, ModelConfig
+from espalier.lm.config import ModelConfig
+from espalier.lm.hf_config import from_hf, to_hf
 from espalier.lm.layers.rotary import Rotation, inverse_frequencies
 
 GLM45 = {  # the fields of zai-org/GLM-4.5-Air's config.json, as transformers 4 wrote them, smaller
@@ -58,16 +59,16 @@ LLAMA = {
 @pytest.mark.parametrize("seed", range(4))
 def test_round_trip(family, seed) -> None:
     config = random_config(family, seed)
-    assert DecoderConfig.from_hf(config.to_hf()) == config
+    assert from_hf(to_hf(config)) == config
 
 
 def test_reads_transformers_4() -> None:
-    config = DecoderConfig.from_hf(GLM45)
+    config = from_hf(GLM45)
     assert config.moe is not None
     assert (config.rotary_dim, config.rope_theta, config.moe.n_routed_experts) == (8, 1e6, 8)
     assert config.eos_token_id == (5, 6, 7)
     assert [config.sparse(layer) for layer in range(2)] == [False, True]
-    scaled = DecoderConfig.from_hf({**LLAMA, "rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", **LLAMA3}})
+    scaled = from_hf({**LLAMA, "rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", **LLAMA3}})
     assert scaled.rope_scaling is not None
     assert (scaled.rope_theta, scaled.rope_scaling.factor, scaled.num_key_value_heads) == (5e5, 8.0, 4)
 
@@ -88,14 +89,14 @@ def test_reads_transformers_4() -> None:
 )
 def test_refuses_what_the_decoder_cannot_do(change, words) -> None:
     with pytest.raises(ConfigError, match=words):
-        DecoderConfig.from_hf({**LLAMA, **change})
+        from_hf({**LLAMA, **change})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_frequencies_are_those_of_transformers(family) -> None:
     for seed in range(4):
         config = random_config(family, seed)
-        hf = transformers.AutoConfig.for_model(**config.to_hf())
+        hf = transformers.AutoConfig.for_model(**to_hf(config))
         peer = transformers.AutoModelForCausalLM.from_config(hf).model.rotary_emb
         torch.testing.assert_close(inverse_frequencies(config), peer.inv_freq, rtol=1e-6, atol=0)
 

@@ -165,7 +165,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         Path(path).write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr("espalier.lm.files.save_file", full_disk)
+    monkeypatch.setattr("espalier.lm.tensors.save_file", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_model(random_decoder(model.config, seed=1), tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == before

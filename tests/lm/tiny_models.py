@@ -7,14 +7,16 @@ import transformers
 from torch import Tensor
 
 from espalier.lm.attention import PackedAttention, packed_positions
-from espalier.lm.config import DecoderConfig, Family
+from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
+from espalier.lm.families import FamilyName
+from espalier.lm.hf_config import to_hf
 
-FAMILIES: tuple[Family, ...] = ("llama", "qwen3", "glm4", "glm4_moe")
+FAMILIES: tuple[FamilyName, ...] = ("llama", "qwen3", "glm4", "glm4_moe")
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
 
 
-def random_config(family: Family, seed: int) -> DecoderConfig:
+def random_config(family: FamilyName, seed: int) -> DecoderConfig:
     draw = random.Random(f"{family}{seed}")
     kv_heads = draw.choice([1, 2, 3])
     layers = draw.randint(1, 3)
@@ -63,7 +65,7 @@ def random_decoder(config: DecoderConfig, seed: int = 0) -> Decoder:
 
 def theirs(config: DecoderConfig) -> transformers.PreTrainedModel:
     """transformers' model of the same shape, with its own random weights."""
-    hf = config.to_hf()
+    hf = to_hf(config)
     return transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(**hf)).eval()
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from espalier.core.errors import ConfigError
+from espalier.core.pieces import read_piece, write_piece
 from espalier.core.run import Run
 from espalier.robots.swarm.compare.config import TableConfig
 from espalier.robots.swarm.compare.job import SHOWN, make_table
@@ -69,9 +69,9 @@ def test_the_job_flies_all_and_keeps_what_is_finished(tmp_path: Path) -> None:
     assert len(rows) == 4
     assert all(len(row.split(" | ")) == len(SHOWN) + 1 for row in rows)
     assert "cases.svg" in {file.name for file in (run.path / "artefacts").iterdir()}
-    first = json.loads(files[0].read_text())
+    first = read_piece(files[0])
     assert (first["case"] in TABLE.cases, first["method"] in TABLE.methods, first["seed"] in (0, 1)) == (True,) * 3
-    files[0].write_text(json.dumps({**first, "figures": {**first["figures"], "error_percent": 99.0}}))
+    write_piece(files[0], {**first, "figures": {**first["figures"], "error_percent": 99.0}})
     files[1].unlink()
     with Run.reopen(run.path) as resumed:
         again = make_table(TABLE, resumed)
@@ -79,7 +79,7 @@ def test_the_job_flies_all_and_keeps_what_is_finished(tmp_path: Path) -> None:
     assert len(changed) == 1
     assert changed[0].endswith("error_percent"), "the file is read, not flown again; the missing one is flown as before"
     assert len(list((run.checkpoints / "flights").iterdir())) == 8
-    files[0].write_text(json.dumps({**first, "figures": {**first["figures"], "error_percent": None}}))
+    write_piece(files[0], {**first, "figures": {**first["figures"], "error_percent": None}})
     with Run.reopen(run.path) as resumed:
         without = make_table(TABLE, resumed)
     assert found.keys() - without.keys() == {f"{first['case']}: {first['method']}: error_percent"}, (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -13,6 +15,10 @@ from espalier.core.errors import EspalierError, nearest
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
+REFUSALS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
+)
+"""What a system says to a program that is not at fault: a full or read-only disk, rights, limits."""
 
 VERBS: Mapping[str, str] = {
     "run": "run a recipe",
@@ -84,17 +90,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"espalier {__version__}")
         return 0
     share_cores()
+    logging.getLogger("asyncio").addFilter(_unless_interrupted)
     try:
         return _call(words[0], words[1:])
     except EspalierError as error:
         print(f"espalier: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("espalier: stopped", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:  # the reader of `espalier list | head` has gone
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        print(f"espalier: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("espalier: stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _unless_interrupted(record: logging.LogRecord) -> bool:
+    """Keeps asyncio from printing a traceback for each task that the second Ctrl-C ended."""
+    return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
 
 
 def _call(verb: str, words: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,8 +14,7 @@ from espalier.cli.jobs import find_job, load_function
 from espalier.cli.places import find_run, split_words
 from espalier.core.data import DataRoot
 from espalier.core.errors import RunError
-from espalier.core.folder import newest_unfinished
-from espalier.core.recipe import yaml12
+from espalier.core.folder import newest_unfinished, read_config
 from espalier.core.recipe.resolve import Recipe, load_recipe
 from espalier.core.run import Run
 from espalier.core.tracking.progress import duration, readable
@@ -73,7 +72,7 @@ def resume(args: argparse.Namespace) -> int:
 
 def _check_same(recipe: Recipe, path: Path) -> None:
     """A run goes on by the config it began with."""
-    theirs = yaml12.load((path / "config.yaml").read_text("utf-8"))
+    theirs = read_config(path)
     ours = recipe.resolved
     if differing := [key for key in ours | theirs if ours.get(key) != theirs.get(key)]:
         raise RunError(
@@ -94,13 +93,22 @@ def _execute(recipe: Recipe, run: Run, data_root: Path | None) -> int:
     except KeyboardInterrupt:
         run.stop.request()
     except Exception:
-        console.print(f"failed; to go on from the last checkpoint: {shlex.join(again)}", markup=False, soft_wrap=True)
+        console.print(f"failed{_way_on(run, again)}", markup=False, soft_wrap=True)
         raise
     if run.stop.requested:
-        console.print(f"stopped; to go on: {shlex.join(again)}", markup=False, soft_wrap=True)
+        console.print(f"stopped{_way_on(run, again)}", markup=False, soft_wrap=True)
         return INTERRUPTED
     _show_result(console, run, figures)
     return 0
+
+
+def _way_on(run: Run, again: Sequence[str]) -> str:
+    """What can be done with a run that has ended early."""
+    if not run.path.exists():
+        return f" before anything was done; {run.path} is removed"
+    if not run.begun:
+        return f"; there is no checkpoint yet, so that this begins again: {shlex.join(again)}"
+    return f"; to go on from the last checkpoint: {shlex.join(again)}"
 
 
 def _show_result(console: Console, run: Run, figures: Mapping[str, float]) -> None:

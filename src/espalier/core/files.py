@@ -81,7 +81,8 @@ def temporary(path: Path, *, folder: bool) -> Iterator[Path]:
     try:
         yield temp
     finally:
-        _remove(temp)
+        with contextlib.suppress(OSError):  # what went wrong before is what is told
+            _remove(temp)
         os.close(handle)
 
 

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
+
+from yaml import YAMLError
 
 from espalier.core import files
 from espalier.core.environment import environment
-from espalier.core.errors import RunError
+from espalier.core.errors import DataError, RunError
 from espalier.core.recipe import yaml12
+from espalier.core.text import parse_json, read_text
 
 Status = Literal["running", "interrupted", "failed", "finished"]
 
@@ -62,12 +65,25 @@ def _rename_unique(temp: Path, wanted: Path) -> Path:
 
 def open_folder(path: Path) -> tuple[dict[str, Any], IO[str]]:
     """The config of an existing run folder, and its lock. Clears away what a killed process left half-written."""
-    if not (path / "config.yaml").is_file():
-        raise RunError(f"{path} is not a run folder: it has no config.yaml. Runs lie in runs/<name>/<time>.")
+    config = read_config(path)
     lock = take_lock(path)
     for folder in (path, path / "checkpoints", path / "artefacts"):
         files.sweep(folder)
-    return yaml12.load((path / "config.yaml").read_text()), lock
+    return config, lock
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The resolved recipe of a run folder. Raises RunError where there is none, or it is broken."""
+    file = path / "config.yaml"
+    if not file.is_file():
+        raise RunError(f"{path} is not a run folder: it has no config.yaml. Runs lie in runs/<name>/<time>.")
+    try:
+        config = yaml12.load(read_text(file))
+    except (YAMLError, DataError) as error:
+        raise RunError(f"{file} is broken: {error}") from None
+    if not isinstance(config, dict) or not config.keys() >= {"job", "name", "seed"}:
+        raise RunError(f"{file} is broken: it lacks job, name or seed")
+    return config
 
 
 def take_lock(path: Path) -> IO[str]:
@@ -102,8 +118,23 @@ def write_state(path: Path, state: State) -> None:
 
 
 def read_state(path: Path) -> State:
-    """What `write_state` recorded."""
-    return State(**json.loads((path / "state.json").read_text()))
+    """What `write_state` recorded. Without the file, a run that has a result is finished, any other interrupted.
+
+    Raises RunError where the file is broken.
+    """
+    file = path / "state.json"
+    if not file.exists():
+        return State("finished" if (path / "result.json").exists() else "interrupted")
+    try:
+        content = parse_json(read_text(file), str(file))
+        state = State(**content)
+        if state.status not in get_args(Status) or not isinstance(state.seconds, (int, float)):
+            raise DataError(f"{file}: not the state of a run")
+    except (DataError, TypeError) as error:
+        raise RunError(
+            f"{file} is broken ({error}). It says only how the run stands: delete it, and the run can be resumed"
+        ) from None
+    return state
 
 
 def newest_unfinished(root: Path, name: str) -> Path | None:

@@ -12,8 +12,9 @@ The folder appears complete under its name, or not at all. One process at a time
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,14 +23,16 @@ from typing import IO, Any
 from rich.console import Console
 
 from espalier.core import files
+from espalier.core.checkpoints import BROKEN
 from espalier.core.clock import Clock, RealClock
 from espalier.core.data import DataRoot
 from espalier.core.environment import environment
-from espalier.core.errors import RunError
+from espalier.core.errors import ConfigError, DataError, EspalierError, MissingExtraError, RunError
 from espalier.core.folder import State, Status, make_folder, open_folder, read_state, write_state
 from espalier.core.report import blocks as report_blocks
 from espalier.core.report.build import build
 from espalier.core.stop import Stop
+from espalier.core.text import parse_json, read_text
 from espalier.core.tracking.metrics import MetricLog, last_seconds
 from espalier.core.tracking.progress import Progress
 from espalier.core.tracking.sinks import RunInfo, Tracker, open_sink
@@ -39,9 +42,9 @@ class Run:
     """Made by `Run.create` or `Run.reopen`; used as a context manager around the job.
 
     path: the folder. job, name, seed: from the recipe. data: the data root. metrics: log them here.
-    checkpoints: the folder for checkpoints; write them with `core.files.atomic_dir`. resumed: whether the folder
-    existed before, so that the job should look into `checkpoints`. stop: `stop.requested` once the user wants to stop;
-    the job then writes a checkpoint and returns.
+    checkpoints: the folder for checkpoints; write them with `core.checkpoints` (steps) or `core.pieces` (finished
+    parts). resumed: whether the folder existed before, so that the job should look into `checkpoints`. stop:
+    `stop.requested` once the user wants to stop; the job then writes a checkpoint and returns.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Run:
         self.resumed = resumed
         self.stop = Stop()
         self._lock = lock
+        self._finished = False
         self._console = console or Console()
         self._clock = clock or RealClock()
         self._started = self._clock.now()
@@ -107,9 +111,7 @@ class Run:
         if read_state(path).status == "finished":
             lock.close()
             raise RunError(f"{path} has finished: there is nothing to resume. Its report is {path / 'report.html'}.")
-        first = json.loads((path / "environment.json").read_text())
-        first.setdefault("resumed", []).append(environment())
-        files.write_json(path / "environment.json", first)
+        _add_session(path / "environment.json")
         return cls(path, lock, config, data=data, console=console, clock=clock, resumed=True)
 
     @property
@@ -141,6 +143,7 @@ class Run:
         own = {"seconds": round(self.seconds, 3), "seed": self.seed, "job": self.job}
         if clash := figures.keys() & own.keys():
             raise ValueError(f"the job's figure {clash.pop()!r} has a name that every result has already")
+        self._finished = True
         finite = {key: value if math.isfinite(value) else None for key, value in figures.items()}
         files.write_json(self.path / "result.json", {**finite, **own})
         self._write_state("finished")
@@ -155,14 +158,52 @@ class Run:
     ) -> None:
         self.stop.__exit__(kind, error, trace)
         try:
-            self.metrics.close()
-            if error is not None and not isinstance(error, KeyboardInterrupt):
-                self._write_state("failed", f"{type(error).__name__}: {error}")
-            elif read_state(self.path).status != "finished":
-                self._write_state("interrupted")
-            build(self.path)
+            self._end(error)
+        except (OSError, EspalierError) as problem:  # on a full disk, say, which has ended the job as well
+            if error is None:
+                raise
+            self.say(f"how the run ended could not be recorded: {problem}")
         finally:
             self._lock.close()
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint, or a finished part of the job, to go on from."""
+        return any(
+            path.is_file() and not any(part.startswith((".", BROKEN)) for part in path.relative_to(self.path).parts)
+            for path in self.checkpoints.rglob("*")
+        )
+
+    def _end(self, error: BaseException | None) -> None:
+        """Record how the job ended. Where a mistake of the user's ended it before it did anything, nothing is left."""
+        self.metrics.close()
+        if isinstance(error, (ConfigError, DataError, MissingExtraError)) and self._untouched():
+            shutil.rmtree(self.path)
+            with contextlib.suppress(OSError):  # other runs of the name lie there
+                self.path.parent.rmdir()
+            return
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            self._write_state("failed", f"{type(error).__name__}: {error}")
+        elif not self._finished:
+            self._write_state("interrupted")
+        build(self.path)
+
+    def _untouched(self) -> bool:
+        """Whether the job has left nothing in its new folder."""
+        artefacts = (path for path in (self.path / "artefacts").rglob("*") if path.is_file())
+        return not (self.resumed or self.begun or self.metrics.path.stat().st_size or any(artefacts))
+
     def _write_state(self, status: Status, error: str = "") -> None:
         write_state(self.path, State(status, round(self.seconds, 3), error))
+
+
+def _add_session(file: Path) -> None:
+    """Add the environment of now to that of the first session. Raises RunError where the file is broken."""
+    try:
+        first = parse_json(read_text(file), str(file)) if file.exists() else {}
+        if not isinstance(first, dict) or not isinstance(first.setdefault("resumed", []), list):
+            raise DataError("not the environment of a run")
+    except DataError as error:
+        raise RunError(f"{file} is broken ({error}). It is only a record: delete it, and resume again") from None
+    first["resumed"].append(environment())
+    files.write_json(file, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -13,7 +14,8 @@ ASKED = "stopping after this step with a checkpoint; Ctrl-C again stops at once"
 
 def _tell(text: str) -> None:
     # A signal may arrive in the middle of a buffered print, which must not be re-entered.
-    os.write(2, f"\n{text}\n".encode())
+    with contextlib.suppress(OSError):  # the terminal has gone
+        os.write(2, f"\n{text}\n".encode())
 
 
 class Stop:

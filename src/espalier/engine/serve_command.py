@@ -20,9 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--renderer",
         choices=["template", "glm", "plain"],
-        help="chat format (default: the checkpoint's template, or plain)",
+        help="chat format (default: as the folder records it, else its template, or plain)",
     )
-    parser.add_argument("--thinking", action="store_true", help="let the assistant think before it answers")
+    parser.add_argument(
+        "--thinking",
+        action=argparse.BooleanOptionalAction,
+        help="whether the assistant thinks before it answers (default: as the folder records, else not)",
+    )
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="type of the weights")
     for option in ("max_rows", "max_len", "prefill_tokens", "retain_rows"):
         field = _FIELDS[option]

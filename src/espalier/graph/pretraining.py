@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from time import monotonic
 
-from espalier.core.files import write_json
+from espalier.core.checkpoints import Checkpoints
+from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Block, Curves, Image, Table
 from espalier.core.run import Run
 from espalier.graph.config import PretrainConfig
@@ -17,6 +17,8 @@ from espalier.graph.train.checkpoint import restore, save
 
 LOGGED = 200
 """Points of the loss curve of one seed."""
+KEPT = 2
+"""Newest checkpoints of a trainer."""
 
 
 def pretrain(config: PretrainConfig, run: Run) -> dict[str, float]:
@@ -24,8 +26,8 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, float]:
     results: list[dict[str, float]] = []
     for number in range(config.seeds):
         done = run.checkpoints / f"seed-{run.seed + number}.json"
-        if done.exists():
-            results.append(json.loads(done.read_text()))
+        if has_piece(done, run.say):
+            results.append(read_piece(done))
             continue
         experiment = Experiment.prepare(config, run.seed + number, root=run.data)
         if number == 0:
@@ -42,7 +44,7 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, float]:
             if config.map != "none" and experiment.graph.y is not None:
                 draw_map(experiment.embeddings(), experiment.graph.y, config.map, run.artefact("map.png"))
         run.checkpoints.mkdir(exist_ok=True)
-        write_json(done, found)
+        write_piece(done, found)
     run.report(_report(config, run, results))
     figures = {name: summary([result[name] for result in results]) for name in results[0]}
     spread = {"score_std": figures["score"].std} if len(results) > 1 else {}
@@ -54,8 +56,9 @@ def _trained(experiment: Experiment, run: Run, number: int) -> bool:
     config, trainer = experiment.config, experiment.trainer
     if config.method.name in TRAINS_NOTHING:
         return True
-    folder, base = run.checkpoints / "trainer", number * config.fit.epochs
-    if run.resumed and restore(trainer, folder, experiment.seed):
+    checkpoints = Checkpoints(run.checkpoints, keep=KEPT, say=run.say)
+    base = number * config.fit.epochs
+    if run.resumed and restore(trainer, checkpoints, experiment.seed):
         run.say(f"going on with seed {experiment.seed} from epoch {trainer.epoch}")
     if run.resumed:
         run.metrics.rewind(base + trainer.epoch)
@@ -68,7 +71,7 @@ def _trained(experiment: Experiment, run: Run, number: int) -> bool:
                 run.metrics.log(base + epoch, {f"loss/seed {experiment.seed}": loss})
             progress.update(epoch, {"loss": loss})
             if run.stop.requested or monotonic() - saved > config.fit.checkpoint_seconds:
-                save(trainer, folder, experiment.seed)
+                save(trainer, checkpoints, base + epoch, experiment.seed)
                 saved = monotonic()
             return run.stop.requested
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -11,7 +10,8 @@ from pathlib import Path
 from time import perf_counter
 
 from espalier.core.data import DataRoot
-from espalier.core.files import sweep, write_atomic, write_json
+from espalier.core.files import sweep, write_atomic
+from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Number, Table
 from espalier.core.run import Run
 from espalier.core.workers import worked
@@ -34,7 +34,7 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     tasks = [
         (row, column, recipe, run.seed + k) for row, column, recipe, seeds in config.chosen() for k in range(seeds)
     ]
-    waiting = [task for task in tasks if not _file(folder, task).exists()]
+    waiting = [task for task in tasks if not has_piece(_file(folder, task), run.say)]
     if len(waiting) < len(tasks):
         run.say(f"{len(tasks) - len(waiting)} of {len(tasks)} results are there already")
     cores = max(len(os.sched_getaffinity(0)), 1)
@@ -43,7 +43,7 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     with run.progress(len(tasks), "cells") as progress:
         progress.update(len(tasks) - len(waiting), {})
         for done, (task, seconds) in enumerate(ended, 1):
-            score = 100 * json.loads(_file(folder, task).read_text())["score"]
+            score = 100 * read_piece(_file(folder, task))["score"]
             progress.update(len(tasks) - len(waiting) + done, {f"{task[0]} on {task[1]}": score})
             progress.note(f"{task[0]} on {task[1]}, seed {task[3]}: {score:.2f} in {seconds:.0f} s")
             _write(config, run, folder)
@@ -57,7 +57,7 @@ def _one(folder: Path, root: DataRoot, task: Task) -> float:
     begun = perf_counter()
     found = run_experiment(recipe, seed, root=root)
     seconds = perf_counter() - begun
-    write_json(_file(folder, task), {**found, "seconds": round(seconds, 2)})
+    write_piece(_file(folder, task), {**found, "seconds": round(seconds, 2)})
     return seconds
 
 
@@ -74,7 +74,7 @@ def _results(config: TableConfig, folder: Path, first: int) -> Results:
         for seed in range(first, first + seeds):
             file = _file(folder, (row, column, recipe, seed))
             if file.exists():
-                found.setdefault((row, column), {})[seed] = json.loads(file.read_text())
+                found.setdefault((row, column), {})[seed] = read_piece(file)
     return found
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import atomic_dir
 from espalier.core.seed import derive
-from espalier.lm.chat import GLMRenderer, PlainRenderer, Renderer, TemplateRenderer
+from espalier.lm.chat import Renderer
+from espalier.lm.chat.choice import ChatFormat
 from espalier.lm.config import ModelConfig
 from espalier.lm.decoder import Decoder
 from espalier.lm.files import load_model, save_model
+from espalier.lm.generation import load_generation, save_generation, stop_tokens
 from espalier.lm.lora import adapted, inject, merged, save_adapters
 from espalier.lm.presets import decoder_config
 from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer, char_tokenizer, load_tokenizer, train_bpe
@@ -27,15 +30,21 @@ class LanguageModel:
     decoder: Decoder
     tokenizer: Tokenizer
     renderer: Renderer
+    format: ChatFormat
+    generation: Mapping[str, Any]
+    """The content of generation_config.json."""
 
     def save(self, path: Path) -> None:
         """Make `path` a Hugging Face folder of model and tokenizer, in one step; what was there is replaced.
 
+        The chat format and all stop tokens are recorded, so that the folder is served as the model was trained.
         LoRA adapters are merged into the weights written, and stand alone in `adapters/` as well.
         """
         with atomic_dir(path) as folder:
             save_model(merged(self.decoder), folder)
             self.tokenizer.save(folder)
+            self.format.save(folder)
+            save_generation(self.generation, self.renderer.stop, folder)
             if adapted(self.decoder):
                 save_adapters(self.decoder, folder / "adapters")
 
@@ -54,16 +63,22 @@ def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> Langu
             raise DataError(
                 f"{config.path}: the tokenizer has {tokenizer.vocab_size} tokens, the model {decoder.config.vocab_size}"
             )
-        renderer = _renderer(config, tokenizer)
+        recorded = ChatFormat.of_folder(config.path, tokenizer)
+        generation = load_generation(config.path, decoder.config)
     else:
         tokenizer = _tokenizer(config, texts)
-        renderer = _renderer(config, tokenizer)
+        recorded, generation = ChatFormat.of_tokenizer(tokenizer), {}
+    chosen = {"renderer": config.renderer, "thinking": config.thinking}
+    form = recorded.model_copy(update={name: value for name, value in chosen.items() if value is not None})
+    renderer = form.speak(tokenizer)
+    renderer.stop = tuple(dict.fromkeys([*renderer.stop, *stop_tokens(generation)]))
+    if config.path is None:
         tokens = {"vocab_size": tokenizer.vocab_size, "pad_token_id": tokenizer.pad_id, "eos_token_id": renderer.stop}
         decoder = Decoder(decoder_config(config, **tokens)).to(dtype)
         decoder.reset(derive(seed, "model"))
     if config.lora is not None:
         inject(decoder, config.lora, seed=derive(seed, "lora"))
-    return LanguageModel(decoder.to(_device(config)), tokenizer, renderer)
+    return LanguageModel(decoder.to(_device(config)), tokenizer, renderer, form, generation)
 
 
 PRINTABLE = "\n" + "".join(map(chr, range(32, 127)))
@@ -81,21 +96,6 @@ def _tokenizer(config: ModelConfig, texts: Iterable[str]) -> Tokenizer:
     if section.path is None:
         raise ConfigError("model.tokenizer.kind=file needs model.tokenizer.path")
     return load_tokenizer(section.path)
-
-
-def _renderer(config: ModelConfig, tokenizer: Tokenizer) -> Renderer:
-    match config.renderer or ("plain" if _speaks_plainly(tokenizer) else "template"):
-        case "plain":
-            return PlainRenderer(tokenizer)
-        case "glm":
-            return GLMRenderer(tokenizer, thinking=config.thinking)
-        case "template":
-            return TemplateRenderer(tokenizer, variables={"enable_thinking": config.thinking})
-
-
-def _speaks_plainly(tokenizer: Tokenizer) -> bool:
-    """Whether a tokenizer brings no chat template, but the markers of the plain format."""
-    return tokenizer.template is None and all(name in tokenizer for name in PLAIN_CONTROL)
 
 
 def _device(config: ModelConfig) -> torch.device:

@@ -11,8 +11,7 @@ from pydantic import Field, model_validator
 
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
-
-Family = Literal["llama", "qwen3", "glm4", "glm4_moe"]
+from espalier.lm.families import FAMILIES, Family, FamilyName
 
 
 class RopeScaling(Config):
@@ -20,12 +19,20 @@ class RopeScaling(Config):
 
     factor: float = Field(gt=0)
     """How far the slow frequencies are slowed."""
-    low_freq_factor: float = 1.0
+    low_freq_factor: float = Field(gt=0)
     """Wavelengths beyond original_max_position_embeddings / low_freq_factor are slowed in full."""
-    high_freq_factor: float = 4.0
+    high_freq_factor: float = Field(gt=0)
     """Wavelengths below original_max_position_embeddings / high_freq_factor are kept."""
     original_max_position_embeddings: int = Field(gt=0)
     """Context length before the stretching."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.low_freq_factor >= self.high_freq_factor:
+            raise ConfigError(
+                f"low_freq_factor={self.low_freq_factor} must be below high_freq_factor={self.high_freq_factor}"
+            )
+        return self
 
 
 class MoEConfig(Config):
@@ -72,7 +79,7 @@ class MoEConfig(Config):
 class DecoderConfig(Config):
     """A decoder's shape, in the field names of Hugging Face's config.json."""
 
-    family: Family
+    family: FamilyName
     """Architecture; Hugging Face's model_type."""
     vocab_size: int = Field(gt=0)
     """Rows of the embedding."""
@@ -120,10 +127,10 @@ class DecoderConfig(Config):
             return values
         given = {name: value for name, value in values.items() if value is not None}
         heads, hidden, family = given.get("num_attention_heads"), given.get("hidden_size"), given.get("family")
-        derived = {
-            "qk_norm": family == "qwen3",
-            "partial_rotary_factor": 0.5 if family in ("glm4", "glm4_moe") else 1.0,
-        }
+        derived: dict[str, Any] = {}
+        if isinstance(family, str) and family in FAMILIES:
+            traits = FAMILIES[family]
+            derived = {"qk_norm": bool(traits.qk_norm), "partial_rotary_factor": traits.rotary_share}
         if isinstance(heads, int) and isinstance(hidden, int) and heads > 0:
             derived |= {"num_key_value_heads": heads, "head_dim": hidden // heads}
         return derived | given
@@ -140,11 +147,12 @@ class DecoderConfig(Config):
                 f"head_dim={self.head_dim} x partial_rotary_factor={self.partial_rotary_factor} must be even: "
                 "rotary embedding turns pairs"
             )
-        if self.family in ("llama", "qwen3") and self.partial_rotary_factor != 1.0:
+        family = self.traits
+        if family.rotary_share == 1.0 != self.partial_rotary_factor:
             raise ConfigError(f"the {self.family} family rotates whole heads: leave partial_rotary_factor at 1")
-        if self.family != "glm4_moe" and self.qk_norm != (self.family == "qwen3"):
+        if family.qk_norm not in (None, self.qk_norm):
             raise ConfigError(f"qk_norm={self.qk_norm} does not exist in the {self.family} family: leave it out")
-        if (self.moe is None) == (self.family == "glm4_moe"):
+        if (self.moe is not None) != family.experts:
             raise ConfigError("the glm4_moe family needs a `moe` section, and the others have none")
         return self
 
@@ -154,39 +162,18 @@ class DecoderConfig(Config):
         return int(self.head_dim * self.partial_rotary_factor)
 
     @property
-    def interleaved(self) -> bool:
-        """Whether rotary pairs are neighbours (GLM-4) rather than half a rotary width apart."""
-        return self.family == "glm4"
-
-    @property
-    def post_norms(self) -> bool:
-        """Whether the outputs of attention and MLP are normed before they are added (GLM-4)."""
-        return self.family == "glm4"
+    def traits(self) -> Family:
+        """What sets the family apart."""
+        return FAMILIES[self.family]
 
     @property
     def output_bias(self) -> bool:
         """Whether attention's output projection has a bias."""
-        return self.attention_bias and self.family in ("llama", "qwen3")
+        return self.attention_bias and self.traits.output_bias
 
     def sparse(self, layer: int) -> bool:
         """Whether the layer's MLP is a mixture of experts."""
         return self.moe is not None and layer >= self.moe.first_k_dense_replace
-
-    @classmethod
-    def from_hf(cls, values: Mapping[str, Any]) -> DecoderConfig:
-        """Read the content of a config.json of transformers 4 or 5.
-
-        Raises ConfigError where it describes something that the decoder does not do.
-        """
-        from espalier.lm.hf_config import read
-
-        return read(values)
-
-    def to_hf(self) -> dict[str, Any]:
-        """The content of a config.json that transformers 5 and vLLM read."""
-        from espalier.lm.hf_config import write
-
-        return write(self)
 
 
 class LoraConfig(Config):
@@ -234,13 +221,13 @@ class ModelConfig(Config):
     tokenizer: TokenizerConfig = TokenizerConfig()
     """Tokens, when there is no `path`."""
     renderer: Literal["plain", "glm", "template"] | None = None
-    """How messages become tokens; template: by the checkpoint's own, the default where it has one, else plain."""
-    thinking: bool = False
-    """Whether the assistant thinks before it answers (glm, template)."""
+    """How messages become tokens: as the folder records it, else template where it brings one, else plain."""
+    thinking: bool | None = None
+    """Whether the assistant thinks before it answers (glm, template); as the folder records it, else not."""
     lora: LoraConfig | None = None
     """Train adapters instead of the weights."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the weights."""
+    """Type of the weights. Jobs train float32, or float32 adapters (lora) on either."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where there is one."""
 

@@ -51,17 +51,17 @@ class Layer(nn.Module):
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
-        hidden, eps = config.hidden_size, config.rms_norm_eps
+        hidden, eps, family = config.hidden_size, config.rms_norm_eps, config.traits
         self.self_attn = SelfAttention(config, layer)
         self.mlp: nn.Module
         if config.moe is not None and config.sparse(layer):
             self.mlp = MoE(config, config.moe)
         else:
-            self.mlp = (FusedMLP if config.family == "glm4" else MLP)(hidden, config.intermediate_size)
+            self.mlp = (FusedMLP if family.fused_mlp else MLP)(hidden, config.intermediate_size)
         self.input_layernorm = RMSNorm(hidden, eps)
         self.post_attention_layernorm = RMSNorm(hidden, eps)
-        self.post_self_attn_layernorm = RMSNorm(hidden, eps) if config.post_norms else nn.Identity()
-        self.post_mlp_layernorm = RMSNorm(hidden, eps) if config.post_norms else nn.Identity()
+        self.post_self_attn_layernorm = RMSNorm(hidden, eps) if family.post_norms else nn.Identity()
+        self.post_mlp_layernorm = RMSNorm(hidden, eps) if family.post_norms else nn.Identity()
 
     def forward(self, x: Tensor, rotate: Rotation, attend: Attention, routing: Routing | None) -> Tensor:
         """[N, hidden] -> [N, hidden]."""
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
         `routing` records the experts that the tokens go to, or replays recorded ones.
         """
         x = self.model.embed_tokens(tokens)
-        rotate = Rotation(positions, self.frequencies, x.dtype, interleaved=self.config.interleaved)
+        rotate = Rotation(positions, self.frequencies, x.dtype, interleaved=self.config.traits.interleaved)
         for layer in self.model.layers:
             x = layer(x, rotate, attend, routing)
         out: Tensor = self.model.norm(x)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import temporary, write_json
+from espalier.core.text import parse_json, read_text
 from espalier.lm import expert_names
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
+from espalier.lm.hf_config import from_hf, to_hf
+from espalier.lm.tensors import save_tensors
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
@@ -31,20 +32,20 @@ def save_model(model: Decoder, path: Path) -> None:
     if any(".lora_" in name for name in own):
         raise ConfigError("the model has LoRA adapters: save them with save_adapters, or merge them first")
     path.mkdir(parents=True, exist_ok=True)
-    tensors = {name: part.contiguous() for whole in own.items() for name, part in expert_names.split(*whole)}
+    tensors = {name: part for whole in own.items() for name, part in expert_names.split(*whole)}
     with temporary(path / WEIGHTS, folder=False) as temp:
-        save_file(tensors, temp, {"format": "pt"})
+        save_tensors(tensors, temp, {"format": "pt"})
         temp.replace(path / WEIGHTS)
     (path / INDEX).unlink(missing_ok=True)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-    write_json(path / CONFIG, {**model.config.to_hf(), "dtype": dtype})
+    write_json(path / CONFIG, {**to_hf(model.config), "dtype": dtype})
 
 
 def load_config(path: Path) -> DecoderConfig:
     """Read config.json of the folder `path`. Raises ConfigError or DataError, naming the file."""
     file = path / CONFIG
     try:
-        return DecoderConfig.from_hf(_json(file))
+        return from_hf(_json(file))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
 
@@ -101,9 +102,10 @@ def _shards(path: Path) -> list[Path]:
     if not index.exists():
         raise DataError(f"{path}: there is neither {WEIGHTS} nor {INDEX}; weights in other formats are not read")
     content = _json(index)
-    if not isinstance(content.get("weight_map"), dict):
-        raise DataError(f"{index}: there is no weight_map")
-    return [path / name for name in sorted(set(content["weight_map"].values()))]
+    places = content.get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise DataError(f"{index}: there is no weight_map from tensors to files")
+    return [path / name for name in sorted(set(places.values()))]
 
 
 def _read(file: Path) -> Iterator[tuple[str, Tensor]]:
@@ -116,10 +118,7 @@ def _read(file: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as JSON ({error})") from error
+    content = parse_json(read_text(file), str(file))
     if not isinstance(content, dict):
         raise DataError(f"{file}: a JSON object was expected")
     return content

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from espalier.core.errors import ConfigError
-from espalier.lm.config import DecoderConfig, Family, MoEConfig, RopeScaling
+from espalier.core.errors import ConfigError, nearest
+from espalier.lm.config import DecoderConfig, MoEConfig, RopeScaling
+from espalier.lm.families import FAMILIES, Family
 
-ARCHITECTURES = {
-    "llama": "LlamaForCausalLM",
-    "qwen3": "Qwen3ForCausalLM",
-    "glm4": "Glm4ForCausalLM",
-    "glm4_moe": "Glm4MoeForCausalLM",
-}
 REQUIRED = (
     "vocab_size",
     "hidden_size",
@@ -24,45 +19,52 @@ REQUIRED = (
     "rms_norm_eps",
 )
 OPTIONAL = ("num_key_value_heads", "head_dim", "tie_word_embeddings", "attention_bias")
+ROPE = ("rope_theta", "partial_rotary_factor")
 TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
+ADVICE = {
+    "quantization_config": "quantised checkpoints are not read: convert it to float32 or bfloat16 first",
+    "auto_map": "code that comes with a checkpoint is never run; remove the field if the family's own code computes"
+    " the same",
+}
 
 
-def read(values: Mapping[str, Any]) -> DecoderConfig:
-    """See `DecoderConfig.from_hf`."""
-    family = values.get("model_type")
-    if family not in get_args(Family):
-        raise ConfigError(f"model_type {family!r} is not one of {', '.join(get_args(Family))}")
-    absent = [name for name in REQUIRED if values.get(name) is None]
-    if absent:
-        raise ConfigError(f"config.json lacks {', '.join(absent)}")
-    _refuse(values)
-    rope = {"rope_theta": values.get("rope_theta"), **(values.get("rope_scaling") or {})}
-    rope |= values.get("rope_parameters") or {}
-    fields = {name: values[name] for name in (*REQUIRED, *OPTIONAL, *TOKENS) if values.get(name) is not None}
-    fields |= {"family": family, "rope_scaling": _scaling(rope, values)}
-    if rope["rope_theta"] is not None:
-        fields["rope_theta"] = rope["rope_theta"]
-    if family in ("glm4", "glm4_moe"):
-        fields["partial_rotary_factor"] = rope.get("partial_rotary_factor", values.get("partial_rotary_factor", 0.5))
-    if family == "glm4_moe":
-        fields["qk_norm"] = values.get("use_qk_norm", False)
-        fields["moe"] = {name: values[name] for name in MoEConfig.model_fields if name in values}
+def from_hf(values: Mapping[str, Any]) -> DecoderConfig:
+    """Read the content of a config.json of transformers 4 or 5.
+
+    Raises ConfigError, naming field and value, where it describes something that the decoder does not do, or says
+    something that is not known (see `espalier.lm.families`). A field that is null is not set.
+    """
+    name = values.get("model_type")
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ConfigError(f"model_type {name!r} is not one of {', '.join(FAMILIES)}")
+    family = FAMILIES[name]
+    given = {field: value for field, value in values.items() if value is not None}
+    _check_known(given, name, family)
+    if absent := [field for field in REQUIRED if field not in given]:
+        raise ConfigError(f"{', '.join(absent)} is missing")
+    fields: dict[str, Any] = {field: value for field, value in family.absent.items() if field not in values}
+    fields |= {field: given[field] for field in (*REQUIRED, *OPTIONAL, *TOKENS) if field in given}
+    fields |= {"family": name, **_rope(given, family)}
+    if family.qk_norm is None:
+        fields["qk_norm"] = given.get("use_qk_norm", False)
+    if family.experts:
+        fields["moe"] = {field: given[field] for field in MoEConfig.model_fields if field in given}
     return DecoderConfig.of(**fields)
 
 
-def write(config: DecoderConfig) -> dict[str, Any]:
-    """See `DecoderConfig.to_hf`."""
+def to_hf(config: DecoderConfig) -> dict[str, Any]:
+    """The content of a config.json that transformers 5 and vLLM read."""
     own = config.model_dump(
         mode="json", exclude={"family", "moe", "qk_norm", "rope_theta", "rope_scaling", "partial_rotary_factor"}
     )
-    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": config.rope_theta}
-    if config.family in ("glm4", "glm4_moe"):
-        rope["partial_rotary_factor"] = config.partial_rotary_factor
+    family = config.traits
+    partial = {} if family.rotary_share == 1.0 else {"partial_rotary_factor": config.partial_rotary_factor}
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": config.rope_theta, **partial}
     if config.rope_scaling is not None:
         rope |= {"rope_type": "llama3", **config.rope_scaling.model_dump()}
     experts = {} if config.moe is None else {"use_qk_norm": config.qk_norm, **config.moe.model_dump()}
     return {
-        "architectures": [ARCHITECTURES[config.family]],
+        "architectures": [family.architecture],
         "model_type": config.family,
         **own,
         **experts,
@@ -71,26 +73,48 @@ def write(config: DecoderConfig) -> dict[str, Any]:
         "rope_parameters": rope,
         # the same once more under the names that transformers 4 and others look for
         "rope_theta": config.rope_theta,
-        **({"partial_rotary_factor": config.partial_rotary_factor} if "partial_rotary_factor" in rope else {}),
+        **partial,
     }
 
 
-def _refuse(values: Mapping[str, Any]) -> None:
-    if values.get("hidden_act", "silu") != "silu":
-        raise ConfigError(f"hidden_act {values['hidden_act']!r} is not supported, only silu")
-    if values.get("mlp_bias"):
-        raise ConfigError("mlp_bias is not supported")
-    if values.get("use_sliding_window"):
-        raise ConfigError("sliding-window attention (use_sliding_window) is not supported")
-    if values.get("quantization_config"):
-        raise ConfigError("quantised checkpoints are not supported: convert it to float32 or bfloat16 first")
+def _check_known(given: Mapping[str, Any], name: str, family: Family) -> None:
+    for field, value in given.items():
+        if why := family.objection(field, value):
+            shown = repr(value) if len(repr(value)) <= 100 else repr(value)[:100] + "..."
+            advice = ADVICE.get(field, "remove it from the file if you know that it changes nothing")
+            raise ConfigError(f"{field}: {shown} {why} in the {name} family; {advice}")
 
 
-def _scaling(rope: Mapping[str, Any], values: Mapping[str, Any]) -> RopeScaling | None:
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind == "default":
-        return None
-    if kind != "llama3":
-        raise ConfigError(f"rope type {kind!r} is not supported, only 'default' and 'llama3'")
-    fields = {name: rope[name] for name in RopeScaling.model_fields if name in rope}
-    return RopeScaling(**{"original_max_position_embeddings": values["max_position_embeddings"], **fields})
+def _rope(given: Mapping[str, Any], family: Family) -> dict[str, Any]:
+    """Base, scaling and share of the rotary embedding, gathered from the three places that files keep them in."""
+    rope = _gathered(given)
+    kind, scaling = rope.pop("rope_type", "default"), None
+    fields: dict[str, Any] = {name: rope.pop(name) for name in ROPE if name in rope}
+    if family.rotary_share != 1.0:
+        fields.setdefault("partial_rotary_factor", family.rotary_share)
+    if kind == "llama3":
+        stretch = {"original_max_position_embeddings": given["max_position_embeddings"]}
+        stretch |= {name: rope.pop(name) for name in RopeScaling.model_fields if name in rope}
+        try:
+            scaling = RopeScaling.of(**stretch)
+        except ConfigError as error:
+            raise ConfigError(f"rope_scaling or rope_parameters: {error}") from error
+    elif kind != "default":
+        raise ConfigError(f"rope type {kind!r} is not implemented, only 'default' and 'llama3'")
+    if rope:
+        odd, value = next(iter(rope.items()))
+        raise ConfigError(f"the rope type {kind!r} has no field {odd!r} ({value!r}){nearest(odd, ['rope_theta'])}")
+    return {**fields, "rope_scaling": scaling}
+
+
+def _gathered(given: Mapping[str, Any]) -> dict[str, Any]:
+    rope: dict[str, Any] = {name: given[name] for name in ROPE if name in given}
+    for place in ("rope_scaling", "rope_parameters"):
+        values = given.get(place, {})
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{place}: {values!r} is not an object")
+        for key, value in values.items():
+            name = "rope_type" if key == "type" else key
+            if value is not None and rope.setdefault(name, value) != value:
+                raise ConfigError(f"{place} says {name}={value!r}, another place of the file {rope[name]!r}")
+    return rope

@@ -3,40 +3,53 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import write_atomic, write_json
+from espalier.core.text import parse_json, read_text
 from espalier.lm.config import LoraConfig
 from espalier.lm.decoder import Decoder
+from espalier.lm.tensors import load_tensors
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
 
+READ = frozenset({"peft_type", "r", "lora_alpha", "target_modules"})
+HARMLESS = frozenset(
+    {
+        *("auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision", "task_type"),
+        *("corda_config", "ensure_weight_tying", "eva_config", "layers_pattern", "loftq_config", "lora_dropout"),
+        *("lora_ga_config", "megatron_config", "megatron_core", "qalora_group_size", "runtime_config"),
+    }
+)
+"""Fields of PEFT's adapter_config.json that change nothing once the adapter is trained, with the neutral ones below."""
+NEUTRAL = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal")}
+"""Values that change nothing. Of any other field, only what is empty or false is accepted."""
+
 
 class LoraLinear(nn.Linear):
-    """A frozen linear layer plus scale * B A. `weight` keeps its name and its storage."""
+    """A frozen linear layer plus scale * B A. `weight` keeps its name and its storage; A and B are always fp32."""
 
     def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = base.in_features, base.out_features
         self.weight, self.bias = base.weight, base.bias
         self.rank, self.alpha = rank, alpha
-        self.lora_A = nn.Parameter(base.weight.new_empty(rank, base.in_features))
-        self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, rank))
+        self.lora_A = nn.Parameter(base.weight.new_empty(rank, base.in_features, dtype=torch.float32))
+        self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, rank, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in] -> [N, out]."""
-        low = F.linear(x, self.lora_A)
-        return F.linear(x, self.weight, self.bias) + F.linear(low, self.lora_B) * (self.alpha / self.rank)
+        low = F.linear(x, self.lora_A.to(x.dtype))
+        added = F.linear(low, self.lora_B.to(x.dtype)) * (self.alpha / self.rank)
+        return F.linear(x, self.weight, self.bias) + added
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
@@ -118,10 +131,7 @@ def load_adapters(model: Decoder, path: Path) -> None:
     Raises DataError, naming file and tensor, where they do not fit it.
     """
     config, file = _read_config(path / CONFIG), path / WEIGHTS
-    try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{file}: cannot be read as safetensors ({error})") from error
+    tensors = load_tensors(file)
     shapes = {
         f"{PREFIX}{name}.{part}": shape
         for name, layer in _targeted(model, config).items()
@@ -142,13 +152,19 @@ def load_adapters(model: Decoder, path: Path) -> None:
 
 
 def _read_config(file: Path) -> LoraConfig:
+    content = parse_json(read_text(file), str(file))
+    if not isinstance(content, dict) or content.get("peft_type") != "LORA":
+        raise DataError(f"{file}: peft_type is not 'LORA'; only plain LoRA adapters can be loaded")
+    for name, value in content.items():
+        if name not in READ | HARMLESS and value and value not in NEUTRAL.get(name, ()):
+            raise DataError(f"{file}: {name}: {value!r} is not implemented; only plain LoRA adapters can be loaded")
+    targets = content.get("target_modules")
+    if not isinstance(targets, list):  # a pattern, which PEFT matches against whole names
+        raise DataError(f"{file}: target_modules: {targets!r} is not a list of the last names of layers")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if content["peft_type"] != "LORA" or content.get("bias", "none") != "none" or content.get("use_dora"):
-            raise DataError(f"{file}: only plain LoRA adapters without biases can be loaded")
-        return LoraConfig(rank=content["r"], alpha=content["lora_alpha"], targets=tuple(content["target_modules"]))
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DataError(f"{file}: not a LoRA adapter's config ({error!r})") from error
+        return LoraConfig.of(rank=content.get("r"), alpha=content.get("lora_alpha"), targets=tuple(targets))
+    except ConfigError as error:
+        raise DataError(f"{file}: {error}") from error
 
 
 def _targeted(model: Decoder, config: LoraConfig) -> dict[str, nn.Linear]:

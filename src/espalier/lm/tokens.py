@@ -18,6 +18,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import write_atomic, write_json
+from espalier.core.text import parse_json, read_text
 from espalier.lm.detokenizer import Detokenizer
 
 PLAIN_CONTROL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|tool|>", "</think>")
@@ -234,32 +235,39 @@ def load_tokenizer(path: Path) -> Tokenizer:
         backend = tokenizers.Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises bare Exception for a malformed file
         raise DataError(f"{file}: not a tokenizer file ({error})") from error
-    config = _read_json(folder / "tokenizer_config.json")
+    config = _read_json(folder / "special_tokens_map.json") | _read_json(folder / "tokenizer_config.json")
     if _name(config, "eos_token") is None:
         found = next((name for name in _EOS if backend.token_to_id(name) is not None), None)
         if found is None:
             raise ConfigError(f"{folder}: no eos_token: add it to tokenizer_config.json")
         config["eos_token"] = found
-    return Tokenizer(backend, config, _template(folder, config))
+    try:
+        return Tokenizer(backend, config, _template(folder, config))
+    except ConfigError as error:
+        raise ConfigError(f"{folder / 'tokenizer_config.json'}: {error}") from error
 
 
 def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text(encoding="utf-8")
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{file}: not UTF-8 text ({error})") from error
     template = config.get("chat_template")
     if isinstance(template, list):  # several named ones
-        template = next((t["template"] for t in template if t["name"] == "default"), None)
+        named = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}
+        template = named.get("default")
+    if template is not None and not isinstance(template, str):
+        raise DataError(f"{folder / 'tokenizer_config.json'}: chat_template is not text")
     return template
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{file}: not a JSON object ({error})") from error
+    content = parse_json(read_text(file), str(file)) if file.is_file() else {}
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: not a JSON object")
+    return content
 
 
 def _config(*, pad: str, eos: str) -> dict[str, Any]:

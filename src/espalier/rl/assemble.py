@@ -28,6 +28,8 @@ from espalier.rl.room import check_room, prompt_lengths
 
 TOKENIZER_TASKS = 2000
 """Train tasks whose texts make a tokenizer."""
+TOOL_TASKS = 64
+"""Train tasks whose tools must have a place in the chat format."""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,8 @@ def setting(config: TrainConfig | SFTConfig, run: Run) -> Setting:
     tasks = build_tasks(config.tasks, seed=derive(run.seed, "tasks"), data=run.data, say=run.say)
     texts = sample_texts(tasks, TOKENIZER_TASKS, seed=derive(run.seed, "texts"))
     language = build(config.model, seed=run.seed, texts=texts)
+    for index in range(TOOL_TASKS):
+        language.renderer.check_tools(tasks.tools(tasks.task("train", index)))
     return Setting(
         language,
         tasks,

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from espalier.core.config import Config
+from espalier.core.errors import ConfigError
 from espalier.engine.config import EngineConfig
 from espalier.envs.config import TasksConfig
 from espalier.lm.config import ModelConfig
@@ -89,8 +90,19 @@ class CheckpointConfig(Config):
 
     every: PositiveInt = 1
     """Training steps between two checkpoints; a killed run loses at most the steps since."""
-    keep: PositiveInt = 1
-    """Newest checkpoints to keep."""
+    keep: PositiveInt = 2
+    """Newest checkpoints to keep: where the last is broken, a run goes on from the one before."""
+
+
+def check_precision(model: ModelConfig, learner: LearnerConfig) -> None:
+    """Raises ConfigError where weights would be trained that are held in bf16."""
+    if model.dtype == "float32" or (model.lora is not None and learner.critic is None):
+        return
+    raise ConfigError(
+        f"model.dtype={model.dtype} cannot be trained: most steps are smaller than half a unit of the last of its 8 "
+        "bits, and are rounded away. Leave model.dtype at float32 (learner.precision=bf16 multiplies in bf16 all the "
+        "same), or train adapters (model.lora, which stay float32; without learner.critic)"
+    )
 
 
 class SFTConfig(Config):
@@ -116,6 +128,11 @@ class SFTConfig(Config):
     """Checks on held-out tasks."""
     checkpoint: CheckpointConfig = CheckpointConfig(every=50)
     """What a run can be resumed from."""
+
+    @model_validator(mode="after")
+    def _trainable(self) -> Self:
+        check_precision(self.model, self.learner)
+        return self
 
 
 class TrainConfig(Config):
@@ -151,6 +168,7 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        check_precision(self.model, self.learner)
         algorithm = self.algorithm
         if algorithm.needs_group and self.rollout.samples_per_group < 2:
             raise ValueError(

@@ -24,7 +24,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
     scene = setting(config, run)
     seed = derive(run.seed, "learner")
     learner = TorchLearner(scene.language.decoder, config.learner.over(config.steps), algorithm("reinforce"), seed=seed)
-    checkpoints = Checkpoints(run.checkpoints, keep=config.checkpoint.keep)
+    checkpoints = Checkpoints(run, keep=config.checkpoint.keep)
     state = State("sft", 0)
     if run.resumed and (found := checkpoints.latest()):
         path, state = found

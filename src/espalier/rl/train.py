@@ -34,7 +34,7 @@ class Training:
         self._config = config
         self._run = run
         self._setting: Setting = setting(config, run)
-        self._checkpoints = Checkpoints(run.checkpoints, keep=config.checkpoint.keep)
+        self._checkpoints = Checkpoints(run, keep=config.checkpoint.keep)
 
     async def run(self) -> dict[str, float]:
         """Both stages, from the newest checkpoint on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -10,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from espalier.core.data import DataRoot
-from espalier.core.files import write_json
+from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.run import Run
 from espalier.core.seed import derive
 from espalier.core.workers import worked
@@ -30,7 +29,7 @@ def compare(config: CompareConfig, run: Run) -> dict[str, float]:
     for traffic in config.traffic.values():
         find_trace(traffic, run.data)  # a wrong file is found before the work begins
     tasks = scenarios(config, run.seed)
-    waiting = [task for task in tasks if not _file(folder, task).exists()]
+    waiting = [task for task in tasks if not has_piece(_file(folder, task), run.say)]
     begun, simulated = perf_counter(), 0
     one = partial(_one, config, run.data, folder, run.seed)
     with run.progress(len(tasks), "simulations") as progress:
@@ -42,7 +41,7 @@ def compare(config: CompareConfig, run: Run) -> dict[str, float]:
             progress.note(f"{task.arm} on {task.traffic}, {task.pool}, load {task.load:g}, seed {task.seed}")
     if run.stop.requested:
         return {}
-    results = {task: json.loads(_file(folder, task).read_text()) for task in tasks}
+    results = {task: read_piece(_file(folder, task)) for task in tasks}
     return write_report(config, run, results)
 
 
@@ -60,7 +59,7 @@ def _trace(config: str, root: DataRoot) -> Trace:
 def _one(config: CompareConfig, root: DataRoot, folder: Path, first: int, task: Scenario) -> int:
     """Simulate and write; the requests that there were. first: the seed that a timeline is kept of."""
     log, _ = run_scenario(config, task, _trace(config.traffic[task.traffic].model_dump_json(), root))
-    write_json(_file(folder, task), {**task._asdict(), **figures(config, log, task.pool, task.seed == first)})
+    write_piece(_file(folder, task), {**task._asdict(), **figures(config, log, task.pool, task.seed == first)})
     return len(log.requests)
 
 

@@ -11,6 +11,7 @@ from learner_models import assert_close, decoder, demonstrations, gradients, rol
 from torch import Tensor
 
 from espalier.lm.decoder import Decoder
+from espalier.lm.hf_config import to_hf
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.learner.config import CriticConfig, LearnerConfig, OptimConfig
@@ -39,7 +40,7 @@ def double(model: Decoder) -> torch.nn.Module:
     """The same weights in transformers, in double precision."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    config = Qwen3Config(**{k: v for k, v in model.config.to_hf().items() if k not in ("model_type", "architectures")})
+    config = Qwen3Config(**{k: v for k, v in to_hf(model.config).items() if k not in ("model_type", "architectures")})
     result = Qwen3ForCausalLM(config).double()
     result.load_state_dict({k: v.double() for k, v in model.state_dict().items()}, strict=False)
     return result

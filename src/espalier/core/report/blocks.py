@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
+from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
 
 Number = float | int | None
@@ -157,5 +158,10 @@ def save(blocks: Sequence[Block], path: Path) -> None:
 
 
 def load(path: Path) -> list[Block]:
-    """Read what `save` wrote."""
-    return _BLOCKS.validate_json(path.read_bytes())
+    """Read what `save` wrote. Raises DataError where the file is broken."""
+    try:
+        return _BLOCKS.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DataError(
+            f"{path} is broken ({error.error_count()} faults): delete it, and make the report again"
+        ) from None

@@ -8,12 +8,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from espalier.core.errors import RunError
+from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
-from espalier.core.folder import is_locked, read_state
-from espalier.core.recipe import yaml12
+from espalier.core.folder import is_locked, read_config, read_state
 from espalier.core.report import blocks as b
 from espalier.core.report.series import curve, finite, matching, stack, total
+from espalier.core.text import parse_json, read_text
 from espalier.core.tracking.metrics import History, read_history
 
 _STYLES = ("style.css", "charts.css", "samples.css")
@@ -30,8 +30,6 @@ _IMAGE_TYPES = {
 
 def build(path: Path) -> Path:
     """Write `report.html` of the run folder `path`, finished or not, and return it."""
-    if not (path / "config.yaml").is_file():
-        raise RunError(f"{path} is not a run folder: it has no config.yaml. Runs lie in runs/<name>/<time>.")
     page = resources.files(__package__)
     html = page.joinpath("page.html").read_text("utf-8")
     parts = {
@@ -57,7 +55,7 @@ def embed(value: Any) -> str:
 
 def _content(path: Path) -> dict[str, Any]:
     """Everything the page shows."""
-    config = yaml12.load((path / "config.yaml").read_text("utf-8"))
+    config = read_config(path)
     history = read_history(path / "metrics.jsonl")
     state = read_state(path)
     blocks = b.load(path / "report.json") if (path / "report.json").is_file() else default_blocks(history)
@@ -144,4 +142,7 @@ def _data_url(path: Path) -> str | None:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    content = parse_json(read_text(path), str(path)) if path.is_file() else {}
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is broken: a JSON object was expected")
+    return content

@@ -88,10 +88,19 @@ def _records(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                yield line, json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: this line of metrics is not JSON ({error})") from None
+            yield line, _record(line, f"{path}:{number}")
+
+
+def _record(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: this line of metrics is not JSON ({error}); mend or delete it") from None
+    if not isinstance(record, dict) or not all(
+        isinstance(record.get(key), (int, float)) for key in ("step", "seconds")
+    ):
+        raise DataError(f"{where}: this line of metrics has no step and seconds; mend or delete it")
+    return record
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -122,7 +122,7 @@ class FusedRunner:
             gate_up = named[mlp + "gate_up_proj.weight"]
         else:
             gate_up = torch.cat([named[mlp + "gate_proj.weight"], named[mlp + "up_proj.weight"]])
-        glm = self.decoder.config.post_norms
+        glm = self.decoder.config.traits.post_norms
         return _Layer(
             qkv=qkv,
             qkv_bias=bias,
@@ -137,7 +137,7 @@ class FusedRunner:
     def _order(self) -> Tensor:
         """The head dimensions with rotary pairs side by side. GLM-4 checkpoints have them so already."""
         order = torch.arange(self.head_dim)
-        if not self.decoder.config.interleaved:
+        if not self.decoder.config.traits.interleaved:
             order[: self.rotary] = order[: self.rotary].view(2, -1).t().flatten()
         return order
 

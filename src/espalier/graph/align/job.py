@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espalier.core.files import write_json
+from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Block, Curves, Number, Table
 from espalier.core.run import Run
 from espalier.graph.align.batches import Mixture
@@ -48,12 +47,12 @@ def align(config: AlignConfig, run: Run) -> dict[str, float]:
     run.checkpoints.mkdir(exist_ok=True)
     for seed in range(run.seed, run.seed + config.seeds):
         done = run.checkpoints / f"seed-{seed}.json"
-        if not done.exists():
+        if not has_piece(done, run.say):
             found = _seed(config, run, seed, graphs, unseen, known)
             if run.stop.requested:
                 return {}
-            write_json(done, found)
-        results.append(json.loads(done.read_text()))
+            write_piece(done, found)
+        results.append(read_piece(done))
         run.report(_report(results))
     names = results[0][ALIGNED]
     return {f"{who}: {name}": _mean(results, who, name) for who in results[0] for name in names}

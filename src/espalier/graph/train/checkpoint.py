@@ -1,28 +1,30 @@
-"""A trainer's state on disk: whole or absent, and never unpickled into code."""
+"""A trainer's state in a run's checkpoints, never unpickled into code."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 
 import torch
 
+from espalier.core.checkpoints import Checkpoints
 from espalier.core.errors import RunError
-from espalier.core.files import atomic_dir, sweep
 from espalier.graph.train.fit import Trainer
 
 
-def save(trainer: Trainer, folder: Path, seed: int) -> None:
-    """Write the trainer's state into `folder`, in place of what is there. seed: which of a run's seeds it is."""
-    with atomic_dir(folder) as temp:
-        torch.save({"seed": seed, **trainer.state()}, temp / "state.pt")
+def save(trainer: Trainer, checkpoints: Checkpoints, number: int, seed: int) -> None:
+    """Write the trainer's state as checkpoint `number`. seed: which of a run's seeds it is."""
+    state = io.BytesIO()
+    torch.save({"seed": seed, **trainer.state()}, state)
+    with checkpoints.write(number) as folder:
+        (folder / "state.pt").write_bytes(state.getbuffer())
 
 
-def restore(trainer: Trainer, folder: Path, seed: int) -> bool:
-    """Go on from `folder`; returns whether there was a state of this seed in it."""
-    sweep(folder.parent)
-    file = folder / "state.pt"
-    if not file.is_file():
+def restore(trainer: Trainer, checkpoints: Checkpoints, seed: int) -> bool:
+    """Go on from the newest; returns whether it is of this seed. Raises as `Checkpoints.newest` does."""
+    folder = checkpoints.newest()
+    if folder is None:
         return False
+    file = folder / "state.pt"
     try:
         state = torch.load(file, weights_only=True)
         if state["seed"] != seed:

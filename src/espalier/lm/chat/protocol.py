@@ -46,6 +46,10 @@ class Renderer(Protocol):
     def answer(self, message: Message, tools: Sequence[ToolSpec] = (), then: Role | None = None) -> list[int]:
         """Ids that a model samples when it says `message`, stop token included; `then` is the role that speaks next."""
 
+    def check_tools(self, tools: Sequence[ToolSpec]) -> None:
+        """Raises DataError where the format cannot show `tools`, calls and results (`PlainRenderer` lists no tools)."""
+        del tools
+
     def demonstration(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
     ) -> list[tuple[list[int], bool]]:

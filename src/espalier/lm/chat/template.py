@@ -21,6 +21,7 @@ from espalier.core.messages import Message, Role, ToolCall, ToolSpec
 from espalier.lm.chat.jinja import compile_template
 from espalier.lm.chat.markup import describe, read_turn
 from espalier.lm.chat.protocol import Renderer, turn, unrepeated
+from espalier.lm.chat.shown import Shown
 from espalier.lm.tokens import Tokenizer
 
 _MARK = "probe7answer7probe"
@@ -52,6 +53,7 @@ class TemplateRenderer(Renderer):
         self._template = compile_template(source, now)
         self._separate_reasoning = "reasoning_content" in source
         self._variables = {**tokenizer.named_tokens, **(variables or {})}
+        self._shown = Shown(lambda messages, tools: self._render(messages, tools, prompt=True))
         self._ends = {Role.USER: self._end(_REPLY)}
         try:
             self._ends[Role.TOOL] = self._end(_RESULT)
@@ -61,12 +63,21 @@ class TemplateRenderer(Renderer):
         self.stop: tuple[int, ...] = tuple(dict.fromkeys([*ends, tokenizer.eos_id]))
 
     def opening(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> list[int]:
-        """See `Renderer`. Raises DataError where the template refuses the conversation."""
-        return self._tokenizer.encode_markup(self._render(messages, tools, prompt=True))
+        """See `Renderer`. Raises DataError where the template refuses the conversation, or leaves out a part of it."""
+        text = self._render(messages, tools, prompt=True)
+        self._shown.check(messages, tools)
+        return self._tokenizer.encode_markup(text)
+
+    def check_tools(self, tools: Sequence[ToolSpec]) -> None:
+        """See `Renderer`."""
+        if tools:
+            self._shown.check((_QUESTION,), tools)
+            self._shown.check((*_before((_RESULT,)), _RESULT), tools)
 
     def following(self, messages: Sequence[Message], last: int | None = None) -> list[int]:
         """See `Renderer`. Raises ConfigError where the template would rewrite the turns before `messages`."""
         rest = self._after_probe(messages)
+        self._shown.check((*_before(messages), *messages), ())
         eos = self._tokenizer.eos_name
         role = Role.TOOL if any(message.role == Role.TOOL for message in messages) else Role.USER
         closing = eos if self._ends[role] == eos else self._first_marker(rest)
@@ -76,6 +87,7 @@ class TemplateRenderer(Renderer):
 
     def answer(self, message: Message, tools: Sequence[ToolSpec] = (), then: Role | None = None) -> list[int]:
         """See `Renderer`. Raises ConfigError where the template does not open a turn as it renders one."""
+        self._shown.check((_QUESTION, message), tools)
         prompt = self._render((_QUESTION,), tools, prompt=True)
         whole = self._render((_QUESTION, message), tools, prompt=False)
         if not whole.startswith(prompt):
@@ -103,10 +115,8 @@ class TemplateRenderer(Renderer):
 
     def _after_probe(self, messages: Sequence[Message]) -> str:
         """Markup from the end of a probe's answer on, when `messages` follow it."""
-        results = [message for message in messages if message.role == Role.TOOL]
-        calls = tuple(ToolCall("probe", {"x": _MARK}, message.tool_call_id) for message in results)
-        probe = (_QUESTION, Message.assistant(_MARK, tool_calls=calls))
-        tools = (_PROBE,) if calls else ()
+        probe = _before(messages)
+        tools = (_PROBE,) if probe[-1].tool_calls else ()
         try:
             before = self._render(probe, tools, prompt=False)
             after = self._render((*probe, *messages), tools, prompt=True)
@@ -166,3 +176,10 @@ class TemplateRenderer(Renderer):
         if isinstance(value, dict):
             return {self._escaped(key): self._escaped(item) for key, item in value.items()}
         return [self._escaped(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _before(messages: Sequence[Message]) -> tuple[Message, Message]:
+    """An exchange that `messages` may follow: a question, and an answer with as many calls as they have results."""
+    results = [message for message in messages if message.role == Role.TOOL]
+    calls = tuple(ToolCall("probe", {"x": _MARK}, message.tool_call_id) for message in results)
+    return _QUESTION, Message.assistant(_MARK, tool_calls=calls)

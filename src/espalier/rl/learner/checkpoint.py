@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from espalier.core.errors import DataError
+from espalier.core.text import parse_json, read_text
+from espalier.lm.tensors import load_tensors, save_tensors
 
 FORMAT = 1
 
@@ -42,9 +42,7 @@ def write(folder: Path, parts: Mapping[str, Mapping[str, Tensor]], state: Mappin
     """Write each part as `<part>.safetensors` and `state` as `state.json` into `folder`, made if needed."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, tensors in parts.items():
-        save_file(
-            {key: tensor.detach().contiguous() for key, tensor in tensors.items()}, folder / f"{name}.safetensors"
-        )
+        save_tensors(tensors, folder / f"{name}.safetensors")
     text = json.dumps({"format": FORMAT, **state}, indent=1)
     (folder / "state.json").write_text(text, encoding="utf-8")
 
@@ -52,10 +50,9 @@ def write(folder: Path, parts: Mapping[str, Mapping[str, Tensor]], state: Mappin
 def read_state(folder: Path) -> dict[str, Any]:
     """The numbers. Raises DataError where the file is absent, broken or of another format."""
     path = folder / "state.json"
-    try:
-        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a learner checkpoint ({error})") from error
+    state = parse_json(read_text(path), str(path))
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: not a learner checkpoint (a JSON object was expected)")
     if state.get("format") != FORMAT:
         raise DataError(f"{path}: format {state.get('format')!r}, this version reads {FORMAT}")
     return state
@@ -63,8 +60,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def read_part(folder: Path, name: str) -> dict[str, Tensor]:
     """The tensors of one part. Raises DataError where the file is absent or broken."""
-    path = folder / f"{name}.safetensors"
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); resume with the learner config that was saved") from error
+        return load_tensors(folder / f"{name}.safetensors")
+    except DataError as error:
+        raise DataError(f"{error}; resume with the learner config that was saved") from error

@@ -1,13 +1,15 @@
-"""Checkpoints of a run: a folder per step that appears complete or not at all."""
+"""Checkpoints of a training run: the learner's folder beside the numbers of the loop."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from espalier.core.files import atomic_dir, sweep, write_json
+from espalier.core import checkpoints
+from espalier.core.errors import DataError
+from espalier.core.files import write_json
+from espalier.core.run import Run
+from espalier.core.text import parse_json, read_text
 from espalier.rl.learner.api import Learner
 
 
@@ -28,26 +30,27 @@ class State:
 
 
 class Checkpoints:
-    """Below `folder`; the newest `keep` are kept."""
+    """Those of `run`; the newest `keep` are kept."""
 
-    def __init__(self, folder: Path, *, keep: int) -> None:
-        self._folder = folder
-        self._keep = keep
+    def __init__(self, run: Run, *, keep: int) -> None:
+        self._store = checkpoints.Checkpoints(run.checkpoints, keep=keep, say=run.say)
 
     async def save(self, number: int, state: State, learner: Learner) -> None:
-        """Write checkpoint `number`, larger than all before, then remove the ones beyond `keep`."""
-        with atomic_dir(self._folder / f"step_{number:07d}") as path:
+        """Write checkpoint `number`. Raises RunError where it cannot be written; the ones before stay."""
+        with self._store.write(number) as path:
             await learner.save(path / "learner")
             write_json(path / "state.json", asdict(state))
-        for old in self._all()[: -self._keep]:
-            shutil.rmtree(old)
 
     def latest(self) -> tuple[Path, State] | None:
-        """The newest checkpoint: its learner's folder and the state. None where there is none."""
-        sweep(self._folder)
-        if not (paths := self._all()):
-            return None
-        return paths[-1] / "learner", State(**json.loads((paths[-1] / "state.json").read_text()))
+        """The newest checkpoint that is whole: its learner's folder and the state. None where there was none yet.
 
-    def _all(self) -> list[Path]:
-        return sorted(path for path in self._folder.glob("step_*") if (path / "state.json").is_file())
+        Raises RunError where there were some, and all are gone or broken.
+        """
+        path = self._store.newest()
+        if path is None:
+            return None
+        file = path / "state.json"
+        try:
+            return path / "learner", State(**parse_json(read_text(file), str(file)))
+        except TypeError as error:
+            raise DataError(f"{file}: not the state of this version's checkpoints ({error})") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from itertools import product
@@ -11,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from espalier.core.files import sweep, write_atomic, write_json
+from espalier.core.files import sweep, write_atomic
+from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Block, Image, Number, Table
 from espalier.core.run import Run
 from espalier.core.seed import derive
@@ -62,7 +62,7 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     sweep(folder)
     seeds = range(run.seed, run.seed + config.seeds)
     tasks = [Task(*one) for one in product(config.cases, config.methods, seeds)]
-    waiting = [task for task in tasks if not _file(folder, task).exists()]
+    waiting = [task for task in tasks if not has_piece(_file(folder, task), run.say)]
     ended = worked(waiting, partial(_fly, config, folder), config.workers, lambda: run.stop.requested)
     with run.progress(len(tasks), "flights") as progress:
         progress.update(len(tasks) - len(waiting), {})
@@ -71,7 +71,7 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
             progress.note(f"{task.method}, {task.case}, seed {task.seed}: error {error:.2f}%")
     if run.stop.requested:
         return {}
-    found = {task: json.loads(_file(folder, task).read_text())["figures"] for task in tasks}
+    found = {task: read_piece(_file(folder, task))["figures"] for task in tasks}
     averages = {
         (case, method): _average([found[Task(case, method, seed)] for seed in seeds])
         for case, method in product(config.cases, config.methods)
@@ -83,7 +83,7 @@ def _fly(config: TableConfig, folder: Path, task: Task) -> float:
     """Fly and write; the error in percent."""
     found = figures(simulate(config.flight(task.case, task.method), task.seed))
     known = {name: value if np.isfinite(value) else None for name, value in found.items()}
-    write_json(_file(folder, task), {**task._asdict(), "figures": known})
+    write_piece(_file(folder, task), {**task._asdict(), "figures": known})
     return found["error_percent"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -11,7 +10,8 @@ import numpy as np
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic, write_json
+from espalier.core.files import write_atomic
+from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Block, Image, Number, Table
 from espalier.core.run import Run
 from espalier.robots.terrain.compare.config import TableConfig
@@ -53,9 +53,9 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
             if run.stop.requested:
                 return {}
             file = folder / f"{task.name}-{task.seed}.json"
-            if not file.exists():
-                write_json(file, _drive(config, task, run.data))
-            found = json.loads(file.read_text())
+            if not has_piece(file, run.say):
+                write_piece(file, _drive(config, task, run.data))
+            found = read_piece(file)
             results.setdefault(task.name, []).append(found)
             progress.update(done, {"error": found[config.methods[-1]]["error"]})
             progress.note(f"{task.name}, seed {task.seed}")

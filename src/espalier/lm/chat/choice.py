@@ -1,0 +1,64 @@
+"""Which chat format a model speaks, recorded beside its weights so that nobody has to remember it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from espalier.core.config import Config
+from espalier.core.errors import ConfigError, DataError
+from espalier.core.files import write_json
+from espalier.core.text import parse_json, read_text
+from espalier.lm.chat.glm import GLMRenderer
+from espalier.lm.chat.plain import PlainRenderer
+from espalier.lm.chat.protocol import Renderer
+from espalier.lm.chat.template import TemplateRenderer
+from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer
+
+FILE = "espalier.json"
+
+
+class ChatFormat(Config):
+    """What espalier.json in a model's folder says."""
+
+    renderer: Literal["plain", "glm", "template"]
+    """The format."""
+    thinking: bool = False
+    """Whether the assistant thinks before it answers."""
+
+    def speak(self, tokenizer: Tokenizer) -> Renderer:
+        """The renderer for a tokenizer."""
+        match self.renderer:
+            case "plain":
+                return PlainRenderer(tokenizer)
+            case "glm":
+                return GLMRenderer(tokenizer, thinking=self.thinking)
+            case "template":
+                return TemplateRenderer(tokenizer, variables={"enable_thinking": self.thinking})
+
+    def save(self, folder: Path) -> None:
+        """Record the format."""
+        write_json(folder / FILE, self.model_dump())
+
+    @classmethod
+    def of_folder(cls, folder: Path, tokenizer: Tokenizer) -> ChatFormat:
+        """What is recorded; else plain where the tokenizer has its markers and no template, else the template.
+
+        Raises DataError where the record is broken.
+        """
+        file = folder / FILE
+        if not file.is_file():
+            return cls.of_tokenizer(tokenizer)
+        content = parse_json(read_text(file), str(file))
+        if not isinstance(content, dict):
+            raise DataError(f"{file}: a JSON object was expected")
+        try:
+            return cls.of(**content)
+        except ConfigError as error:
+            raise DataError(f"{file}: {error}") from error
+
+    @classmethod
+    def of_tokenizer(cls, tokenizer: Tokenizer) -> ChatFormat:
+        """The format that a tokenizer without a record is made for."""
+        plain = tokenizer.template is None and all(name in tokenizer for name in PLAIN_CONTROL)
+        return cls(renderer="plain" if plain else "template")

@@ -1,0 +1,18 @@
+"""The families of decoders, a file each: what differs, and the fields of Hugging Face's config.json that are known."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from espalier.lm.families.family import Family
+from espalier.lm.families.glm4 import GLM4
+from espalier.lm.families.glm4_moe import GLM4_MOE
+from espalier.lm.families.llama import LLAMA
+from espalier.lm.families.qwen3 import QWEN3
+
+FamilyName = Literal["llama", "qwen3", "glm4", "glm4_moe"]
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({"llama": LLAMA, "qwen3": QWEN3, "glm4": GLM4, "glm4_moe": GLM4_MOE})
+"""By Hugging Face's model_type."""
+
+__all__ = ["FAMILIES", "Family", "FamilyName"]

@@ -1,0 +1,8 @@
+"""Llama 2 and 3, and whatever else calls itself so (SmolLM2, TinyLlama)."""
+
+from espalier.lm.families.family import Family
+
+LLAMA = Family(
+    architecture="LlamaForCausalLM",
+    harmless=frozenset({"pretraining_tp", "is_llama_config"}),
+)
