@@ -25,7 +25,9 @@ def loads(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError(f"more than {DEPTH} levels deep") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"not {error.encoding.upper()}: byte {error.start} is 0x{error.object[error.start]:02x}") from None
+        raise ValueError(
+            f"not {error.encoding.upper()}: byte {error.start} is 0x{error.object[error.start]:02x}"
+        ) from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
     _check(value)

@@ -17,11 +17,13 @@ from typing import Literal
 import numpy as np
 
 from espalier.core.errors import EngineError
+from espalier.engine import memory
 from espalier.engine.api import Completion, EngineStats, PauseMode, Sampling, WeightUpdate
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
 from espalier.engine.forward.fused import FusedRunner, fusible
 from espalier.engine.forward.runner import DecoderRunner, Runner
 from espalier.engine.kv.slab import Slab
+from espalier.engine.memory import Sizes
 from espalier.engine.sampler import check
 from espalier.engine.scoring import score_rows
 from espalier.engine.sequence import Progress, Sequence
@@ -47,11 +49,13 @@ class LocalEngine:
         retain_rows: int = RETAIN_ROWS,
         weights: Literal["alias", "copy"] = "alias",
     ) -> None:
-        self.config = EngineConfig(
+        self.config = EngineConfig.of(
             max_rows=max_rows, max_len=max_len, prefill_tokens=prefill_tokens, retain_rows=retain_rows, weights=weights
         )
         self.model = copy.deepcopy(model) if weights == "copy" else model
         shape, parameter = self.model.config, next(self.model.parameters())
+        sizes = Sizes(max_rows, max_len, retain_rows)
+        memory.require(shape, parameter.dtype, sizes, memory.free_bytes(parameter.device))
         slab = Slab(
             layers=shape.num_hidden_layers,
             rows=max_rows + retain_rows,
