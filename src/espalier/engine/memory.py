@@ -25,6 +25,11 @@ SHARE = 0.8
 """Of the free memory, what the rows take where nobody says how many."""
 
 _INDEX = 8
+_CGROUPS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+"""Files of a container's limit and use, of versions 2 and 1."""
 
 
 class Sizes(NamedTuple):
@@ -106,10 +111,7 @@ def _limits() -> Iterator[int]:
     """Bytes that each of the limits in force leaves; a system that does not say how much is free sets none."""
     machine = _fields(Path("/proc/meminfo"))
     yield (machine["MemAvailable"] + machine.get("SwapFree", 0)) * 1024 if "MemAvailable" in machine else 2**62
-    for most, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
+    for most, used in _CGROUPS:
         limit, current = (_number(Path("/sys/fs/cgroup") / name) for name in (most, used))
         if limit is not None and current is not None:
             yield limit - current

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from espalier.core.errors import ConfigError, DataError, MissingExtraError
 from espalier.core.sockets import address, listening
-from espalier.engine.config import EngineConfig
+from espalier.engine.config import QUEUE, EngineConfig
 
 if TYPE_CHECKING:
     from espalier.engine.server.service import Service
 
 KEY_VARIABLE = "ESPALIER_API_KEY"
-QUEUE = 1024
 _DEFAULTS = {
     "max_rows": "as many as memory holds, up to 128",
     "max_len": "the model's context, or what memory holds",
@@ -95,8 +94,7 @@ def _said(service: Service) -> str:
 
     engine = service.engine
     config, shape = engine.config, engine.model.config
-    need = cache_bytes(
-        shape, next(engine.model.parameters()).dtype, Sizes(config.max_rows, config.max_len, config.retain_rows)
-    )
+    sizes = Sizes(config.max_rows, config.max_len, config.retain_rows)
+    need = cache_bytes(shape, next(engine.model.parameters()).dtype, sizes)
     context = f"{config.max_len} of the model's {shape.max_position_embeddings} positions"
     return f"{config.max_rows} rows and {config.retain_rows} retained, {context}, {need / GIB:.2f} GiB"

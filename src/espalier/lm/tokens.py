@@ -121,7 +121,7 @@ class Tokenizer:
         """The bytes that a token adds to a text, where it is a part of a character too; none beyond the vocabulary."""
         text = self.decode([token])
         if REPLACEMENT in text:
-            return raw_bytes(self._backend.id_to_token(token), byte_level=self._byte_level)
+            return raw_bytes(str(self._backend.id_to_token(token)), byte_level=self._byte_level)
         twice = self.decode([token, token])  # a decoder may treat the first token of a text differently
         return (twice[len(text) :] if twice.startswith(text) else text).encode()
 

@@ -49,7 +49,8 @@ def _sizes(shape: DecoderConfig, args: argparse.Namespace) -> Sizes:
     free, weights = free_bytes(device), weight_bytes(shape, parameters, dtype)
     if weights > free:
         raise ConfigError(
-            f"the weights need {weights / GIB:,.2f} GiB, {free / GIB:,.2f} GiB are free on {device}: take a smaller model"
+            f"the weights need {weights / GIB:,.2f} GiB, {free / GIB:,.2f} GiB are free on {device}: take a smaller "
+            "model, or free memory"
         )
     given = {name: getattr(args, name) for name in Sizes._fields}
     return fit(shape, dtype, free - weights, **given)
