@@ -15,7 +15,7 @@ from espalier.engine.server.service import Service
 from espalier.lm.build import build
 from espalier.lm.config import DecoderConfig, ModelConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import load_config
+from espalier.lm.files import CONFIG, load_config
 
 
 def load_service(args: argparse.Namespace) -> Service:
@@ -44,8 +44,12 @@ def load_service(args: argparse.Namespace) -> Service:
 def _sizes(shape: DecoderConfig, args: argparse.Namespace) -> Sizes:
     dtype = torch.bfloat16 if args.dtype == "bfloat16" else torch.float32
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in Decoder(shape).parameters())
+    try:
+        with torch.device("meta"):
+            parameters = sum(parameter.numel() for parameter in Decoder(shape).parameters())
+    except (OverflowError, TypeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{args.model / CONFIG}: no model can have this shape: {reason}") from None
     free, weights = free_bytes(device), weight_bytes(shape, parameters, dtype)
     if weights > free:
         raise ConfigError(
