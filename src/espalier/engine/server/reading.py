@@ -62,7 +62,7 @@ class ChatReading:
     def __init__(self, tokenizer: Tokenizer, renderer: Renderer, tools: Sequence[ToolSpec], *, opened: bool) -> None:
         self._tokenizer, self._renderer, self._tools = tokenizer, renderer, tools
         self._stream = tokenizer.stream(skip_special=False)
-        self._marks = Stops([OPEN, CLOSE])
+        self._marks = Stops([CLOSE] if opened else [OPEN, CLOSE])
         self._ids: list[int] = []
         self._said = {True: _Channel(), False: _Channel()}
         self._thinks = self._opened = opened
@@ -103,8 +103,8 @@ class ChatReading:
             if mark == CLOSE:
                 if not self._thinks:
                     restart, pieces = True, {True: self._said[False].restart(), False: ""}
-                self._marks = Stops([])
             self._thinks = mark == OPEN
+            self._marks = Stops([CLOSE] if self._thinks else [])
 
     def _begins_blank(self) -> bool:
         """Whether the renderer keeps white space at the beginning of what is said now."""

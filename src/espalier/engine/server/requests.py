@@ -143,7 +143,7 @@ class CompletionRequest(_Generation):
     """POST /v1/completions."""
 
     prompt: Annotated[list[Any], BeforeValidator(_prompts)]
-    logprobs: Annotated[int | None, BeforeValidator(_no_false), Field(ge=0, le=20)] = None
+    logprobs: Annotated[Annotated[int, Field(ge=0, le=20)] | None, BeforeValidator(_no_false)] = None
     echo: Unused = False
     best_of: int | None = None
     suffix: Unused = ""

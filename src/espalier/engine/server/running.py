@@ -21,7 +21,10 @@ def run(service: Service, bound: socket.socket, *, keys: Sequence[str], grace: i
 
     After the signal nobody is let in. What is open gets `grace` seconds, and then an error.
     """
-    config = uvicorn.Config(build_app(service, keys=keys), timeout_graceful_shutdown=grace + _GOODBYE)
+    # No line for each request: one that nobody reads would fill a pipe, and stop the server.
+    config = uvicorn.Config(
+        build_app(service, keys=keys), access_log=False, timeout_graceful_shutdown=grace + _GOODBYE
+    )
     try:
         _Server(config, service, grace, greeting).run(sockets=[bound])
     except OSError as error:

@@ -35,6 +35,8 @@ class Stops:
             if done:
                 stop = max((match.stop for match in done), key=len)
                 self._held = ""
+                for match in self._matches:
+                    match.length = 0
                 return Cut(text[: place + 1 - len(stop)], stop, text[place + 1 :])
         held = max(match.length for match in self._matches)
         self._held = text[len(text) - held :]
