@@ -33,7 +33,7 @@ _CGROUPS = (
 
 
 class Sizes(NamedTuple):
-    """Of an engine; see `EngineConfig`."""
+    """Rows of an engine and their length; see `EngineConfig`."""
 
     max_rows: int
     max_len: int
@@ -71,7 +71,7 @@ def fit(
     if max_len is not None and max_len > longest:
         raise ConfigError(f"max_len={max_len}: the model has {longest} positions (max_position_embeddings): lower it")
     room = int(SHARE * free) // position_bytes(shape, dtype)
-    goal = max_len or min(longest, COMFORTABLE)
+    goal = _padded(max_len or min(longest, COMFORTABLE))
     retained = 0 if retain_rows is None else retain_rows
     shared = 5 / 4 if retain_rows is None else 1  # a retained row for every four
     rows = max_rows or max(1, min(MAX_ROWS, int((room // goal - retained) / shared)))
@@ -85,8 +85,11 @@ def fit(
 
 def cache_bytes(shape: DecoderConfig, dtype: torch.dtype, sizes: Sizes) -> int:
     """Bytes of the rows of an engine."""
-    length = -(-sizes.max_len // CHUNK) * CHUNK
-    return (sizes.max_rows + sizes.retain_rows) * length * position_bytes(shape, dtype)
+    return (sizes.max_rows + sizes.retain_rows) * _padded(sizes.max_len) * position_bytes(shape, dtype)
+
+
+def _padded(length: int) -> int:
+    return -(-length // CHUNK) * CHUNK
 
 
 def require(shape: DecoderConfig, dtype: torch.dtype, sizes: Sizes, free: int) -> None:

@@ -63,9 +63,10 @@ class ChatReading:
         self._tokenizer, self._renderer, self._tools = tokenizer, renderer, tools
         self._stream = tokenizer.stream(skip_special=False)
         self._marks = Stops([CLOSE] if opened else [OPEN, CLOSE])
-        self._ids: list[int] = []
+        self._before = tokenizer.encode_markup(OPEN) if opened else []
+        self._ids = list(self._before)
         self._said = {True: _Channel(), False: _Channel()}
-        self._thinks = self._opened = opened
+        self._thinks = opened
 
     def push(self, token: int) -> Piece:
         """See `Reading`."""
@@ -80,18 +81,13 @@ class ChatReading:
 
     def end(self, ids: Sequence[int]) -> Message:
         """See `Reading`. Without tools there are no calls: what looks like one is text."""
+        ids = [*self._before, *ids]
         message = self._renderer.parse(ids, self._tools)
-        if self._opened and not message.reasoning:
-            text = self._text(ids)
-            if CLOSE not in text:
-                return Message.assistant("", text.strip())
         if self._tools or not message.tool_calls:
             return message
-        head, closed, rest = self._text(ids).partition(CLOSE)
+        text = self._tokenizer.decode([token for token in ids if token not in self._renderer.stop])
+        head, closed, rest = text.partition(CLOSE)
         return replace(message, content=(rest if closed else head.partition(OPEN)[0]).strip(), tool_calls=())
-
-    def _text(self, ids: Sequence[int]) -> str:
-        return self._tokenizer.decode([token for token in ids if token not in self._renderer.stop])
 
     def _take(self, text: str) -> Piece:
         pieces, restart = {True: "", False: ""}, False
@@ -100,9 +96,8 @@ class ChatReading:
             pieces[self._thinks] += self._said[self._thinks].take(final, self._begins_blank)
             if mark is None:
                 return Piece(pieces[True], pieces[False], restart)
-            if mark == CLOSE:
-                if not self._thinks:
-                    restart, pieces = True, {True: self._said[False].restart(), False: ""}
+            if mark == CLOSE and not self._thinks:
+                restart, pieces = True, {True: self._said[False].restart(), False: ""}
             self._thinks = mark == OPEN
             self._marks = Stops([CLOSE] if self._thinks else [])
 

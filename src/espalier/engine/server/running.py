@@ -12,6 +12,9 @@ from espalier.core.errors import EspalierError
 from espalier.engine.server.app import build_app
 from espalier.engine.server.service import Service
 
+_KEEP_ALIVE = 75
+"""Seconds that an idle connection stays open: longer than clients keep theirs, so that none is closed under a request."""
+
 _GOODBYE = 5
 """Seconds beyond the grace in which errors reach clients; who does not read them is cut off."""
 
@@ -21,9 +24,11 @@ def run(service: Service, bound: socket.socket, *, keys: Sequence[str], grace: i
 
     After the signal nobody is let in. What is open gets `grace` seconds, and then an error.
     """
-    # No line for each request: one that nobody reads would fill a pipe, and stop the server.
     config = uvicorn.Config(
-        build_app(service, keys=keys), access_log=False, timeout_graceful_shutdown=grace + _GOODBYE
+        build_app(service, keys=keys),
+        access_log=False,  # a line for each request, if nobody reads them, fills a pipe and stops the server
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=grace + _GOODBYE,
     )
     try:
         _Server(config, service, grace, greeting).run(sockets=[bound])
