@@ -13,7 +13,7 @@ from espalier.engine.server.app import build_app
 from espalier.engine.server.service import Service
 
 _KEEP_ALIVE = 75
-"""Seconds that an idle connection stays open: longer than clients keep theirs, so that none is closed under a request."""
+"""Seconds that an idle connection stays open: longer than clients keep theirs, so none is closed under a request."""
 
 _GOODBYE = 5
 """Seconds beyond the grace in which errors reach clients; who does not read them is cut off."""
