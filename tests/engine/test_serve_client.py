@@ -82,12 +82,8 @@ def test_sync_async_streamed_and_raw_agree(client: openai.OpenAI, url: str) -> N
             text = (await other.completions.create(**TEXT)).choices[0].text
             parts = await other.completions.create(**TEXT, stream=True)
             names = [model.id async for model in other.models.list()]
-            return [
-                whole.choices[0].message.content or "",
-                joined,
-                text,
-                "".join([c.choices[0].text async for c in parts]),
-            ] + names
+            pieces = "".join([chunk.choices[0].text async for chunk in parts])
+            return [whole.choices[0].message.content or "", joined, text, pieces, *names]
 
     whole, joined, text, parts, name = asyncio.run(asked())
     assert whole == joined == expected
