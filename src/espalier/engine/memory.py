@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,15 +21,15 @@ COMFORTABLE = 4096
 LEAST = 256
 """Positions below which a server is not started unless asked for."""
 
-SHARE = 0.8
+SHARE = 0.5
 """Of the free memory, what the rows take where nobody says how many."""
 
 _INDEX = 8
 _CGROUPS = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
 )
-"""Files of a container's limit and use, of versions 2 and 1."""
+"""Files of a container's limit and use, of versions 2 and 1, and how much of it is only cached files."""
 
 
 class Sizes(NamedTuple):
@@ -106,7 +106,8 @@ def require(shape: DecoderConfig, dtype: torch.dtype, sizes: Sizes, free: int) -
 def free_bytes(device: torch.device) -> int:
     """Memory that may be taken on `device` now: of the GPU; or of the machine, the container and the process."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
     return min(_limits())
 
 
@@ -114,18 +115,22 @@ def _limits() -> Iterator[int]:
     """Bytes that each of the limits in force leaves; a system that does not say how much is free sets none."""
     machine = _fields(Path("/proc/meminfo"))
     yield (machine["MemAvailable"] + machine.get("SwapFree", 0)) * 1024 if "MemAvailable" in machine else 2**62
-    for most, used in _CGROUPS:
-        limit, current = (_number(Path("/sys/fs/cgroup") / name) for name in (most, used))
+    for names in _CGROUPS:
+        most, used, parts = (Path("/sys/fs/cgroup") / name for name in names)
+        limit, current = _number(most), _number(used)
         if limit is not None and current is not None:
-            yield limit - current
-    address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
-    own = _fields(Path("/proc/self/status"))
-    if address_space != resource.RLIM_INFINITY and "VmSize" in own:
-        yield address_space - own["VmSize"] * 1024
+            yield limit - current + _fields(parts).get("inactive_file", 0)
+    if sys.platform != "win32":
+        import resource
+
+        address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
+        own = _fields(Path("/proc/self/status"))
+        if address_space != resource.RLIM_INFINITY and "VmSize" in own:
+            yield address_space - own["VmSize"] * 1024
 
 
 def _fields(path: Path) -> dict[str, int]:
-    """The numbers of a file of `Name:  number kB` lines; none where there is no such file."""
+    """The numbers of a file of lines that begin with a name and a number; none where there is no such file."""
     try:
         lines = [line.split() for line in path.read_text().splitlines()]
     except OSError:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from espalier.core.errors import DataError, EngineError, EspalierError
@@ -48,6 +48,8 @@ def as_api_error(error: Exception) -> ApiError:
             return error
         case ValidationError():
             return _invalid(error)
+        case ClientDisconnect():
+            return ApiError("the client has gone", status=499)
         case HTTPException():
             return ApiError(error.detail, status=error.status_code, headers=error.headers)
         case EngineError(retryable=True):
