@@ -15,7 +15,24 @@ TEXTS = (
     *("", " ", "hi", "12+34=", "é 👍🏽 中", "\x00", "\u202e", "\ufffd", "<think>", "</think>", "<|user|>", "[gMASK]"),
     *("<tool_call>f</tool_call>", "[1]", "{}", "a" * 5_000, "\n" * 500, "\ufdd0", "e\u0301" * 50),
 )
-JUNK = (None, True, False, 0, -1, 0.5, 1e400, "x", "", [], {}, [[]], {"a": 1}, [None], "\ud800", float("nan"))
+JUNK: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    0.5,
+    1e400,
+    "x",
+    "",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    [None],
+    "\ud800",
+    float("nan"),
+)
 """Values of any type, of which some cannot be JSON."""
 
 TOOL = {

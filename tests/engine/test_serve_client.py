@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -284,26 +283,3 @@ def test_every_refusal_has_openais_shape(url: str) -> None:
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
         assert (status == 405) == ("allow" in answer.headers)
     assert httpx.get(f"{url}/health").status_code == 200
-
-
-@pytest.mark.parametrize("grace", [0, 1])
-def test_a_signal_is_heard_with_streams_open_and_a_queue(folder: Path, grace: int) -> None:
-    with served(folder, "--grace", str(grace), ESPALIER_API_KEY="k") as (process, url):
-        key = {"Authorization": "Bearer k"}
-
-        async def main() -> list[str]:
-            async with httpx.AsyncClient(base_url=url, timeout=60, headers=key) as http:
-                body = {"model": NAME, "prompt": "x", "max_tokens": 900, "stream": True, "n": 40}
-                streams = [asyncio.create_task(http.post("/v1/completions", json=body)) for _ in range(10)]
-                while (await http.get("/health")).json()["running"] < 8:
-                    await asyncio.sleep(0.05)
-                sent = time.monotonic()
-                process.send_signal(signal.SIGTERM)
-                texts = [(await stream).text for stream in streams]
-                assert time.monotonic() - sent < grace + 4
-                return texts
-
-        for text in asyncio.run(main()):
-            last = text.rstrip().rpartition("data: ")[2]
-            assert "shutting down" in json.loads(last)["error"]["message"]
-        assert process.wait(10) == -signal.SIGTERM

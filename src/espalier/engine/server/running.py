@@ -48,4 +48,4 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         closing = asyncio.create_task(self._service.gate.close(self._grace))
         await super().shutdown(sockets)
-        await closing
+        closing.cancel()  # a second signal ends the grace
