@@ -17,9 +17,9 @@ import uvicorn
 
 from espalier.engine import serve_command
 from espalier.engine.server.app import build_app
-from espalier.engine.server.choice import _cut, _final
 from espalier.engine.server.load import load_service
 from espalier.engine.server.service import Service
+from espalier.engine.server.stops import Cut, Stops
 from espalier.lm.build import LanguageModel, build
 from espalier.lm.config import ModelConfig, TokenizerConfig
 
@@ -288,9 +288,8 @@ def test_a_client_that_leaves_frees_its_rows(url: str, service: Service, streame
 
 
 def test_text_that_may_yet_change_is_held_back() -> None:
-    assert _final("abc END", ["END OF"]) == "abc "
-    assert _final("abc EN", ["END", "xyz"]) == "abc "
-    assert _final("abc\ufffd", []) == "abc"
-    assert _final("abc", ["END"]) == "abc"
-    assert _cut("one two three", ["three", "two"]) == ("one ", True)
-    assert _cut("one", ["two"]) == ("one", False)
+    assert Stops(["END OF"]).push("abc END") == Cut("abc ")
+    assert Stops(["END", "xyz"]).push("abc EN") == Cut("abc ")
+    assert Stops([]).push("abc") == Cut("abc")
+    assert Stops(["three", "two"]).push("one two three") == Cut("one ", "two", " three")
+    assert Stops(["two"]).push("one") == Cut("one")

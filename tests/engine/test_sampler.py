@@ -165,8 +165,54 @@ def test_noise_is_uniform_and_independent_of_the_batch() -> None:
         {"top_p": 0.0},
         {"min_p": 2.0},
         {"stop_sequences": ((),)},
+        {"stop": (2**63,)},
+        {"stop_sequences": ((3, -1),)},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(EngineError, match=next(iter(wrong))):
         check(Sampling(**{"max_tokens": 4, **wrong}))
+
+
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        {"temperature": 5e-324},
+        {"temperature": 1e-40},
+        {"temperature": 1e-6},
+        {"temperature": 1e300},
+        {"temperature": 1.7e308},
+        {"top_p": 5e-324},
+        {"top_p": 1e-40, "temperature": 0.7},
+        {"top_p": 1 - 1e-16},
+        {"top_k": 2**63},
+        {"top_k": 10**400},
+        {"top_k": 2**31},
+        {"min_p": 5e-324},
+        {"min_p": 1.0},
+        {"min_p": 1.0, "top_p": 5e-324, "top_k": 2**64, "temperature": 1e300},
+        {"seed": -(2**70)},
+        {"seed": 10**400},
+    ],
+)
+def test_the_ends_of_every_setting_give_a_token_and_a_log_prob(extreme: dict[str, float]) -> None:
+    for logits in (LOGITS, LOGITS * 1e30, torch.zeros(8)):
+        tokens, logprobs, raw = draw(logits, Sampling(1, **extreme), 50)
+        assert ((tokens >= 0) & (tokens < len(LOGITS))).all()
+        assert torch.isfinite(logprobs).all()
+        assert torch.isfinite(raw).all()
+
+
+def test_cold_and_narrow_rows_take_the_best() -> None:
+    for sampling in (Sampling(1, temperature=1e-40), Sampling(1, temperature=9e-6), Sampling(1, top_p=5e-324)):
+        assert set(draw(LOGITS, sampling, 50)[0].tolist()) == {0}
+
+
+def test_a_row_of_nan_gets_a_log_prob_that_tells_and_leaves_its_neighbour_alone() -> None:
+    logits = torch.stack([LOGITS, torch.full_like(LOGITS, math.nan), LOGITS])
+    for options in ({}, {"temperature": 0.5}, {"top_p": 0.5}, {"temperature": 0.0}):
+        sampler = Sampler(3)
+        for row in range(3):
+            sampler.set(row, Sampling(1, seed=row, **options))
+        drawn = sampler.draw(logits, np.arange(3), np.zeros(3, dtype=np.int64))
+        assert torch.isfinite(drawn.raw).tolist() == [True, False, True]

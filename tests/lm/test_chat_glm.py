@@ -1,3 +1,5 @@
+import pytest
+
 from espalier.core.messages import Message, Role, ToolCall, ToolSpec
 from espalier.lm.chat import GLMRenderer
 from espalier.lm.tokens import GLM_ROLES, train_bpe
@@ -133,3 +135,12 @@ def test_a_vocabulary_without_markup_tokens_spells_them() -> None:
     said = renderer.answer(CALL)
     assert tokenizer.decode(said) == CALL_TEXT + "<|observation|>"
     assert renderer.parse(said, [SEARCH]) == CALL
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", r'"\ud800"', "9" * 5000, "[" * 200 + "]" * 200])
+def test_arguments_that_are_no_json_stay_text(value: str) -> None:
+    """What could not be written again as JSON never becomes an argument's value."""
+    call = f"<tool_call>search<arg_key>k</arg_key><arg_value>{value}</arg_value></tool_call>"
+    assert GLM.parse(TOKENIZER.encode_markup(call), [SEARCH]).tool_calls[0].arguments == {"k": value}
+    hermes = f'<tool_call>{{"name": "search", "arguments": {{"k": {value}}}}}</tool_call>'
+    assert GLM.parse(TOKENIZER.encode_markup(hermes), [SEARCH]) == Message.assistant(hermes)

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer as Backend
 from transformers import AutoTokenizer
 
 from espalier.core.errors import ConfigError, DataError
+from espalier.lm.detokenizer import Detokenizer
 from espalier.lm.tokens import GLM_ROLES, Tokenizer, char_tokenizer, load_tokenizer, train_bpe, unescape
 
 CHARS = char_tokenizer("0123456789+*=[] \n")
@@ -191,3 +192,35 @@ def test_truncation_in_a_file_is_switched_off(tmp_path: Path) -> None:
     backend.enable_truncation(2)
     backend.save(str(tmp_path / "tokenizer.json"))
     assert load_tokenizer(tmp_path).encode("hello 1234") == BPE.encode("hello 1234")
+
+
+@given(st.text(max_size=60))
+def test_the_bytes_of_tokens_join_to_those_of_the_text(text: str) -> None:
+    ids = BPE.encode(text)
+    assert b"".join(BPE.token_bytes(token) for token in ids) == text.encode()
+    assert BPE.token_bytes(BPE.vocab_size + 5) == b""
+
+
+def test_bytes_of_tokens_where_the_decoder_has_context_or_falls_back_to_bytes() -> None:
+    vocabulary = {"</s>": 0, "▁to": 1, "be": 2, "<0xE4>": 3, "<0xB8>": 4, "<0xAD>": 5, "\ufffd": 6}
+    backend = Backend(models.WordLevel(vocabulary))
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    backend.decoder = decoders.Sequence(steps)
+    tokenizer = Tokenizer(backend, {"eos_token": "</s>"})
+    assert [tokenizer.token_bytes(token) for token in range(1, 6)] == [b" to", b"be", b"\xe4", b"\xb8", b"\xad"]
+    assert tokenizer.decode([3, 4, 5]) == "中"
+    assert tokenizer.token_bytes(6) == "\ufffd".encode()
+
+
+@given(st.lists(st.sampled_from(BPE.encode("👍中é") + BPE.encode("a ")), min_size=100, max_size=200))
+def test_a_stream_of_junk_joins_to_the_text_and_keeps_few_tokens(ids: list[int]) -> None:
+    longest = 0
+
+    def decode(window: list[int]) -> str:
+        nonlocal longest
+        longest = max(longest, len(window))
+        return BPE.decode(window)
+
+    stream = Detokenizer(decode)
+    assert "".join(stream.push([token]) for token in ids) + stream.flush() == BPE.decode(ids)
+    assert longest <= 40

@@ -8,14 +8,17 @@ from pydantic import Field
 
 from espalier.core.config import Config
 
+MAX_ROWS = 128
 PREFILL_TOKENS = 2048
 RETAIN_ROWS = 32
+QUEUE = 1024
+"""Answers that may wait in a server for a row."""
 
 
 class EngineConfig(Config):
     """The embedded engine."""
 
-    max_rows: int = Field(default=128, ge=1)
+    max_rows: int = Field(default=MAX_ROWS, ge=1)
     """Sequences that decode at the same time. On two CPU cores 64 to 256 are about equally fast."""
 
     max_len: int = Field(default=512, ge=2)

@@ -12,16 +12,18 @@ import time
 from collections.abc import AsyncGenerator
 from collections.abc import Sequence as Ordered
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from espalier.core.errors import EngineError
+from espalier.engine import memory
 from espalier.engine.api import Completion, EngineStats, PauseMode, Sampling, WeightUpdate
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
 from espalier.engine.forward.fused import FusedRunner, fusible
 from espalier.engine.forward.runner import DecoderRunner, Runner
 from espalier.engine.kv.slab import Slab
+from espalier.engine.memory import Sizes
 from espalier.engine.sampler import check
 from espalier.engine.scoring import score_rows
 from espalier.engine.sequence import Progress, Sequence
@@ -47,11 +49,13 @@ class LocalEngine:
         retain_rows: int = RETAIN_ROWS,
         weights: Literal["alias", "copy"] = "alias",
     ) -> None:
-        self.config = EngineConfig(
+        self.config = EngineConfig.of(
             max_rows=max_rows, max_len=max_len, prefill_tokens=prefill_tokens, retain_rows=retain_rows, weights=weights
         )
         self.model = copy.deepcopy(model) if weights == "copy" else model
         shape, parameter = self.model.config, next(self.model.parameters())
+        sizes = Sizes(max_rows, max_len, retain_rows)
+        memory.require(shape, parameter.dtype, sizes, memory.free_bytes(parameter.device))
         slab = Slab(
             layers=shape.num_hidden_layers,
             rows=max_rows + retain_rows,
@@ -102,6 +106,8 @@ class LocalEngine:
             while not future.done():
                 await stepped.wait()
                 stepped.clear()
+                if future.done() and future.exception() is not None:
+                    break
                 while sequence.news:
                     yield sequence.news.popleft()
             future.result()
@@ -165,20 +171,20 @@ class LocalEngine:
         return self._paused == "finish" and bool(self._stepper.running)
 
     async def _drive(self) -> None:
-        """Step while there is work. An error here ends every request that waits, and leaves the engine usable."""
-        try:
-            while self._runnable:
-                for sequence, completion in self._stepper.step(admit=self._paused is None):
-                    self._resolve(sequence, completion)
+        """Step while there is work. An error of a step ends the requests in it, and leaves the engine usable."""
+        while self._runnable:
+            try:
+                for sequence, outcome in self._stepper.step(admit=self._paused is None):
+                    self._resolve(sequence, outcome)
                 self._report()
-                await asyncio.sleep(0)
-        except Exception as error:
-            self._fail(error)
+            except Exception as error:
+                self._fail(error)
+            await asyncio.sleep(0)
 
     def _submit(
         self, prompt: Ordered[int], sampling: Sampling, session: str
     ) -> tuple[Sequence, asyncio.Future[Completion]]:
-        self._check(prompt, sampling)
+        self.check(prompt, sampling)
         ids = np.array(prompt, dtype=np.int64)
         sequence = Sequence(ids, sampling, self._number(session), submitted=time.perf_counter())
         future = self._waiting[sequence] = asyncio.get_running_loop().create_future()
@@ -186,10 +192,15 @@ class LocalEngine:
         self._wake()
         return sequence, future
 
-    def _resolve(self, sequence: Sequence, completion: Completion) -> None:
+    def _resolve(self, sequence: Sequence, outcome: Completion | EngineError) -> None:
         future = self._waiting.pop(sequence, None)
         if future is not None and not future.done():
-            future.set_result(completion)
+            if isinstance(outcome, EngineError):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+        if sequence in self._streams:
+            self._streams[sequence].set()
 
     def _withdraw(self, sequence: Sequence) -> None:
         """The caller has left. Where it left early, free what its request holds."""
@@ -197,10 +208,15 @@ class LocalEngine:
             self._stepper.abort(sequence)
 
     def _report(self) -> None:
-        """Wake the streams whose requests have news."""
-        for sequence, stepped in self._streams.items():
+        """Wake the streams whose requests have news. One that cannot be told fails alone."""
+        for sequence, stepped in list(self._streams.items()):
             if sequence in self._waiting:
-                self._stepper.report(sequence)
+                try:
+                    self._stepper.report(sequence)
+                except Exception as error:
+                    sequence.streamed = False
+                    self._stepper.abort(sequence)
+                    self._resolve(sequence, _failure(error, "while reporting a token"))
             if sequence.news:
                 stepped.set()
 
@@ -210,25 +226,31 @@ class LocalEngine:
         try:
             scores = score_rows(self.model, [tokens for tokens, _ in asked], self.config.prefill_tokens)
         except Exception as error:
-            _fail_all([future for _, future in asked], error, "while scoring")
+            for _, future in asked:
+                if not future.done():
+                    future.set_exception(_failure(error, "while scoring"))
             return
         for (_, future), row in zip(asked, scores, strict=True):
             if not future.done():
                 future.set_result(row)
 
     def _fail(self, error: Exception) -> None:
-        self._stepper.reset()
-        futures, self._waiting = list(self._waiting.values()), {}
-        _fail_all(futures, error, "in a step")
-        for stepped in self._streams.values():
-            stepped.set()
+        """A step failed: so do the requests that had a row in it, or all that wait where none had."""
+        stepper = self._stepper
+        lost = self._waiting.keys() - set(stepper.scheduler.waiting) or list(self._waiting)
+        stepper.reset()
+        for sequence in lost:
+            if sequence in stepper.scheduler.waiting:
+                stepper.scheduler.cancel(sequence)
+            self._resolve(sequence, _failure(error, "in a step"))
 
     def _number(self, session: str) -> int:
         if not session:
             return 0
         return self._sessions.setdefault(session, max(self._sessions.values(), default=0) + 1)
 
-    def _check(self, prompt: Ordered[int], sampling: Sampling) -> None:
+    def check(self, prompt: Ordered[int], sampling: Sampling) -> None:
+        """Raise EngineError where a request cannot be served: settings out of range, unknown ids, too long."""
         check(sampling)
         self._check_ids(prompt)
         longest = len(prompt) + sampling.max_tokens
@@ -239,17 +261,16 @@ class LocalEngine:
             )
 
     def _check_ids(self, tokens: Ordered[int]) -> None:
-        if not tokens:
+        if not len(tokens):
             raise EngineError("an empty prompt cannot be continued: pass at least one token")
         size = self.model.config.vocab_size
-        wrong = next((token for token in tokens if not 0 <= token < size), None)
-        if wrong is not None:
+        least, most = min(tokens), max(tokens)
+        if least < 0 or most >= size:
+            wrong = least if least < 0 else most
             raise EngineError(f"token id {wrong} is outside the model's vocabulary of {size}: check the tokenizer")
 
 
-def _fail_all(futures: Ordered[asyncio.Future[Any]], error: Exception, where: str) -> None:
-    for future in futures:
-        if not future.done():
-            failure = EngineError(f"the engine failed {where}: {type(error).__name__}: {error}", retryable=True)
-            failure.__cause__ = error
-            future.set_exception(failure)
+def _failure(error: Exception, where: str) -> EngineError:
+    failure = EngineError(f"the engine failed {where}: {type(error).__name__}: {error}", retryable=True)
+    failure.__cause__ = error
+    return failure

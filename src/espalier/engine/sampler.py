@@ -20,7 +20,16 @@ from espalier.engine.api import Sampling
 from espalier.engine.noise import stream, uniforms
 
 GREEDY, PLAIN, TEMPERED, TRUNCATED = range(4)
+COLDEST, HOTTEST = 1e-5, 1e30
+"""Below the first temperature sampling is greedy: a rival 1e-3 behind has a chance of e^-100. Above the second it is
+uniform to fp32. Between them no finite logit overflows."""
+
 _FIRST_WIDTH = 256
+_LEAST_MASS = float(np.finfo(np.float32).tiny)
+_EVERY = int(np.iinfo(np.int32).max)
+"""More ranks than a vocabulary has."""
+
+_LAST_ID = int(np.iinfo(np.int64).max)
 _REQUEST = np.dtype(
     [("key", "u8"), ("kind", "i8"), ("temperature", "f8"), ("top_p", "f8"), ("top_k", "i8"), ("min_p", "f8")]
 )
@@ -43,13 +52,18 @@ def check(sampling: Sampling) -> None:
         "top_p": not 0.0 < sampling.top_p <= 1.0,
         "top_k": sampling.top_k < 0,
         "min_p": not 0.0 <= sampling.min_p <= 1.0,
-        "stop_sequences": any(not sequence for sequence in sampling.stop_sequences),
+        "stop": not _are_ids(sampling.stop),
+        "stop_sequences": not all(sequence and _are_ids(sequence) for sequence in sampling.stop_sequences),
     }
     if bad := [name for name, is_wrong in wrong.items() if is_wrong]:
         raise EngineError(
             f"sampling is out of range in {', '.join(bad)}: {sampling}; wanted max_tokens >= 1, temperature >= 0, "
-            "0 < top_p <= 1, top_k >= 0, 0 <= min_p <= 1 and no empty stop sequence"
+            "0 < top_p <= 1, top_k >= 0, 0 <= min_p <= 1, stop ids from 0 and no empty stop sequence"
         )
+
+
+def _are_ids(tokens: tuple[int, ...]) -> bool:
+    return not tokens or (min(tokens) >= 0 and max(tokens) <= _LAST_ID)
 
 
 class Sampler:
@@ -59,8 +73,8 @@ class Sampler:
         self.requests = np.zeros(rows, dtype=_REQUEST)
 
     def set(self, row: int, sampling: Sampling) -> None:
-        """Row `row` is sampled as `sampling` says from now on."""
-        if sampling.temperature == 0.0:
+        """Row `row` is sampled as `sampling` says from now on, each value within the range of fp32 arithmetic."""
+        if sampling.temperature < COLDEST:
             kind = GREEDY
         elif sampling.top_p < 1.0 or sampling.top_k > 0 or sampling.min_p > 0.0:
             kind = TRUNCATED
@@ -69,9 +83,9 @@ class Sampler:
         self.requests[row] = (
             stream(sampling.seed),
             kind,
-            sampling.temperature,
-            sampling.top_p,
-            sampling.top_k,
+            min(sampling.temperature, HOTTEST),
+            max(sampling.top_p, _LEAST_MASS),
+            min(sampling.top_k, _EVERY),
             sampling.min_p,
         )
 
@@ -150,9 +164,12 @@ def _keep(probs: Tensor, requests: np.ndarray) -> Tensor:
 
 
 def _invert(probs: Tensor, uniform: Tensor) -> Tensor:
-    """The first index [rows, 1] whose cumulative probability exceeds `uniform` times the total."""
+    """The first index [rows, 1] whose cumulative probability exceeds `uniform` times the total.
+
+    A row of NaN has none and gets the last index; its log-prob is NaN and tells.
+    """
     cumulative = probs.cumsum(-1, dtype=torch.float64)
-    return torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+    return torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).clamp_(max=probs.shape[-1] - 1)
 
 
 def _raw(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from espalier.core.errors import DataError, MissingExtraError
-from espalier.engine.config import EngineConfig
+from espalier.core.errors import ConfigError, DataError, MissingExtraError
+from espalier.core.sockets import address, listening
+from espalier.engine.config import QUEUE, EngineConfig
 
-_FIELDS = EngineConfig.model_fields
+if TYPE_CHECKING:
+    from espalier.engine.server.service import Service
+
+KEY_VARIABLE = "ESPALIER_API_KEY"
+_DEFAULTS = {
+    "max_rows": "as many as memory holds, up to 128",
+    "max_len": "the model's context, or what memory holds",
+    "retain_rows": "a quarter of max_rows",
+    "prefill_tokens": str(EngineConfig.model_fields["prefill_tokens"].default),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="Hugging Face folder: config.json, safetensors, tokenizer.json")
     parser.add_argument("--name", help="the model's name in the API (default: the folder's)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8000, help="port to listen on, 0 for any free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--api-key",
+        action="append",
+        default=[],
+        help=f"a key that requests must bring; may be given again (default: ${KEY_VARIABLE}, else none is wanted)",
+    )
     parser.add_argument(
         "--renderer",
         choices=["template", "glm", "plain"],
@@ -28,31 +49,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whether the assistant thinks before it answers (default: as the folder records, else not)",
     )
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="type of the weights")
-    for option in ("max_rows", "max_len", "prefill_tokens", "retain_rows"):
-        field = _FIELDS[option]
-        text = f"{(field.description or '').replace('%', '%%')} (default: {field.default})"
-        parser.add_argument(f"--{option.replace('_', '-')}", type=int, default=field.default, help=text)
-    parser.add_argument("--grace", type=int, default=10, help="seconds that open requests get at shutdown")
+    for option, said in _DEFAULTS.items():
+        field = EngineConfig.model_fields[option]
+        text = f"{(field.description or '').replace('%', '%%')} (default: {said})"
+        default = field.default if option == "prefill_tokens" else None
+        parser.add_argument(f"--{option.replace('_', '-')}", type=int, default=default, help=text)
+    parser.add_argument(
+        "--queue", type=int, default=QUEUE, help="answers that may wait for a row; beyond it 429 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--grace", type=int, default=10, help="seconds that open requests get at shutdown (default: %(default)s)"
+    )
 
 
 def serve(args: argparse.Namespace) -> int:
-    """Serve until interrupted. Open requests get `--grace` seconds to finish."""
+    """Serve until interrupted. Whatever can be wrong with the options is said before the model is read."""
     try:
         import starlette  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(error.name or "uvicorn", "serving") from error
-    from espalier.engine.server.app import build_app
-    from espalier.engine.server.load import load_service
-
     if not args.model.is_dir():
         raise DataError(f"{args.model} is no folder: give one with config.json, model.safetensors and tokenizer.json")
-    config = uvicorn.Config(
-        build_app(load_service(args)),
-        host=args.host,
-        port=args.port,
-        log_level="info",
-        timeout_graceful_shutdown=args.grace,
-    )
-    uvicorn.Server(config).run()
+    if args.grace < 0 or args.queue < 0:
+        raise ConfigError("--grace and --queue are 0 or more")
+    keys = api_keys(args.api_key, os.environ)
+    with listening(args.host, args.port) as bound:
+        from espalier.engine.server.load import load_service
+        from espalier.engine.server.running import run
+
+        service = load_service(args)
+        greeting = f"{service.name} on {address(bound, args.host)} (Ctrl-C ends it): {_said(service)}"
+        run(service, bound, keys=keys, grace=args.grace, greeting=greeting)
     return 0
+
+
+def api_keys(given: list[str], environ: Mapping[str, str]) -> list[str]:
+    """The keys of the command line, or else of the environment. Raises ConfigError for one that no header can hold."""
+    keys = given or [environ[name] for name in (KEY_VARIABLE,) if name in environ]
+    if any(not key or not key.isascii() or not key.isprintable() or " " in key for key in keys):
+        raise ConfigError(f"--api-key or {KEY_VARIABLE}: a key is one word of printable ASCII characters")
+    return keys
+
+
+def _said(service: Service) -> str:
+    """How large the engine is, and whether memory made it smaller than the model's context."""
+    from espalier.engine.memory import GIB, Sizes, cache_bytes
+
+    engine = service.engine
+    config, shape = engine.config, engine.model.config
+    sizes = Sizes(config.max_rows, config.max_len, config.retain_rows)
+    need = cache_bytes(shape, next(engine.model.parameters()).dtype, sizes)
+    context = f"{config.max_len} of the model's {shape.max_position_embeddings} positions"
+    return f"{config.max_rows} rows and {config.retain_rows} retained, {context}, {need / GIB:.2f} GiB"

@@ -14,20 +14,23 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from espalier.core.errors import EngineError
 from espalier.engine.api import Completion, EngineStats, Finish
 from espalier.engine.config import EngineConfig
 from espalier.engine.forward.bags import Bags
 from espalier.engine.forward.plan import StepAttention, make_step
 from espalier.engine.forward.prefill import Span
 from espalier.engine.forward.runner import Runner
-from espalier.engine.kv.prefix import PrefixIndex
+from espalier.engine.kv.prefix import NO_VERSION, PrefixIndex
 from espalier.engine.kv.rows import Rows
 from espalier.engine.kv.slab import Slab
 from espalier.engine.sampler import Sampler
 from espalier.engine.scheduler import Scheduler, chunks
 from espalier.engine.sequence import Progress, Sequence
 
-Finished = tuple[Sequence, Completion]
+Finished = tuple[Sequence, Completion | EngineError]
+"""A request, and its completion or why it failed."""
+
 _ROW = np.dtype([("length", "i8"), ("prompt", "i8"), ("limit", "i8"), ("order", "i8")])
 
 
@@ -70,7 +73,7 @@ class Stepper:
             self.scheduler.cancel(sequence)
             sequence.end("abort")
             return self._completion(sequence, np.zeros(0, dtype=np.int64), np.zeros((2, 0)), "abort")
-        return self._retire(sequence.row, "abort")[1]
+        return self._retire(sequence.row, "abort")
 
     def set_version(self, version: int) -> None:
         """The weights changed. What is running goes on over its old KV; nothing new reuses it."""
@@ -82,9 +85,10 @@ class Stepper:
         self.stats.version = version
 
     def reset(self) -> None:
-        """Forget every request and everything cached."""
-        self.scheduler.waiting.clear()
+        """Forget every request that holds a row and everything cached. Those that wait go on waiting."""
         self._leaders.clear()
+        for sequence in self.running:
+            sequence.row = -1
         self.sequences = [None] * len(self.sequences)
         self.rows.reset()
 
@@ -92,8 +96,10 @@ class Stepper:
     def report(self, sequence: Sequence) -> None:
         """Append to a running sequence's `news` what was sampled since the last call."""
         row = sequence.row
+        if row < 0:
+            return
         first, length = int(self._state["prompt"][row]) + sequence.reported, int(self._state["length"][row])
-        if row < 0 or first == length:
+        if first == length:
             return
         tops: list[list[tuple[int, float]]] = [[]] * (length - first)
         if sequence.top:
@@ -199,21 +205,32 @@ class Stepper:
         tokens = drawn.tokens.cpu().numpy()
         self.index.tokens[rows, position] = tokens
         self._logprobs[0, rows, position] = drawn.logprobs.cpu().numpy()
-        self._logprobs[1, rows, position] = drawn.raw.cpu().numpy()
+        self._logprobs[1, rows, position] = raw = drawn.raw.cpu().numpy()
         self._state["length"][rows] = position + 1
         self.stats.sampled_tokens += len(rows)
         self._settle_leaders(rows, position)
         maybe = (tokens[:, None] == self._stops[rows]).any(1)
         full = position + 1 >= self._state["limit"][rows]
-        finished = []
-        for row in rows[maybe | full].tolist():
+        lost = ~np.isfinite(raw)
+        finished: list[Finished] = [self._lose(row) for row in rows[lost].tolist()]
+        for row in rows[(maybe | full) & ~lost].tolist():
             sequence = self.sequences[row]
             assert sequence is not None
             if sequence.stops_at(self._sampled(row)):
-                finished.append(self._retire(row, "stop"))
+                finished.append((sequence, self._retire(row, "stop")))
             elif self._state["length"][row] >= sequence.limit:
-                finished.append(self._retire(row, "length"))
+                finished.append((sequence, self._retire(row, "length")))
         return finished
+
+    def _lose(self, row: int) -> Finished:
+        """Retire a row whose logits are not finite; nobody reuses its KV."""
+        sequence, place = self.sequences[row], int(self._state["length"][row]) - 1
+        assert sequence is not None
+        self.index.version[row] = NO_VERSION
+        self._retire(row, "abort")
+        return sequence, EngineError(
+            f"the model's logits at position {place} are not finite: its weights hold NaN, or overflow in their dtype"
+        )
 
     def _settle_leaders(self, rows: npt.NDArray[np.int64], position: npt.NDArray[np.int64]) -> None:
         """Prompts whose prefill is complete: those who waited for them may start."""
@@ -227,7 +244,7 @@ class Stepper:
     def _sampled(self, row: int) -> npt.NDArray[np.int64]:
         return self.index.tokens[row, self._state["prompt"][row] : self._state["length"][row]]
 
-    def _retire(self, row: int, finish: Finish) -> Finished:
+    def _retire(self, row: int, finish: Finish) -> Completion:
         """Take the sequence out of its row, which keeps its KV, pinned if it belongs to a session."""
         sequence = self.sequences[row]
         assert sequence is not None
@@ -242,7 +259,7 @@ class Stepper:
         sequence.end(finish)
         self.sequences[row], sequence.row = None, -1
         self.rows.take(row)
-        return sequence, completion
+        return completion
 
     def _completion(
         self, sequence: Sequence, tokens: npt.NDArray[np.int64], logprobs: npt.NDArray[np.floating], finish: Finish

@@ -19,7 +19,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import write_atomic, write_json
 from espalier.core.text import parse_json, read_text
-from espalier.lm.detokenizer import Detokenizer
+from espalier.lm.detokenizer import REPLACEMENT, Detokenizer, raw_bytes
 
 PLAIN_CONTROL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|tool|>", "</think>")
 """Control tokens of `PlainRenderer`."""
@@ -97,11 +97,10 @@ class Tokenizer:
 
     def decode_markup(self, ids: Sequence[int]) -> str:
         """The inverse of `encode_markup`: control tokens by name, ordinary text escaped. See `unescape`."""
-        control = {self._ids[name]: name for name in self.control}
         text, ordinary = "", list[int]()
         for token in ids:
-            if token in control:
-                text += self.escape(self.decode(ordinary)) + control[token]
+            if token in self.control_ids:
+                text += self.escape(self.decode(ordinary)) + self.control_ids[token]
                 ordinary = []
             else:
                 ordinary.append(token)
@@ -118,6 +117,14 @@ class Tokenizer:
         if pieces:
             pieces[-1] += stream.flush()
         return pieces
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that a token adds to a text, where it is a part of a character too; none beyond the vocabulary."""
+        text = self.decode([token])
+        if REPLACEMENT in text:
+            return raw_bytes(str(self._backend.id_to_token(token)), byte_level=self._byte_level)
+        twice = self.decode([token, token])  # a decoder may treat the first token of a text differently
+        return (twice[len(text) :] if twice.startswith(text) else text).encode()
 
     def stream(self, *, skip_special: bool = True) -> Detokenizer:
         """A decoder of one stream of ids into pieces of whole characters."""
@@ -136,6 +143,15 @@ class Tokenizer:
         """The tokens that tokenizer_config.json names: `bos_token`, `eos_token` and the like."""
         found = {key: _name(self.config, key) for key in self.config if key.endswith("_token")}
         return {key: name for key, name in found.items() if name is not None}
+
+    @cached_property
+    def control_ids(self) -> dict[int, str]:
+        """The control tokens by their ids."""
+        return {self._ids[name]: name for name in self.control}
+
+    @cached_property
+    def _byte_level(self) -> bool:
+        return '"ByteLevel"' in json.dumps(json.loads(self._backend.to_str())["decoder"])
 
     @cached_property
     def control_names(self) -> re.Pattern[str]:

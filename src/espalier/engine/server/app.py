@@ -1,37 +1,49 @@
-"""The HTTP side: routes, and noticing that a client has gone."""
+"""The HTTP side: routes, keys, and noticing that a client has gone."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import hmac
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from espalier.core import strict_json
 from espalier.engine.server.chat import chat_job
 from espalier.engine.server.completions import completion_job
 from espalier.engine.server.errors import ApiError, answer
+from espalier.engine.server.gate import Ticket
 from espalier.engine.server.requests import ChatRequest, CompletionRequest
 from espalier.engine.server.service import Job, Service
 
 Body = TypeVar("Body", bound=BaseModel)
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+BODY_BYTES = 8 * 2**20
+"""Longest body. Reading one takes about half a second, which other requests wait for."""
+
+_DISCARDED = 8
+"""Times `BODY_BYTES` that are read and dropped, so that a client that sends more reads the answer."""
 
 
-def build_app(service: Service) -> Starlette:
-    """The application. Errors of any kind are answered in OpenAI's shape."""
+def build_app(service: Service, *, keys: Sequence[str] = ()) -> Starlette:
+    """The application. Errors of any kind are answered in OpenAI's shape. With `keys`, a request must bring one."""
 
     async def models(_: Request) -> Response:
         return JSONResponse({"object": "list", "data": [_model(service)]})
 
     async def model(request: Request) -> Response:
         if request.path_params["name"] != service.name:
-            raise ApiError(f"there is no model {request.path_params['name']!r}", status=404, code="model_not_found")
+            message = f"there is no model {request.path_params['name'][:200]!r}; this server has {service.name!r}"
+            raise ApiError(message, status=404, param="model", code="model_not_found")
         return JSONResponse(_model(service))
 
     async def health(_: Request) -> Response:
@@ -45,25 +57,67 @@ def build_app(service: Service) -> Starlette:
         Route("/v1/models/{name:path}", model),
         Route("/health", health),
     ]
-    return Starlette(routes=routes, exception_handlers={Exception: answer, ApiError: answer, HTTPException: _no_route})
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(_Keys, keys=[key.encode() for key in keys])] if keys else [],
+        exception_handlers={Exception: answer, ApiError: answer, HTTPException: _no_route},
+    )
 
 
 def _endpoint(service: Service, kind: type[Body], make: Callable[[Body, Service], Job]) -> Endpoint:
+    def read(body: bytes) -> Job:
+        try:
+            content = strict_json.loads(body)
+        except ValueError as error:
+            raise ApiError(f"the body is not JSON that can be answered: {error}") from None
+        return make(kind.model_validate(content), service)
+
     async def endpoint(request: Request) -> Response:
         try:
-            job = make(kind.model_validate_json(await request.body()), service)
+            service.gate.check()
+            job = await asyncio.to_thread(read, await _body(request))
+            ticket = service.gate.enter(len(job.choices))
             if job.streamed:
-                return StreamingResponse(job.events(service.engine), media_type="text/event-stream")
-            return await _unless_gone(request, job, service)
+                return _Events(job, service, ticket)
+            return await _unless_gone(request, job, service, ticket)
         except Exception as error:
             return await answer(request, error)
 
     return endpoint
 
 
-async def _unless_gone(request: Request, job: Job, service: Service) -> Response:
+async def _body(request: Request) -> bytes:
+    """The request's body. Raises ApiError where it is too long."""
+    parts, size = list[bytes](), 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= BODY_BYTES:
+            parts.append(part)
+        elif size > _DISCARDED * BODY_BYTES:
+            break
+    if size > BODY_BYTES:
+        raise ApiError(f"the body has {size} bytes or more, at most {BODY_BYTES} are read", status=413)
+    return b"".join(parts)
+
+
+class _Events(StreamingResponse):
+    """A stream of events; its request leaves the engine when it ends, in whatever way."""
+
+    def __init__(self, job: Job, service: Service, ticket: Ticket) -> None:
+        self._events, self._ticket = job.events(service.engine, ticket), ticket
+        super().__init__(self._events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with aclosing(self._events):
+                await super().__call__(scope, receive, send)
+        finally:
+            self._ticket.leave()
+
+
+async def _unless_gone(request: Request, job: Job, service: Service, ticket: Ticket) -> Response:
     """The whole answer; if the client goes away first, the request leaves the engine."""
-    work = asyncio.create_task(job.answer(service.engine))
+    work = asyncio.create_task(job.answer(service.engine, ticket))
     gone = asyncio.create_task(_disconnected(request))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -72,6 +126,7 @@ async def _unless_gone(request: Request, job: Job, service: Service) -> Response
         for task in (work, gone):
             task.cancel()
         await asyncio.gather(work, gone, return_exceptions=True)
+        ticket.leave()
 
 
 async def _disconnected(request: Request) -> None:
@@ -79,10 +134,35 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
+class _Keys:
+    """Lets nobody in without a key, but for `/health`."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[bytes]) -> None:
+        self._app, self._keys = app, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == "/health" or self._known(dict(scope["headers"])):
+            await self._app(scope, receive, send)
+            return
+        error = ApiError(
+            "this server wants an API key, and the request brings none that it knows: Authorization: Bearer KEY",
+            status=401,
+            code="invalid_api_key",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+        response = await answer(Request(scope), error)
+        await response(scope, receive, send)
+
+    def _known(self, headers: dict[bytes, bytes]) -> bool:
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        matches = [hmac.compare_digest(given.strip(), key) for key in self._keys]
+        return scheme.lower() == b"bearer" and any(matches)
+
+
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path}: {error.detail}"
-    return await answer(request, ApiError(message, status=error.status_code))
+    message = f"{request.method} {request.url.path[:200]}: {error.detail}"
+    return await answer(request, ApiError(message, status=error.status_code, headers=error.headers))
 
 
 def _model(service: Service) -> dict[str, Any]:

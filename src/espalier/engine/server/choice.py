@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from espalier.core.errors import EngineError
 from espalier.core.messages import Message, ToolCall
 from espalier.engine.api import Sampling
 from espalier.engine.local import LocalEngine
 from espalier.engine.sequence import Progress
 from espalier.engine.server.errors import ApiError
-from espalier.lm.detokenizer import REPLACEMENT
+from espalier.engine.server.reading import Piece, Reading
+from espalier.engine.server.stops import Stops
 
-Read = Callable[[Sequence[int]], Message]
-"""Sampled ids to what they say; complete or not."""
+Note = Callable[[Progress], Any]
+"""A sampled token to what the answer says of its log-prob."""
 
 
 @dataclass(slots=True)
@@ -24,77 +27,120 @@ class Delta:
     content: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
-    tokens: list[Progress] = field(default_factory=list)
+    logprobs: list[Any] = field(default_factory=list)
     finish: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the choices of a request have in common. `stops`: texts that end an answer. `top`: rivals a token.
+
+    `read` and `note` make what one choice needs: its reading and, where log-probs are wanted, their writing. With
+    `whole`, content waits for the end (it may turn out to be a tool call); reasoning does not. `calls`: how many the
+    answer may hold.
+    """
+
+    read: Callable[[list[int]], Reading]
+    stops: list[str]
+    note: Callable[[], Note] | None = None
+    top: int = 0
+    whole: bool = False
+    calls: int | None = None
 
 
 class Choice:
     """Samples one answer and cuts it at the first stop text.
 
-    Text is handed out once it is final: not while it may be half a character or the beginning of a stop text. With
-    `whole`, content waits for the end (it may turn out to be a tool call); reasoning does not.
+    Text is handed out once it is final: not while it may be half a character or the beginning of a stop text.
     """
 
-    def __init__(
-        self, index: int, prompt: list[int], sampling: Sampling, read: Read, stops: list[str], *, top: int, whole: bool
-    ) -> None:
-        self.index, self.prompt, self.sampling, self.top = index, prompt, sampling, top
+    def __init__(self, index: int, prompt: list[int], sampling: Sampling, wish: Wish) -> None:
+        self.index, self.prompt, self.sampling, self.wish = index, prompt, sampling, wish
         self.count = 0
-        self._read, self._stops, self._whole = read, stops, whole
-        self._content = self._reasoning = ""
 
-    async def deltas(self, engine: LocalEngine, *, streamed: bool) -> AsyncIterator[Delta]:
+    async def deltas(self, engine: LocalEngine, *, streamed: bool) -> AsyncGenerator[Delta, None]:
         """The answer in pieces, or in one if not `streamed`."""
-        ids: list[int] = []
-        news = engine.stream(self.prompt, self.sampling, top=self.top)
-        pending = Delta(self.index)
+        wish, ids, delta = self.wish, list[int](), Delta(self.index)
+        reading, note = wish.read(self.prompt), wish.note() if wish.note else None
+        text = _Text(wish.stops)
+        news = engine.stream(self.prompt, self.sampling, top=wish.top)
         try:
             async for item in news:
                 if item.finish == "abort":
                     raise ApiError("the engine stopped this request", status=503)
                 ids.append(item.token)
-                pending.tokens.append(item)
                 self.count = len(ids)
-                if not (streamed or self._stops or item.finish):
-                    continue
-                self._advance(pending, self._read(ids), item.finish)
-                if pending.finish or (streamed and (pending.content or pending.reasoning)):
-                    yield pending
-                    if pending.finish:
-                        return
-                    pending = Delta(self.index)
+                if note:
+                    delta.logprobs.append(note(item))
+                if streamed or wish.stops:
+                    text.take(reading.push(item.token))
+                if item.finish or text.stopped:
+                    message = reading.end(ids)
+                    said = text.end(message, handed_out=streamed, content_too=streamed and not wish.whole)
+                    delta.reasoning, delta.content = said.reasoning, said.content
+                    delta.tool_calls = message.tool_calls[: wish.calls]
+                    delta.finish = "tool_calls" if delta.tool_calls else "stop" if text.stopped else item.finish
+                    yield delta
+                    return
+                if streamed and (said := text.hand_out(content=not wish.whole)) != Piece():
+                    delta.reasoning, delta.content = said.reasoning, said.content
+                    yield delta
+                    delta = Delta(self.index)
+        except EngineError as error:  # the request was checked before: this is no mistake of the caller's
+            raise ApiError(str(error), status=503 if error.retryable else 500) from error
         finally:
             await news.aclose()
 
-    def _advance(self, delta: Delta, message: Message, finish: str | None) -> None:
-        """Put into `delta` what `message` adds to what was handed out, and why it ended if it did."""
-        content, cut = _cut(message.content, self._stops)
-        ended = cut or finish is not None
-        if ended:
-            delta.tool_calls = () if cut else message.tool_calls
-            delta.finish = "stop" if cut else "tool_calls" if message.tool_calls else finish
-        elif self._whole:
-            content = self._content
-        else:
-            content = _final(content, self._stops)
-        reasoning = message.reasoning if ended else message.reasoning.rstrip(REPLACEMENT)
-        delta.content += _added(self._content, content)
-        delta.reasoning += _added(self._reasoning, reasoning)
-        self._content = max(self._content, content, key=len)
-        self._reasoning = max(self._reasoning, reasoning, key=len)
 
+class _Text:
+    """What an answer says up to the first stop text: taken in pieces, handed out in others."""
 
-def _cut(text: str, stops: list[str]) -> tuple[str, bool]:
-    """`text` before the first stop text in it, and whether there is one."""
-    places = [place for place in (text.find(stop) for stop in stops) if place >= 0]
-    return (text[: min(places)], True) if places else (text, False)
+    def __init__(self, stops: list[str]) -> None:
+        self._texts, self._stops = stops, Stops(stops)
+        self._taken, self._ready = (list[str](), list[str]()), (list[str](), list[str]())
+        self.stopped = False
 
+    def take(self, piece: Piece) -> None:
+        """The next piece of the reading."""
+        reasoning, content = self._ready
+        if piece.restart:
+            self._stops = Stops(self._texts)
+            self._taken[1].clear()
+            content.clear()
+        self._taken[0].append(piece.reasoning)
+        self._taken[1].append(piece.content)
+        reasoning.append(piece.reasoning)
+        content.append(self._cut(piece.content))
 
-def _final(text: str, stops: list[str]) -> str:
-    """`text` without an end that more tokens may change: half a character, the beginning of a stop text."""
-    text = text.rstrip(REPLACEMENT)
-    held = max((k for stop in stops for k in range(1, len(stop)) if text.endswith(stop[:k])), default=0)
-    return text[: len(text) - held]
+    def hand_out(self, *, content: bool) -> Piece:
+        """What is new since the last call; without `content`, that stays."""
+        said = Piece("".join(self._ready[0]), "".join(self._ready[1]) if content else "")
+        self._ready[0].clear()
+        if content:
+            self._ready[1].clear()
+        return said
+
+    def end(self, message: Message, *, handed_out: bool, content_too: bool) -> Piece:
+        """The rest of what `message` says. handed_out: whether reasoning was, content_too: whether content was."""
+        if not handed_out:
+            self._forget(0)
+        self._ready[0].append(_added("".join(self._taken[0]), message.reasoning))
+        if not content_too:
+            self._forget(1)
+            self._stops = Stops(self._texts)
+            self._ready[1].append(self._cut(message.content) + self._stops.flush())
+        elif not self.stopped:
+            self._ready[1].append(self._cut(_added("".join(self._taken[1]), message.content)) + self._stops.flush())
+        return self.hand_out(content=True)
+
+    def _cut(self, text: str) -> str:
+        cut = self._stops.push(text)
+        self.stopped = self.stopped or cut.stop is not None
+        return cut.text
+
+    def _forget(self, kind: int) -> None:
+        self._taken[kind].clear()
+        self._ready[kind].clear()
 
 
 def _added(before: str, now: str) -> str:

@@ -5,22 +5,56 @@ from __future__ import annotations
 import argparse
 import time
 
+import torch
+
+from espalier.core.errors import ConfigError, DataError
+from espalier.engine.config import EngineConfig
 from espalier.engine.local import LocalEngine
+from espalier.engine.memory import GIB, Sizes, fit, free_bytes, weight_bytes
 from espalier.engine.server.service import Service
 from espalier.lm.build import build
-from espalier.lm.config import ModelConfig
+from espalier.lm.config import DecoderConfig, ModelConfig
+from espalier.lm.decoder import Decoder
+from espalier.lm.files import CONFIG, load_config
 
 
 def load_service(args: argparse.Namespace) -> Service:
-    """The model of the command line, with its engine."""
-    config = ModelConfig(path=args.model, renderer=args.renderer, thinking=args.thinking, dtype=args.dtype)
-    language = build(config, seed=0)
-    engine = LocalEngine(
-        language.decoder,
-        max_rows=args.max_rows,
-        max_len=args.max_len,
-        prefill_tokens=args.prefill_tokens,
-        retain_rows=args.retain_rows,
-    )
+    """The model of the command line, with its engine.
+
+    Sizes are settled from config.json and the free memory before anything large is read. Raises ConfigError or
+    DataError where the files or the sizes do not do.
+    """
+    given = {name: getattr(args, name) for name in (*Sizes._fields, "prefill_tokens")}
+    EngineConfig.of(**{name: value for name, value in given.items() if value is not None})
+    config = ModelConfig.of(path=args.model, renderer=args.renderer, thinking=args.thinking, dtype=args.dtype)
+    try:
+        sizes = _sizes(load_config(args.model), args)
+        language = build(config, seed=0)
+    except OSError as error:
+        raise DataError(f"{error.filename or args.model} cannot be read: {error.strerror or error}") from None
+    except UnicodeError as error:
+        raise DataError(f"{args.model}: a file is not UTF-8 text ({error})") from None
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise ConfigError(f"{args.model} does not fit into memory: {error}") from None
+    engine = LocalEngine(language.decoder, **sizes._asdict(), prefill_tokens=args.prefill_tokens)
     name = args.name or args.model.resolve().name
-    return Service(name, engine, language.tokenizer, language.renderer, created=int(time.time()))
+    return Service(name, engine, language.tokenizer, language.renderer, created=int(time.time()), queue=args.queue)
+
+
+def _sizes(shape: DecoderConfig, args: argparse.Namespace) -> Sizes:
+    dtype = torch.bfloat16 if args.dtype == "bfloat16" else torch.float32
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        with torch.device("meta"):
+            parameters = sum(parameter.numel() for parameter in Decoder(shape).parameters())
+    except (OverflowError, TypeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{args.model / CONFIG}: no model can have this shape: {reason}") from None
+    free, weights = free_bytes(device), weight_bytes(shape, parameters, dtype)
+    if weights > free:
+        raise ConfigError(
+            f"the weights need {weights / GIB:,.2f} GiB, {free / GIB:,.2f} GiB are free on {device}: take a smaller "
+            "model, or free memory"
+        )
+    given = {name: getattr(args, name) for name in Sizes._fields}
+    return fit(shape, dtype, free - weights, **given)

@@ -1,145 +1,96 @@
 """What clients may ask for, in OpenAI's names. `top_k` and `min_p` are extensions (`extra_body` in their client).
 
 An unknown field, and a known one that would change the answer but is not supported, is an error: nothing that matters
-is ignored.
+is ignored. Fields that change no answer (`user`, `metadata`, ...) are taken and not used.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from espalier.core.messages import Message, Role, ToolCall, ToolSpec
-from espalier.engine.server.errors import ApiError
+from espalier.core.messages import ToolSpec
+from espalier.engine.server.messages import Body, ChatMessage, Tool, Unused
 
 Ids = list[int]
-Zero = Annotated[float | None, Field(ge=0.0, le=0.0)]
-"""A penalty that may be named but not used."""
+MOST_CHOICES = 1024
+"""Answers of one request: prompts times `n`."""
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+def _only(*values: Any) -> AfterValidator:
+    """The field may say what holds anyway."""
+
+    def check(value: Any) -> Any:
+        if value not in values:
+            some = f"this server supports only {' and '.join(map(repr, values))} here"
+            raise ValueError(f"{some if values else 'this server does not support the field'}: leave it out")
+        return value
+
+    return AfterValidator(check)
 
 
-class TextPart(_Body):
-    """A part of a message's content."""
-
-    type: Literal["text"]
-    text: str
-
-
-class FunctionCall(_Body):
-    """The function of a tool call; `arguments` is JSON text."""
-
-    name: str
-    arguments: str
+def _no_bias(value: dict[str, float]) -> dict[str, float]:
+    if any(value.values()):
+        raise ValueError("this server does not support biases other than 0: leave the field out")
+    return value
 
 
-class Call(_Body):
-    """A tool call in an assistant message."""
-
-    id: str = ""
-    type: Literal["function"] = "function"
-    function: FunctionCall
-
-    def parsed(self) -> ToolCall:
-        """With decoded arguments."""
-        try:
-            arguments = json.loads(self.function.arguments or "{}")
-        except json.JSONDecodeError as error:
-            raise ApiError(f"the arguments of call {self.id!r} are not JSON: {error}", param="messages") from error
-        if not isinstance(arguments, dict):
-            raise ApiError(f"the arguments of call {self.id!r} must be a JSON object", param="messages")
-        return ToolCall(self.function.name, arguments, self.id)
+def _texts(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
-class ChatMessage(_Body):
-    """One message of the conversation."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
-    reasoning_content: str | None = None
-    tool_calls: list[Call] | None = None
-    tool_call_id: str | None = None
-    name: str | None = None
-    refusal: str | None = None
-
-    def parsed(self) -> Message:
-        """In the house's form."""
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content or [])
-        role = Role.SYSTEM if self.role == "developer" else Role(self.role)
-        calls = tuple(call.parsed() for call in self.tool_calls or [])
-        return Message(role, text, self.reasoning_content or "", calls, self.tool_call_id or "")
+def _no_false(value: Any) -> Any:
+    return None if value is False else value
 
 
-class Function(_Body):
-    """The description of a function."""
-
-    name: str
-    description: str = ""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    strict: bool | None = None
-
-
-class Tool(_Body):
-    """A tool that the model may call."""
-
-    type: Literal["function"]
-    function: Function
-
-    def parsed(self) -> ToolSpec:
-        """In the house's form."""
-        return ToolSpec(self.function.name, self.function.description, self.function.parameters)
+def _prompts(value: Any) -> list[str | Ids]:
+    if isinstance(value, str) or _are_ids(value):
+        return [value]
+    if isinstance(value, list) and value and all(isinstance(part, str) or _are_ids(part) for part in value):
+        return value
+    raise ValueError("a prompt is a text or a list of token ids, or there is a list of such prompts")
 
 
-class StreamOptions(_Body):
+def _are_ids(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(type(part) is int for part in value)
+
+
+class StreamOptions(Body):
     """Whether the last chunk carries the token counts."""
 
     include_usage: bool = False
+    include_obfuscation: Unused = False
 
 
-class TextFormat(_Body):
-    """The only response format there is."""
-
-    type: Literal["text"]
-
-
-class _Generation(_Body):
+class _Generation(Body):
     """What chat and plain completions have in common."""
 
     model: str
     max_tokens: int | None = Field(None, ge=1)
     temperature: float = Field(1.0, ge=0.0, le=10.0)
     top_p: float = Field(1.0, gt=0.0, le=1.0)
-    top_k: int = Field(0, ge=0)
+    top_k: int = Field(0, ge=-1)
     min_p: float = Field(0.0, ge=0.0, le=1.0)
     n: int = Field(1, ge=1, le=128)
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: Annotated[list[str], BeforeValidator(_texts), Field(max_length=64)] = Field(default_factory=list)
     stream: bool = False
-    stream_options: StreamOptions | None = None
-    frequency_penalty: Zero = None
-    presence_penalty: Zero = None
-    logit_bias: Annotated[dict[str, float] | None, Field(max_length=0)] = None
-    user: str | None = None
-
-    @field_validator("temperature", "top_p", "n", mode="before")
-    @classmethod
-    def _default(cls, value: Any, info: Any) -> Any:
-        return cls.model_fields[info.field_name].default if value is None else value
+    stream_options: StreamOptions = StreamOptions()
+    frequency_penalty: Annotated[float, _only(0)] = 0.0
+    presence_penalty: Annotated[float, _only(0)] = 0.0
+    logit_bias: Annotated[dict[str, float], AfterValidator(_no_bias)] = Field(default_factory=dict)
+    user: str = ""
 
     @property
     def stops(self) -> list[str]:
         """Texts that end the answer and are not part of it."""
-        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return [text for text in given if text]
+        return [text for text in self.stop if text]
 
     @property
     def wants_usage(self) -> bool:
         """Whether a stream ends with the token counts."""
-        return self.stream_options is not None and self.stream_options.include_usage
+        return self.stream_options.include_usage
 
 
 class ChatRequest(_Generation):
@@ -147,34 +98,64 @@ class ChatRequest(_Generation):
 
     messages: list[ChatMessage] = Field(min_length=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=20)
-    tools: list[Tool] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: TextFormat | None = None
-    metadata: dict[str, str] | None = None
-    store: bool | None = None
-    service_tier: str | None = None
+    logprobs: bool = False
+    top_logprobs: int = Field(0, ge=0, le=20)
+    tools: list[Tool] = Field(default_factory=list)
+    tool_choice: Annotated[Any, _only("auto", "none")] = "auto"
+    parallel_tool_calls: bool = True
+    response_format: Annotated[Any, _only({"type": "text"})] = None
+    modalities: Annotated[list[str], _only(["text"])] = Field(default_factory=lambda: ["text"])
+    verbosity: Annotated[str, _only("medium")] = "medium"
+    audio: Unused = None
+    functions: Unused = None
+    function_call: Annotated[Any, _only("auto", "none")] = "none"
+    moderation: Unused = None
+    prediction: Unused = None
+    reasoning_effort: Unused = None
+    web_search_options: Annotated[Any, _only()] = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    store: bool = False
+    service_tier: str = ""
+    safety_identifier: str = ""
+    prompt_cache_key: str = ""
+    prompt_cache_options: Any = None
+    prompt_cache_retention: str = ""
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _rivals_need_logprobs(cls, value: int, info: ValidationInfo) -> int:
+        if value and not info.data.get("logprobs"):
+            raise ValueError("rivals come with the log-probs: set logprobs to true")
+        return value
 
     @property
     def offered(self) -> tuple[ToolSpec, ...]:
-        """The tools that the model may use."""
-        return () if self.tool_choice == "none" else tuple(tool.parsed() for tool in self.tools or [])
+        """The tools that the model is told of."""
+        return tuple(tool.parsed() for tool in self.tools)
+
+    @property
+    def callable(self) -> tuple[ToolSpec, ...]:
+        """The tools that the model may call."""
+        return () if self.tool_choice == "none" else self.offered
 
 
 class CompletionRequest(_Generation):
     """POST /v1/completions."""
 
-    prompt: str | list[str] | Ids | list[Ids]
-    logprobs: int | None = Field(None, ge=0, le=20)
-    echo: Annotated[bool | None, Field(le=0)] = None
-    best_of: Annotated[int | None, Field(ge=1, le=1)] = None
-    suffix: Annotated[str | None, Field(max_length=0)] = None
+    prompt: Annotated[list[Any], BeforeValidator(_prompts)]
+    logprobs: Annotated[Annotated[int, Field(ge=0, le=20)] | None, BeforeValidator(_no_false)] = None
+    echo: Unused = False
+    best_of: int | None = None
+    suffix: Unused = ""
+
+    @field_validator("best_of")
+    @classmethod
+    def _best_of_all(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value != info.data.get("n"):
+            raise ValueError("this server returns all that it samples: set best_of to n, or leave it out")
+        return value
 
     @property
     def prompts(self) -> list[str | Ids]:
         """One or more prompts, each a text or token ids."""
-        given = self.prompt
-        several = not isinstance(given, str) and not all(isinstance(part, int) for part in given)
-        return cast("list[str | Ids]", given if several else [given])
+        return self.prompt

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from espalier.core import strict_json
 from espalier.core.messages import Message, ToolCall, ToolSpec
 from espalier.lm.tokens import Tokenizer, unescape
 
@@ -54,7 +55,6 @@ def properties(tool: ToolSpec | None) -> Mapping[str, Any]:
 
 def read_turn(text: str, tools: Sequence[ToolSpec]) -> Message:
     """The message in one assistant turn of markup. What is neither thinking nor a whole call is content.
-
     Text before `</think>` is thinking even without `<think>`, which some templates put into the prompt.
     """
     head, closed, rest = text.partition("</think>")
@@ -93,8 +93,8 @@ def _mapping(schema: Any) -> Mapping[str, Any]:
 
 
 def _json(text: str) -> Any:
-    """The value of a JSON text, None where it is not JSON."""
+    """The value of a JSON text, None where it is not JSON that can be written again."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return strict_json.loads(text)
+    except ValueError:
         return None

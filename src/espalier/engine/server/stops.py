@@ -1,0 +1,73 @@
+"""Texts that end an answer, looked for while it comes in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Cut(NamedTuple):
+    """The text that is final now; the stop text that ended it, if one did; and what stood behind that in the piece."""
+
+    text: str
+    stop: str | None = None
+    rest: str = ""
+
+
+class Stops:
+    """Hands out pieces of text up to the first of `stops` to be complete, and holds back what may become one.
+
+    Each character costs amortised constant time a stop text (Knuth, Morris, Pratt 1977), however long that is: its
+    table is made only as far as the text has matched.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._matches = [_Match(stop) for stop in stops]
+        self._held = ""
+
+    def push(self, piece: str) -> Cut:
+        """Take the next piece. Of two stop texts that are complete at the same character, the longer counts."""
+        if not self._matches:
+            return Cut(piece)
+        text = self._held + piece
+        for place in range(len(self._held), len(text)):
+            done = [match for match in self._matches if match.take(text[place])]
+            if done:
+                stop = max((match.stop for match in done), key=len)
+                self._held = ""
+                for match in self._matches:
+                    match.length = 0
+                return Cut(text[: place + 1 - len(stop)], stop, text[place + 1 :])
+        held = max(match.length for match in self._matches)
+        self._held = text[len(text) - held :]
+        return Cut(text[: len(text) - held])
+
+    def flush(self) -> str:
+        """What was held back, at the end of the text."""
+        held, self._held = self._held, ""
+        return held
+
+
+class _Match:
+    """How much of one stop text the end of the text is. `length`: its characters."""
+
+    def __init__(self, stop: str) -> None:
+        self.stop, self.length = stop, 0
+        self._borders = [0]
+
+    def take(self, character: str) -> bool:
+        """Whether `character` completes the stop text."""
+        self.length = self._after(self.length, character)
+        return self.length == len(self.stop)
+
+    def _after(self, length: int, character: str) -> int:
+        """How much of the stop text stands at the end when `character` follows its first `length` characters."""
+        while length and self.stop[length] != character:
+            length = self._border(length)
+        return length + (self.stop[length] == character)
+
+    def _border(self, length: int) -> int:
+        """The longest proper beginning of the stop text's first `length` characters that is also their end."""
+        while len(self._borders) < length:
+            self._borders.append(self._after(self._borders[-1], self.stop[len(self._borders)]))
+        return self._borders[length - 1]

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from espalier.core.strict_json import DEPTH, loads
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+VALUES = st.recursive(SCALARS | TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=20)
+
+
+@given(VALUES)
+def test_what_json_can_write_is_read(value: Any) -> None:
+    assert loads(json.dumps(value)) == value
+    assert loads(json.dumps(value, ensure_ascii=False).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("NaN", "NaN is no number"),
+        ('{"a": [-Infinity]}', "-Infinity is no number"),
+        ('{"a": [0, 1e999]}', r"a\.1: a number is too large"),
+        (r'{"a": {"b": "x\ud800"}}', r"a\.b: \\ud800 is half a character"),
+        (r'{"a": {"\udc00": 1}}', r"a key of a: \\udc00 is half"),
+        (b'["\xed\xa0\x80"]', r"0: \\ud800 is half"),
+        (b'"\xff"', "not UTF-8: byte 1 is 0xff"),
+        ("[" * 100_000, "levels deep"),
+        ("[" * (DEPTH + 1) + "]" * (DEPTH + 1), f"more than {DEPTH} levels"),
+        ("9" * 5000, "4300 digits"),
+        ('{"a": }', "line 1, column 7"),
+        ("", "Expecting value"),
+    ],
+)
+def test_faults_are_named(text: str | bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        loads(text)
+
+
+def test_the_deepest_and_the_largest_are_read() -> None:
+    deep = loads("[" * DEPTH + "]" * DEPTH)
+    assert json.dumps(deep).count("[") == DEPTH
+    assert loads("1.7976931348623157e308") < math.inf
+    assert loads(b"\xef\xbb\xbf[1]") == [1]
+    assert loads(r'"\ud83d\ude00"') == "\U0001f600"

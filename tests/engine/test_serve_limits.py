@@ -1,0 +1,292 @@
+"""What bounds a server: its queue, slices of large requests, ports, keys, and clients that have gone."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from serving_models import NAME, language, service
+
+from espalier.cli.main import main
+from espalier.core.errors import ConfigError, EspalierError
+from espalier.core.sockets import address, listening
+from espalier.engine import serve_command
+from espalier.engine.server.app import BODY_BYTES, build_app
+from espalier.engine.server.choice import Delta
+from espalier.engine.server.errors import ApiError
+from espalier.engine.server.gate import MOST_READY, Gate, Outbox
+from espalier.engine.server.load import load_service
+from espalier.engine.server.service import Service
+
+
+def client(served: Service, **options: object) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=build_app(served, **options))  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60)
+
+
+def test_the_gate_counts_open_choices() -> None:
+    gate = Gate(rows=4, queue=2)
+    first = gate.enter(5)
+    second = gate.enter(1)
+    with pytest.raises(ApiError, match="2 choices wait for a free row") as refused:
+        gate.enter(1)
+    assert refused.value.status == 429
+    assert refused.value.headers == {"Retry-After": "2"}
+    first.done(3.0)
+    gate.enter(1)
+    first.leave()
+    second.leave()
+    first.leave()
+    gate.check()
+    assert sum(ticket.choices for ticket in gate.tickets) == 1
+
+
+def test_a_closed_gate_lets_nobody_in_and_ends_what_is_open() -> None:
+    async def run() -> None:
+        gate = Gate(rows=4, queue=2)
+        ticket = gate.enter(1)
+        await gate.close(0.1)
+        with pytest.raises(ApiError, match="shutting down") as refused:
+            gate.check()
+        assert refused.value.status == 503
+        with pytest.raises(ApiError, match="shutting down"):
+            await ticket.outbox.get()
+
+    asyncio.run(run())
+
+
+def test_an_outbox_waits_for_its_reader() -> None:
+    async def run() -> None:
+        outbox = Outbox()
+        for i in range(MOST_READY):
+            await outbox.put(Delta(i))
+        late = asyncio.create_task(outbox.put(Delta(MOST_READY)))
+        await asyncio.sleep(0)
+        assert not late.done()
+        assert [(await outbox.get()).index for _ in range(MOST_READY + 1)] == list(range(MOST_READY + 1))
+        await late
+
+    asyncio.run(run())
+
+
+def test_beyond_the_queue_requests_are_told_when_to_come_back() -> None:
+    served = service(queue=4, max_rows=2)
+
+    async def run() -> list[httpx.Response]:
+        async with client(served) as http:
+            body = {"model": NAME, "prompt": "hi", "max_tokens": 30, "n": 2}
+            return await asyncio.gather(*(http.post("/v1/completions", json=body) for _ in range(12)))
+
+    answers = asyncio.run(run())
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 12 - 3
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert {answer.json()["error"]["code"] for answer in refused} == {"rate_limit_exceeded"}
+    assert {answer.status_code for answer in answers if answer not in refused} == {200}
+
+
+def test_a_large_request_is_made_in_slices_and_lets_others_in_between() -> None:
+    served = service(queue=2000, max_rows=4)
+
+    async def run() -> tuple[list[str], int]:
+        order, most = [], 0
+        async with client(served) as http:
+
+            async def ask(name: str, **body: object) -> None:
+                answer = await http.post("/v1/completions", json={"model": NAME, "prompt": "hi", **body})
+                assert answer.status_code == 200
+                order.append(name)
+
+            large = asyncio.create_task(ask("large", n=100, max_tokens=8))
+            while not served.engine._stepper.running:
+                await asyncio.sleep(0)
+            small = asyncio.create_task(ask("small", max_tokens=8))
+            while not large.done():
+                stepper = served.engine._stepper
+                most = max(most, len(stepper.scheduler.waiting) + len(stepper.running))
+                await asyncio.sleep(0)
+            await asyncio.gather(large, small)
+        return order, most
+
+    order, most = asyncio.run(run())
+    assert order == ["small", "large"]
+    assert most <= 4 + 1 + 4
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"prompt": ["x"] * 9, "n": 128}, "n"),
+        ({"prompt": "x", "n": 128, "max_tokens": 900, "logprobs": 20}, "logprobs"),
+    ],
+)
+def test_answers_of_one_request_are_bounded(body: dict[str, object], param: str) -> None:
+    async def run() -> httpx.Response:
+        async with client(service()) as http:
+            return await http.post("/v1/completions", json={"model": NAME, **body})
+
+    answer = asyncio.run(run())
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_one_choice_that_fails_frees_the_others(streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = service()
+    names = type(served.names)
+    calls = 0
+
+    def failing(self: object, token: int) -> tuple[str, bytes]:
+        nonlocal calls
+        calls += 1
+        if calls == 20:
+            raise ValueError("no such token")
+        return "x", b"x"
+
+    monkeypatch.setattr(names, "__call__", failing)
+
+    async def run() -> httpx.Response:
+        async with client(served) as http:
+            body = {"model": NAME, "prompt": "hi", "n": 6, "max_tokens": 200, "logprobs": 0, "stream": streamed}
+            return await http.post("/v1/completions", json=body)
+
+    answer = asyncio.run(run())
+    assert (answer.status_code == 500) != streamed
+    assert "the server failed: ValueError" in answer.text
+    assert not served.engine._stepper.running
+    assert not served.gate.tickets
+
+
+def test_bodies_are_bounded() -> None:
+    async def run() -> list[httpx.Response]:
+        async with client(service()) as http:
+            sizes = (BODY_BYTES, BODY_BYTES + 1)
+            return [await http.post("/v1/completions", content=b" " * size) for size in sizes]
+
+    fits, large = asyncio.run(run())
+    assert fits.status_code == 400
+    assert (large.status_code, large.json()["error"]["type"]) == (413, "invalid_request_error")
+
+
+def test_keys_are_wanted_everywhere_but_for_health() -> None:
+    async def run() -> list[int]:
+        async with client(service(), keys=["one", "two"]) as http:
+            headers = [
+                {},
+                {"Authorization": "Bearer on"},
+                {"Authorization": "Basic one"},
+                {"Authorization": "bearer two"},
+            ]
+            found = [(await http.get("/v1/models", headers=header)).status_code for header in headers]
+            return [*found, (await http.get("/health")).status_code]
+
+    assert asyncio.run(run()) == [401, 401, 401, 200, 200]
+
+
+def test_keys_come_from_the_options_or_the_environment() -> None:
+    assert serve_command.api_keys([], {}) == []
+    assert serve_command.api_keys([], {"ESPALIER_API_KEY": "k"}) == ["k"]
+    assert serve_command.api_keys(["a", "b"], {"ESPALIER_API_KEY": "k"}) == ["a", "b"]
+    for wrong in ("", "a b", "é", "a\n"):
+        with pytest.raises(ConfigError, match="a key is one word"):
+            serve_command.api_keys([wrong], {})
+
+
+def test_ports_are_taken_or_said() -> None:
+    with listening("127.0.0.1", 0) as bound:
+        bound.listen()
+        port = bound.getsockname()[1]
+        assert address(bound, "127.0.0.1") == f"http://127.0.0.1:{port}"
+        with pytest.raises(EspalierError, match=rf"cannot listen on 127\.0\.0\.1:{port} \(Address already in use\)"):
+            listening("127.0.0.1", port)
+    for host, port, why in (
+        ("127.0.0.1", 65536, "ports are 0"),
+        ("127.0.0.1", -1, "ports are 0"),
+        ("a..b", 1, "a\\.\\.b:1"),
+    ):
+        with pytest.raises(EspalierError, match=why):
+            listening(host, port)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("limits") / "model"
+    language().save(path)
+    return path
+
+
+def test_a_port_in_use_is_said_before_the_model_is_read(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("espalier.engine.server.load.load_service", lambda args: 1 / 0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert main(["serve", str(folder), "--port", str(taken.getsockname()[1])]) == 2
+    assert "Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--max-rows", "0"], "max_rows"),
+        (["--max-len", "1"], "max_len"),
+        (["--max-len", "4096"], "the model has 2048 positions"),
+        (["--max-rows", "10000000000"], "lower max_rows"),
+        (["--prefill-tokens", "0"], "prefill_tokens"),
+        (["--grace", "-1"], "--grace"),
+        (["--queue", "-1"], "--queue"),
+        (["--port", "65536"], "ports are 0"),
+        (["--api-key", ""], "a key is one word"),
+        (["--renderer", "template"], "no chat template"),
+    ],
+)
+def test_mistakes_of_the_command_line_are_said_in_a_line(
+    folder: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", str(folder), "--port", "0", *options]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe\x00"])
+def test_broken_folders_are_said(folder: Path, tmp_path: Path, name: str, damage: bytes) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(damage if file.name == name else file.read_bytes())
+    with pytest.raises(EspalierError, match=name.replace(".", r"\.") + "|eos_token"):
+        load(tmp_path, "--renderer", "glm")
+
+
+def load(folder: Path, *options: str) -> Service:
+    parser = argparse.ArgumentParser()
+    serve_command.add_arguments(parser)
+    return load_service(parser.parse_args([str(folder), *options]))
+
+
+def test_sizes_follow_the_model(folder: Path) -> None:
+    config = load(folder, "--renderer", "glm", "--max-rows", "2").engine.config
+    assert (config.max_rows, config.max_len, config.retain_rows) == (2, 2048, 0)
+
+
+def test_a_body_that_takes_long_to_read_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = service()
+    encode = served.tokenizer.encode
+    monkeypatch.setattr(served.tokenizer, "encode", lambda text: (time.sleep(0.5), encode(text))[1])
+
+    async def run() -> float:
+        async with client(served) as http:
+            slow = asyncio.create_task(http.post("/v1/completions", json={"model": NAME, "prompt": "x"}))
+            await asyncio.sleep(0.1)
+            began = time.monotonic()
+            await http.get("/health")
+            waited = time.monotonic() - began
+            assert (await slow).status_code == 200
+            return waited
+
+    assert asyncio.run(run()) < 0.3
