@@ -22,7 +22,8 @@ class Ticket:
     """streamed: whether its first byte is its first token; an answer that comes whole says nothing of prefill. text:
     bytes of its prompt, for the estimate to learn from. decision: set once it is placed. batch: the name and size of
     what it was sent with. number: which of its instance's requests it is, from 1. held: seconds until it was placed.
-    patience: the limit on its first byte, while it is waited for. answered: whether the engine began to.
+    patience: the limit on the engine's next bytes, while they are waited for. answered: whether the engine began to.
+    outcome: what became of it, as it is counted.
     """
 
     request: Request
@@ -35,6 +36,7 @@ class Ticket:
     held: float = 0.0
     patience: asyncio.Timeout | None = None
     answered: bool = False
+    outcome: str | None = None
     tried: set[int] = field(default_factory=set)
 
     @property
@@ -43,7 +45,15 @@ class Ticket:
         assert self.decision is not None
         return self.decision.instance
 
-    def give_up(self) -> None:
-        """Wait no longer for the first byte."""
-        if self.patience is not None and not self.patience.expired():
-            self.patience.reschedule(0.0)
+    @property
+    def rank(self) -> int:
+        """The rank there."""
+        assert self.decision is not None
+        return self.decision.rank
+
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than this for what the engine owes just now."""
+        patience = self.patience
+        if patience is not None and not patience.expired():
+            end = asyncio.get_running_loop().time() + seconds
+            patience.reschedule(min(patience.when() or end, end))

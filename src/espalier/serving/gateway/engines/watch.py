@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from enum import Enum, auto
 from time import monotonic
 
@@ -13,6 +14,8 @@ import aiohttp
 
 from espalier.serving.gateway.config import GatewayConfig
 from espalier.serving.gateway.dispatcher import Dispatcher
+from espalier.serving.gateway.engines.adapters import key_header
+from espalier.serving.gateway.engines.ear import Ear
 
 LOOK_SECONDS = 0.25
 """Between two rounds."""
@@ -32,8 +35,10 @@ class Health(Enum):
 class Watch:
     """`run` it as a task."""
 
-    def __init__(self, session: aiohttp.ClientSession, config: GatewayConfig, dispatcher: Dispatcher) -> None:
-        self.session, self.config, self.dispatcher = session, config, dispatcher
+    def __init__(
+        self, session: aiohttp.ClientSession, config: GatewayConfig, dispatcher: Dispatcher, ears: Mapping[int, Ear]
+    ) -> None:
+        self.session, self.config, self.dispatcher, self.ears = session, config, dispatcher, ears
         self._missed: Counter[int] = Counter()
         self._next = [0.0] * len(config.targets)
 
@@ -53,12 +58,15 @@ class Watch:
         for number, health in zip(numbers, await asyncio.gather(*map(self.ask, numbers)), strict=True):
             self._next[number] = monotonic() + self.config.retry_seconds
             self._judge(number, health, number in suspects)
+        for number in dispatcher.deaf():
+            self.ears[number].renew()
 
     async def ask(self, number: int) -> Health:
         """How an instance is: the worst of its addresses."""
         for url in self.config.targets[number].urls:
             try:
-                async with self.session.get(url.rstrip("/") + "/health", timeout=PATIENCE) as answer:
+                place = url.rstrip("/") + "/health"
+                async with self.session.get(place, timeout=PATIENCE, headers=key_header(self.config)) as answer:
                     if answer.status != 200:
                         return Health.SILENT
             except aiohttp.ClientConnectorError:
@@ -86,9 +94,9 @@ class Watch:
                 dispatcher.doubt(number, True)
             return
         self._missed[number] += 1
-        if dispatcher.breakers[number].open:
-            return
         if health is Health.GONE:
             dispatcher.failed(number, "nobody listens at its address", final=True)
         elif suspected or self._missed[number] >= MISSED:
             dispatcher.failed(number, "it owes answers, or is asked, and is silent", final=True)
+        if not dispatcher.pool.instances[number].alive and number in self.ears:
+            self.ears[number].renew()
