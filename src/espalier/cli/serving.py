@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from espalier.cli import running
+from espalier.cli.options import settle
 from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
 from espalier.core.recipe import yaml12
@@ -39,6 +41,29 @@ WORK = {
 
 SOURCES = """TRACE is a file, or `constant` or `lognormal` with lengths.prompt=, lengths.output= and lengths.cv=.
 Keys of simulate and explain are those of traffic in a recipe, or begin with prefill., decode., targets. or trouble."""
+TAKES = {
+    "runs_dir": ("compare",),
+    "resume": ("compare",),
+    "data_root": ("compare", "simulate", "explain"),
+    "pool": ("simulate", "explain"),
+    "load": ("simulate", "explain"),
+    "policy": ("explain",),
+    **dict.fromkeys(("chunk", "requests", "kv", "beyond", "model"), ("calibrate",)),
+    **dict.fromkeys(("port", "ranks"), ("fake-engine",)),
+}
+"""The verbs of each option."""
+DEFAULTS = {
+    "runs_dir": Path("runs"),
+    "pool": "4x32",
+    "load": 0.8,
+    "policy": "sbs_whole",
+    "chunk": 4096,
+    "requests": 256,
+    "kv": 500_000,
+    "model": "fake",
+    "port": 9000,
+    "ranks": 8,
+}
 SECTIONS = ("prefill", "decode", "targets")
 WIDE = 120
 """Columns, where nobody sees how wide the output is."""
@@ -50,29 +75,33 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items()) + "\n\n" + SOURCES
     parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
     parser.add_argument("words", nargs="*", metavar="TRACE | RECIPE | key=value", help="see above")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--runs-dir", type=Path, help="compare: where run folders go (default: runs)")
     parser.add_argument("--resume", action="store_true", help="compare: go on with the unfinished run")
-    parser.add_argument("--data-root", type=Path, help="folder of data sets (default: ESPALIER_DATA)")
-    parser.add_argument("--pool", default="4x32", help="simulate, explain: instances x ranks")
-    parser.add_argument("--load", type=float, default=0.8, help="simulate, explain: share of the pool's capacity")
-    parser.add_argument("--policy", default="sbs_whole", help="explain: who decides")
-    parser.add_argument("--chunk", type=int, default=4096, help="calibrate: tokens of a rank in a pass")
-    parser.add_argument("--requests", type=int, default=256, help="calibrate: requests of a rank that decodes")
-    parser.add_argument("--kv", type=int, default=500_000, help="calibrate: cached tokens of a rank that decodes")
+    parser.add_argument(
+        "--data-root", type=Path, help="compare, simulate, explain: folder of data sets (default: ESPALIER_DATA)"
+    )
+    parser.add_argument("--pool", help="simulate, explain: instances x ranks (default: 4x32)")
+    parser.add_argument("--load", type=float, help="simulate, explain: share of the pool's capacity (default: 0.8)")
+    parser.add_argument("--policy", help="explain: who decides (default: sbs_whole)")
+    parser.add_argument("--chunk", type=int, help="calibrate: tokens of a rank in a pass (default: 4096)")
+    parser.add_argument("--requests", type=int, help="calibrate: requests of a rank that decodes (default: 256)")
+    parser.add_argument("--kv", type=int, help="calibrate: cached tokens of a rank that decodes (default: 500000)")
     parser.add_argument("--beyond", action="store_true", help="calibrate: even far beyond what was measured")
-    parser.add_argument("--model", default="fake", help="calibrate: the endpoint's model")
-    parser.add_argument("--port", type=int, default=9000, help="fake-engine: port to listen on")
-    parser.add_argument("--ranks", type=int, default=8, help="fake-engine: ranks")
+    parser.add_argument("--model", help="calibrate: the endpoint's model (default: fake)")
+    parser.add_argument("--port", type=int, help="fake-engine: port to listen on (default: 9000)")
+    parser.add_argument("--ranks", type=int, help="fake-engine: ranks (default: 8)")
 
 
 def serving(args: argparse.Namespace) -> int:
     """Do what the first word says."""
     if args.what not in WORK:
         raise EspalierError(f"espalier serving cannot {args.what!r}{nearest(args.what, WORK)}")
+    settle(args, "espalier serving", TAKES, **DEFAULTS)
+    alone = args.what == "calibrate"
+    if args.what != "fake-engine" and (not args.words or (alone and len(args.words) > 1)):
+        raise EspalierError(f"usage: espalier serving {args.what} {WORK[args.what]}")
     if args.what == "compare":
         return running.run(args)
-    if args.what != "fake-engine" and not args.words:
-        raise EspalierError(f"usage: espalier serving {args.what} {WORK[args.what]}")
     try:
         match args.what:
             case "simulate":
@@ -205,7 +234,10 @@ def _gateway(file: Path, overrides: list[str]) -> int:
 
     settings = load_settings(GatewayConfig, [file], overrides)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    _serve(Gateway(settings).app, settings.host, settings.port, f"gateway of {len(settings.targets)} instances")
+    gateway = Gateway(settings)
+    if settings.admin_port is not None:
+        _serve_beside(gateway.app, gateway.admin, settings.admin_host, settings.admin_port, "admin of the gateway")
+    _serve(gateway.app, settings.host, settings.port, f"gateway of {len(settings.targets)} instances")
     return 0
 
 
@@ -220,6 +252,23 @@ def _fake_engine(args: argparse.Namespace) -> int:
     return 0
 
 
+def _serve_beside(app: web.Application, other: web.Application, host: str, port: int, what: str) -> None:
+    """Serve `other` for as long as `app` runs."""
+    from aiohttp import web
+
+    listening = _listening(host, port)
+
+    async def beside(app: web.Application) -> AsyncIterator[None]:
+        runner = web.AppRunner(other, access_log=None)
+        await runner.setup()
+        await web.SockSite(runner, listening).start()
+        yield
+        await runner.cleanup()
+
+    app.cleanup_ctx.append(beside)
+    print(f"{what} on {_url(listening)}", flush=True)
+
+
 def _serve(app: web.Application, host: str, port: int, what: str) -> None:
     """Until interrupted; on the quicker event loop where that is to be had, which is everywhere but on Windows."""
     from aiohttp import web
@@ -230,8 +279,13 @@ def _serve(app: web.Application, host: str, port: int, what: str) -> None:
 
         loop = uvloop.new_event_loop()
     listening = _listening(host, port)
-    print(f"{what} on http://{host}:{listening.getsockname()[1]}", flush=True)
+    print(f"{what} on {_url(listening)}", flush=True)
     web.run_app(app, sock=listening, print=None, access_log=None, handler_cancellation=True, loop=loop)
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listening(host: str, port: int) -> socket.socket:

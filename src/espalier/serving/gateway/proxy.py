@@ -103,10 +103,12 @@ class Proxy:
             except aiohttp.ClientConnectorError as error:
                 raise FailedError(f"cannot connect ({error.os_error.strerror})", final=True) from None
             except BROKEN as error:
-                if patience.expired() and not ticket.streamed and self._is_well(ticket):
+                if patience.expired() and not self._is_well(ticket):
+                    raise FailedError("it has fallen silent") from None
+                if patience.expired() and not ticket.streamed:
                     ticket.outcome = "expired"
                     return refuse(504, f"there was no whole answer within {limit:g} s", ENGINE)
-                raise FailedError(_fault(error, patience, limit)) from None
+                raise FailedError(f"the connection failed: {type(error).__name__} {error}".rstrip()) from None
             finally:
                 ticket.patience = None
             self._check(answer, start, ticket)
@@ -157,9 +159,3 @@ async def _start(answer: aiohttp.ClientResponse) -> bytes:
         while not begun(start) and (more := await answer.content.readany()):
             start += more
     return start
-
-
-def _fault(error: Exception, patience: asyncio.Timeout, limit: float) -> str:
-    if patience.expired():
-        return f"it has sent no byte (within {limit:g} s, or since it was given up)"
-    return f"the connection failed: {type(error).__name__} {error}".rstrip()
