@@ -160,8 +160,8 @@ def _simulate(args: argparse.Namespace) -> int:
         table.add_row(name, *(_cell(one[key]) for key in columns.values()))
     console = _console()
     console.print(table)
-    if trace.moved:
-        console.print(f"{trace.moved} requests of the file stood behind later ones; all are sorted by time")
+    for note in trace.notes:
+        console.print(note, soft_wrap=True)
     return 0
 
 
@@ -194,7 +194,8 @@ def _explain(args: argparse.Namespace) -> int:
         table.add_row(str(k), f"{request.arrival:.3f}", str(request.prompt), *row)
     console = Console()
     console.print(table)
-    console.print("\n".join(f"{reason}: {number}" for reason, number in log.reasons.items()), highlight=False)
+    lines = [*(f"{reason}: {number}" for reason, number in log.reasons.items()), *trace.notes]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import product
 
 from espalier.core.files import write_atomic
@@ -12,10 +13,11 @@ from espalier.serving import tables
 from espalier.serving.averages import Averages, Results
 from espalier.serving.config import CompareConfig
 from espalier.serving.pictures import draw
+from espalier.serving.traces.trace import Trace
 
 
-def write_report(config: CompareConfig, run: Run, results: Results) -> dict[str, float]:
-    """Tables and pictures into the run folder; returns the headline figures."""
+def write_report(config: CompareConfig, run: Run, results: Results, traces: Mapping[str, Trace]) -> dict[str, float]:
+    """Tables and pictures into the run folder; returns the headline figures. traces: by traffic."""
     found = Averages(results)
     means = tables.times(config, found)
     blocks: list[Block] = [means]
@@ -25,6 +27,7 @@ def write_report(config: CompareConfig, run: Run, results: Results) -> dict[str,
     if config.decode is not None:
         blocks.append(tables.answers(config, found))
     blocks.append(tables.fairness(config, found))
+    blocks += tables.remarks(traces)
     for name, title, note in draw(config, results, run.artefact):
         blocks.append(Image(title, f"artefacts/{name}", wide=True, note=note))
     run.report(blocks)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from espalier.core.errors import DataError
 from espalier.serving.model.steptime import DecodeTime, PrefillTime
-from espalier.serving.records import Record, finite, read_records
+from espalier.serving.records import Record, finite, is_json, read_records
 
 Floats = npt.NDArray[np.float64]
 REACH = 1.5
@@ -95,7 +95,7 @@ def read_measurements(file: Path) -> tuple[tuple[str, ...], Floats, Floats]:
         if not names:
             names = tuple(name for name in (DECODE if set(DECODE) <= set(record) else PREFILL) if name in record)
             if "seconds" not in record or not {"tokens", "kv"} & set(names):
-                where = f"{file}:{1 if file.suffix == '.csv' else line}"
+                where = f"{file}:{line if is_json(file) else 1}"
                 raise DataError(f"{where} has {', '.join(record)}; needed: tokens, seconds, or requests, kv, seconds")
         found.extend(_numbers(f"{file}:{line}", record, names))
     if not names:
