@@ -9,7 +9,7 @@ from itertools import product
 from espalier.core.files import write_atomic
 from espalier.core.report.blocks import Block, Image, Table
 from espalier.core.run import Run
-from espalier.serving import tables
+from espalier.serving import maps, tables
 from espalier.serving.averages import Averages, Results
 from espalier.serving.config import CompareConfig
 from espalier.serving.pictures import draw
@@ -23,7 +23,8 @@ def write_report(config: CompareConfig, run: Run, results: Results, traces: Mapp
     blocks: list[Block] = [means]
     if config.targets.given:
         blocks += [tables.goodput(config, found), tables.shares(config, found)]
-    blocks += [tables.losses(config, found), tables.tails(config, found)]
+    charts = list(maps.tables(config, found))
+    blocks += [*charts, tables.losses(config, found), tables.tails(config, found)]
     if config.decode is not None:
         blocks.append(tables.answers(config, found))
     blocks.append(tables.fairness(config, found))
@@ -32,6 +33,8 @@ def write_report(config: CompareConfig, run: Run, results: Results, traces: Mapp
         blocks.append(Image(title, f"artefacts/{name}", wide=True, note=note))
     run.report(blocks)
     write_atomic(run.artefact("table.md"), _markdown(means))
+    if charts:
+        write_atomic(run.artefact("map.md"), "\n".join(f"{one.title}:\n\n{_markdown(one)}" for one in charts))
     return _headline(config, found)
 
 
