@@ -88,6 +88,8 @@ def test_calibrate_prints_settings(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "beyond" in capsys.readouterr().err
     assert main(["serving", "calibrate", str(file), "--chunk=6001", "--beyond"]) == 0
     assert "chunk: 6001" in capsys.readouterr().out
+    assert main(["serving", "calibrate", str(file), "--chunk=0"]) == 2
+    assert "'chunk' must be greater than 0" in capsys.readouterr().err
 
 
 def test_calibrate_decoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -358,6 +358,20 @@ def test_bodies_and_headers_keep_their_sense() -> None:
     on_stage(play)
 
 
+def test_a_stream_that_is_packed_in_spite_of_all_passes_as_it_is() -> None:
+    async def play(stage: Stage) -> None:
+        packed = gzip.compress(b'data: {"a": 1}\n\ndata: [DONE]\n\n')
+
+        async def pack(request: web.Request) -> web.Response:
+            headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+            return web.Response(body=packed, headers=headers)
+
+        await stage.front(await stage.engine(pack))
+        assert await stage.ask(stream=True) == (200, gzip.decompress(packed))
+
+    on_stage(play)
+
+
 def test_redirects_and_the_list_of_models_pass_as_they_are() -> None:
     async def play(stage: Stage) -> None:
         async def redirect(request: web.Request) -> web.Response:

@@ -140,6 +140,21 @@ def test_chats_of_every_kind(client: openai.OpenAI, model: str) -> None:
     assert raw.parse().choices
 
 
+def test_helpers_of_the_client(client: openai.OpenAI, model: str) -> None:
+    with client.chat.completions.stream(model=model, messages=HELLO, max_tokens=4) as stream:
+        kinds = {event.type for event in stream}
+        assert stream.get_final_completion().choices[0].message.role == "assistant"
+    assert "chunk" in kinds
+    with client.completions.with_streaming_response.create(model=model, prompt="1", max_tokens=2, stream=True) as raw:
+        assert list(raw.iter_lines())[-2] == "data: [DONE]"
+    with pytest.raises(openai.APIStatusError) as listed:
+        client.chat.completions.list()
+    assert (listed.value.status_code, listed.value.code) == (405, "method_not_allowed")
+    for missing in (client.chat.completions.retrieve, client.chat.completions.delete):
+        with pytest.raises(openai.NotFoundError):
+            missing("some-id")
+
+
 def test_a_stream_may_be_left(client: openai.OpenAI, model: str) -> None:
     with client.chat.completions.create(model=model, messages=HELLO, max_tokens=100, stream=True) as stream:
         next(iter(stream))

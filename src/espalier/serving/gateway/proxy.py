@@ -16,7 +16,7 @@ from espalier.serving.gateway.engines.adapters import posting
 from espalier.serving.gateway.events import begun, error_in
 from espalier.serving.gateway.measures import Measures
 from espalier.serving.gateway.refusals import ENGINE, refuse
-from espalier.serving.gateway.relay import BROKEN, STREAM, Relay
+from espalier.serving.gateway.relay import BROKEN, Relay, is_stream
 from espalier.serving.gateway.ticket import Ticket
 from espalier.serving.gateway.tokens import TokenEstimate, reported_tokens
 
@@ -148,14 +148,14 @@ class Proxy:
             raise FailedError("it is busy", blame=False)
         if answer.status == 200 and (said := error_in(start)):
             raise FailedError(f"its answer began with an error: {said}")
-        if answer.status == 200 and not (begun(start) if answer.content_type == STREAM else start):
+        if answer.status == 200 and not (begun(start) if is_stream(answer) else start):
             raise FailedError("its answer ended before it began")
 
 
 async def _start(answer: aiohttp.ClientResponse) -> bytes:
     """What an answer begins with: of a stream its first event, comments aside; all there is where it ends before."""
     start = await answer.content.readany()
-    if answer.content_type == STREAM:
+    if is_stream(answer):
         while not begun(start) and (more := await answer.content.readany()):
             start += more
     return start

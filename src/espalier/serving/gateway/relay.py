@@ -17,9 +17,14 @@ from espalier.serving.gateway.ticket import Ticket
 WAIT_HEADER, PLACE_HEADER = "X-Espalier-Wait", "X-Espalier-Place"
 """In every answer: seconds that the request was held, and `instance:rank`."""
 BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
-STREAM = "text/event-stream"
 TAIL = 4096
 """Bytes of an answer's end in which usage is looked for."""
+
+
+def is_stream(answer: aiohttp.ClientResponse) -> bool:
+    """Whether it consists of events that can be read on their way: what is packed in spite of all passes as it is."""
+    packed = answer.headers.get("Content-Encoding", "identity") != "identity"
+    return answer.content_type == "text/event-stream" and not packed
 
 
 class BrokenError(Exception):
@@ -42,8 +47,7 @@ class Relay:
         self.request, self.answer, self.ticket, self.silence = request, answer, ticket, silence
         self.fault: str | None = None
         self.tail = b""
-        streams = answer.status == 200 and answer.content_type == STREAM
-        self._events = Passage() if streams else None
+        self._events = Passage() if answer.status == 200 and is_stream(answer) else None
         self.response = web.StreamResponse(status=answer.status, reason=answer.reason)
         for name, value in end_to_end(answer.headers):
             self.response.headers.add(name, value)
