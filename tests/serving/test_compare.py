@@ -153,7 +153,9 @@ def test_a_map_of_traffics_and_loads_by_hand() -> None:
         for k, load in enumerate(config.loads)
         for arm in arms
     }
-    mean, p99 = maps.tables(config, Averages(results))
+    ranges, mean, p99 = maps.tables(config, Averages(results))
+    assert ranges.columns == ["traffic", "sbs, mean", "sbs, p99"]
+    assert ranges.rows == [["short", "-50 to +50%", "+0 to +0%"], ["long", "-10 to +0%", "+0 to +0%"]]
     assert mean.columns == ["pool", "traffic", "policy", "0.5", "0.9"]
     assert mean.rows == [["1x2", "short", "sbs", "-50%", "+50%"], ["1x2", "long", "sbs", "+0%", "-10%"]]
     assert [row[3:] for row in p99.rows] == [["+0%", "+0%"]] * 2

@@ -29,9 +29,10 @@ def changes(config: CompareConfig, found: Averages, pool: str, arm: str, name: s
 
 
 def tables(config: CompareConfig, found: Averages) -> Iterator[Table]:
-    """The maps in numbers, one of each statistic, where there are several traffics and loads to compare."""
+    """The range of each traffic, and the maps in numbers, where there are several traffics and loads to compare."""
     if not _wide(config):
         return
+    yield _ranges(config, found)
     for what, name in STATISTICS.items():
         rows: list[list[str | Number]] = []
         for pool, arm in product(config.pools, _arms(config)):
@@ -39,6 +40,20 @@ def tables(config: CompareConfig, found: Averages) -> Iterator[Table]:
                 rows.append([pool, traffic, arm, *(f"{value:+.0f}%" for value in row)])
         title = f"Change of the {what} time to first token against {config.baselines[-1]}"
         yield Table(title, ["pool", "traffic", "policy", *(f"{load:g}" for load in config.loads)], rows, wide=True)
+
+
+def _ranges(config: CompareConfig, found: Averages) -> Table:
+    """From the best to the worst cell of each traffic, over pools and loads."""
+    rows: list[list[str | Number]] = []
+    for number, traffic in enumerate(config.traffic):
+        cells: list[str | Number] = [traffic]
+        for arm, name in product(_arms(config), STATISTICS.values()):
+            values = np.concatenate([changes(config, found, pool, arm, name)[number] for pool in config.pools])
+            cells.append(f"{values.min():+.0f} to {values.max():+.0f}%")
+        rows.append(cells)
+    columns = ["traffic", *(f"{arm}, {what}" for arm, what in product(_arms(config), STATISTICS))]
+    title = f"Change of the time to first token against {config.baselines[-1]}: the best and the worst cell"
+    return Table(title, columns, rows, wide=True)
 
 
 def draw_maps(config: CompareConfig, found: Averages) -> Iterator[tuple[str, str, Any]]:
@@ -61,9 +76,10 @@ def draw_maps(config: CompareConfig, found: Averages) -> Iterator[tuple[str, str
 
 
 def _map(axis: Any, values: npt.NDArray[np.float64], config: CompareConfig) -> None:
-    axis.imshow(values, cmap="RdYlGn_r", vmin=-FULL, vmax=FULL, aspect="auto")
+    axis.imshow(values, cmap="RdBu_r", vmin=-FULL, vmax=FULL, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
-        axis.text(column, row, f"{value:+.0f}", ha="center", va="center", fontsize=8)
+        ink = "white" if abs(value) > 0.6 * FULL else "black"
+        axis.text(column, row, f"{value:+.0f}", ha="center", va="center", fontsize=8, color=ink)
     axis.set_xticks(range(len(config.loads)), [f"{load:g}" for load in config.loads], fontsize=8)
     axis.set_yticks(range(len(config.traffic)), list(config.traffic), fontsize=8)
 

@@ -43,7 +43,7 @@ class Fit:
         return self.base + sum(slope * value for slope, value in zip(self.slopes, features, strict=True))
 
     def prefill(self, chunk: int, *, beyond: bool = False) -> PrefillTime:
-        """Step times for chunks of `chunk` tokens. Raises DataError as `seconds` does, ConfigError for a chunk below 1."""
+        """Step times for chunks of `chunk` tokens. DataError as of `seconds`, ConfigError for a chunk below 1."""
         self._check("tokens", chunk, beyond)
         slopes = dict(zip(self.names, self.slopes, strict=True))
         attended = slopes.get("attended", 0.0)
