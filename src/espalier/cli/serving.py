@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import logging
-import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from espalier.cli import running
+from espalier.cli.listening import serve_app, serve_beside
 from espalier.cli.options import settle
 from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
@@ -23,8 +20,6 @@ from espalier.core.recipe.layers import read_layers
 from espalier.core.recipe.resolve import load_settings
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from espalier.serving.model.steptime import DecodeTime, PrefillTime
 
 POOR = 0.8
@@ -237,8 +232,8 @@ def _gateway(file: Path, overrides: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     gateway = Gateway(settings)
     if settings.admin_port is not None:
-        _serve_beside(gateway.app, gateway.admin, settings.admin_host, settings.admin_port, "admin of the gateway")
-    _serve(gateway.app, settings.host, settings.port, f"gateway of {len(settings.targets)} instances")
+        serve_beside(gateway.app, gateway.admin, settings.admin_host, settings.admin_port, "admin of the gateway")
+    serve_app(gateway.app, settings.host, settings.port, f"gateway of {len(settings.targets)} instances")
     return 0
 
 
@@ -249,55 +244,5 @@ def _fake_engine(args: argparse.Namespace) -> int:
     if args.ranks < 1:
         raise EspalierError(f"--ranks is at least 1, not {args.ranks}")
     settings = FakeSettings(args.ranks, PrefillTime.of(**_settings(args.words)))
-    _serve(FakeEngine(settings).app, "127.0.0.1", args.port, f"fake engine of {args.ranks} ranks")
+    serve_app(FakeEngine(settings).app, "127.0.0.1", args.port, f"fake engine of {args.ranks} ranks")
     return 0
-
-
-def _serve_beside(app: web.Application, other: web.Application, host: str, port: int, what: str) -> None:
-    """Serve `other` for as long as `app` runs."""
-    from aiohttp import web
-
-    listening = _listening(host, port)
-
-    async def beside(app: web.Application) -> AsyncIterator[None]:
-        runner = web.AppRunner(other, access_log=None)
-        await runner.setup()
-        await web.SockSite(runner, listening).start()
-        yield
-        await runner.cleanup()
-
-    app.cleanup_ctx.append(beside)
-    print(f"{what} on {_url(listening)}", flush=True)
-
-
-def _serve(app: web.Application, host: str, port: int, what: str) -> None:
-    """Until interrupted; on the quicker event loop where that is to be had, which is everywhere but on Windows."""
-    from aiohttp import web
-
-    loop = asyncio.new_event_loop()
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        loop = uvloop.new_event_loop()
-    listening = _listening(host, port)
-    print(f"{what} on {_url(listening)}", flush=True)
-    web.run_app(app, sock=listening, print=None, access_log=None, handler_cancellation=True, loop=loop)
-
-
-def _url(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one. Raises EspalierError where the address is not to be had."""
-    if not 0 <= port <= 65535:
-        raise EspalierError(f"port {port}: ports are 0 (any free one) to 65535")
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-    except OSError as error:
-        raise EspalierError(f"cannot listen on {host}:{port} ({error.strerror}): set another host or port") from None
-    return listening

@@ -5,6 +5,7 @@ how they are; those left alone are asked whether they are back.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -17,6 +18,7 @@ from espalier.serving.gateway.dispatcher import Dispatcher
 from espalier.serving.gateway.engines.adapters import key_header
 from espalier.serving.gateway.engines.ear import Ear
 
+log = logging.getLogger("espalier.gateway")
 LOOK_SECONDS = 0.25
 """Between two rounds."""
 PATIENCE = aiohttp.ClientTimeout(total=2.0)
@@ -46,7 +48,10 @@ class Watch:
         """Round after round."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self.round(monotonic())
+            try:
+                await self.round(monotonic())
+            except Exception:  # whatever it was, the next round is needed all the more
+                log.exception("a look at the engines failed")
 
     async def round(self, now: float) -> None:
         """Look at all that are due."""
