@@ -31,7 +31,10 @@ class Passage:
     def take(self, chunk: bytes) -> bytes:
         """What may pass, now that this came too."""
         kept = self._kept + chunk
-        end = max(kept.rfind(line) + len(line) if line in kept else 0 for line in BLANK_LINES)
+        if kept.endswith(b"\n\n"):
+            end = len(kept)
+        else:
+            end = max(kept.rfind(line) + len(line) if line in kept else 0 for line in BLANK_LINES)
         self.whole = end > 0 or len(kept) <= MOST
         if not self.whole:
             end = len(kept)

@@ -15,6 +15,7 @@ from espalier.serving.gateway.dispatcher import Dispatcher
 from espalier.serving.gateway.engines.adapters import posting
 from espalier.serving.gateway.events import begun, error_in
 from espalier.serving.gateway.measures import Measures
+from espalier.serving.gateway.patience import Patience
 from espalier.serving.gateway.refusals import ENGINE, refuse
 from espalier.serving.gateway.relay import BROKEN, Relay, is_stream
 from espalier.serving.gateway.ticket import Ticket
@@ -91,7 +92,7 @@ class Proxy:
         sent = posting(self.config, ticket, request.path_qs, request.headers, body)
         answer: aiohttp.ClientResponse | None = None
         limit = self.config.first_byte_seconds if ticket.streamed else self.config.answer_seconds
-        patience = asyncio.timeout(limit)
+        patience = Patience(limit)
         try:
             try:
                 async with patience:
@@ -103,9 +104,9 @@ class Proxy:
             except aiohttp.ClientConnectorError as error:
                 raise FailedError(f"cannot connect ({error.os_error.strerror})", final=True) from None
             except BROKEN as error:
-                if patience.expired() and not self._is_well(ticket):
+                if patience.expired and not self._is_well(ticket):
                     raise FailedError("it has fallen silent") from None
-                if patience.expired() and not ticket.streamed:
+                if patience.expired and not ticket.streamed:
                     ticket.outcome = "expired"
                     return refuse(504, f"there was no whole answer within {limit:g} s", ENGINE)
                 raise FailedError(f"the connection failed: {type(error).__name__} {error}".rstrip()) from None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable
 
 import aiohttp
 from aiohttp import web
 
 from espalier.serving.gateway.engines.adapters import end_to_end
 from espalier.serving.gateway.events import Passage
+from espalier.serving.gateway.patience import Patience
 from espalier.serving.gateway.refusals import ENGINE, error_body
 from espalier.serving.gateway.ticket import Ticket
 
@@ -47,6 +46,7 @@ class Relay:
         self.request, self.answer, self.ticket, self.silence = request, answer, ticket, silence
         self.fault: str | None = None
         self.tail = b""
+        self._listening = False
         self._events = Passage() if answer.status == 200 and is_stream(answer) else None
         self.response = web.StreamResponse(status=answer.status, reason=answer.reason)
         for name, value in end_to_end(answer.headers):
@@ -57,24 +57,37 @@ class Relay:
     async def run(self, start: bytes) -> web.StreamResponse:
         """To the end of the answer, however that comes about; `start` is what of it was read already."""
         try:
-            await self._to_client(self.response.prepare(self.request))
-            try:
-                await self._pass_all(start)
-            except BrokenError as broken:
-                await self._cut(str(broken))
+            await self._pass_or_cut(start)
             self._becomes("done" if self.answer.ok else "rejected")
-            await self._to_client(self.response.write_eof())
-        except AbortError:
+            async with Patience(self.silence):
+                await self.response.write_eof()
+        except (AbortError, TimeoutError, ConnectionError):  # the client takes nothing, or is gone
             self._becomes("left")
             if self.request.transport is not None:
                 self.request.transport.abort()
         return self.response
 
-    async def _pass_all(self, chunk: bytes) -> None:
+    async def _pass_or_cut(self, start: bytes) -> None:
+        try:
+            async with Patience(self.silence) as self.ticket.patience:
+                await self.response.prepare(self.request)
+                await self._pass_all(self.ticket.patience, start)
+        except BrokenError as broken:
+            await self._cut(str(broken))
+        except TimeoutError:
+            if not self._listening:
+                raise
+            await self._cut("it has fallen silent")
+        finally:
+            self.ticket.patience = None
+
+    async def _pass_all(self, patience: Patience, chunk: bytes) -> None:
         events = self._events
         while chunk:
             await self._write(chunk if events is None else events.take(chunk))
+            patience.moved()
             chunk = await self._next()
+            patience.moved()
         if events is not None:
             await self._write(events.last())
             if not events.done and events.error is None:
@@ -82,22 +95,18 @@ class Relay:
 
     async def _next(self) -> bytes:
         """More of the answer; nothing at its end."""
+        self._listening = True
         try:
-            async with asyncio.timeout(self.silence) as self.ticket.patience:
-                return await self.answer.content.readany()
-        except TimeoutError:
-            raise BrokenError("it has fallen silent") from None
+            return await self.answer.content.readany()
         except BROKEN:
             raise BrokenError("its answer broke off") from None
-        finally:
-            self.ticket.patience = None
 
     async def _write(self, data: bytes) -> None:
         """To the client. A stream is over with the event that says so, whether the client stays for more or not."""
-        if not data:
-            return
-        await self._to_client(self.response.write(data))
-        self.tail = (self.tail + data)[-TAIL:]
+        self._listening = False
+        if data:
+            await self.response.write(data)
+            self.tail = (self.tail + data)[-TAIL:]
         if self._events is not None and (self._events.done or self._events.error):
             self._becomes("cut" if self._events.error else "done")
 
@@ -109,14 +118,8 @@ class Relay:
         if self._events is None:
             raise AbortError
         event = json.dumps(error_body(f"the engine failed: {fault}", ENGINE))
-        await self._to_client(self.response.write(b"\n\n" * (not self._events.whole) + f"data: {event}\n\n".encode()))
-
-    async def _to_client(self, sending: Awaitable[object]) -> None:
-        try:
-            async with asyncio.timeout(self.silence):
-                await sending
-        except (TimeoutError, ConnectionError):  # it takes nothing, or is gone
-            raise AbortError from None
+        async with Patience(self.silence):
+            await self.response.write(b"\n\n" * (not self._events.whole) + f"data: {event}\n\n".encode())
 
     def _becomes(self, outcome: str) -> None:
         self.ticket.outcome = self.ticket.outcome or outcome

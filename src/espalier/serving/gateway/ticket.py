@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from espalier.core.errors import EngineError
 from espalier.serving.core.types import Decision, Request
+from espalier.serving.gateway.patience import Patience
 
 
 class OverloadedError(EngineError):
@@ -34,7 +35,7 @@ class Ticket:
     batch: str = "0/1"
     number: int = 0
     held: float = 0.0
-    patience: asyncio.Timeout | None = None
+    patience: Patience | None = None
     answered: bool = False
     outcome: str | None = None
     tried: set[int] = field(default_factory=set)
@@ -53,7 +54,5 @@ class Ticket:
 
     def hurry(self, seconds: float) -> None:
         """Wait no longer than this for what the engine owes just now."""
-        patience = self.patience
-        if patience is not None and not patience.expired():
-            end = asyncio.get_running_loop().time() + seconds
-            patience.reschedule(min(patience.when() or end, end))
+        if self.patience is not None:
+            self.patience.hurry(seconds)
