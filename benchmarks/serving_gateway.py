@@ -31,7 +31,7 @@ from espalier.serving.core.types import Request
 from espalier.serving.sim.metrics import Times
 from espalier.serving.sim.scenario import Scenario, arrivals, find_trace, run_scenario
 
-PORT = 18_400
+PORT, ADMIN = 18_400, 18_399
 PARTS = ("latency", "soak", "agree")
 LATENCY_MS = {100: 3.0, 200: 6.0}
 POINTS = 5.0
@@ -84,6 +84,8 @@ def world(engines: int, policy: str, kind: str, *, ranks: int, **times: float) -
     words = [f"{name}={value}" for name, value in times.items()]
     settings = {
         "port": PORT,
+        "admin_port": ADMIN,
+        "prefill_only": True,  # as in the simulator; the fake engines' decoding takes no time from their prefill
         "bytes_per_token": 5.0,
         "scheduler": {"policy": policy},
         "prefill": times,
@@ -134,6 +136,9 @@ async def _ask(session: aiohttp.ClientSession, port: int, request: Request, answ
                 answer.whole = True
             elif line.startswith(b"data: "):
                 event = json.loads(line[6:])
+                if "error" in event:
+                    answer.error = event["error"]["message"]
+                    return
                 answer.text.append(event["id"] + " " + event["choices"][0]["text"].strip())
 
 
@@ -175,7 +180,7 @@ def soak(requests: int) -> list[Row]:
             answers = await send(PORT, asked, leaving)
             killing.cancel()
             await asyncio.sleep(1.0)
-            async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{PORT}/admin/state") as got:
+            async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{ADMIN}/admin/state") as got:
                 return answers, await got.json()
 
         answers, state = asyncio.run(run())

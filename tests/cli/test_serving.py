@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import socket
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from espalier.cli.main import main
+from espalier.cli.serving import TAKES, add_serving
 
 
 def free_ports(number: int) -> list[int]:
@@ -86,6 +88,8 @@ def test_calibrate_prints_settings(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "beyond" in capsys.readouterr().err
     assert main(["serving", "calibrate", str(file), "--chunk=6001", "--beyond"]) == 0
     assert "chunk: 6001" in capsys.readouterr().out
+    assert main(["serving", "calibrate", str(file), "--chunk=0"]) == 2
+    assert "'chunk' must be greater than 0" in capsys.readouterr().err
 
 
 def test_calibrate_decoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,6 +116,8 @@ def test_calibrate_decoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["simulate", "TRACE", "--pool=4by32"], "4by32"),
         (["gateway", "missing.yaml"], "cannot read missing.yaml"),
         (["calibrate", "missing.csv"], "there is no missing.csv"),
+        (["calibrate", "one.csv", "two.csv"], "usage: espalier serving calibrate"),
+        (["compare"], "usage: espalier serving compare"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -120,6 +126,45 @@ def test_what_is_wrong_is_named(
     words = [str(trace) if word == "TRACE" else word for word in words]
     assert main(["serving", *words]) == 2
     assert re.search(message, " ".join(capsys.readouterr().err.split()))
+
+
+OPTIONS = {
+    "runs-dir": ("x", "compare"),
+    "resume": ("", "compare"),
+    "data-root": ("x", "compare", "simulate", "explain"),
+    "pool": ("4x32", "simulate", "explain"),
+    "load": ("0.8", "simulate", "explain"),
+    "policy": ("sbs_whole", "explain"),
+    "chunk": ("4096", "calibrate"),
+    "requests": ("5", "calibrate"),
+    "kv": ("5", "calibrate"),
+    "beyond": ("", "calibrate"),
+    "model": ("fake", "calibrate"),
+    "port": ("9000", "fake-engine"),
+    "ranks": ("8", "fake-engine"),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("verb", ["compare", "simulate", "explain", "calibrate", "gateway", "fake-engine"])
+def test_an_option_that_a_verb_does_not_use_is_refused(
+    verb: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where its value is the default of the verb that has it."""
+    value, *verbs = OPTIONS[option]
+    if verb in verbs:
+        return
+    words = [f"--{option}={value}"] if value else [f"--{option}"]
+    assert main(["serving", verb, "nowhere.csv", *words]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"espalier serving {verb} has no --{option}: it is of espalier serving {verbs[0]}" in said
+
+
+def test_every_option_is_known_to_belong_to_a_verb() -> None:
+    parser = argparse.ArgumentParser()
+    add_serving(parser)
+    names = {one.dest for one in parser._actions if one.option_strings} - {"help"}
+    assert names == set(TAKES) == {option.replace("-", "_") for option in OPTIONS}
 
 
 def test_a_trace_with_a_bad_row_is_an_error_with_file_and_line(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,9 +193,10 @@ def started(*words: str, port: int) -> Iterator[str]:
 
 
 def test_the_gateway_and_its_engines_as_processes(tmp_path: Path) -> None:
-    one, two, front = free_ports(3)
+    one, two, front, back = free_ports(4)
     settings = {
         "port": front,
+        "admin_port": back,
         "scheduler": {"policy": "sbs_whole"},
         "prefill": {"base": 0.01, "per_token": 0.0001, "chunk": 256},
         "targets": [{"urls": [f"http://127.0.0.1:{port}"], "ranks": 2, "kind": "events"} for port in (one, two)],
@@ -167,6 +213,8 @@ def test_the_gateway_and_its_engines_as_processes(tmp_path: Path) -> None:
         assert len(answer["choices"][0]["message"]["content"].split()) == 4
         assert answer["usage"]["prompt_tokens"] == 3
         assert httpx.get(f"{gateway}/ready").status_code == 200
+        assert httpx.get(f"{gateway}/admin/state").status_code == 404
+        assert len(httpx.get(f"http://127.0.0.1:{back}/admin/state").json()["instances"]) == 2
         assert main(["serving", "calibrate", first, "--chunk=256"]) == 0
 
 
@@ -178,6 +226,9 @@ def test_the_gateway_and_its_engines_as_processes(tmp_path: Path) -> None:
         ('targets:\n  - {urls: ["http://a"]}\nprot: 1', [], r"g.yaml:3: unknown key 'prot'; did you mean 'port'\?"),
         ('targets:\n  - {urls: ["a:1"]}', [], r"g.yaml:2: .*begin it with http"),
         ('targets:\n  - {urls: ["http://a"]}', ["port=TAKEN"], r"cannot listen on 127.0.0.1:\d+ \(.*in use\)"),
+        ('targets:\n  - {urls: ["http://a"]}', ["admin_port=TAKEN"], r"cannot listen on 127.0.0.1:\d+ \(.*in use\)"),
+        ('targets:\n  - {urls: ["http://a"]}\napi_keys: [""]', [], r"g.yaml:3: 'api_keys'.*visible ASCII"),
+        ('targets:\n  - {urls: ["http://a"]}\nengine_key: "a b"', [], r"g.yaml:3: 'engine_key'.*visible ASCII"),
     ],
 )
 def test_what_is_wrong_with_a_gateway_is_named(

@@ -10,6 +10,7 @@ import pytest
 
 from espalier.cli.main import main
 from espalier.core.errors import ConfigError
+from espalier.serving import maps
 from espalier.serving.averages import Averages
 from espalier.serving.compare import scenarios
 from espalier.serving.config import CompareConfig
@@ -135,3 +136,42 @@ def test_averages_are_over_seeds() -> None:
     assert averages.of(setting, "sbs", "x") == 2.0
     assert averages.list_of(setting, "sbs", "y") == [2.0, 6.0]
     assert averages.total(setting, "sbs", "n") == 5
+
+
+def test_a_map_of_traffics_and_loads_by_hand() -> None:
+    """Means of 2 s against 4 s are -50%, those of 3 s against 2 s +50%; p99 by itself."""
+    arms = {"least_tokens": {"policy": "least_tokens"}, "sbs": {"policy": "sbs"}}
+    traffic = {"short": {"trace": "constant"}, "long": {"trace": "constant"}}
+    config = CompareConfig.of(pools=["1x2"], traffic=traffic, loads=[0.5, 0.9], seeds=1, arms=arms)
+    seconds = {
+        "short": {"least_tokens": (4.0, 2.0), "sbs": (2.0, 3.0)},
+        "long": {"least_tokens": (1.0, 1.0), "sbs": (1.0, 0.9)},
+    }
+    results = {
+        Scenario("1x2", name, load, arm, 0): {"ttft_mean": times[arm][k], "ttft_p99": 1.0}
+        for name, times in seconds.items()
+        for k, load in enumerate(config.loads)
+        for arm in arms
+    }
+    ranges, mean, p99 = maps.tables(config, Averages(results))
+    assert ranges.columns == ["traffic", "sbs, mean", "sbs, p99"]
+    assert ranges.rows == [["short", "-50 to +50%", "+0 to +0%"], ["long", "-10 to +0%", "+0 to +0%"]]
+    assert mean.columns == ["pool", "traffic", "policy", "0.5", "0.9"]
+    assert mean.rows == [["1x2", "short", "sbs", "-50%", "+50%"], ["1x2", "long", "sbs", "+0%", "-10%"]]
+    assert [row[3:] for row in p99.rows] == [["+0%", "+0%"]] * 2
+    narrow = CompareConfig.of(pools=["1x2"], traffic={"short": traffic["short"]}, loads=[0.5, 0.9], arms=arms)
+    assert list(maps.tables(narrow, Averages(results))) == []
+
+
+def test_a_report_has_its_map_and_says_what_was_cut(folder: Path) -> None:
+    """Constant prompts of 900 tokens, once as they are and once cut to 600: a third of their tokens is left out."""
+    small = {"trace": "constant", "requests": 60, "lengths": {"prompt": 900, "output": 5}}
+    path, result = run(folder, traffic={"whole": small, "short": {**small, "cap": 600}}, loads=[0.5, 0.8])
+    assert result["short: tokens left out (cap)"] == pytest.approx(1 / 3)
+    assert "whole: tokens left out (cap)" not in result
+    assert (
+        "1 of 1 prompts were longer than `cap` and cut: 300 tokens, 33.3% of all" in (path / "report.html").read_text()
+    )
+    assert (path / "artefacts" / "map_1x2.svg").stat().st_size > 1000
+    table = (path / "artefacts" / "map.md").read_text()
+    assert table.count("| 1x2 | whole | sbs |") == table.count("| 1x2 | short | sbs |") == 2

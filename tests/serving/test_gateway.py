@@ -28,8 +28,10 @@ QUICK = PrefillTime(base=0.02, per_token=1e-4, chunk=100)
 class World:
     """A gateway, its engines and a client."""
 
-    def __init__(self, url: str, gateway: Gateway, engines: list[FakeEngine], runners: list[web.AppRunner]) -> None:
-        self.url, self.gateway, self.engines, self.runners = url, gateway, engines, runners
+    def __init__(
+        self, url: str, admin: str, gateway: Gateway, engines: list[FakeEngine], runners: list[web.AppRunner]
+    ) -> None:
+        self.url, self.admin, self.gateway, self.engines, self.runners = url, admin, gateway, engines, runners
         self.session: aiohttp.ClientSession
 
     async def ask(self, words: int = 20, output: int = 3, **more: Any) -> tuple[int, bytes]:
@@ -42,7 +44,7 @@ class World:
             return await answer.text()
 
     async def get(self, path: str) -> Any:
-        async with self.session.get(self.url + path) as answer:
+        async with self.session.get((self.admin if path.startswith("/admin") else self.url) + path) as answer:
             return await answer.json(), answer.status
 
 
@@ -58,7 +60,8 @@ def in_world(
             targets = tuple(TargetConfig(urls=(url,), ranks=2, kind=kind) for url, _ in places)
             gateway = Gateway(GatewayConfig(targets=targets, prefill=QUICK, bytes_per_token=5.0, **config))
             url, _ = await stack.enter_async_context(served(gateway.app))
-            world = World(url, gateway, fakes, [runner for _, runner in places])
+            admin, _ = await stack.enter_async_context(served(gateway.admin))
+            world = World(url, admin, gateway, fakes, [runner for _, runner in places])
             world.session = await stack.enter_async_context(aiohttp.ClientSession())
             await asyncio.wait_for(what(world), 60)
 
@@ -213,20 +216,20 @@ def test_no_engine_at_all() -> None:
 
 def test_a_drained_instance_gets_nothing_until_it_is_back() -> None:
     async def check(world: World) -> None:
-        async with world.session.post(f"{world.url}/admin/drain/0") as answer:
+        async with world.session.post(f"{world.admin}/admin/drain/0") as answer:
             state = await answer.json()
         assert state["drained"]
         assert state["alive"]
         await asyncio.gather(*(world.ask() for _ in range(10)))
         assert world.engines[0].served == 0
-        async with world.session.post(f"{world.url}/admin/undrain/0") as answer:
+        async with world.session.post(f"{world.admin}/admin/undrain/0") as answer:
             assert not (await answer.json())["drained"]
         await asyncio.gather(*(world.ask() for _ in range(10)))
         assert world.engines[0].served > 0
-        async with world.session.post(f"{world.url}/admin/drain/7") as answer:
+        async with world.session.post(f"{world.admin}/admin/drain/7") as answer:
             assert answer.status == 404
         for number in (0, 1):
-            await (await world.session.post(f"{world.url}/admin/drain/{number}")).read()
+            await (await world.session.post(f"{world.admin}/admin/drain/{number}")).read()
         status, body = await world.ask()
         assert status == 503
         assert b"all instances are drained" in body

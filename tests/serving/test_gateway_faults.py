@@ -1,12 +1,10 @@
-"""What the gateway does where engines or clients misbehave: engines are small applications that act out a fault."""
+"""What the gateway does where engines or clients misbehave."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 
@@ -14,89 +12,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from sockets import served
+from stage import QUICK, Stage, error_of, events, on_stage, silent, until
 
-from espalier.serving.config import SchedulerConfig
-from espalier.serving.gateway.app import Gateway
-from espalier.serving.gateway.config import GatewayConfig, TargetConfig
 from espalier.serving.gateway.fake import FakeEngine, FakeSettings
 from espalier.serving.gateway.tokens import Prompt
-from espalier.serving.model.steptime import PrefillTime
-
-QUICK = PrefillTime(base=0.02, per_token=1e-4, chunk=100)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Stage:
-    """Engines, a gateway in front of them, and a client of it."""
-
-    def __init__(self, stack: AsyncExitStack, session: aiohttp.ClientSession) -> None:
-        self.stack, self.session = stack, session
-        self.url, self.gateway = "", None
-
-    async def engine(self, generate: Handler | None = None, health: Handler | None = None, **gets: Handler) -> str:
-        """A scripted engine, or a fake one that does as it should."""
-        if generate is None:
-            return (await self.stack.enter_async_context(served(FakeEngine(FakeSettings(2, QUICK)).app)))[0]
-        app = web.Application()
-        app.router.add_post("/v1/completions", generate)
-        app.router.add_get("/health", health or well)
-        for name, handler in gets.items():
-            app.router.add_get(name, handler)
-        return (await self.stack.enter_async_context(served(app)))[0]
-
-    async def front(self, *urls: str, kind: str = "vllm", policy: str = "sbs", **config: Any) -> Gateway:
-        targets = tuple(TargetConfig(urls=(url,), ranks=2, kind=kind) for url in urls)
-        scheduler = SchedulerConfig(policy=policy)
-        self.gateway = Gateway(
-            GatewayConfig(targets=targets, prefill=QUICK, bytes_per_token=2.0, scheduler=scheduler, **config)
-        )
-        self.url = (await self.stack.enter_async_context(served(self.gateway.app)))[0]
-        return self.gateway
-
-    async def ask(self, words: int = 20, **more: Any) -> tuple[int, bytes]:
-        body = {"prompt": "w " * words, "max_tokens": 1, **more}
-        async with self.session.post(f"{self.url}/v1/completions", json=body) as answer:
-            return answer.status, await answer.read()
-
-    def alive(self) -> list[bool]:
-        assert self.gateway is not None
-        return [one.alive for one in self.gateway.dispatcher.pool.instances]
-
-
-def on_stage(play: Callable[[Stage], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(aiohttp.ClientSession())
-            await asyncio.wait_for(play(Stage(stack, session)), 40)
-
-    asyncio.run(whole())
-
-
-async def well(request: web.Request) -> web.Response:
-    return web.json_response({})
-
-
-async def silent(request: web.Request) -> web.Response:
-    await asyncio.sleep(60)
-    return web.Response()
-
-
-async def events(request: web.Request, *parts: bytes, pause: float = 0.03) -> web.StreamResponse:
-    """A stream of the bytes given, each in a write of its own."""
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    await response.prepare(request)
-    for part in parts:
-        await response.write(part)
-        await asyncio.sleep(pause)
-    await response.write_eof()
-    return response
-
-
-async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    end = monotonic() + seconds
-    while not true():
-        assert monotonic() < end, "it never came true"
-        await asyncio.sleep(0.05)
 
 
 def test_an_answer_that_comes_whole_does_not_hold_up_its_engine() -> None:
@@ -240,8 +159,9 @@ def test_streams_that_break_off_count_against_their_engine() -> None:
 
         gateway = await stage.front(await stage.engine(broken), retry_seconds=60.0)
         for _ in range(3):
-            with pytest.raises(aiohttp.ClientError):
-                await stage.ask(stream=True)
+            status, body = await stage.ask(stream=True)
+            assert status == 200
+            assert error_of(body) == "the engine failed: its answer broke off"
         await until(lambda: gateway.dispatcher.breakers[0].open)
         assert stage.alive() == [False]
 
@@ -434,6 +354,20 @@ def test_bodies_and_headers_keep_their_sense() -> None:
             assert answer.headers.getall("X-Two") == ["1", "2"]
             assert json.loads(await answer.read())["said"] == {"prompt": "x" * 500}
         assert seen == [["identity", None, None, "0", None, ["1", "2"]]]
+
+    on_stage(play)
+
+
+def test_a_stream_that_is_packed_in_spite_of_all_passes_as_it_is() -> None:
+    async def play(stage: Stage) -> None:
+        packed = gzip.compress(b'data: {"a": 1}\n\ndata: [DONE]\n\n')
+
+        async def pack(request: web.Request) -> web.Response:
+            headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+            return web.Response(body=packed, headers=headers)
+
+        await stage.front(await stage.engine(pack))
+        assert await stage.ask(stream=True) == (200, gzip.decompress(packed))
 
     on_stage(play)
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import logging
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from espalier.cli import running
+from espalier.cli.listening import serve_app, serve_beside
+from espalier.cli.options import settle
 from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
 from espalier.core.recipe import yaml12
@@ -21,8 +20,6 @@ from espalier.core.recipe.layers import read_layers
 from espalier.core.recipe.resolve import load_settings
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from espalier.serving.model.steptime import DecodeTime, PrefillTime
 
 POOR = 0.8
@@ -39,6 +36,29 @@ WORK = {
 
 SOURCES = """TRACE is a file, or `constant` or `lognormal` with lengths.prompt=, lengths.output= and lengths.cv=.
 Keys of simulate and explain are those of traffic in a recipe, or begin with prefill., decode., targets. or trouble."""
+TAKES = {
+    "runs_dir": ("compare",),
+    "resume": ("compare",),
+    "data_root": ("compare", "simulate", "explain"),
+    "pool": ("simulate", "explain"),
+    "load": ("simulate", "explain"),
+    "policy": ("explain",),
+    **dict.fromkeys(("chunk", "requests", "kv", "beyond", "model"), ("calibrate",)),
+    **dict.fromkeys(("port", "ranks"), ("fake-engine",)),
+}
+"""The verbs of each option."""
+DEFAULTS = {
+    "runs_dir": Path("runs"),
+    "pool": "4x32",
+    "load": 0.8,
+    "policy": "sbs_whole",
+    "chunk": 4096,
+    "requests": 256,
+    "kv": 500_000,
+    "model": "fake",
+    "port": 9000,
+    "ranks": 8,
+}
 SECTIONS = ("prefill", "decode", "targets")
 WIDE = 120
 """Columns, where nobody sees how wide the output is."""
@@ -50,29 +70,33 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items()) + "\n\n" + SOURCES
     parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
     parser.add_argument("words", nargs="*", metavar="TRACE | RECIPE | key=value", help="see above")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--runs-dir", type=Path, help="compare: where run folders go (default: runs)")
     parser.add_argument("--resume", action="store_true", help="compare: go on with the unfinished run")
-    parser.add_argument("--data-root", type=Path, help="folder of data sets (default: ESPALIER_DATA)")
-    parser.add_argument("--pool", default="4x32", help="simulate, explain: instances x ranks")
-    parser.add_argument("--load", type=float, default=0.8, help="simulate, explain: share of the pool's capacity")
-    parser.add_argument("--policy", default="sbs_whole", help="explain: who decides")
-    parser.add_argument("--chunk", type=int, default=4096, help="calibrate: tokens of a rank in a pass")
-    parser.add_argument("--requests", type=int, default=256, help="calibrate: requests of a rank that decodes")
-    parser.add_argument("--kv", type=int, default=500_000, help="calibrate: cached tokens of a rank that decodes")
+    parser.add_argument(
+        "--data-root", type=Path, help="compare, simulate, explain: folder of data sets (default: ESPALIER_DATA)"
+    )
+    parser.add_argument("--pool", help="simulate, explain: instances x ranks (default: 4x32)")
+    parser.add_argument("--load", type=float, help="simulate, explain: share of the pool's capacity (default: 0.8)")
+    parser.add_argument("--policy", help="explain: who decides (default: sbs_whole)")
+    parser.add_argument("--chunk", type=int, help="calibrate: tokens of a rank in a pass (default: 4096)")
+    parser.add_argument("--requests", type=int, help="calibrate: requests of a rank that decodes (default: 256)")
+    parser.add_argument("--kv", type=int, help="calibrate: cached tokens of a rank that decodes (default: 500000)")
     parser.add_argument("--beyond", action="store_true", help="calibrate: even far beyond what was measured")
-    parser.add_argument("--model", default="fake", help="calibrate: the endpoint's model")
-    parser.add_argument("--port", type=int, default=9000, help="fake-engine: port to listen on")
-    parser.add_argument("--ranks", type=int, default=8, help="fake-engine: ranks")
+    parser.add_argument("--model", help="calibrate: the endpoint's model (default: fake)")
+    parser.add_argument("--port", type=int, help="fake-engine: port to listen on (default: 9000)")
+    parser.add_argument("--ranks", type=int, help="fake-engine: ranks (default: 8)")
 
 
 def serving(args: argparse.Namespace) -> int:
     """Do what the first word says."""
     if args.what not in WORK:
         raise EspalierError(f"espalier serving cannot {args.what!r}{nearest(args.what, WORK)}")
+    settle(args, "espalier serving", TAKES, **DEFAULTS)
+    alone = args.what == "calibrate"
+    if args.what != "fake-engine" and (not args.words or (alone and len(args.words) > 1)):
+        raise EspalierError(f"usage: espalier serving {args.what} {WORK[args.what]}")
     if args.what == "compare":
         return running.run(args)
-    if args.what != "fake-engine" and not args.words:
-        raise EspalierError(f"usage: espalier serving {args.what} {WORK[args.what]}")
     try:
         match args.what:
             case "simulate":
@@ -131,8 +155,8 @@ def _simulate(args: argparse.Namespace) -> int:
         table.add_row(name, *(_cell(one[key]) for key in columns.values()))
     console = _console()
     console.print(table)
-    if trace.moved:
-        console.print(f"{trace.moved} requests of the file stood behind later ones; all are sorted by time")
+    for note in trace.notes:
+        console.print(note, soft_wrap=True)
     return 0
 
 
@@ -165,7 +189,8 @@ def _explain(args: argparse.Namespace) -> int:
         table.add_row(str(k), f"{request.arrival:.3f}", str(request.prompt), *row)
     console = Console()
     console.print(table)
-    console.print("\n".join(f"{reason}: {number}" for reason, number in log.reasons.items()), highlight=False)
+    lines = [*(f"{reason}: {number}" for reason, number in log.reasons.items()), *trace.notes]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
     return 0
 
 
@@ -205,7 +230,10 @@ def _gateway(file: Path, overrides: list[str]) -> int:
 
     settings = load_settings(GatewayConfig, [file], overrides)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    _serve(Gateway(settings).app, settings.host, settings.port, f"gateway of {len(settings.targets)} instances")
+    gateway = Gateway(settings)
+    if settings.admin_port is not None:
+        serve_beside(gateway.app, gateway.admin, settings.admin_host, settings.admin_port, "admin of the gateway")
+    serve_app(gateway.app, settings.host, settings.port, f"gateway of {len(settings.targets)} instances")
     return 0
 
 
@@ -216,33 +244,5 @@ def _fake_engine(args: argparse.Namespace) -> int:
     if args.ranks < 1:
         raise EspalierError(f"--ranks is at least 1, not {args.ranks}")
     settings = FakeSettings(args.ranks, PrefillTime.of(**_settings(args.words)))
-    _serve(FakeEngine(settings).app, "127.0.0.1", args.port, f"fake engine of {args.ranks} ranks")
+    serve_app(FakeEngine(settings).app, "127.0.0.1", args.port, f"fake engine of {args.ranks} ranks")
     return 0
-
-
-def _serve(app: web.Application, host: str, port: int, what: str) -> None:
-    """Until interrupted; on the quicker event loop where that is to be had, which is everywhere but on Windows."""
-    from aiohttp import web
-
-    loop = asyncio.new_event_loop()
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        loop = uvloop.new_event_loop()
-    listening = _listening(host, port)
-    print(f"{what} on http://{host}:{listening.getsockname()[1]}", flush=True)
-    web.run_app(app, sock=listening, print=None, access_log=None, handler_cancellation=True, loop=loop)
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one. Raises EspalierError where the address is not to be had."""
-    if not 0 <= port <= 65535:
-        raise EspalierError(f"port {port}: ports are 0 (any free one) to 65535")
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-    except OSError as error:
-        raise EspalierError(f"cannot listen on {host}:{port} ({error.strerror}): set another host or port") from None
-    return listening

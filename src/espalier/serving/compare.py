@@ -17,7 +17,7 @@ from espalier.serving.config import CompareConfig, TrafficConfig
 from espalier.serving.figures import figures
 from espalier.serving.report import write_report
 from espalier.serving.sim.scenario import Scenario, find_trace, run_scenario
-from espalier.serving.traces.trace import Trace
+from espalier.serving.traces.trace import Trace, cuts
 
 Results = dict[Scenario, dict[str, Any]]
 
@@ -26,8 +26,7 @@ def compare(config: CompareConfig, run: Run) -> dict[str, float]:
     """Simulate what is missing and report. Each finished simulation is a file: a resumed run skips it."""
     folder = run.checkpoints / "simulations"
     folder.mkdir(parents=True, exist_ok=True)
-    for traffic in config.traffic.values():
-        find_trace(traffic, run.data)  # a wrong file is found before the work begins
+    traces = {name: find_trace(traffic, run.data) for name, traffic in config.traffic.items()}
     tasks = scenarios(config, run.seed)
     waiting = [task for task in tasks if not has_piece(_file(folder, task), run.say)]
     begun, simulated = perf_counter(), 0
@@ -42,7 +41,7 @@ def compare(config: CompareConfig, run: Run) -> dict[str, float]:
     if run.stop.requested:
         return {}
     results = {task: read_piece(_file(folder, task)) for task in tasks}
-    return write_report(config, run, results)
+    return write_report(config, run, results, traces) | cuts(traces)
 
 
 def scenarios(config: CompareConfig, first: int) -> list[Scenario]:

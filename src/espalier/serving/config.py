@@ -91,8 +91,8 @@ class TrafficConfig(Config):
     """A file below `traces/` of the data root, or a path; or `constant` or `lognormal`, with `lengths`."""
     lengths: LengthsConfig | None = None
     """Where there is no file: how long requests are."""
-    cap: PositiveInt = 32_000
-    """Prompts longer than this are cut to it."""
+    cap: PositiveInt | None = None
+    """Prompts longer than this are cut to it, as an engine with that context would; it is said how many were."""
     arrivals: Literal["poisson", "gamma", "on_off", "replay"] = "poisson"
     """replay keeps the trace's order and relative times, stretched to the load."""
     cv: PositiveFloat = 3.0

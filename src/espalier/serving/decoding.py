@@ -15,7 +15,8 @@ from espalier.serving.core.decode import DecodePlacement
 from espalier.serving.core.types import Request
 from espalier.serving.sim.decode import DecodeSimulation
 from espalier.serving.sim.scenario import find_trace
-from espalier.serving.traces.trace import Trace
+from espalier.serving.tables import remarks
+from espalier.serving.traces.trace import Trace, cuts
 
 
 def decode(config: DecodeConfig, run: Run) -> dict[str, float]:
@@ -23,14 +24,14 @@ def decode(config: DecodeConfig, run: Run) -> dict[str, float]:
     first = config.placements[0]
     rows: list[list[str | Number]] = []
     figures: dict[str, float] = {}
+    traces = {name: find_trace(traffic, run.data) for name, traffic in config.traffic.items()}
     cells = list(product(config.traffic, config.at_once))
     with run.progress(len(cells), "settings") as progress:
         for done, (name, at_once) in enumerate(cells, 1):
-            trace = find_trace(config.traffic[name], run.data)
             found = dict.fromkeys(config.placements, 0.0)
             steps = dict(found)
             for seed, placement in product(range(run.seed, run.seed + config.seeds), config.placements):
-                requests = _drawn(trace, np_rng(seed, "lengths"), at_once + 4 * config.steps * at_once // 100)
+                requests = _drawn(traces[name], np_rng(seed, "lengths"), at_once + 4 * config.steps * at_once // 100)
                 simulation = DecodeSimulation(config.ranks, config.decode, DecodePlacement(placement, config.decode))
                 result = simulation.closed(requests, at_once, config.steps, config.steps)
                 found[placement] += result.throughput / config.seeds
@@ -44,10 +45,9 @@ def decode(config: DecodeConfig, run: Run) -> dict[str, float]:
             if run.stop.requested:
                 return {}
     columns = ["traffic", "requests", "placement", "tokens/s", "step, ms", f"gain over {first}, %"]
-    run.report(
-        [Table("Decode throughput", columns, rows, wide=True, note=f"{config.ranks} ranks, {config.seeds} seeds")]
-    )
-    return figures
+    note = f"{config.ranks} ranks, {config.seeds} seeds"
+    run.report([Table("Decode throughput", columns, rows, wide=True, note=note), *remarks(traces)])
+    return figures | cuts(traces)
 
 
 def _drawn(trace: Trace, rng: np.random.Generator, number: int) -> Iterator[Request]:

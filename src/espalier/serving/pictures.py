@@ -10,6 +10,7 @@ import numpy as np
 
 from espalier.serving.averages import Averages, Results
 from espalier.serving.config import CompareConfig
+from espalier.serving.maps import draw_maps
 
 Drawn = tuple[str, str, str]
 """File, title and note of a picture."""
@@ -18,13 +19,15 @@ Found = Mapping[str, Mapping[str, Any]]
 
 
 def draw(config: CompareConfig, results: Results, artefact: Callable[[str], Path]) -> Iterator[Drawn]:
-    """The pictures, of the first pool and traffic, at the load nearest to 0.85.
+    """The pictures: maps of all traffics and loads; others of the first pool and traffic, at the load nearest to 0.85.
 
     Arms of which nothing finished, and pictures in which nothing would be seen, are left out.
     """
     import matplotlib as mpl
 
     mpl.use("Agg")
+    for name, title, figure in draw_maps(config, Averages(results)):
+        yield _save(figure, artefact, name), title, "negative is better"
     pool, traffic = config.pools[0], next(iter(config.traffic))
     load = min(config.loads, key=lambda one: abs(one - 0.85))
     where = f"{pool}, {traffic}, load {load:g}"

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from espalier.core.errors import DataError
+from espalier.core.text import parse_json, text_lines
 
 Record = Mapping[str, Any]
+_JSON_LINES = (".jsonl", ".json", ".ndjson")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+class Cell(str):
+    """A field of a CSV, where numbers are text too."""
+
+    __slots__ = ()
 
 
 def read_records(file: Path, *, events: bool = False) -> Iterator[tuple[int, Record]]:
     """Line numbers (from 1) and records of a CSV with a header, or of one JSON object a line (`.jsonl`, `.json`).
 
-    Blank lines are skipped; a byte order mark and CRLF do no harm. events: lines may begin with `data:`, as server-sent
+    Fields of a CSV are of the type Cell, and None where they are empty. Blank lines, and blanks around a field, count
+    for nothing; encodings and line ends are those of `core.text`. events: lines may begin with `data:`, as server-sent
     events have it. Raises DataError by file and line.
     """
     if not file.is_file():
         raise DataError(f"there is no {file}")
-    return _objects(file, events) if file.suffix in (".jsonl", ".json") else _rows(file)
+    return _objects(file, events) if is_json(file) else _rows(file)
+
+
+def is_json(file: Path) -> bool:
+    """Whether it is read as JSON lines."""
+    return file.suffix.lower() in _JSON_LINES
 
 
 def finite(value: Any, key: str, least: float = -math.inf) -> float:
     """A number of a record, from text where it is one. Raises ValueError where it is none, or below `least`."""
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        odd = isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value.strip()))
+        number = math.nan if odd else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
@@ -39,18 +56,19 @@ def finite(value: Any, key: str, least: float = -math.inf) -> float:
 
 
 def whole(value: Any, key: str) -> int:
-    """A whole number of a record. Raises ValueError where it is none; text is none."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{key} is {_short(value)}, no whole number")
-    return value
+    """A whole number of a record, also one written as 472.0. Raises ValueError where it is none, as text of JSON."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float | Cell) and _is_number(value):
+        exact = Decimal(value)
+        if exact == exact.to_integral_value():
+            return int(exact)
+    raise ValueError(f"{key} is {_short(value)}, no whole number")
 
 
-def counted(text: str, key: str) -> int:
-    """A whole number of a CSV. Raises ValueError where it is none."""
-    try:
-        return int(text)
-    except (TypeError, ValueError):
-        raise ValueError(f"{key} is {_short(text)}, no whole number") from None
+def _is_number(value: float | str) -> bool:
+    """Whether it is a finite one, and no text that `float` takes beside numbers."""
+    return math.isfinite(float(value)) if isinstance(value, float) or _NUMBER.fullmatch(value) else False
 
 
 def _short(value: Any) -> str:
@@ -59,39 +77,34 @@ def _short(value: Any) -> str:
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Record]]:
-    with file.open("rb") as lines:
-        reader = csv.DictReader(_decoded(file, lines))
-        try:
-            names = reader.fieldnames or ()
-            if len(set(names)) < len(names):
-                raise DataError(f"{file}:1: the header has a field twice: {', '.join(names)}")
-            for record in reader:
-                if None in record or None in record.values():
-                    raise DataError(f"{file}:{reader.line_num}: not {len(names)} fields")
-                yield reader.line_num, record
-        except csv.Error as error:
-            raise DataError(f"{file}:{reader.line_num}: {error}") from None
+    at = 0
 
+    def lines() -> Iterator[str]:
+        nonlocal at
+        for number, line in text_lines(file):
+            at = number
+            if line.strip():
+                yield line
 
-def _decoded(file: Path, lines: Iterable[bytes]) -> Iterator[str]:
-    """Line by line, so that an error names its line and not that of the buffer it was found in."""
-    for number, line in enumerate(lines, 1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{file}:{number}: this line is not UTF-8 ({error})") from None
+    rows = csv.reader(lines(), skipinitialspace=True, strict=True)
+    try:
+        names = [name.strip() for name in next(rows, [])]
+        if twice := [name for name in names if name and names.count(name) > 1]:
+            raise DataError(f"{file}:{at}: the header has a field twice: {twice[0]}")
+        for row in rows:
+            if len(row) != len(names):
+                raise DataError(f"{file}:{at}: {len(row)} fields, not {len(names)} as in the header")
+            yield at, {name: Cell(text.strip()) or None for name, text in zip(names, row, strict=True)}
+    except csv.Error as error:
+        raise DataError(f"{file}:{at}: {error}") from None
 
 
 def _objects(file: Path, events: bool) -> Iterator[tuple[int, Record]]:
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            text = line.removeprefix(b"data:") if events else line
-            if not text.strip():
-                continue
-            try:
-                record = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{file}:{number}: this line is not JSON ({error})") from None
-            if not isinstance(record, dict):
-                raise DataError(f"{file}:{number}: a record is an object, not {type(record).__name__}")
-            yield number, record
+    for number, line in text_lines(file):
+        text = line.removeprefix("data:") if events else line
+        if not text.strip():
+            continue
+        record = parse_json(text, f"{file}:{number}")
+        if not isinstance(record, dict):
+            raise DataError(f"{file}:{number}: a record is an object, not {type(record).__name__}")
+        yield number, record

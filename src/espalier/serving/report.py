@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import product
 
 from espalier.core.files import write_atomic
 from espalier.core.report.blocks import Block, Image, Table
 from espalier.core.run import Run
-from espalier.serving import tables
+from espalier.serving import maps, tables
 from espalier.serving.averages import Averages, Results
 from espalier.serving.config import CompareConfig
 from espalier.serving.pictures import draw
+from espalier.serving.traces.trace import Trace
 
 
-def write_report(config: CompareConfig, run: Run, results: Results) -> dict[str, float]:
-    """Tables and pictures into the run folder; returns the headline figures."""
+def write_report(config: CompareConfig, run: Run, results: Results, traces: Mapping[str, Trace]) -> dict[str, float]:
+    """Tables and pictures into the run folder; returns the headline figures. traces: by traffic."""
     found = Averages(results)
     means = tables.times(config, found)
     blocks: list[Block] = [means]
     if config.targets.given:
         blocks += [tables.goodput(config, found), tables.shares(config, found)]
-    blocks += [tables.losses(config, found), tables.tails(config, found)]
+    charts = list(maps.tables(config, found))
+    blocks += [*charts, tables.losses(config, found), tables.tails(config, found)]
     if config.decode is not None:
         blocks.append(tables.answers(config, found))
     blocks.append(tables.fairness(config, found))
+    blocks += tables.remarks(traces)
     for name, title, note in draw(config, results, run.artefact):
         blocks.append(Image(title, f"artefacts/{name}", wide=True, note=note))
     run.report(blocks)
     write_atomic(run.artefact("table.md"), _markdown(means))
+    if charts:
+        write_atomic(run.artefact("map.md"), "\n".join(f"{one.title}:\n\n{_markdown(one)}" for one in charts))
     return _headline(config, found)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from espalier.core.report.blocks import Number, Table
 from espalier.serving.averages import Averages, Setting
 from espalier.serving.config import CompareConfig
+from espalier.serving.traces.trace import Trace
 
 Rows = list[list[str | Number]]
 SETTING = ("pool", "traffic", "load")
@@ -121,6 +123,12 @@ def goodput(config: CompareConfig, found: Averages) -> Table:
     rows: Rows = [[pool, traffic, *(row.get(arm) for arm in config.arms)] for (pool, traffic), row in best.items()]
     title = f"Goodput: the largest load at which {100 * config.targets.share:g}% have {_targets(config)}"
     return Table(title, ["pool", "traffic", *config.arms], rows, wide=True, note="of the loads simulated")
+
+
+def remarks(traces: Mapping[str, Trace]) -> list[Table]:
+    """What was made of traces that is not as it stands in their files, if anything was."""
+    rows: Rows = [[name, note] for name, trace in traces.items() for note in trace.notes]
+    return [Table("Traces that were changed", ["traffic", "how"], rows, wide=True)] if rows else []
 
 
 def _targets(config: CompareConfig) -> str:

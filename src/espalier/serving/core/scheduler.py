@@ -59,6 +59,10 @@ class Scheduler:
         """The instance's decision `number` (from 1) never reached it, or none of its reports will tell."""
         self.pool.instances[instance].miss(number, now)
 
+    def on_over(self, instance: int, rank: int, now: float) -> None:
+        """A request that was placed there is answered to the end, or will not be."""
+        self.pool.close(instance, rank)
+
     def poll(self, now: float) -> tuple[list[Decision], float | None]:
         """What to send now, and when to ask again if nothing happens before. Asking twice changes nothing."""
         raise NotImplementedError
@@ -76,6 +80,7 @@ class Scheduler:
         """Decisions for a batch, counted like single ones."""
         requests, ranks, costs = zip(*placed, strict=True)
         self.pool.instances[instance].send_all(ranks, costs)
+        self.pool.open(instance, ranks)
         if self.prefix is not None:
             for request, rank in zip(requests, ranks, strict=True):
                 if request.blocks:
@@ -85,6 +90,7 @@ class Scheduler:
     def place(self, decision: Decision) -> Decision:
         """Count a decision in the virtual state and the prefix index."""
         self.pool.instances[decision.instance].send(decision.rank, decision.cost)
+        self.pool.open(decision.instance, (decision.rank,))
         if self.prefix is not None and decision.request.blocks:
             self.prefix.add(decision.request, decision.instance, decision.rank)
         return decision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
 from operator import attrgetter
 
@@ -11,7 +12,7 @@ from espalier.serving.core.interval import Interval
 from espalier.serving.core.prefix import PrefixIndex
 from espalier.serving.core.scheduler import Scheduler
 from espalier.serving.core.state import Pool
-from espalier.serving.core.types import PRIORITY, Decision, Reason, Report, Request
+from espalier.serving.core.types import PRIORITY, Decision, Placed, Reason, Report, Request
 
 PROMPT = attrgetter("prompt")
 
@@ -23,7 +24,8 @@ class Staggered(Scheduler):
     instance that goes on with long prompts is refilled without waiting, and the interval begins anew: otherwise refills
     drain the line between turns and instances fall into step. A busy one gets nothing, unless it begins its passes
     without waiting: then it counts as idle, or as going on, from just before its pass is expected to end. Requests left
-    from an earlier batch go first, in order of arrival (longest first would starve them); new ones longest first.
+    from an earlier batch go first, in order of arrival (longest first would starve them); new ones longest first. Where
+    instances decode too, those that decode more take less (`Pool.share`).
 
     ageing: intervals after which a request is placed in its instance's batch even without room; 0 for never. Under high
     load everything ages, all of it is placed at once and waits in the engine instead: what holding was to avoid.
@@ -97,7 +99,7 @@ class Staggered(Scheduler):
             if turn > now and not all_idle:
                 wakes.append(turn)
                 break
-            first = min(free, key=lambda number: self.pool.instances[number].free_since)
+            first = min(free, key=self._before)
             batch = self._batch(first, now, Reason.ALL_IDLE if all_idle else Reason.STAGGERED)
             if not batch:
                 break
@@ -122,6 +124,16 @@ class Staggered(Scheduler):
         instance = self.pool.instances[number]
         return instance.busy and self.ahead.window(number)[0] <= now and not any(instance.backlog.values)
 
+    def _before(self, number: int) -> tuple[float, float]:
+        """What free instances are sorted by: those that decode least, then those that have been free the longest."""
+        instance = self.pool.instances[number]
+        return sum(instance.open) / instance.ranks, instance.free_since
+
+    def _share(self, number: int, requests: list[Request]) -> list[Request]:
+        """Those of the requests held that one instance takes: short and long ones, and the oldest."""
+        held, share = len(requests), self.pool.share(number, len(requests))
+        return requests if share >= held else [requests[k * held // share] for k in range(share)]
+
     def _order(self, split: bool) -> list[Request]:
         """All that is held, the first to be placed first."""
         return self._by_priority(self._carried + sorted(self._new, key=PROMPT, reverse=True))
@@ -136,13 +148,13 @@ class Staggered(Scheduler):
     def _batch(self, number: int, now: float, reason: Reason) -> list[Decision]:
         if not self.held:
             return []
-        instance = self.pool.instances[number]
         split = self._may_split()
         requests = self._order(split)
-        hits = {request.id: self._here(request, number) for request in requests} if self.prefix is not None else None
-        old = self._aged(requests, now)
-        placed, self._carried = water_fill(requests, instance.backlog.values, self.pool.chunk, hits, old, split=split)
-        self._new = []
+        some = self._share(number, requests)
+        hits = {request.id: self._here(request, number) for request in some} if self.prefix is not None else None
+        old = self._aged(some, now)
+        placed, left = water_fill(some, self.pool.loads(number), self.pool.chunk, hits, old, split=split)
+        self._new, self._carried = [], left if some is requests else _without(requests, placed)
         if not placed:
             return []
         self._last = now
@@ -168,3 +180,8 @@ class Staggered(Scheduler):
 
     def _here(self, request: Request, number: int) -> dict[int, int]:
         return {rank: tokens for (instance, rank), tokens in self.hits(request).items() if instance == number}
+
+
+def _without(requests: Sequence[Request], placed: Sequence[Placed]) -> list[Request]:
+    gone = {request.id for request, _, _ in placed}
+    return [request for request in requests if request.id not in gone]

@@ -6,9 +6,13 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, repeat
+from math import ceil
+from operator import add
 
 from espalier.serving.core.types import Place, Report
 
+UNEVEN = 0.1
+"""Share of its requests that an instance may decode beyond what would be even."""
 WAITING = 4
 """What a waiting request counts in a score, where a running one counts 1: the weight of vLLM's balancer."""
 
@@ -55,7 +59,8 @@ class Instance:
     backlog: tokens that each rank has yet to prefill. score: 4 * waiting + running requests of each rank. Both with
     decisions that no report covers, which count as waiting. busy: a pass is under way, or begins with what was sent.
     working: whether the last report said so. sent: decisions ever made. free_since: when it was last heard to be idle.
-    heard: when it was last heard of. alive: not lost. paused: gets nothing more, and goes on with what it has.
+    heard: when it was last heard of. alive: not lost. paused: gets nothing more, and goes on with what it has. open:
+    requests of each rank that are not over, where they stay to be decoded.
     """
 
     ranks: int
@@ -68,11 +73,12 @@ class Instance:
     heard: float = 0.0
     alive: bool = True
     paused: bool = False
+    open: list[int] = field(init=False)
     unseen: deque[tuple[int, int, int]] = field(default_factory=deque)
     """Decisions that no report covers: their number, rank and cost."""
 
     def __post_init__(self) -> None:
-        self.backlog, self.score = Row(self.ranks), Row(self.ranks)
+        self.backlog, self.score, self.open = Row(self.ranks), Row(self.ranks), [0] * self.ranks
 
     def send(self, rank: int, cost: int) -> None:
         """Count a decision at once."""
@@ -136,10 +142,13 @@ class Instance:
 
 @dataclass(slots=True)
 class Pool:
-    """The instances of one kind. chunk: tokens a rank takes in a pass. ready: numbers of those that get work."""
+    """The instances of one kind. chunk: tokens a rank takes in a pass. decodes: whether an instance goes on with the
+    requests that it prefills. ready: numbers of those that get work.
+    """
 
     instances: list[Instance]
     chunk: int
+    decodes: bool = False
     ready: list[int] = field(init=False)
     _backlogs: list[Row] = field(init=False)
     _scores: list[Row] = field(init=False)
@@ -153,9 +162,9 @@ class Pool:
         return cls.of([ranks] * instances, chunk)
 
     @classmethod
-    def of(cls, ranks: Sequence[int], chunk: int) -> Pool:
+    def of(cls, ranks: Sequence[int], chunk: int, decodes: bool = False) -> Pool:
         """Instances of so many ranks each, with nothing to do."""
-        return cls([Instance(number) for number in ranks], chunk)
+        return cls([Instance(number) for number in ranks], chunk, decodes)
 
     def lose(self, instance: int) -> None:
         """Take an instance out of the ring; its work is gone."""
@@ -171,6 +180,35 @@ class Pool:
         """Give an instance nothing more, or work again; what it has stays."""
         self.instances[instance].paused = paused
         self._sort()
+
+    def open(self, instance: int, ranks: Iterable[int]) -> None:
+        """Requests were placed on these ranks."""
+        if self.decodes:
+            for rank in ranks:
+                self.instances[instance].open[rank] += 1
+
+    def close(self, instance: int, rank: int) -> None:
+        """A request that was placed there is over."""
+        if self.decodes:
+            self.instances[instance].open[rank] -= 1
+
+    def loads(self, instance: int) -> list[int]:
+        """Tokens of the next passes on each rank: its backlog, and one of each request that it decodes."""
+        one = self.instances[instance]
+        return list(map(add, one.backlog.values, one.open)) if self.decodes else one.backlog.values
+
+    def share(self, instance: int, held: int) -> int:
+        """How many of `held` requests an instance should take, so that all that are ready decode about as many.
+
+        What brings it level with the others, give or take UNEVEN of what it decodes, and at least its share of `held`:
+        else it would idle while requests wait.
+        """
+        if not self.decodes:
+            return held
+        ready = [self.instances[number] for number in self.ready]
+        part = self.instances[instance].ranks / sum(one.ranks for one in ready)
+        even = part * (held + (1.0 + UNEVEN) * sum(sum(one.open) for one in ready))
+        return ceil(max(even - sum(self.instances[instance].open), part * held))
 
     def least_backlog(self, turn: int) -> Place:
         """The place of the fewest tokens. Of equals the one whose turn it is."""

@@ -1,10 +1,35 @@
-"""What operators are shown."""
+"""What operators are shown, and what they can do. An application of its own, for a port of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from aiohttp import web
+
 from espalier.serving.gateway.dispatcher import Dispatcher
+from espalier.serving.gateway.refusals import refuse, shaped
+from espalier.serving.gateway.tokens import TokenEstimate
+
+
+def admin_app(dispatcher: Callable[[], Dispatcher], estimate: TokenEstimate) -> web.Application:
+    """`/admin/state`, `/admin/drain/N` and `/admin/undrain/N`. dispatcher: that of the gateway, once it runs."""
+
+    async def state(request: web.Request) -> web.Response:
+        return web.json_response({**state_of(dispatcher()), "bytes_per_token": estimate.bytes_per_token})
+
+    async def drain(request: web.Request) -> web.Response:
+        name, known = request.match_info["instance"], len(dispatcher().config.targets)
+        if name not in map(str, range(known)):
+            return refuse(404, f"there is no instance {name}; there are {known}, from 0", code="not_found")
+        dispatcher().drain(int(name), "/undrain/" not in request.path)
+        return web.json_response(instance_state(dispatcher(), int(name)))
+
+    app = web.Application(middlewares=[shaped])
+    app.router.add_get("/admin/state", state)
+    app.router.add_post("/admin/drain/{instance}", drain)
+    app.router.add_post("/admin/undrain/{instance}", drain)
+    return app
 
 
 def state_of(dispatcher: Dispatcher) -> dict[str, Any]:
@@ -30,5 +55,6 @@ def instance_state(dispatcher: Dispatcher, number: int) -> dict[str, Any]:
         "telling": number in dispatcher.telling,
         "busy": one.busy,
         "backlog": list(one.backlog.values),
+        "open": list(one.open),
         "sent": one.sent,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     field_validator,
     model_validator,
 )
@@ -18,6 +20,9 @@ from pydantic import (
 from espalier.core.config import Config
 from espalier.serving.config import SchedulerConfig
 from espalier.serving.model.steptime import PrefillTime
+
+KEY = re.compile(r"[!-~]+")
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class TargetConfig(Config):
@@ -64,14 +69,27 @@ class GatewayConfig(Config):
     """Step times of an instance: calibrate them."""
     host: str = "127.0.0.1"
     """Address to listen on."""
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    port: Port = 8080
     """Port to listen on; 0 takes a free one."""
+    admin_host: str = "127.0.0.1"
+    """Address that operators are served on."""
+    admin_port: Port | None = None
+    """Port of /admin; without one there is none."""
+    api_keys: tuple[SecretStr, ...] = ()
+    """Keys of clients, one of which each must show (`Authorization: Bearer KEY`); without any, everybody is served."""
+    engine_key: SecretStr | None = None
+    """What the gateway shows to engines in the same way; without one they get the client's, if it is not for the
+    gateway."""
+    prefill_only: bool = False
+    """Engines hand over after the first token; else what they decode is counted as load of theirs too."""
     buffer_requests: PositiveInt = 10_000
     """Held requests beyond which a new one is refused with 429."""
     buffer_tokens: PositiveInt = 50_000_000
     """Held prompt tokens beyond which a new request is refused with 429."""
     first_byte_seconds: PositiveFloat = 120.0
-    """An engine that has sent no byte of a stream by then has failed."""
+    """An engine that has sent no event of a stream by then has failed."""
+    stream_silence: PositiveFloat = 60.0
+    """Seconds without a byte after which an answer that has begun is cut; also for a client that takes none."""
     answer_seconds: PositiveFloat = 600.0
     """An answer that is no stream comes whole, after all its tokens; after so long it is given up (504)."""
     deadline_seconds: PositiveFloat = 300.0
@@ -83,13 +101,22 @@ class GatewayConfig(Config):
     retry_seconds: PositiveFloat = 5.0
     """Between two looks at the health of an instance, left alone or not."""
     silence_seconds: PositiveFloat = 2.0
-    """Watchdog: an instance that owes tokens is suspect after this, or three passes where that is longer."""
+    """Watchdog: an instance that owes tokens is suspect after this, or three passes where that is longer. The streams
+    of one that is lost are cut after as long without a byte."""
     bytes_per_token: PositiveFloat = 3.6
     """First guess of a prompt's tokens; the engines' `usage` corrects it."""
     tokenizer: Path | None = None
     """A `tokenizer.json`, to count instead of to guess; what a chat template adds is not counted."""
     valve_margin: NonNegativeFloat = 0.05
     """Safety valve: how much worse than immediate dispatch holding may be."""
+
+    @field_validator("api_keys", "engine_key")
+    @classmethod
+    def _sendable(cls, given: tuple[SecretStr, ...] | SecretStr | None) -> tuple[SecretStr, ...] | SecretStr | None:
+        for key in given if isinstance(given, tuple) else (given,):
+            if key is not None and not KEY.fullmatch(key.get_secret_value()):
+                raise ValueError("a key is one or more of the visible ASCII characters, which a header can carry")
+        return given
 
     @model_validator(mode="after")
     def _distinct(self) -> GatewayConfig:

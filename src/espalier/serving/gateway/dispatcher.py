@@ -15,9 +15,9 @@ from espalier.serving.core.scheduler import Scheduler
 from espalier.serving.core.staggered import Staggered
 from espalier.serving.core.state import Pool
 from espalier.serving.core.types import Decision, Reason, Report, Request
-from espalier.serving.gateway.breaker import Breaker
 from espalier.serving.gateway.config import GatewayConfig
-from espalier.serving.gateway.mirror import Mirror
+from espalier.serving.gateway.engines.breaker import Breaker
+from espalier.serving.gateway.engines.mirror import Mirror
 from espalier.serving.gateway.shadow import Shadow
 from espalier.serving.gateway.ticket import OverloadedError, Ticket
 from espalier.serving.gateway.tokens import Prompt
@@ -41,7 +41,8 @@ class Dispatcher:
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
-        self.pool = Pool.of([target.ranks for target in config.targets], config.prefill.chunk)
+        ranks = [target.ranks for target in config.targets]
+        self.pool = Pool.of(ranks, config.prefill.chunk, decodes=not config.prefill_only)
         self.valve = Valve(margin=config.valve_margin)
         inner = make_scheduler(config.scheduler, self.pool)
         self.scheduler: Scheduler = inner
@@ -91,17 +92,17 @@ class Dispatcher:
         return [number for number in self.pool.ready if number not in ticket.tried]
 
     def again(self, ticket: Ticket) -> Decision:
-        """Another place for a request that failed before its first byte: the emptiest rank not tried yet.
+        """Another place for a request that failed before its first byte: the emptiest rank of those not tried yet.
 
         Raises EngineError where no other instance is ready.
         """
-        self._missed(ticket)
         ready = self.elsewhere(ticket)
         if not ready:
             raise EngineError("no other engine is ready", retryable=True)
-        backlog = {number: self.pool.instances[number].backlog for number in ready}
-        number = min(ready, key=lambda one: backlog[one].least())
-        rank = backlog[number].values.index(backlog[number].least())
+        self._missed(ticket)
+        self._over(ticket)
+        places = ((load, number, rank) for number in ready for rank, load in enumerate(self.pool.loads(number)))
+        _, number, rank = min(places)
         decision = Decision(ticket.request, number, rank, ticket.request.prompt, Reason.FALLBACK)
         self._send(self.scheduler.place(decision), ticket, f"{next(self._batches)}/1")
         self.pool.instances[number].busy = True
@@ -134,15 +135,19 @@ class Dispatcher:
         if ticket.decision is None:
             self.held_tokens -= ticket.request.prompt
             self.scheduler.on_cancel(ticket.request, now)
-        elif not ticket.answered:
-            self._missed(ticket)
+        else:
+            if not ticket.answered:
+                self._missed(ticket)
+            self._over(ticket)
         if self.shadow is not None and not ticket.answered:
             self.shadow.forget(ticket.request, now)
         ticket.placed.cancel()
         self.kick()
 
     def failed(self, instance: int, why: str, *, final: bool = False) -> None:
-        """The instance did not do as it should. final: nobody is there, so what it has is lost too."""
+        """The instance did not do as it should. final: nobody is there, so what it has is lost too: requests without a
+        byte at once, and those that it answers when nothing more comes.
+        """
         now = monotonic()
         self.unsure.add(instance)
         if self.breakers[instance].failed(now, final=final):
@@ -153,8 +158,8 @@ class Dispatcher:
                 self.shadow.lost(instance, now)
         if final:
             for ticket in self.tickets.values():
-                if ticket.decision is not None and ticket.instance == instance and not ticket.answered:
-                    ticket.give_up()
+                if ticket.decision is not None and ticket.instance == instance:
+                    ticket.hurry(self.config.silence_seconds if ticket.answered else 0.0)
         self.kick()
 
     def healthy(self, instance: int) -> None:
@@ -180,7 +185,12 @@ class Dispatcher:
 
     def listening(self, instance: int, now_on: bool) -> None:
         """Whether an engine's own word on its passes is to be had; else it is inferred."""
-        (self.telling.add if now_on else self.telling.discard)(instance)
+        if now_on:
+            self.telling.add(instance)
+        elif instance in self.telling:
+            self.telling.discard(instance)
+            self._report(instance, self.mirrors[instance].engine.report(None), monotonic())
+            self.kick()
 
     def hear(self, instance: int, report: Report) -> None:
         """An engine that tells of its passes did."""
@@ -229,6 +239,13 @@ class Dispatcher:
                 found.append(number)
         return found
 
+    def deaf(self) -> list[int]:
+        """Instances that last told of a pass long before it must have ended: perhaps they are not heard any more."""
+        now, limit, instances = monotonic(), self.config.silence_seconds, self.pool.instances
+        quiet = {number: max(self.mirrors[number].began, instances[number].heard) for number in self.telling}
+        idle = (number for number in quiet if self.mirrors[number].engine.working is None)
+        return [number for number in idle if instances[number].busy and now - quiet[number] > limit]
+
     def drain_seconds(self) -> float:
         """About how long it takes to place what is held; 1 to 60."""
         ranks = sum(self.pool.instances[number].ranks for number in self.pool.ready)
@@ -262,6 +279,10 @@ class Dispatcher:
         """No report of the instance's own needs to cover a request any more."""
         if ticket.instance in self.telling:
             self.scheduler.on_missed(ticket.instance, ticket.number, now)
+
+    def _over(self, ticket: Ticket) -> None:
+        """It is no load of its instance any more."""
+        self.scheduler.on_over(ticket.instance, ticket.rank, monotonic())
 
     def _shadow(self) -> Shadow:
         config, ranks = self.config, [target.ranks for target in self.config.targets]

@@ -3,13 +3,57 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from espalier.serving.core.types import Report
 
 MOST = 64 * 1024
-"""Bytes of a first event; what is longer passes unread."""
+"""Bytes of an event that are waited for; what is longer passes in parts, and unread."""
+BLANK_LINES = (b"\n\n", b"\n\r\n", b"\n\r", b"\r\r", b"\r\r\n")
+"""Where an event ends, whichever line ends there are."""
+DONE = re.compile(rb"(?:^|[\r\n])data: *\[DONE\] *[\r\n]")
+
+
+class Passage:
+    """A stream of events on its way, in whole events, so that an error can follow where it breaks off.
+
+    done: whether `[DONE]` has passed. error: what an event told of that was an error. whole: whether what has passed
+    ends with an event.
+    """
+
+    def __init__(self) -> None:
+        self.done, self.whole = False, True
+        self.error: str | None = None
+        self._kept = b""
+
+    def take(self, chunk: bytes) -> bytes:
+        """What may pass, now that this came too."""
+        kept = self._kept + chunk
+        if kept.endswith(b"\n\n"):
+            end = len(kept)
+        else:
+            end = max(kept.rfind(line) + len(line) if line in kept else 0 for line in BLANK_LINES)
+        self.whole = end > 0 or len(kept) <= MOST
+        if not self.whole:
+            end = len(kept)
+        self._kept = kept[end:]
+        return self._passed(kept[:end])
+
+    def last(self) -> bytes:
+        """What may pass of the rest, now that nothing follows: an event that ends a stream, if only its blank line is
+        missing.
+        """
+        rest, self._kept = self._kept, b""
+        return self._passed(rest) if DONE.search(rest + b"\n") or _error(_data(rest)) else b""
+
+    def _passed(self, data: bytes) -> bytes:
+        self.done = self.done or (b"[DONE]" in data and DONE.search(data + b"\n") is not None)
+        if b"error" in data and self.error is None:
+            errors = (_error(_data(event)) for event in _whole(data + b"\n\n"))
+            self.error = next((one for one in errors if one), None)
+        return data
 
 
 def begun(start: bytes) -> bool:
@@ -20,16 +64,7 @@ def begun(start: bytes) -> bool:
 def error_in(start: bytes) -> str | None:
     """The error that an answer begins with, where its first event, or all of it, is one."""
     events = (_data(event) for event in (*_whole(start), start))
-    first = next((data for data in events if data), b"")
-    if b"error" not in first:
-        return None
-    try:
-        said = json.loads(first)
-    except ValueError:
-        return None
-    if not isinstance(said, dict) or not (said.get("error") or said.get("object") == "error"):
-        return None
-    return str(said.get("error") or said.get("message") or said)[:200]
+    return _error(next((data for data in events if data), b""))
 
 
 def report_of(line: bytes, ranks: int) -> Report | None:
@@ -51,6 +86,19 @@ def report_of(line: bytes, ranks: int) -> Report | None:
     if not all(isinstance(one, int | float) and one >= 0 for one in numbers) or not isinstance(report.busy, bool):
         raise ValueError("seen, largest, begun and duration are numbers of at least 0, and busy is true or false")
     return report
+
+
+def _error(data: bytes) -> str | None:
+    """The error that an event tells of."""
+    if b"error" not in data:
+        return None
+    try:
+        said = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or not (said.get("error") or said.get("object") == "error"):
+        return None
+    return str(said.get("error") or said.get("message") or said)[:200]
 
 
 def _whole(start: bytes) -> Iterator[bytes]:

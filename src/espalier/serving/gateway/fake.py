@@ -18,7 +18,8 @@ from typing import Any
 from aiohttp import web
 
 from espalier.serving.core.types import Report, Request
-from espalier.serving.gateway.adapters import BATCH_HEADER, NUMBER_HEADER, RANK_HEADER
+from espalier.serving.gateway.engines.adapters import BATCH_HEADER, NUMBER_HEADER, RANK_HEADER
+from espalier.serving.gateway.refusals import refuse, shaped
 from espalier.serving.model.lockstep import PrefillEngine
 from espalier.serving.model.steptime import PrefillTime
 
@@ -47,7 +48,7 @@ class FakeEngine:
         self.engine = PrefillEngine(settings.ranks, settings.time)
         self.served = self.left = 0
         self.name = token_hex(4)
-        self.app = web.Application(client_max_size=64 * 1024 * 1024)
+        self.app = web.Application(client_max_size=64 * 1024 * 1024, middlewares=[shaped])
         self.app.cleanup_ctx.append(self._run)
         self.app.router.add_post("/v1/completions", self._generate)
         self.app.router.add_post("/v1/chat/completions", self._generate)
@@ -113,17 +114,18 @@ class FakeEngine:
         try:
             asked = await request.json()
             words = _words(asked.get("messages" if "messages" in asked else "prompt"))
-            output = int(asked.get("max_tokens", asked.get("max_completion_tokens", 16)))
+            most = [asked.get(name) for name in ("max_tokens", "max_completion_tokens")]
+            output = int(next((one for one in most if one is not None), 16))
             if output < 1:
                 raise ValueError(f"max_tokens is at least 1, not {output}")
             if asked.get("model", MODEL) != MODEL:
-                return _refuse(404, f"the model {asked['model']!r} does not exist; there is {MODEL!r}")
+                return refuse(404, f"the model {asked['model']!r} does not exist; there is {MODEL!r}")
             rank = int(request.headers.get(RANK_HEADER, self._emptiest()))
             told = int(request.headers.get(NUMBER_HEADER, 0))
         except (ValueError, TypeError, AttributeError) as error:
-            return _refuse(400, str(error))
+            return refuse(400, str(error))
         if not 0 <= rank < self.settings.ranks:
-            return _refuse(400, f"there is no rank {rank}; ranks are 0 to {self.settings.ranks - 1}")
+            return refuse(400, f"there is no rank {rank}; ranks are 0 to {self.settings.ranks - 1}")
         number, chat = next(self._numbers), "messages" in asked
         self._first[number] = first = asyncio.Event()
         self.engine.receive(Request(number, 0.0, words, output), rank, words)
@@ -199,10 +201,6 @@ class FakeEngine:
         return {**identity, "choices": [choice]}
 
 
-def _refuse(status: int, message: str) -> web.Response:
-    return web.json_response({"error": {"message": message, "type": "invalid_request_error"}}, status=status)
-
-
 def _echo(request: web.Request) -> dict[str, str]:
     return {ID_HEADER: request.headers[ID_HEADER]} if ID_HEADER in request.headers else {}
 
@@ -217,5 +215,5 @@ def _words(value: Any) -> int:
         case [str(text)]:
             return _words(text)
         case list() if value and all(isinstance(one, dict) for one in value):
-            return sum(_words(one.get("content", one.get("text", ""))) for one in value)
+            return sum(_words(one.get("content", one.get("text")) or "") for one in value)
     raise ValueError("a prompt is text or token ids, and messages are a list")

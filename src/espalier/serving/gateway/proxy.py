@@ -1,4 +1,4 @@
-"""One request through the gateway: wait for a place, relay the answer byte for byte, try once more if nothing came."""
+"""One request through the gateway: wait for a place, relay the answer, try once more if no byte of one came."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ import aiohttp
 from aiohttp import web
 
 from espalier.core.errors import EngineError
-from espalier.serving.gateway.adapters import end_to_end, posting
 from espalier.serving.gateway.config import GatewayConfig
 from espalier.serving.gateway.dispatcher import Dispatcher
+from espalier.serving.gateway.engines.adapters import posting
 from espalier.serving.gateway.events import begun, error_in
 from espalier.serving.gateway.measures import Measures
+from espalier.serving.gateway.patience import Patience
+from espalier.serving.gateway.refusals import ENGINE, refuse
+from espalier.serving.gateway.relay import BROKEN, Relay, is_stream
 from espalier.serving.gateway.ticket import Ticket
 from espalier.serving.gateway.tokens import TokenEstimate, reported_tokens
 
 log = logging.getLogger("espalier.gateway")
-TAIL = 4096
-"""Bytes of an answer's end in which usage is looked for."""
-WAIT_HEADER, PLACE_HEADER = "X-Espalier-Wait", "X-Espalier-Place"
-"""In every answer: seconds that the request was held, and `instance:rank`."""
-BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 BUSY = 429
-STREAM = "text/event-stream"
 
 
 class FailedError(Exception):
@@ -55,58 +52,51 @@ class Proxy:
         try:
             return await self._answer(request, body, ticket, limit)
         except asyncio.CancelledError:
-            self.measures.requests.labels("left").inc()
+            ticket.outcome = ticket.outcome or "left"
             raise
+        finally:
+            self.measures.requests.labels(ticket.outcome or "failed").inc()
 
     async def _answer(self, request: web.Request, body: bytes, ticket: Ticket, limit: float) -> web.StreamResponse:
         try:
             await asyncio.wait_for(ticket.placed, limit)
         except TimeoutError:
-            self.measures.requests.labels("expired").inc()
+            ticket.outcome = "expired"
             headers = {"Retry-After": f"{self.dispatcher.drain_seconds():.0f}"}
-            return _error(503, f"no engine had room within {limit:g} s", headers)
+            return refuse(503, f"no engine had room within {limit:g} s", ENGINE, headers=headers)
         ticket.held = monotonic() - ticket.request.arrival
         self.measures.wait.observe(ticket.held)
         try:
-            return await self._relay(request, body, ticket)
+            return await self._try(request, body, ticket)
         except FailedError as failed:
             failure = str(failed)
             self._note(ticket, failed)
         try:
             self.dispatcher.again(ticket)
             self.measures.retries.inc()
-            return await self._relay(request, body, ticket)
+            return await self._try(request, body, ticket)
         except EngineError as error:
             failure += f"; {error}"
         except FailedError as failed:
             failure = str(failed)
             self._note(ticket, failed)
-        self.measures.requests.labels("failed").inc()
-        return _error(502, f"the engine failed: {failure}")
+        return refuse(502, f"the engine failed: {failure}", ENGINE)
 
     def _note(self, ticket: Ticket, failed: FailedError) -> None:
         if failed.blame:
             self.dispatcher.failed(ticket.instance, str(failed), final=failed.final)
         log.warning("request %d, instance %d: %s", ticket.request.id, ticket.instance, failed)
 
-    async def _relay(self, request: web.Request, body: bytes, ticket: Ticket) -> web.StreamResponse:
-        decision = ticket.decision
-        assert decision is not None
-        target = self.config.targets[decision.instance]
-        sent = posting(
-            target,
-            decision.rank,
-            request.path_qs,
-            request.headers,
-            body,
-            batch=ticket.batch,
-            number=ticket.number,
-        )
+    async def _try(self, request: web.Request, body: bytes, ticket: Ticket) -> web.StreamResponse:
+        """Ask the engine that the ticket names. Raises FailedError where it does not begin to answer."""
+        sent = posting(self.config, ticket, request.path_qs, request.headers, body)
         answer: aiohttp.ClientResponse | None = None
         limit = self.config.first_byte_seconds if ticket.streamed else self.config.answer_seconds
+        patience = Patience(limit)
         try:
             try:
-                async with asyncio.timeout(limit) as ticket.patience:
+                async with patience:
+                    ticket.patience = patience
                     answer = await self.session.post(
                         sent.url, data=sent.body, headers=sent.headers, allow_redirects=False
                     )
@@ -114,9 +104,11 @@ class Proxy:
             except aiohttp.ClientConnectorError as error:
                 raise FailedError(f"cannot connect ({error.os_error.strerror})", final=True) from None
             except BROKEN as error:
-                if not ticket.streamed and isinstance(error, TimeoutError) and self._is_well(ticket):
-                    self.measures.requests.labels("expired").inc()
-                    return _error(504, f"there was no whole answer within {limit:g} s")
+                if patience.expired and not self._is_well(ticket):
+                    raise FailedError("it has fallen silent") from None
+                if patience.expired and not ticket.streamed:
+                    ticket.outcome = "expired"
+                    return refuse(504, f"there was no whole answer within {limit:g} s", ENGINE)
                 raise FailedError(f"the connection failed: {type(error).__name__} {error}".rstrip()) from None
             finally:
                 ticket.patience = None
@@ -125,10 +117,25 @@ class Proxy:
             self.dispatcher.first_byte(ticket, good=good)
             if good and ticket.streamed:
                 self.measures.ttft.observe(monotonic() - ticket.request.arrival)
-            return await self._stream(request, answer, start, ticket)
+            return await self._relay(request, answer, start, ticket)
         finally:
             if answer is not None:
                 answer.close()
+
+    async def _relay(
+        self, request: web.Request, answer: aiohttp.ClientResponse, start: bytes, ticket: Ticket
+    ) -> web.StreamResponse:
+        relay = Relay(request, answer, ticket, self.config.stream_silence)
+        try:
+            return await relay.run(start)
+        finally:
+            if ticket.outcome == "done":
+                self.dispatcher.done(ticket)
+                if (tokens := reported_tokens(relay.tail)) is not None:
+                    self.estimate.learn(ticket.text, tokens)
+            elif relay.fault is not None:
+                log.warning("request %d, instance %d: %s", ticket.request.id, ticket.instance, relay.fault)
+                self.dispatcher.failed(ticket.instance, relay.fault)
 
     def _is_well(self, ticket: Ticket) -> bool:
         """Whether the time was up for the request alone, and not because its instance was lost."""
@@ -142,57 +149,14 @@ class Proxy:
             raise FailedError("it is busy", blame=False)
         if answer.status == 200 and (said := error_in(start)):
             raise FailedError(f"its answer began with an error: {said}")
-        if answer.status == 200 and not (begun(start) if answer.content_type == STREAM else start):
+        if answer.status == 200 and not (begun(start) if is_stream(answer) else start):
             raise FailedError("its answer ended before it began")
-
-    async def _stream(
-        self, request: web.Request, answer: aiohttp.ClientResponse, start: bytes, ticket: Ticket
-    ) -> web.StreamResponse:
-        """Relay from the first byte on. What breaks now cuts the client's stream short: nothing is sent twice."""
-        response = web.StreamResponse(status=answer.status, reason=answer.reason)
-        for name, value in end_to_end(answer.headers):
-            response.headers.add(name, value)
-        assert ticket.decision is not None
-        response.headers[WAIT_HEADER] = f"{ticket.held:.4f}"
-        response.headers[PLACE_HEADER] = f"{ticket.decision.instance}:{ticket.decision.rank}"
-        tail, chunk = b"", start
-        try:
-            await response.prepare(request)
-            while chunk:
-                await response.write(chunk)
-                tail = (tail + chunk)[-TAIL:]
-                try:
-                    chunk = await answer.content.readany()
-                except BROKEN:
-                    return self._cut(request, response, ticket)
-            await response.write_eof()
-        except ConnectionResetError:
-            self.measures.requests.labels("left").inc()
-            return response
-        self.measures.requests.labels("done").inc()
-        if answer.status < 400:
-            self.dispatcher.done(ticket)
-        if (tokens := reported_tokens(tail)) is not None:
-            self.estimate.learn(ticket.text, tokens)
-        return response
-
-    def _cut(self, request: web.Request, response: web.StreamResponse, ticket: Ticket) -> web.StreamResponse:
-        """The engine broke off: so does this answer, without the end that would make it look whole."""
-        self.measures.requests.labels("cut").inc()
-        self.dispatcher.failed(ticket.instance, "a stream broke off")
-        if request.transport is not None:
-            request.transport.abort()
-        return response
 
 
 async def _start(answer: aiohttp.ClientResponse) -> bytes:
     """What an answer begins with: of a stream its first event, comments aside; all there is where it ends before."""
     start = await answer.content.readany()
-    if answer.content_type == STREAM:
+    if is_stream(answer):
         while not begun(start) and (more := await answer.content.readany()):
             start += more
     return start
-
-
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response({"error": {"message": message, "type": "engine_error"}}, status=status, headers=headers)

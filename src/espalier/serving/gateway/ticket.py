@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from espalier.core.errors import EngineError
 from espalier.serving.core.types import Decision, Request
+from espalier.serving.gateway.patience import Patience
 
 
 class OverloadedError(EngineError):
@@ -22,7 +23,8 @@ class Ticket:
     """streamed: whether its first byte is its first token; an answer that comes whole says nothing of prefill. text:
     bytes of its prompt, for the estimate to learn from. decision: set once it is placed. batch: the name and size of
     what it was sent with. number: which of its instance's requests it is, from 1. held: seconds until it was placed.
-    patience: the limit on its first byte, while it is waited for. answered: whether the engine began to.
+    patience: the limit on the engine's next bytes, while they are waited for. answered: whether the engine began to.
+    outcome: what became of it, as it is counted.
     """
 
     request: Request
@@ -33,8 +35,9 @@ class Ticket:
     batch: str = "0/1"
     number: int = 0
     held: float = 0.0
-    patience: asyncio.Timeout | None = None
+    patience: Patience | None = None
     answered: bool = False
+    outcome: str | None = None
     tried: set[int] = field(default_factory=set)
 
     @property
@@ -43,7 +46,13 @@ class Ticket:
         assert self.decision is not None
         return self.decision.instance
 
-    def give_up(self) -> None:
-        """Wait no longer for the first byte."""
-        if self.patience is not None and not self.patience.expired():
-            self.patience.reschedule(0.0)
+    @property
+    def rank(self) -> int:
+        """The rank there."""
+        assert self.decision is not None
+        return self.decision.rank
+
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than this for what the engine owes just now."""
+        if self.patience is not None:
+            self.patience.hurry(seconds)

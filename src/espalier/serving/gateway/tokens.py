@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,9 +37,11 @@ class TokenEstimate:
         """Of a request's prompt or messages, with its tools. Token ids count themselves."""
         said = [body.get(name) for name in ("prompt", "messages", "tools")]
         ids = _ids(said[0])
+        texts = [one.encode("utf-8", "surrogatepass") for one in _texts(said)]
         if self._tokenizer is not None:
-            return Prompt(max(ids + sum(len(self._tokenizer.encode(text).ids) for text in _texts(said)), 1), 0)
-        text = sum(len(one.encode()) for one in _texts(said))
+            counts = (len(self._tokenizer.encode(one.decode("utf-8", "replace")).ids) for one in texts)
+            return Prompt(max(ids + sum(counts), 1), 0)
+        text = sum(map(len, texts))
         return Prompt(max(round(text / self.bytes_per_token) + ids, 1), text)
 
     def learn(self, text: int, tokens: int) -> None:
@@ -48,9 +51,13 @@ class TokenEstimate:
 
 
 def prefix_blocks(body: Mapping[str, Any], size: int) -> tuple[int, ...]:
-    """Hashes of the prompt's prefixes, every `size` bytes, each of all that is before it."""
-    spoken = body.get("messages") if body.get("messages") else body.get("prompt", "")
-    text = spoken.encode() if isinstance(spoken, str) else json.dumps(spoken, ensure_ascii=False).encode()
+    """Hashes of the prompt's prefixes, every `size` bytes, each of all that is before it. Raises DataError."""
+    spoken = body.get("messages") or body.get("prompt", "")
+    try:
+        said = spoken if isinstance(spoken, str) else json.dumps(spoken, ensure_ascii=False)
+    except RecursionError:
+        raise DataError("the prompt is nested too deeply") from None
+    text = said.encode("utf-8", "surrogatepass")
     running, hashes = blake2b(digest_size=8), []
     for start in range(0, len(text) - size + 1, size):
         running.update(text[start : start + size])
@@ -81,18 +88,17 @@ def _ids(prompt: Any) -> int:
     """How many token ids a prompt, or each prompt of a list, is made of."""
     if not isinstance(prompt, list):
         return 0
-    return sum(1 if isinstance(one, int) else _ids(one) for one in prompt)
+    return sum(isinstance(one, int) for one in chain(prompt, *(one for one in prompt if isinstance(one, list))))
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All text in a JSON value."""
-    match value:
-        case str():
-            yield value
-        case Mapping():
-            for name, one in value.items():
-                if name not in NOT_TEXT:
-                    yield from _texts(one)
-        case list() | tuple():
-            for one in value:
-                yield from _texts(one)
+    """All text in a JSON value, however deep it is nested."""
+    left = [value]
+    while left:
+        match left.pop():
+            case str() as text:
+                yield text
+            case Mapping() as fields:
+                left += [one for name, one in fields.items() if name not in NOT_TEXT]
+            case list() as parts:
+                left += parts

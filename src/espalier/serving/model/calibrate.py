@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from espalier.core.errors import DataError
 from espalier.serving.model.steptime import DecodeTime, PrefillTime
-from espalier.serving.records import Record, finite, read_records
+from espalier.serving.records import Record, finite, is_json, read_records
 
 Floats = npt.NDArray[np.float64]
 REACH = 1.5
@@ -43,17 +43,17 @@ class Fit:
         return self.base + sum(slope * value for slope, value in zip(self.slopes, features, strict=True))
 
     def prefill(self, chunk: int, *, beyond: bool = False) -> PrefillTime:
-        """Step times for chunks of `chunk` tokens. Raises DataError as `seconds` does."""
+        """Step times for chunks of `chunk` tokens. DataError as of `seconds`, ConfigError for a chunk below 1."""
         self._check("tokens", chunk, beyond)
         slopes = dict(zip(self.names, self.slopes, strict=True))
         attended = slopes.get("attended", 0.0)
-        return PrefillTime(base=self.base, per_token=slopes["tokens"], per_attended=attended, chunk=chunk)
+        return PrefillTime.of(base=self.base, per_token=slopes["tokens"], per_attended=attended, chunk=chunk)
 
     def decode(self, requests: float, kv: float, *, beyond: bool = False) -> DecodeTime:
         """Step times for up to `requests` and `kv` cached tokens of a rank. Raises DataError as `seconds` does."""
         self._check("requests", requests, beyond)
         self._check("kv", kv, beyond)
-        return DecodeTime(base=self.base, per_request=self.slopes[0], per_kv=self.slopes[1])
+        return DecodeTime.of(base=self.base, per_request=self.slopes[0], per_kv=self.slopes[1])
 
     def _check(self, name: str, value: float, beyond: bool) -> None:
         most = self.largest[self.names.index(name)]
@@ -95,7 +95,7 @@ def read_measurements(file: Path) -> tuple[tuple[str, ...], Floats, Floats]:
         if not names:
             names = tuple(name for name in (DECODE if set(DECODE) <= set(record) else PREFILL) if name in record)
             if "seconds" not in record or not {"tokens", "kv"} & set(names):
-                where = f"{file}:{1 if file.suffix == '.csv' else line}"
+                where = f"{file}:{line if is_json(file) else 1}"
                 raise DataError(f"{where} has {', '.join(record)}; needed: tokens, seconds, or requests, kv, seconds")
         found.extend(_numbers(f"{file}:{line}", record, names))
     if not names:

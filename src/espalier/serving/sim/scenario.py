@@ -47,7 +47,7 @@ class Scenario(NamedTuple):
 
 
 def find_trace(config: TrafficConfig, root: DataRoot) -> Trace:
-    """The trace of a recipe, read or generated, its prompts capped."""
+    """The trace of a recipe, read or generated, its prompts capped where that is asked for."""
     if (lengths := config.generated) is None:
         path = Path(config.trace)
         trace = load_trace(path if path.is_file() else _in_root(config.trace, root))
@@ -55,7 +55,7 @@ def find_trace(config: TrafficConfig, root: DataRoot) -> Trace:
         trace = constant(lengths.prompt, lengths.output)
     else:
         trace = lognormal(lengths.prompt, lengths.output, lengths.cv)
-    return trace.capped(config.cap)
+    return trace if config.cap is None else trace.capped(config.cap)
 
 
 def _in_root(name: str, root: DataRoot) -> Path:

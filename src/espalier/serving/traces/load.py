@@ -9,17 +9,18 @@ from pathlib import Path
 
 from espalier.core.errors import DataError
 from espalier.core.seed import derive
-from espalier.serving.records import Record, counted, finite, read_records, whole
+from espalier.serving.records import Record, finite, is_json, read_records, whole
 from espalier.serving.traces.trace import BLOCK, Row, Trace
 
 
 def load_trace(file: Path) -> Trace:
-    """Azure, BurstGPT and Vidur CSV; Mooncake and our own JSON lines.
+    """Traces of Azure, BurstGPT and Vidur (CSV), of Mooncake and our own (JSON lines); either way will do for each.
 
-    Our own: `prompt_tokens`, `output_tokens`, and optionally `arrival_s`, `prefix_hashes`, `session` and `priority`.
-    Prompts of a `session` are taken to begin with what it said before, as in a chat: where a request has no hashes,
-    they are made of that. Requests out of order are sorted by time, those of the same time stay in order; all have a
-    time, or none. A time without a zone is UTC. Raises DataError by file and line.
+    Fields go by name, in any order, and further ones are ignored. Our own: `prompt_tokens`, `output_tokens`, and
+    optionally `arrival_s`, `prefix_hashes`, `session` and `priority`. Prompts of a `session` are taken to begin with
+    what it said before, as in a chat: where a request has no hashes, they are made of that. Requests out of order are
+    sorted by time, those of the same time stay in order; all have a time, or none. A time without a zone is UTC. Raises
+    DataError by file and line.
     """
     trace = Trace.of_rows(file.stem, _rows(file, read_records(file)))
     if not len(trace):
@@ -31,7 +32,7 @@ def _rows(file: Path, records: Iterable[tuple[int, Record]]) -> Iterator[Row]:
     read: Callable[[Record], Row] | None = None
     timed: bool | None = None
     for line, record in records:
-        read = read or _format(record, f"{file}:{1 if file.suffix == '.csv' else line}")
+        read = read or _format(record, f"{file}:{line if is_json(file) else 1}")
         try:
             row = read(record)
         except KeyError as error:
@@ -60,38 +61,50 @@ def _format(record: Record, where: str) -> Callable[[Record], Row]:
 
 def _azure(record: Record) -> Row:
     try:
-        moment = datetime.fromisoformat(record["TIMESTAMP"])
+        moment = datetime.fromisoformat(str(record["TIMESTAMP"]))
     except ValueError:
         raise ValueError(f"TIMESTAMP is {record['TIMESTAMP']!r}, no date and time (2023-11-16 18:15:46.68)") from None
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    prompt, output = (counted(record[key], key) for key in ("ContextTokens", "GeneratedTokens"))
-    return Row(prompt, output, seconds)
+    return Row(*_tokens(record, "ContextTokens", "GeneratedTokens"), seconds)
 
 
 def _burstgpt(record: Record) -> Row:
-    moment = finite(record["Timestamp"], "Timestamp")
-    prompt, output = (counted(record[key], key) for key in ("Request tokens", "Response tokens"))
-    return Row(prompt, output, moment)
+    return Row(*_tokens(record, "Request tokens", "Response tokens"), finite(record["Timestamp"], "Timestamp"))
 
 
 def _vidur(record: Record) -> Row:
-    moment = finite(record["arrived_at"], "arrived_at") if "arrived_at" in record else None
-    return Row(_rounded(record, "num_prefill_tokens"), _rounded(record, "num_decode_tokens"), moment)
+    return Row(*_tokens(record, "num_prefill_tokens", "num_decode_tokens"), _moment(record, "arrived_at"))
 
 
 def _mooncake(record: Record) -> Row:
-    blocks = tuple(whole(block, "hash_ids") for block in record.get("hash_ids", ()))
-    prompt, output = (whole(record[key], key) for key in ("input_length", "output_length"))
-    return Row(prompt, output, finite(record["timestamp"], "timestamp") / 1000, blocks)
+    prompt, output = _tokens(record, "input_length", "output_length")
+    return Row(prompt, output, finite(record["timestamp"], "timestamp") / 1000, _hashes(record, "hash_ids"))
 
 
 def _native(record: Record) -> Row:
-    blocks = tuple(whole(block, "prefix_hashes") for block in record.get("prefix_hashes") or ())
-    moment = finite(record["arrival_s"], "arrival_s") if record.get("arrival_s") is not None else None
-    prompt, output = (whole(record[key], key) for key in ("prompt_tokens", "output_tokens"))
-    row = Row(prompt, output, moment, blocks, whole(record.get("priority", 0), "priority"))
+    blocks, priority = _hashes(record, "prefix_hashes"), record.get("priority")
+    prompt, output = _tokens(record, "prompt_tokens", "output_tokens")
+    moment = _moment(record, "arrival_s")
+    row = Row(prompt, output, moment, blocks, 0 if priority is None else whole(priority, "priority"))
     session = record.get("session")
     return row if session is None or blocks else replace(row, blocks=_of_session(session, prompt))
+
+
+def _tokens(record: Record, prompt: str, output: str) -> tuple[int, int]:
+    return whole(record[prompt], prompt), whole(record[output], output)
+
+
+def _moment(record: Record, key: str) -> float | None:
+    """A time that may be missing."""
+    return None if record.get(key) is None else finite(record[key], key)
+
+
+def _hashes(record: Record, key: str) -> tuple[int, ...]:
+    """Prefix hashes; a request may have none."""
+    hashes = record.get(key)
+    if not isinstance(hashes, list | None):
+        raise ValueError(f"{key} is {hashes!r:.40}, no list")
+    return tuple(whole(one, key) for one in hashes or ())
 
 
 def _of_session(session: object, prompt: int) -> tuple[int, ...]:
@@ -99,14 +112,6 @@ def _of_session(session: object, prompt: int) -> tuple[int, ...]:
     if not isinstance(session, str | int) or isinstance(session, bool):
         raise ValueError(f"session is {session!r}, neither text nor a whole number")
     return tuple(derive(0, "session", session, block) for block in range(prompt // BLOCK))
-
-
-def _rounded(record: Record, key: str) -> int:
-    """Vidur writes token counts as 291.0."""
-    number = finite(record[key], key)
-    if not number.is_integer():
-        raise ValueError(f"{key} is {record[key]!r}, no whole number")
-    return int(number)
 
 
 _FORMATS: dict[frozenset[str], Callable[[Record], Row]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,8 @@ class Trace:
 
     prompt, output: (n,) tokens. arrival: (n,) seconds from the first, None where the format has no times. blocks:
     prefix hashes of each prompt, `block` tokens a hash, or None. priority: (n,) the higher the sooner, or None. moved:
-    how many stood behind a later one before they were sorted.
+    how many stood behind a later one before they were sorted. cut, cut_tokens: prompts that `capped` made shorter, and
+    the tokens that they lost.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Trace:
     block: int = BLOCK
     priority: Ints | None = None
     moved: int = 0
+    cut: int = 0
+    cut_tokens: int = 0
 
     def __len__(self) -> int:
         return int(self.prompt.size)
@@ -74,7 +77,24 @@ class Trace:
         prompt = np.minimum(self.prompt, tokens)
         keep = -(-tokens // self.block)
         blocks = None if self.blocks is None else [one[:keep] for one in self.blocks]
-        return replace(self, prompt=prompt, blocks=blocks)
+        lost = self.prompt - prompt
+        cut, cut_tokens = int(np.count_nonzero(lost)), int(lost.sum())
+        return replace(self, prompt=prompt, blocks=blocks, cut=cut, cut_tokens=cut_tokens)
+
+    @property
+    def cut_share(self) -> float:
+        """The tokens lost by `capped`, as a share of all that there were."""
+        return self.cut_tokens / (self.cut_tokens + int(self.prompt.sum()))
+
+    @property
+    def notes(self) -> list[str]:
+        """What was made of the file that is not as it stands there."""
+        moved = f"{self.moved:,} requests of the file stood behind later ones; all are sorted by time"
+        cut = (
+            f"{self.cut:,} of {len(self):,} prompts were longer than `cap` and cut: {self.cut_tokens:,} tokens, "
+            f"{self.cut_share:.1%} of all, are left out"
+        )
+        return [moved] * (self.moved > 0) + [cut] * (self.cut > 0)
 
     def requests(self, arrival: Floats, order: Ints | None = None) -> list[Request]:
         """Requests that come at `arrival` (k,) seconds. order: (k,) which row each is like; by default the k-th."""
@@ -83,6 +103,11 @@ class Trace:
         blocks: Sequence[Any] = [()] * len(when) if self.blocks is None else [self.blocks[k] for k in rows.tolist()]
         priority = [0] * len(when) if self.priority is None else self.priority[rows].tolist()
         return [Request(k, when[k], prompt[k], output[k], blocks[k], priority[k]) for k in range(len(when))]
+
+
+def cuts(traces: Mapping[str, Trace]) -> dict[str, float]:
+    """Headline figures of a run: of each trace that was cut, the share of its tokens that is left out."""
+    return {f"{name}: tokens left out (cap)": trace.cut_share for name, trace in traces.items() if trace.cut}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from multidict import CIMultiDict
 
-from espalier.serving.gateway.config import TargetConfig
+from espalier.serving.gateway.config import GatewayConfig
+from espalier.serving.gateway.ticket import Ticket
 
 RANK_HEADER = "X-Data-Parallel-Rank"
 """Read by vLLM and, since March 2026, by SGLang."""
@@ -59,22 +59,39 @@ def end_to_end(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return ((name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP | named)
 
 
-def asked(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """A client's headers as an engine gets them."""
+def asked(headers: Mapping[str, str], config: GatewayConfig) -> CIMultiDict[str]:
+    """A client's headers as an engine gets them. A key that the gateway checks goes no further."""
     sent = CIMultiDict(pair for pair in end_to_end(headers) if pair[0].lower() not in OURS | CODINGS)
+    if config.api_keys:
+        sent.popall("Authorization", None)
+    sent.update(key_header(config))
     sent["Accept-Encoding"] = "identity"
     return sent
 
 
-def posting(
-    target: TargetConfig, rank: int, path: str, headers: Mapping[str, str], body: bytes, *, batch: str, number: int
-) -> Posting:
-    """The request to `rank`. The body is the client's, byte for byte, unless the engine wants the rank in it."""
-    sent = asked(headers)
-    sent[BATCH_HEADER], sent[NUMBER_HEADER] = batch, str(number)
+def key_header(config: GatewayConfig) -> dict[str, str]:
+    """What engines ask the gateway to show."""
+    key = config.engine_key
+    return {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
+
+
+def posting(config: GatewayConfig, ticket: Ticket, path: str, headers: Mapping[str, str], body: bytes) -> Posting:
+    """A request to its place. The body is the client's, byte for byte; for an engine that wants the rank in it, with
+    one field more at its end.
+    """
+    target, rank = config.targets[ticket.instance], ticket.rank
+    sent = asked(headers, config)
+    sent[BATCH_HEADER], sent[NUMBER_HEADER] = ticket.batch, str(ticket.number)
     if len(target.urls) == target.ranks:
         return Posting(target.urls[rank].rstrip("/") + path, sent, body)
     sent[RANK_HEADER] = str(rank)
     if target.kind == "sglang":
-        body = json.dumps({**json.loads(body), "routed_dp_rank": rank}, ensure_ascii=False).encode()
+        body = _with_rank(body, rank)
     return Posting(target.urls[0].rstrip("/") + path, sent, body)
+
+
+def _with_rank(body: bytes, rank: int) -> bytes:
+    """A JSON object with the rank as its last field, which counts where a client gave one too."""
+    fields = body.rstrip().removesuffix(b"}").rstrip()
+    comma = b"" if fields.endswith(b"{") else b", "
+    return fields + comma + b'"routed_dp_rank": %d}' % rank

@@ -5,7 +5,9 @@ how they are; those left alone are asked whether they are back.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
+from collections.abc import Mapping
 from enum import Enum, auto
 from time import monotonic
 
@@ -13,7 +15,10 @@ import aiohttp
 
 from espalier.serving.gateway.config import GatewayConfig
 from espalier.serving.gateway.dispatcher import Dispatcher
+from espalier.serving.gateway.engines.adapters import key_header
+from espalier.serving.gateway.engines.ear import Ear
 
+log = logging.getLogger("espalier.gateway")
 LOOK_SECONDS = 0.25
 """Between two rounds."""
 PATIENCE = aiohttp.ClientTimeout(total=2.0)
@@ -32,8 +37,10 @@ class Health(Enum):
 class Watch:
     """`run` it as a task."""
 
-    def __init__(self, session: aiohttp.ClientSession, config: GatewayConfig, dispatcher: Dispatcher) -> None:
-        self.session, self.config, self.dispatcher = session, config, dispatcher
+    def __init__(
+        self, session: aiohttp.ClientSession, config: GatewayConfig, dispatcher: Dispatcher, ears: Mapping[int, Ear]
+    ) -> None:
+        self.session, self.config, self.dispatcher, self.ears = session, config, dispatcher, ears
         self._missed: Counter[int] = Counter()
         self._next = [0.0] * len(config.targets)
 
@@ -41,7 +48,10 @@ class Watch:
         """Round after round."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self.round(monotonic())
+            try:
+                await self.round(monotonic())
+            except Exception:  # whatever it was, the next round is needed all the more
+                log.exception("a look at the engines failed")
 
     async def round(self, now: float) -> None:
         """Look at all that are due."""
@@ -53,12 +63,15 @@ class Watch:
         for number, health in zip(numbers, await asyncio.gather(*map(self.ask, numbers)), strict=True):
             self._next[number] = monotonic() + self.config.retry_seconds
             self._judge(number, health, number in suspects)
+        for number in dispatcher.deaf():
+            self.ears[number].renew()
 
     async def ask(self, number: int) -> Health:
         """How an instance is: the worst of its addresses."""
         for url in self.config.targets[number].urls:
             try:
-                async with self.session.get(url.rstrip("/") + "/health", timeout=PATIENCE) as answer:
+                place = url.rstrip("/") + "/health"
+                async with self.session.get(place, timeout=PATIENCE, headers=key_header(self.config)) as answer:
                     if answer.status != 200:
                         return Health.SILENT
             except aiohttp.ClientConnectorError:
@@ -86,9 +99,9 @@ class Watch:
                 dispatcher.doubt(number, True)
             return
         self._missed[number] += 1
-        if dispatcher.breakers[number].open:
-            return
         if health is Health.GONE:
             dispatcher.failed(number, "nobody listens at its address", final=True)
         elif suspected or self._missed[number] >= MISSED:
             dispatcher.failed(number, "it owes answers, or is asked, and is silent", final=True)
+        if not dispatcher.pool.instances[number].alive and number in self.ears:
+            self.ears[number].renew()
