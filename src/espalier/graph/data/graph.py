@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from espalier.core.errors import DataError, MissingExtraError
+from espalier.graph.data.prepare import Scaling
 from espalier.graph.ops.csr import CSR, Features, SparseMatrix
 from espalier.graph.ops.features import pack, take_rows
 from espalier.graph.ops.loops import with_loops
@@ -27,7 +28,7 @@ class Graph:
     y: (N,) labels of nodes, or (G,) of graphs; -1 is unknown. splits: masks `train`, `val`, `test`, each (N,) bool.
     ptr: (G + 1,) int64 where each member graph begins, None for one graph. targets: (k,) int64, the nodes that a
     mini-batch is about, None for all. scores: (N,) PageRank of each node in its context, where there is one. name: for
-    messages and reports.
+    messages and reports. scaling: what was done to the features as they were read. source: what `load` reads it from.
     """
 
     adj: CSR
@@ -38,6 +39,8 @@ class Graph:
     targets: Tensor | None = None
     scores: Tensor | None = None
     name: str = "graph"
+    scaling: Scaling = field(default_factory=Scaling)
+    source: str = ""
 
     @property
     def n_nodes(self) -> int:
@@ -71,6 +74,12 @@ class Graph:
             return torch.zeros(self.n_nodes, dtype=torch.int64, device=self.adj.device)
         return torch.repeat_interleave(torch.arange(self.n_graphs, device=self.ptr.device), self.ptr.diff())
 
+    @cached_property
+    def single(self) -> Graph:
+        """This graph with features of half precision, as a store may have them, in single: what layers compute with."""
+        half = isinstance(self.x, Tensor) and self.x.dtype == torch.float16
+        return replace(self, x=self.x.to(dtype=torch.float32)) if half else self
+
     def select(self, graphs: Tensor) -> Graph:
         """The member graphs (k,) int64, side by side."""
         assert self.ptr is not None, "this is one graph"
@@ -83,7 +92,7 @@ class Graph:
         indices = (csr.columns - shift[csr.rows]).to(torch.int32)
         adj = CSR(csr.indptr, indices, nodes.numel())
         y = None if self.y is None else self.y[graphs]
-        return Graph(adj, take_rows(self.x, nodes), y, ptr=ptr, name=self.name)
+        return Graph(adj, take_rows(self.x, nodes), y, ptr=ptr, name=self.name, scaling=self.scaling)
 
     def to(self, device: torch.device | str) -> Graph:
         """The same graph on another device."""

@@ -26,13 +26,18 @@ def load(name: str | Path, *, root: DataRoot | None = None, normalise: Normalise
     """
     given = Path(name)
     if given.is_file():
-        return normalised(_read_file(given), normalise or "none")
-    if given.is_dir():
-        return _read_folder(given, given.name, normalise)
-    root = root or DataRoot.find()
-    if root.path is not None and (root.path / "graph" / str(name)).is_dir():
-        return _read_folder(root.path / "graph" / str(name), str(name), normalise)
-    return _download(str(name), root, normalise)
+        graph = normalised(_read_file(given), normalise or "none")
+    elif given.is_dir():
+        graph = _read_folder(given, given.name, normalise)
+    else:
+        return replace(_named_set(str(name), root or DataRoot.find(), normalise), source=str(name))
+    return replace(graph, source=str(given.resolve()))
+
+
+def _named_set(name: str, root: DataRoot, normalise: Normalise | None) -> Graph:
+    if root.path is not None and (root.path / "graph" / name).is_dir():
+        return _read_folder(root.path / "graph" / name, name, normalise)
+    return _download(name, root, normalise)
 
 
 def _read_file(file: Path) -> Graph:
@@ -44,6 +49,8 @@ def _read_file(file: Path) -> Graph:
 
 def _read_folder(folder: Path, name: str, normalise: Normalise | None) -> Graph:
     if (folder / "graph.json").is_file():
+        if normalise not in (None, "none"):
+            raise DataError(f"{folder}: a graph on disk is read as it is: scale its features before it is converted")
         return open_store(folder)
     raw = folder / "raw" if (folder / "raw").is_dir() else folder
     if found := sorted(raw.glob("ind.*.allx")):
