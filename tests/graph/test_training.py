@@ -14,7 +14,7 @@ from graphs import random_graph
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espalier.core.errors import ConfigError, DataError, RunError
+from espalier.core.errors import ConfigError, RunError
 from espalier.graph.config import PretrainConfig
 from espalier.graph.methods.build import build_method
 from espalier.graph.methods.config import SCRConfig, SupervisedConfig

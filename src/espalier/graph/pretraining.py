@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from time import monotonic
 
 from espalier.core.files import write_json
@@ -10,6 +9,7 @@ from espalier.core.report.blocks import Block, Curves, Image, Table
 from espalier.core.run import Run
 from espalier.graph.config import PretrainConfig
 from espalier.graph.experiment import TRAINS_NOTHING, Experiment
+from espalier.graph.figures import read_figures
 from espalier.graph.picture import draw_map
 from espalier.graph.tasks.statistics import summary
 from espalier.graph.train.checkpoint import restore, save
@@ -24,7 +24,7 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, float]:
     for number in range(config.seeds):
         done = run.checkpoints / f"seed-{run.seed + number}.json"
         if done.exists():
-            results.append(json.loads(done.read_text()))
+            results.append(read_figures(done))
             continue
         experiment = Experiment.prepare(config, run.seed + number, root=run.data)
         if number == 0:

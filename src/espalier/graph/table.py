@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -17,6 +16,7 @@ from espalier.core.run import Run
 from espalier.core.workers import worked
 from espalier.graph.config import PretrainConfig, TableConfig
 from espalier.graph.experiment import run_experiment, use_threads
+from espalier.graph.figures import read_figures
 from espalier.graph.tasks.statistics import Summary, paired, summary
 
 Task = tuple[str, str, PretrainConfig, int]
@@ -43,7 +43,7 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     with run.progress(len(tasks), "cells") as progress:
         progress.update(len(tasks) - len(waiting), {})
         for done, (task, seconds) in enumerate(ended, 1):
-            score = 100 * json.loads(_file(folder, task).read_text())["score"]
+            score = 100 * read_figures(_file(folder, task))["score"]
             progress.update(len(tasks) - len(waiting) + done, {f"{task[0]} on {task[1]}": score})
             progress.note(f"{task[0]} on {task[1]}, seed {task[3]}: {score:.2f} in {seconds:.0f} s")
             _write(config, run, folder)
@@ -74,7 +74,7 @@ def _results(config: TableConfig, folder: Path, first: int) -> Results:
         for seed in range(first, first + seeds):
             file = _file(folder, (row, column, recipe, seed))
             if file.exists():
-                found.setdefault((row, column), {})[seed] = json.loads(file.read_text())
+                found.setdefault((row, column), {})[seed] = read_figures(file)
     return found
 
 

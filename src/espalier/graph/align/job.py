@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from espalier.graph.align.features import centred, hashed_text, project_words, s
 from espalier.graph.align.knowledge import KnowledgeGraph, read_codex
 from espalier.graph.data.graph import Graph
 from espalier.graph.data.load import load
+from espalier.graph.figures import read_scores
 from espalier.graph.methods.api import Method
 from espalier.graph.methods.build import build_method
 from espalier.graph.ops.features import dense
@@ -53,7 +53,7 @@ def align(config: AlignConfig, run: Run) -> dict[str, float]:
             if run.stop.requested:
                 return {}
             write_json(done, found)
-        results.append(json.loads(done.read_text()))
+        results.append(read_scores(done))
         run.report(_report(results))
     names = results[0][ALIGNED]
     return {f"{who}: {name}": _mean(results, who, name) for who in results[0] for name in names}
