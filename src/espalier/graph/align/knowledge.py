@@ -51,7 +51,7 @@ def _triples(file: Path) -> list[tuple[str, str, str]]:
     rows: list[tuple[str, str, str]] = []
     blank = 0
     for number, line in text_lines(file):
-        if not line.strip():
+        if not line:
             blank = blank or number
             continue
         words = line.split("\t")

@@ -62,15 +62,15 @@ def read_integers(file: Path, columns: int) -> Rows:
 def sniffed(file: Path, pairs: Sequence[tuple[str, str]] = ()) -> Columns | None:
     """What the first line that is neither blank nor a remark says; None where there is none.
 
-    It is a header where none of its cells is a number. The columns wanted are the first two, or those that the header
-    calls by one of the `pairs` of names.
+    It is a header where every cell begins with a letter, or is empty. The columns wanted are the first two, or those
+    that the header calls by one of the `pairs` of names.
     """
     for number, line in text_lines(file):
         if _skipped(line):
             continue
         separator = next((mark for mark in SEPARATORS if mark in line), None)
         cells = _cells(line, separator, f"{file}:{number}")
-        header = bool(pairs) and not any(_is_number(cell) for cell in cells)
+        header = bool(pairs) and all(map(_is_name, cells)) and any(cells)
         names = [cell.lower() for cell in cells] if header else []
         wanted = next((pair for pair in pairs if all(names.count(name) == 1 for name in pair)), None)
         places = (0, 1) if wanted is None else (names.index(wanted[0]), names.index(wanted[1]))
@@ -142,12 +142,8 @@ def _cells(line: str, separator: str | None, where: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return any(letter.isdigit() for letter in cell)
+def _is_name(cell: str) -> bool:
+    return not cell or cell[0].isalpha() or cell[0] == "_"
 
 
 def _number(cell: str, where: str) -> int:
