@@ -126,11 +126,13 @@ def reference(content: bytes) -> set[tuple[int, int]]:
     if set(text) & set('#%";\t ') or re.match(r"\s*[^\W\d]", text):
         raise Open
     rows = [line.split(",") for line in text.split("\n") if line.strip()]
-    if not rows or {len(row) for row in rows} != {2}:
+    if not rows or len({len(row) for row in rows}) > 1 or len(rows[0]) < 2:
         raise ValueError("ragged")
+    if len(rows[0]) > 2:
+        raise Open
     if not all(re.fullmatch(r"[+-]?[0-9]+", cell.strip()) for row in rows for cell in row):
         raise ValueError("no numbers")
-    pairs = [(int(a), int(b)) for a, b in rows]
+    pairs = [(int(a.strip()), int(b.strip())) for a, b in rows]
     if any(not 0 <= end < NODES for pair in pairs for end in pair):
         raise ValueError("no such node")
     return both(pairs)

@@ -105,6 +105,29 @@ def test_edge_lists_are_refused_by_file_and_line(name: str, tmp_path: Path) -> N
     assert not (tmp_path / "store").exists()
 
 
+def test_both_ways_of_reading_have_the_same_columns(tmp_path: Path) -> None:
+    """The C kernel, and the reader that goes line by line and says what is wrong."""
+    from espalier.graph.data import columns
+    from espalier.graph.ops.library import load as kernels
+
+    if kernels("text") is None:
+        pytest.skip("there is no C compiler")
+    lines = {
+        ",": "3,0.5,7\n+4, a b ,8\n5,,9\n6,#, 10\n",
+        ";": "3;0,5;7\n4;;8\n",
+        "\t": "3\ta b\t7\n4\t\t8\n",
+        None: "3 0.5 7\n  4\t x  8 \n5 -1 9\n",
+    }
+    for separator, text in lines.items():
+        (tmp_path / "t").write_text(text)
+        form = columns.Columns(separator, 3, (2, 0), 1)
+        plain = text.replace("+", "")
+        by_line = columns._by_line(tmp_path / "t", 1, text.encode(), form)
+        assert columns._digits(plain.encode(), form).tolist() == by_line.values.tolist()
+    for text in ("1,2\n", "1,2,3,4\n", "1,x,3\nx,2,3\n", '1,"a",3\n', "1,\u00e9,3\n", "\n1,2,3\n", "#1,2,3\n", "1,,\n"):
+        assert columns._digits(text.encode(), columns.Columns(",", 3, (0, 2), 1)) is None
+
+
 def test_a_line_deep_in_a_long_file_is_named(tmp_path: Path) -> None:
     lines = [f"{k},{k + 1}" for k in range(30_000)]
     lines[:0] = ["source,target", "# a remark"]

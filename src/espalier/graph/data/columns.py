@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 
 from espalier.core.errors import DataError
 from espalier.core.text import text_blocks, text_lines
+from espalier.graph.ops.library import count, load, pointer
 
 COMMENTS = ("#", "%")
 """What a line of remarks begins with."""
@@ -62,15 +64,15 @@ def read_integers(file: Path, columns: int) -> Rows:
 def sniffed(file: Path, pairs: Sequence[tuple[str, str]] = ()) -> Columns | None:
     """What the first line that is neither blank nor a remark says; None where there is none.
 
-    It is a header where every cell begins with a letter, or is empty. The columns wanted are the first two, or those
-    that the header calls by one of the `pairs` of names.
+    It is a header where it does not begin with a digit, a sign or other mark, and none of its cells is a number. The
+    columns wanted are the first two, or those that the header calls by one of the `pairs` of names.
     """
     for number, line in text_lines(file):
         if _skipped(line):
             continue
         separator = next((mark for mark in SEPARATORS if mark in line), None)
         cells = _cells(line, separator, f"{file}:{number}")
-        header = bool(pairs) and all(map(_is_name, cells)) and any(cells)
+        header = bool(pairs) and _are_names(cells)
         names = [cell.lower() for cell in cells] if header else []
         wanted = next((pair for pair in pairs if all(names.count(name) == 1 for name in pair)), None)
         places = (0, 1) if wanted is None else (names.index(wanted[0]), names.index(wanted[1]))
@@ -87,28 +89,26 @@ def number_blocks(file: Path, form: Columns) -> Iterator[Rows]:
             start, number = block.index(b"\n", start) + 1, number + 1
         if block := block[start:]:
             values = _digits(block, form)
-            found = None if values is None else Rows(values[:, form.wanted], number + np.arange(len(values)))
-            yield found or _by_line(file, number, block, form)
+            if values is None:
+                yield _by_line(file, number, block, form)
+            else:
+                yield Rows(values, np.arange(number, number + len(values)))
 
 
 def _digits(block: bytes, form: Columns) -> Any:
-    """The (k, count) numbers of a block that is nothing but digits, separators and line ends; None of any other."""
-    if form.separator is None:
-        if b"  " in block or b"\t" in block or b" \n" in block or b"\n " in block:
-            block = re.sub(rb" ?\n ?", b"\n", re.sub(rb"[ \t]+", b" ", block))
-    else:
-        mark = form.separator.encode()
-        block = block.replace(mark + b" ", mark).replace(mark, b" ")
-    raw = np.frombuffer(block, np.uint8)
-    ends = np.flatnonzero(raw < ord("0"))
-    if raw.max() > ord("9") or ends.size % form.count:
+    """The (k, wanted) numbers of a block in which those columns hold nothing but digits, by a C kernel; None of any
+    other block, and without a compiler.
+    """
+    kernels = load("text")
+    if kernels is None:
         return None
-    marks = raw[ends].reshape(-1, form.count)
-    lengths = np.diff(ends, prepend=-1) - 1
-    plain = bool((marks[:, :-1] == ord(" ")).all()) and bool((marks[:, -1] == ord("\n")).all())
-    if not plain or int(lengths.min()) < 1 or int(lengths.max()) > _DIGITS:
-        return None
-    return np.fromstring(block, np.int64, sep=" ").reshape(-1, form.count)
+    slots = np.full(form.count, -1, np.int64)
+    slots[list(form.wanted)] = np.arange(len(form.wanted))
+    out = np.empty((block.count(b"\n"), len(form.wanted)), np.int64)
+    kernels.whole_numbers.restype = ctypes.c_int64
+    mark = ctypes.c_char((form.separator or " ").encode())
+    sizes = (count(len(block)), mark, count(form.count), pointer(slots), count(len(form.wanted)))
+    return out if kernels.whole_numbers(block, *sizes, pointer(out)) == len(out) else None
 
 
 def _by_line(file: Path, first: int, block: bytes, form: Columns) -> Rows:
@@ -142,8 +142,9 @@ def _cells(line: str, separator: str | None, where: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _is_name(cell: str) -> bool:
-    return not cell or cell[0].isalpha() or cell[0] == "_"
+def _are_names(cells: Sequence[str]) -> bool:
+    begins = not cells[0] or cells[0][0].isalpha() or cells[0][0] == "_"
+    return begins and any(cells) and not any(_WHOLE.fullmatch(cell) for cell in cells)
 
 
 def _number(cell: str, where: str) -> int:

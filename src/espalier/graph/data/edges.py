@@ -75,16 +75,19 @@ def edge_blocks(file: Path, nodes: int | None = None, counted: Path | None = Non
         raise DataError(f"there is no {file}")
     empty = True
     for pairs, where in _parquet(file) if file.suffix == ".parquet" else _text(file):
-        bad = (pairs < 0).any(1) if nodes is None else ((pairs < 0) | (pairs >= nodes)).any(1)
-        if bad.any():
-            row = int(bad.argmax())
-            node = next(int(end) for end in pairs[row] if end < 0 or (nodes is not None and end >= nodes))
-            known = "the first node is 0" if nodes is None else f"{counted} has rows for nodes 0 to {nodes - 1}"
-            raise DataError(f"{where(row)}: there is no node {node}: {known}")
+        if pairs.size and (int(pairs.min()) < 0 or (nodes is not None and int(pairs.max()) >= nodes)):
+            raise DataError(_no_such_node(pairs, where, nodes, counted))
         empty = empty and not pairs.size
         yield Edges(pairs, where)
     if empty:
         raise DataError(f"{file} holds no edges")
+
+
+def _no_such_node(pairs: Any, where: Callable[[int], str], nodes: int | None, counted: Path | None) -> str:
+    bad = (pairs < 0) | (False if nodes is None else pairs >= nodes)
+    row = int(bad.any(1).argmax())
+    known = "the first node is 0" if nodes is None else f"{counted} has rows for nodes 0 to {nodes - 1}"
+    return f"{where(row)}: there is no node {int(pairs[row][bad[row]][0])}: {known}"
 
 
 def _text(file: Path) -> Iterator[Edges]:
