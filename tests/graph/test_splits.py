@@ -20,6 +20,8 @@ from espalier.graph.data.graph import Graph
 from espalier.graph.data.npz import write_npz
 from espalier.graph.data.splits import PARTS, check_split, per_class_split, random_split
 from espalier.graph.tasks.links import split_links
+from espalier.graph.tasks.neighbours import cluster
+from espalier.graph.tasks.svm import svm_accuracy
 
 NAN, INF = float("nan"), float("inf")
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -104,6 +106,16 @@ def test_a_probe_of_what_is_not_finite_is_refused() -> None:
         graph.probe(z, one)
     with pytest.raises(ConfigError, match="a probe of 0 epochs learns nothing"):
         graph.probe(torch.ones(30, 2), one, epochs=0)
+
+
+def test_tasks_say_what_they_need() -> None:
+    z = torch.cat([torch.zeros(9, 2), torch.ones(9, 2) + torch.arange(18.0).view(9, 2) / 100])
+    with pytest.raises(DataError, match="10 graphs of each of two classes or more; there are 9, 9"):
+        svm_accuracy(z, torch.arange(18) // 9)
+    y = torch.tensor([2] * 9 + [7] * 8 + [-1])  # two classes, though one of them is called 7; one node unknown
+    assert cluster(z, y) == (1.0, 1.0, 1.0)
+    with pytest.raises(DataError, match="labels of two classes or more; there are 1"):
+        cluster(z, torch.zeros(18, dtype=torch.int64))
 
 
 def test_held_out_links_are_some() -> None:
