@@ -242,6 +242,10 @@ def test_broken_npz_files_are_named(tmp_path: Path) -> None:
 def test_a_missing_set_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="ESPALIER_DATA"):
         load("Cora", root=DataRoot(None))
+    for missing in (tmp_path / "no" / "such.npz", tmp_path / "nothing", "edges.csv", "no/set"):
+        with pytest.raises(DataError, match=r"there is no file or folder .*(such\.npz|nothing|edges\.csv|no/set)"):
+            load(missing, root=DataRoot(tmp_path))
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "graph" / "Nothing").mkdir(parents=True)
     with pytest.raises(DataError, match="holds no graph"):
         load("Nothing", root=DataRoot(tmp_path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -131,8 +130,8 @@ def load_encoder(folder: str | Path) -> Encoder:
         if any(part is not None and part.shape != (sizes[0],) for part in parts.values()):
             raise ValueError("its scaling is of another number of features")
         scaling = Scaling(content["scaling"], **parts)
-        place: dict[str, Any] = {"data": content["data"], "source": content["source"], "figures": content["figures"]}
-        encoder = Encoder(method.eval(), config, int(content["seed"]), scaling, *sizes, **place)
+        data, source, figures = str(content["data"]), str(content["source"]), dict(content["figures"])
+        encoder = Encoder(method.eval(), config, int(content["seed"]), scaling, *sizes, data, source, figures)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise DataError(f"{folder} holds no exported encoder ({type(error).__name__}: {error})") from None
     _fill(method, tensors, weights)

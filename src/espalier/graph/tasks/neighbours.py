@@ -35,7 +35,10 @@ def knn_accuracy(z: Tensor, y: Tensor, splits: Mapping[str, Tensor], k: int = 5,
 
 
 def cluster(z: Tensor, y: Tensor, seed: int = 0) -> Clustered:
-    """k-means on z (N, H) with as many clusters as y (N,) has classes, the best of ten starts; judged where y is known."""
+    """k-means on z (N, H) with as many clusters as y (N,) has classes, the best of ten starts.
+
+    Nodes without a label are left out of the figures. Raises DataError where there are not two classes.
+    """
     from scipy.optimize import linear_sum_assignment
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_rand_score, confusion_matrix, normalized_mutual_info_score
