@@ -11,6 +11,7 @@ from common import THREADS, Row, arguments, finish
 from espalier.graph.config import PretrainConfig
 from espalier.graph.experiment import Experiment
 from espalier.graph.methods.contrastive.bgrl import BGRL
+from espalier.graph.nn.gcn import GCN
 from espalier.graph.random import seeded
 from espalier.graph.tasks.logistic import logistic_probe
 from espalier.graph.tasks.probe import linear_probe
@@ -39,9 +40,11 @@ def scores(variant: str, seed: int, epochs: int) -> tuple[float, float]:
         assert isinstance(experiment.method, BGRL)
         with seeded(seed, "teacher"):
             for layer in experiment.method.teacher.layers:
+                assert isinstance(layer, GCN)
                 layer.reset_parameters()
     experiment.trainer.fit()
     z, y, splits = experiment.embeddings(), experiment.graph.y, experiment.graph.splits
+    assert y is not None
     return 100 * linear_probe(z, y, splits, seed=seed).early, 100 * logistic_probe(z, y, splits).early
 
 
