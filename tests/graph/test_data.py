@@ -121,7 +121,7 @@ def test_a_pickle_that_wants_code_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
     (tmp_path / "ind.cora.test.index").write_text("2692\n25x2\n")
     (tmp_path / "ind.cora.graph").write_bytes((source / "ind.cora.graph").read_bytes())
-    with pytest.raises(DataError, match=r"test\.index:2: '25x2' is not a node number"):
+    with pytest.raises(DataError, match=r"test\.index:2: '25x2' is not a whole number"):
         load(tmp_path)
     (tmp_path / "ind.cora.tx").unlink()
     with pytest.raises(DataError, match=r"there is no .*ind\.cora\.tx"):
@@ -153,11 +153,21 @@ def test_a_tu_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"A": "1, 2\n2; 1\n"}, r"T_A\.txt:2: '2; 1' is not 2 whole numbers"),
-        ({"A": "1, 2\n2, 1, 4\n"}, r"T_A\.txt:2: expected 2 numbers, found 3"),
-        ({"A": "1, 3\n"}, r"joins nodes 1 and 3 of different graphs"),
-        ({"A": "1, 9\n"}, r"edge 0 joins nodes 0 and 8, but there are only 4 nodes"),
+        ({"A": "1, 2\n2; 1\n"}, r"T_A\.txt:2: 1 column, where .*T_A\.txt:1 has 2"),
+        ({"A": "1, 2\n2, 1, 4\n"}, r"T_A\.txt:2: 3 columns, where .*T_A\.txt:1 has 2"),
+        ({"A": "1, 2, 3\n2, 1, 4\n"}, r"T_A\.txt:1: 3 columns, where 2 are needed"),
+        ({"A": "1, 2\n\n2, one\n"}, r"T_A\.txt:3: 'one' is not a whole number"),
+        ({"A": ""}, r"T_A\.txt is empty"),
+        ({"A": "1, 2\n1, 3\n"}, r"T_A\.txt:2: an edge joins nodes 1 and 3 of different graphs"),
+        ({"A": "1, 9\n"}, r"T_A\.txt:1: an edge joins nodes 1 and 9, but there are only 4 nodes"),
+        ({"A": "1, 0\n"}, r"T_A\.txt:1: an edge joins nodes 1 and 0, but there are only 4 nodes"),
         ({"graph_indicator": "1\n2\n1\n2\n"}, r"graph_indicator\.txt:3: graph numbers must rise"),
+        (
+            {"graph_indicator": "1\n1\n3\n3\n", "graph_labels": "1\n0\n1\n"},
+            r"indicator\.txt:3: .* each with a node; found 3",
+        ),
+        ({"graph_labels": "-1\n1\n1\n"}, r"indicator\.txt:4: the last graph is 2, but 3 have labels"),
+        ({"graph_labels": "-1\n0.5\n"}, r"graph_labels\.txt:2: '0\.5' is not a whole number"),
         ({"node_labels": "0\n1\n"}, r"labels 2 nodes, but there are 4"),
     ],
 )
@@ -184,10 +194,10 @@ def test_edge_lists(tmp_path: Path) -> None:
     file.write_text("# a comment\n0 1\n1 2\n")
     assert read_edges(file).n_features == 64
     file.write_text("0,1\n1,b\n")
-    with pytest.raises(DataError, match=r"edges\.csv:2: '1 b' is not 2 whole numbers"):
+    with pytest.raises(DataError, match=r"edges\.csv:2: 'b' is not a whole number"):
         read_edges(file)
     file.write_text("a,b\n0,1\nx,2\n")
-    with pytest.raises(DataError, match=r"edges\.csv:3: 'x,2' does not begin with two node numbers"):
+    with pytest.raises(DataError, match=r"edges\.csv:3: 'x' is not a whole number"):
         read_edges(file)
 
 
@@ -232,6 +242,10 @@ def test_broken_npz_files_are_named(tmp_path: Path) -> None:
 def test_a_missing_set_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="ESPALIER_DATA"):
         load("Cora", root=DataRoot(None))
+    for missing in (tmp_path / "no" / "such.npz", tmp_path / "nothing", "edges.csv", "no/set"):
+        with pytest.raises(DataError, match=r"there is no file or folder .*(such\.npz|nothing|edges\.csv|no/set)"):
+            load(missing, root=DataRoot(tmp_path))
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "graph" / "Nothing").mkdir(parents=True)
     with pytest.raises(DataError, match="holds no graph"):
         load("Nothing", root=DataRoot(tmp_path))

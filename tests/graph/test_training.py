@@ -15,16 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espalier.core.checkpoints import Checkpoints
-from espalier.core.errors import ConfigError, DataError, RunError
+from espalier.core.errors import ConfigError, RunError
 from espalier.graph.config import PretrainConfig
-from espalier.graph.experiment import make_batches
-from espalier.graph.export import load_method, save_method
 from espalier.graph.methods.build import build_method
 from espalier.graph.methods.config import SCRConfig, SupervisedConfig
 from espalier.graph.methods.contrastive.config import BGRLConfig, DGIConfig
 from espalier.graph.methods.masked.config import GraphMAE2Config, GraphMAEConfig
 from espalier.graph.nn.config import EncoderConfig
 from espalier.graph.parallel import Share
+from espalier.graph.preparation import make_batches
 from espalier.graph.random import seeded
 from espalier.graph.sampling.clusters import Clusters
 from espalier.graph.sampling.config import ContextConfig
@@ -176,18 +175,6 @@ def test_every_kind_of_batch_trains(batches: object) -> None:
     found.fit()
     assert found.epoch == 2
     assert len(list(batches.epoch(0, 0))) == batches.steps
-
-
-def test_an_exported_encoder_comes_back(tmp_path: Path) -> None:
-    config, graph = METHODS[0], random_graph()
-    method = build_method(config, 12)
-    save_method(method, config, tmp_path / "out", 12, facts={"data": "x", "seed": 0, "figures": {"score": 0.5}})
-    again = load_method(tmp_path / "out")
-    torch.testing.assert_close(again.embed(graph), method.embed(graph))
-    assert "| score | 0.5000 |" in (tmp_path / "out" / "README.md").read_text()
-    (tmp_path / "out" / "config.json").write_text("{}")
-    with pytest.raises(DataError, match="holds no exported encoder"):
-        load_method(tmp_path / "out")
 
 
 MANY = {"epochs": 1, "batch_size": 30, "lr": 0.01}

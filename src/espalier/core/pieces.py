@@ -21,13 +21,12 @@ def write_piece(file: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_piece(file: Path) -> dict[str, Any]:
-    """What `write_piece` wrote. Raises DataError where the file is broken; one without a checksum is taken as it is."""
+    """What `write_piece` wrote. Raises DataError where the file is broken or bears no checksum."""
     content = parse_json(read_text(file), str(file))
     if not isinstance(content, dict):
         raise DataError(f"{file} is broken: a JSON object was expected")
-    digest = content.pop(SUM, None)
-    if digest is not None and digest != _digest(content):
-        raise DataError(f"{file} is broken: its checksum differs")
+    if content.pop(SUM, None) != _digest(content):
+        raise DataError(f"{file} is broken: its checksum differs or is missing")
     return content
 
 

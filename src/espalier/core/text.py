@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from espalier.core.errors import DataError
 
@@ -41,6 +42,29 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
                 file.seek(len(codecs.BOM_UTF8))
             lines = file if encoding.startswith("utf-8") else iter((_decode(file.read(), encoding, path, 1).encode(),))
             yield from _numbered(lines, path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def text_blocks(path: Path, size: int = 1 << 24) -> Iterator[tuple[int, bytes]]:
+    """A text file by blocks of whole lines, for files of millions of them: the number of a block's first line (from 1),
+    and its UTF-8, about `size` bytes, each line ended by a line feed. Reads and raises as `read_text` does.
+    """
+    number = 1
+    try:
+        with path.open("rb") as opened:
+            file: BinaryIO = opened
+            encoding = _encoding(file.read(4))
+            file.seek(len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
+            if not encoding.startswith("utf-8"):
+                file = io.BytesIO(_decode(file.read(), encoding, path, 1).encode())
+            while raw := file.read(size):
+                block = (raw + file.readline()).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+                block += b"" if block.endswith(b"\n") else b"\n"
+                if not block.isascii():
+                    _decode(block, "utf-8", path, number)
+                yield number, block
+                number += block.count(b"\n")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
 

@@ -11,7 +11,7 @@ encoder.save("encoder")
 
 from typing import Any
 
-_PUBLIC = ("Encoder", "Graph", "load", "load_method", "pretrain", "probe")
+_PUBLIC = ("Encoder", "Graph", "load", "load_encoder", "load_method", "pretrain", "probe")
 
 
 def __getattr__(name: str) -> Any:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, PrivateAttr, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, PrivateAttr, model_validator
 
 from espalier.core.config import Config, merged
 from espalier.core.errors import ConfigError
+from espalier.graph.data.shares import PER_CLASS, RANDOM, wrong_share
 from espalier.graph.methods.config import AnyMethod
 from espalier.graph.methods.masked.config import GraphMAEConfig
 from espalier.graph.sampling.config import ContextConfig
@@ -26,10 +27,25 @@ class DataConfig(Config):
     """How features are scaled; by default bag-of-words rows are divided by their sums."""
     split: Literal["public", "random", "per_class"] = "public"
     """The split that came with the data; shares of all nodes; or so many of each class."""
-    train: PositiveFloat = 0.1
-    """random: share of nodes to train on. per_class: how many of each class."""
-    val: PositiveFloat = 0.1
-    """random: share of nodes to validate on. per_class: how many of each class."""
+    train: float | None = None
+    """random: share of the labelled nodes to train on, 0.1. per_class: how many of each class, 20."""
+    val: float | None = None
+    """random: share of the labelled nodes to validate on, 0.1. per_class: how many of each class, 30."""
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """`train` and `val`, with the split's own where they are not given."""
+        train, val = PER_CLASS if self.split == "per_class" else RANDOM
+        return (train if self.train is None else self.train, val if self.val is None else self.val)
+
+    @model_validator(mode="after")
+    def _shares_make_sense(self) -> Self:
+        if self.split != "public":
+            if wrong := wrong_share(self.split, *self.shares):
+                raise ConfigError(wrong)
+        elif self.train is not None or self.val is not None:
+            raise ConfigError("train, val: the public split has its own: choose another `split`, or set neither")
+        return self
 
 
 class PretrainConfig(Config):

@@ -10,7 +10,6 @@ from espalier.core.report.blocks import Block, Curves, Image, Table
 from espalier.core.run import Run
 from espalier.graph.config import PretrainConfig
 from espalier.graph.experiment import TRAINS_NOTHING, Experiment
-from espalier.graph.export import export
 from espalier.graph.picture import draw_map
 from espalier.graph.tasks.statistics import summary
 from espalier.graph.train.checkpoint import restore, save
@@ -40,7 +39,7 @@ def pretrain(config: PretrainConfig, run: Run) -> dict[str, float]:
         results.append(found)
         run.say(f"seed {run.seed + number}: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
         if number == 0:
-            export(experiment, run.artefact("encoder"), found)
+            experiment.encoder.save(run.artefact("encoder"), found)
             if config.map != "none" and experiment.graph.y is not None:
                 draw_map(experiment.embeddings(), experiment.graph.y, config.map, run.artefact("map.png"))
         run.checkpoints.mkdir(exist_ok=True)

@@ -18,10 +18,10 @@ from espalier.graph.align.features import centred, hashed_text, project_words, s
 from espalier.graph.align.knowledge import KnowledgeGraph, read_codex
 from espalier.graph.data.graph import Graph
 from espalier.graph.data.load import load
-from espalier.graph.experiment import split
 from espalier.graph.methods.api import Method
 from espalier.graph.methods.build import build_method
 from espalier.graph.ops.features import dense
+from espalier.graph.preparation import split
 from espalier.graph.sampling.clusters import Clusters
 from espalier.graph.tasks.evaluate import judge
 from espalier.graph.tasks.fewshot import few_shot

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from espalier.core.errors import DataError
+from espalier.core.text import parse_json, read_text, text_lines
 from espalier.graph.data.graph import symmetric
 from espalier.graph.ops.csr import CSR
 
@@ -48,25 +48,27 @@ def read_codex(triples: Path, texts: Path) -> KnowledgeGraph:
 def _triples(file: Path) -> list[tuple[str, str, str]]:
     if not file.is_file():
         raise DataError(f"there is no {file}: a knowledge graph needs train.txt, valid.txt and test.txt")
-    rows = []
-    for number, line in enumerate(file.read_text().splitlines(), 1):
+    rows: list[tuple[str, str, str]] = []
+    blank = 0
+    for number, line in text_lines(file):
+        if not line:
+            blank = blank or number
+            continue
         words = line.split("\t")
-        if len(words) != 3:
-            raise DataError(f"{file}:{number}: expected head, relation and tail with tabs between, found {line!r}")
+        if blank or len(words) != 3 or not all(word.strip() for word in words):
+            found = "" if blank else line if len(line) < 80 else line[:77] + "..."
+            where = f"{file}:{blank or number}"
+            raise DataError(f"{where}: expected head, relation and tail with tabs between, found {found!r}")
         rows.append((words[0], words[1], words[2]))
+    if not rows:
+        raise DataError(f"{file} holds no triples")
     return rows
 
 
 def _type_texts(entities: list[str], folder: Path) -> list[str]:
-    types, names = _json(folder / "types-entity2types.json"), _json(folder / "types-en-types.json")
-    extracts: dict[str, str] = {}
-    try:
-        with zipfile.ZipFile(folder / "types-en-extracts.zip") as archive:
-            for name in archive.namelist():
-                if name.endswith(".txt"):
-                    extracts[Path(name).stem] = archive.read(name).decode("utf-8", "replace")
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{folder / 'types-en-extracts.zip'} cannot be read ({error})") from None
+    types = _mapping(folder / "types-entity2types.json", list, "a list of types")
+    names = _mapping(folder / "types-en-types.json", dict, "a label and a description")
+    extracts = _extracts(folder / "types-en-extracts.zip")
 
     def text(kind: str) -> str:
         about = names.get(kind, {})
@@ -76,8 +78,24 @@ def _type_texts(entities: list[str], folder: Path) -> list[str]:
     return [" ".join(known.setdefault(kind, text(kind)) for kind in types.get(entity, [])) for entity in entities]
 
 
-def _json(file: Path) -> Any:
+def _extracts(file: Path) -> dict[str, str]:
+    """The text of each type."""
     try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+        with zipfile.ZipFile(file) as archive:
+            raw = {Path(name).stem: archive.read(name) for name in archive.namelist() if name.endswith(".txt")}
+        return {kind: content.decode("utf-8-sig") for kind, content in raw.items()}
+    except Exception as error:  # a broken archive can raise anything
         raise DataError(f"{file} cannot be read ({error})") from None
+
+
+def _mapping(file: Path, kind: type, what: str) -> dict[str, Any]:
+    """By id, lists of texts, or mappings whose label and description are texts or null."""
+    found = parse_json(read_text(file), str(file))
+    if not isinstance(found, dict):
+        raise DataError(f"{file}: a mapping by id is needed, found a {type(found).__name__}")
+    words = (str, type(None)) if kind is dict else (str,)
+    for name, value in found.items():
+        texts = [value.get("label"), value.get("description")] if isinstance(value, dict) else value
+        if not isinstance(value, kind) or not all(isinstance(text, words) for text in texts):
+            raise DataError(f"{file}: {name!r} has {str(value)[:60]}, where {what} is needed")
+    return found

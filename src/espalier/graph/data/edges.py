@@ -2,92 +2,147 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from espalier.core.errors import DataError, MissingExtraError
-from espalier.graph.data.columns import read_integers
+from espalier.graph.data.arrays import as_features, as_labels, read_array
+from espalier.graph.data.columns import number_blocks, read_integers, sniffed
 from espalier.graph.data.graph import Graph, symmetric
 from espalier.graph.ops.features import pack
 
 DEGREES = 64
 """Width of the degree features of a graph that has none."""
+NAMES = (("source", "target"), ("src", "dst"), ("from", "to"), ("u", "v"))
+"""Names by which a header calls the two ends of an edge."""
+SPARSE_IDS = 10
+"""Node numbers are refused where there are so many times more of them than ends of edges ..."""
+FEW = 100_000
+"""... and more than this, unless features or labels say how many nodes there are."""
+
+
+class Edges(NamedTuple):
+    """pairs: (k, 2) int64. where: the place of a row in the file, for messages."""
+
+    pairs: Any
+    where: Callable[[int], str]
 
 
 def read_edges(file: Path, features: Path | None = None, labels: Path | None = None) -> Graph:
-    """The undirected graph of the node numbers in the first two columns of `file`.
+    """The undirected graph of the node numbers in the first two columns of `file`; other columns are not read.
 
-    A CSV may begin with a header line. features: `.npy` (N, F); without one, degrees on a logarithmic scale stand in.
-    labels: `.npy` (N,), or a text file with one number a line; -1 is unknown. Raises DataError by file and line.
+    A CSV may begin with a header; columns that it, or a Parquet file, calls source and target (`NAMES`) come first.
+    features: `.npy` (N, F); without one, degrees on a logarithmic scale stand in. labels: `.npy` (N,), or a text file
+    with one number a line; -1 is unknown. Raises DataError by file and line.
     """
-    pairs = torch.from_numpy(_parquet(file) if file.suffix == ".parquet" else _csv(file))
-    x = None if features is None else torch.from_numpy(_array(features)).float()
-    y = None if labels is None else torch.from_numpy(_array(labels)).long()
-    n = int(pairs.max()) + 1 if pairs.numel() else 0
-    for given, path in ((x, features), (y, labels)):
-        if given is not None:
-            if given.shape[0] < n:
-                raise DataError(f"{path} has {given.shape[0]} rows, but {file} names node {n - 1}")
-            n = given.shape[0]
-    adj = symmetric(pairs[:, 0], pairs[:, 1], n, str(file))
+    x = None if features is None else torch.from_numpy(as_features(read_array(features), str(features)))
+    y = None if labels is None else torch.from_numpy(as_labels(_labels(labels), str(labels)))
+    if x is not None and y is not None and x.shape[0] != y.shape[0]:
+        raise DataError(f"{features} has {x.shape[0]} rows, but {labels} has {y.shape[0]}")
+    given = next(((len(rows), path) for rows, path in ((x, features), (y, labels)) if rows is not None), None)
+    parts, largest, place = [], -1, ""
+    for pairs, where in edge_blocks(file, *(given or (None, None))):
+        parts.append(pairs)
+        if pairs.size and int(pairs.max()) > largest:
+            largest, place = int(pairs.max()), where(int(pairs.max(1).argmax()))
+    ends = torch.from_numpy(np.concatenate(parts))
+    if given is None and largest >= max(FEW, SPARSE_IDS * ends.numel()):
+        raise DataError(
+            f"{place}: node {largest} in a file of {len(ends)} edges: node numbers are not dense. "
+            "Number the nodes from 0 on, or give features"
+        )
+    n = largest + 1 if given is None else given[0]
+    adj = symmetric(ends[:, 0], ends[:, 1], n, str(file))
     if x is None:
         level = torch.log2(adj.degree.float() + 1).mul(4).long().clamp(max=DEGREES - 1)
         x = F.one_hot(level, DEGREES).float()
-    if x.shape[0] != n:
-        raise DataError(f"{features} has {x.shape[0]} rows for {n} nodes")
     return Graph(adj, pack(x), y, name=file.stem)
 
 
-def _csv(file: Path) -> Any:
+def edge_blocks(file: Path, nodes: int | None = None, counted: Path | None = None) -> Iterator[Edges]:
+    """The edges of a CSV or Parquet file, block by block. nodes: how many there are, as the rows of `counted` say.
+
+    Raises DataError, by file and line or row, where one is not a pair of whole numbers from 0 to `nodes` - 1, or where
+    there is none.
+    """
     if not file.is_file():
         raise DataError(f"there is no {file}")
-    with file.open() as lines:
-        first = lines.readline()
-    words = first.replace(",", " ").split()
-    if words and not words[0].lstrip("-").isdigit() and not first.startswith(("#", "%")):
-        body = file.read_text().split("\n", 1)[1]
-        return _with_header(file, body)
-    return read_integers(file, 2)
+    empty = True
+    for pairs, where in _parquet(file) if file.suffix == ".parquet" else _text(file):
+        if pairs.size and (int(pairs.min()) < 0 or (nodes is not None and int(pairs.max()) >= nodes)):
+            raise DataError(_no_such_node(pairs, where, nodes, counted))
+        empty = empty and not pairs.size
+        yield Edges(pairs, where)
+    if empty:
+        raise DataError(f"{file} holds no edges")
 
 
-def _with_header(file: Path, body: str) -> Any:
-    rows = []
-    for number, line in enumerate(body.split("\n"), 2):
-        words = line.replace(",", " ").split()
-        if not words:
-            continue
-        try:
-            rows.append((int(words[0]), int(words[1])))
-        except (ValueError, IndexError):
-            raise DataError(f"{file}:{number}: {line.strip()!r} does not begin with two node numbers") from None
-    return np.array(rows, dtype=np.int64).reshape(-1, 2)
+def _no_such_node(pairs: Any, where: Callable[[int], str], nodes: int | None, counted: Path | None) -> str:
+    bad = (pairs < 0) | (False if nodes is None else pairs >= nodes)
+    row = int(bad.any(1).argmax())
+    known = "the first node is 0" if nodes is None else f"{counted} has rows for nodes 0 to {nodes - 1}"
+    return f"{where(row)}: there is no node {int(pairs[row][bad[row]][0])}: {known}"
 
 
-def _parquet(file: Path) -> Any:
+def _text(file: Path) -> Iterator[Edges]:
+    form = sniffed(file, NAMES)
+    if form is None:
+        return
+    if form.count < 2:
+        raise DataError(f"{file}:{form.first}: one column, where the two ends of an edge are needed")
+    for rows in number_blocks(file, form):
+        yield Edges(rows.values, partial(_line, file, rows.lines))
+
+
+def _line(file: Path, lines: Any, row: int) -> str:
+    return f"{file}:{int(lines[row])}"
+
+
+def _row(file: Path, first: int, row: int) -> str:
+    return f"{file}: row {first + row}"
+
+
+def _parquet(file: Path) -> Iterator[Edges]:
     try:
         import pyarrow.parquet as parquet
     except ModuleNotFoundError as error:
         raise MissingExtraError("pyarrow", "graph") from error
+    first = 0
     try:
-        table = parquet.read_table(file)
-        columns = [table.column(k).to_numpy() for k in range(2)]
-        return np.stack([column.astype(np.int64, casting="safe") for column in columns], 1)
-    except FileNotFoundError:
-        raise DataError(f"there is no {file}") from None
+        opened = parquet.ParquetFile(file)
+        names = [name.lower() for name in opened.schema_arrow.names]
+        if len(names) < 2:
+            raise DataError(f"{file}: one column, where the two ends of an edge are needed")
+        called = next((pair for pair in NAMES if all(names.count(name) == 1 for name in pair)), tuple(names[:2]))
+        places = [names.index(name) for name in called]
+        for batch in opened.iter_batches():
+            columns = [batch.column(place) for place in places]
+            yield Edges(np.stack([_whole(column, file, first) for column in columns], 1), partial(_row, file, first))
+            first += batch.num_rows
+    except DataError:
+        raise
     except Exception as error:  # pyarrow raises many kinds
-        raise DataError(f"{file}: its first two columns are not whole node numbers ({error})") from None
+        raise DataError(f"{file}: this cannot be read as Parquet ({error})") from None
 
 
-def _array(file: Path) -> Any:
-    if not file.is_file():
-        raise DataError(f"there is no {file}")
-    if file.suffix != ".npy":
-        return read_integers(file, 1)[:, 0]
-    try:
-        return np.load(file, allow_pickle=False)
-    except ValueError as error:
-        raise DataError(f"{file}: this is no array of numbers ({error})") from None
+def _whole(column: Any, file: Path, first: int) -> Any:
+    """A column of node numbers (k,) as int64."""
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise DataError(f"{file}: row {first + row} has a gap in the place of a node number")
+    values = column.to_numpy(zero_copy_only=False)
+    if values.dtype.kind not in "iu":
+        raise DataError(f"{file}: its first two columns are not whole node numbers, but {column.type}")
+    if values.size and int(values.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"{file}: row {first + int(values.argmax())} is too large a number")
+    return values.astype(np.int64)
+
+
+def _labels(file: Path) -> Any:
+    return read_array(file) if file.suffix == ".npy" else read_integers(file, 1).values[:, 0]

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from espalier.core.errors import DataError, MissingExtraError
+from espalier.graph.data.arrays import as_integers
+from espalier.graph.data.prepare import Scaling
 from espalier.graph.ops.csr import CSR, Features, SparseMatrix
-from espalier.graph.ops.features import pack, take_rows
+from espalier.graph.ops.features import take_rows
 from espalier.graph.ops.loops import with_loops
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ class Graph:
     y: (N,) labels of nodes, or (G,) of graphs; -1 is unknown. splits: masks `train`, `val`, `test`, each (N,) bool.
     ptr: (G + 1,) int64 where each member graph begins, None for one graph. targets: (k,) int64, the nodes that a
     mini-batch is about, None for all. scores: (N,) PageRank of each node in its context, where there is one. name: for
-    messages and reports.
+    messages and reports. scaling: what was done to the features as they were read. source: what `load` reads it from.
     """
 
     adj: CSR
@@ -38,6 +41,8 @@ class Graph:
     targets: Tensor | None = None
     scores: Tensor | None = None
     name: str = "graph"
+    scaling: Scaling = field(default_factory=Scaling)
+    source: str = ""
 
     @property
     def n_nodes(self) -> int:
@@ -51,7 +56,7 @@ class Graph:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes that occur in `y`."""
+        """Number of classes, which are numbered from 0: one more than the largest label."""
         return 0 if self.y is None or self.y.numel() == 0 else int(self.y.max()) + 1
 
     @property
@@ -71,6 +76,12 @@ class Graph:
             return torch.zeros(self.n_nodes, dtype=torch.int64, device=self.adj.device)
         return torch.repeat_interleave(torch.arange(self.n_graphs, device=self.ptr.device), self.ptr.diff())
 
+    @cached_property
+    def single(self) -> Graph:
+        """This graph with features of half precision, as a store may have them, in single: what layers compute with."""
+        half = isinstance(self.x, Tensor) and self.x.dtype == torch.float16
+        return replace(self, x=self.x.to(dtype=torch.float32)) if half else self
+
     def select(self, graphs: Tensor) -> Graph:
         """The member graphs (k,) int64, side by side."""
         assert self.ptr is not None, "this is one graph"
@@ -83,7 +94,7 @@ class Graph:
         indices = (csr.columns - shift[csr.rows]).to(torch.int32)
         adj = CSR(csr.indptr, indices, nodes.numel())
         y = None if self.y is None else self.y[graphs]
-        return Graph(adj, take_rows(self.x, nodes), y, ptr=ptr, name=self.name)
+        return Graph(adj, take_rows(self.x, nodes), y, ptr=ptr, name=self.name, scaling=self.scaling)
 
     def to(self, device: torch.device | str) -> Graph:
         """The same graph on another device."""
@@ -96,26 +107,10 @@ class Graph:
 
     @classmethod
     def from_pyg(cls, data: Data, name: str = "graph") -> Graph:
-        """From PyTorch Geometric's `Data`: edges are made symmetric, duplicates and self-loops go.
+        """From PyTorch Geometric's `Data` or `Batch`: see `espalier.graph.data.pyg`."""
+        from espalier.graph.data.pyg import from_pyg
 
-        Raises DataError where the edges or features are not usable.
-        """
-        edges: Any = data.edge_index
-        if edges is None:
-            raise DataError(f"{name}: the Data has no edge_index")
-        n = int(data.num_nodes or 0)
-        adj = symmetric(edges[0], edges[1], n, name)
-        x: Any = data.x
-        if x is None:
-            raise DataError(f"{name}: the Data has no features x; torch_geometric.transforms.OneHotDegree makes some")
-        if x.layout != torch.strided:
-            x = x.to_dense()
-        if x.shape[0] != n:
-            raise DataError(f"{name}: x has {x.shape[0]} rows for {n} nodes")
-        masks = {key: data[f"{key}_mask"] for key in ("train", "val", "test") if f"{key}_mask" in data}
-        splits = {key: mask if mask.dim() == 1 else mask[:, 0] for key, mask in masks.items()}
-        y: Any = data.y
-        return cls(adj, pack(x.float()), None if y is None else y.squeeze(), splits, name=name)
+        return from_pyg(data, name)
 
     def to_pyg(self) -> Data:
         """As PyTorch Geometric's `Data`, with dense features."""
@@ -154,14 +149,48 @@ def symmetric(source: Tensor, target: Tensor, n: int, name: str) -> CSR:
     return CSR(indptr, (key - row * n).to(torch.int32), n)
 
 
-def checked_matrix(values: Any, indices: Any, indptr: Any, shape: tuple[int, int], name: str) -> SparseMatrix:
-    """A CSR matrix from untrusted arrays. Raises DataError where they do not fit each other."""
-    pointer, column = torch.as_tensor(indptr).long(), torch.as_tensor(indices)
-    rows, columns = (int(size) for size in shape)
-    sound = pointer.numel() == rows + 1 and int(pointer[0]) == 0 and bool((pointer.diff() >= 0).all())
-    sound = sound and int(pointer[-1]) == column.numel() == len(values)
-    if column.numel():
-        sound = sound and int(column.min()) >= 0 and int(column.max()) < columns
+def check_members(ptr: Tensor, adj: CSR, where: str) -> None:
+    """Raises DataError where ptr (G + 1,) int64 does not part the nodes into graphs, each with a node, without edges
+    between them.
+    """
+    if ptr.dim() != 1 or ptr.numel() < 2 or int(ptr[0]) != 0 or int(ptr[-1]) != adj.n_rows:
+        raise DataError(f"{where} of shape {tuple(ptr.shape)} does not part {adj.n_rows} nodes into graphs")
+    sizes = ptr.diff()
+    if bool((sizes < 1).any()):
+        raise DataError(f"{where}: graph {int((sizes < 1).nonzero()[0])} has no node")
+    member = torch.repeat_interleave(torch.arange(sizes.numel()), sizes)
+    across = (member[adj.rows] != member[adj.columns]).nonzero()
+    if across.numel():
+        a, b = int(adj.rows[across[0]]), int(adj.columns[across[0]])
+        raise DataError(f"{where}: an edge joins nodes {a} and {b} of different graphs")
+
+
+def checked_matrix(values: Any, indices: Any, indptr: Any, shape: Any, name: str) -> SparseMatrix:
+    """A CSR matrix of finite numbers from untrusted numpy arrays. Raises DataError where they do not fit each other."""
+    pointer, column = as_integers(indptr, name), as_integers(indices, name)
+    size = as_integers(np.array(shape) if isinstance(shape, tuple) else shape, name)
+    if size.shape != (2,) or int(size.min()) < 0:
+        raise DataError(f"{name}: its shape is {size.tolist()}, not a number of rows and one of columns")
+    rows, columns = (int(number) for number in size)
+    sound = pointer.size == rows + 1 and int(pointer[0]) == 0 and bool((np.diff(pointer) >= 0).all())
+    sound = sound and int(pointer[-1]) == column.size == np.size(values)
+    if column.size:
+        sound = sound and int(column.min()) >= 0 and int(column.max()) < min(columns, 2**31)
     if not sound:
         raise DataError(f"{name}: its arrays data, indices and indptr are not a {rows} x {columns} CSR matrix")
-    return SparseMatrix(CSR(pointer, column.to(torch.int32), columns), torch.as_tensor(values).float())
+    csr = CSR(torch.from_numpy(pointer), torch.from_numpy(column.astype(np.int32)), columns)
+    return SparseMatrix(csr, torch.from_numpy(_finite(values, csr, name)))
+
+
+def _finite(values: Any, csr: CSR, name: str) -> Any:
+    """The entries (nnz,) of a matrix as float32."""
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in "fiub":
+        raise DataError(f"{name}: its entries are no row of numbers")
+    with np.errstate(over="ignore"):
+        out = values.astype(np.float32)
+    bad = ~np.isfinite(out)
+    if bad.any():
+        at = int(bad.argmax())
+        place = f"row {int(csr.rows[at])}, column {int(csr.columns[at])}"
+        raise DataError(f"{name}: {place} is {values[at]}, not a finite number")
+    return out

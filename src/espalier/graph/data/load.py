@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,15 +25,20 @@ def load(name: str | Path, *, root: DataRoot | None = None, normalise: Normalise
     Planetoid, gnn-benchmark and TU layouts are told apart by their files. normalise: how features are scaled;
     bag-of-words rows are divided by their sums if None. Raises DataError.
     """
-    given = Path(name)
+    given = Path(os.path.abspath(name))  # noqa: PTH100 (links are not followed: their names are the graph's)
     if given.is_file():
-        return normalised(_read_file(given), normalise or "none")
-    if given.is_dir():
-        return _read_folder(given, given.name, normalise)
-    root = root or DataRoot.find()
-    if root.path is not None and (root.path / "graph" / str(name)).is_dir():
-        return _read_folder(root.path / "graph" / str(name), str(name), normalise)
-    return _download(str(name), root, normalise)
+        graph = normalised(_read_file(given), normalise or "none")
+    elif given.is_dir():
+        graph = _read_folder(given, given.name, normalise)
+    else:
+        return replace(_named_set(str(name), root or DataRoot.find(), normalise), source=str(name))
+    return replace(graph, source=str(given))
+
+
+def _named_set(name: str, root: DataRoot, normalise: Normalise | None) -> Graph:
+    if root.path is not None and (root.path / "graph" / name).is_dir():
+        return _read_folder(root.path / "graph" / name, name, normalise)
+    return _download(name, root, normalise)
 
 
 def _read_file(file: Path) -> Graph:
@@ -44,6 +50,8 @@ def _read_file(file: Path) -> Graph:
 
 def _read_folder(folder: Path, name: str, normalise: Normalise | None) -> Graph:
     if (folder / "graph.json").is_file():
+        if normalise not in (None, "none"):
+            raise DataError(f"{folder}: a graph on disk is read as it is: scale its features before it is converted")
         return open_store(folder)
     raw = folder / "raw" if (folder / "raw").is_dir() else folder
     if found := sorted(raw.glob("ind.*.allx")):
@@ -64,6 +72,7 @@ def _named(graph: Graph, name: str, normalise: Normalise) -> Graph:
     return normalised(replace(graph, name=name), normalise)
 
 
+ENDINGS = (".npz", ".csv", ".tsv", ".txt", ".parquet")
 PLANETOID, AMAZON, COAUTHOR = ("Cora", "CiteSeer", "PubMed"), ("Computers", "Photo"), ("CS", "Physics")
 
 
@@ -72,6 +81,8 @@ def _download(name: str, root: DataRoot, normalise: Normalise | None) -> Graph:
         from torch_geometric import datasets
     except ModuleNotFoundError:
         datasets = None
+    if len(Path(name).parts) > 1 or Path(name).suffix in ENDINGS:
+        raise DataError(f"there is no file or folder {name}, and no such data set below graph/ of the data root")
     if datasets is None or root.path is None:
         return _read_folder(root.file(f"graph/{name}"), name, normalise)  # raises, and says what to set
     place = root.path / "graph"

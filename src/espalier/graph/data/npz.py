@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
-from espalier.graph.data.graph import Graph, checked_matrix, symmetric
+from espalier.graph.data.arrays import as_features, as_integers, as_labels, as_mask
+from espalier.graph.data.graph import Graph, check_members, checked_matrix, symmetric
 from espalier.graph.ops.csr import SparseMatrix
 from espalier.graph.ops.features import pack
 
@@ -27,7 +28,7 @@ def read_npz(file: Path) -> Graph:
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a broken archive, or a broken header in it, can raise anything
         raise DataError(f"{file}: this is no .npz of plain arrays ({error})") from None
     return _own(file, arrays) if "indptr" in arrays else _benchmark(file, arrays)
 
@@ -48,21 +49,25 @@ def write_npz(graph: Graph, file: Path) -> None:
 
 
 def _own(file: Path, arrays: dict[str, Any]) -> Graph:
-    n = _get(file, arrays, "indptr").size - 1
+    n = max(_get(file, arrays, "indptr").size - 1, 0)
     pattern = _get(file, arrays, "indices")
-    adj = checked_matrix(np.ones(pattern.size, np.int8), pattern, arrays["indptr"], (n, n), f"{file}: the graph").csr
+    given = checked_matrix(np.ones(pattern.size, np.int8), pattern, arrays["indptr"], (n, n), f"{file}: the graph").csr
+    adj = symmetric(given.rows, given.columns, n, str(file))
     if "x" in arrays:
-        x: Any = torch.as_tensor(arrays["x"]).float()
+        x: Any = torch.from_numpy(as_features(arrays["x"], f"{file}: x"))
     else:
         values, indices, indptr, shape = (
             _get(file, arrays, f"x_{k}") for k in ("values", "indices", "indptr", "shape")
         )
         x = checked_matrix(values, indices, indptr, shape, f"{file}: the features")
-    splits = {key: torch.as_tensor(arrays[key]).bool() for key in SPLITS if key in arrays}
-    for key, rows in (("x", x.shape[0]), *((key, mask.numel()) for key, mask in splits.items())):
-        if rows != n:
-            raise DataError(f"{file}: {key} has {rows} rows for {n} nodes")
-    y, ptr = (torch.as_tensor(arrays[key]).long() if key in arrays else None for key in ("y", "ptr"))
+    if x.shape[0] != n:
+        raise DataError(f"{file}: x has {x.shape[0]} rows for {n} nodes")
+    ptr = torch.from_numpy(as_integers(arrays["ptr"], f"{file}: ptr")) if "ptr" in arrays else None
+    if ptr is not None:
+        check_members(ptr, adj, f"{file}: ptr")
+    count = n if ptr is None else ptr.numel() - 1
+    splits = {key: torch.from_numpy(as_mask(arrays[key], f"{file}: {key}", n)) for key in SPLITS if key in arrays}
+    y = _labels(file, "y", arrays["y"], count) if "y" in arrays else None
     return Graph(adj, x, y, splits, ptr, name=file.stem)
 
 
@@ -74,16 +79,25 @@ def _benchmark(file: Path, arrays: dict[str, Any]) -> Graph:
         )
         matrices.append(checked_matrix(data, indices, indptr, shape, f"{file}: {part}"))
     pattern, x = matrices
-    adj = symmetric(pattern.csr.rows, pattern.csr.columns, pattern.shape[0], str(file))
-    y = torch.as_tensor(_get(file, arrays, "labels")).long()
-    if not pattern.shape[0] == x.shape[0] == y.numel():
-        raise DataError(f"{file}: {pattern.shape[0]} nodes, {x.shape[0]} rows of features, {y.numel()} labels")
+    n = pattern.shape[0]
+    if not n == pattern.shape[1] == x.shape[0]:
+        raise DataError(f"{file}: adj is {pattern.shape[0]} x {pattern.shape[1]}, attr has {x.shape[0]} rows")
+    adj = symmetric(pattern.csr.rows, pattern.csr.columns, n, str(file))
+    y = _labels(file, "labels", _get(file, arrays, "labels"), n)
     binary = SparseMatrix(x.csr, (x.values > 0).float())
     dense = binary.csr.nnz >= 0.1 * x.shape[0] * x.shape[1]
     return Graph(adj, pack(binary.dense()) if dense else binary, y, name=file.stem)
 
 
+def _labels(file: Path, key: str, values: Any, count: int) -> Tensor:
+    labels = torch.from_numpy(as_labels(values, f"{file}: {key}"))
+    if labels.numel() != count:
+        raise DataError(f"{file}: {key} has {labels.numel()} labels for {count}")
+    return labels
+
+
 def _get(file: Path, arrays: dict[str, Any], key: str) -> Any:
-    if key not in arrays:
+    found = arrays.get(key)
+    if not isinstance(found, np.ndarray):
         raise DataError(f"{file}: there is no array {key!r}; it holds {', '.join(sorted(arrays))}")
-    return arrays[key]
+    return found

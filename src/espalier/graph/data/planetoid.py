@@ -13,11 +13,17 @@ import torch
 from torch import Tensor
 
 from espalier.core.errors import DataError
+from espalier.graph.data.arrays import as_features
+from espalier.graph.data.columns import read_integers
 from espalier.graph.data.graph import Graph, checked_matrix, symmetric
 from espalier.graph.ops.csr import CSR, SparseMatrix
 
 VALIDATION = 500
 """Nodes after the training nodes that the public split validates on."""
+SPARE = 10
+"""Test nodes may skip numbers, but there are no more than so many times the nodes that have features."""
+MOST = 2**31 - 1
+"""The largest node number."""
 
 
 class _Matrix:
@@ -56,26 +62,39 @@ def read_planetoid(raw: Path, name: str) -> Graph:
     Test nodes that the files skip (CiteSeer) get zero features, label 0 and no split. Raises DataError by file.
     """
     parts = {key: _load(raw / f"ind.{name}.{key}") for key in ("x", "tx", "allx", "y", "ty", "ally", "graph")}
-    test = _test_index(raw / f"ind.{name}.test.index")
     known, found = _matrix(parts["allx"], raw, name, "allx"), _matrix(parts["tx"], raw, name, "tx")
-    first, n = known.shape[0], max(int(test.max()) + 1, known.shape[0])
-    if found.shape[0] != test.numel() or known.shape[1] != found.shape[1] or int(test.min()) < first:
-        raise DataError(f"{raw}/ind.{name}.*: tx, allx and test.index are of different sizes")
+    first, labelled = known.shape[0], len(_one_hot(parts["y"], raw, name, "y"))
+    test = _test_index(raw / f"ind.{name}.test.index", first)
+    n = max(int(test.max()) + 1, first)
+    if found.shape[0] != test.numel() or known.shape[1] != found.shape[1] or labelled > first:
+        raise DataError(f"{raw}/ind.{name}.*: tx, allx, y and test.index are of different sizes")
     y = torch.zeros(n, dtype=torch.int64)
-    y[:first] = torch.as_tensor(np.asarray(parts["ally"])).argmax(1)
-    y[test] = torch.as_tensor(np.asarray(parts["ty"])).argmax(1)
-    train = torch.zeros(n, dtype=torch.bool)
-    train[: len(parts["y"])] = True
-    val = torch.zeros(n, dtype=torch.bool)
-    val[len(parts["y"]) : len(parts["y"]) + VALIDATION] = True
-    mask = torch.zeros(n, dtype=torch.bool)
-    mask[test] = True
-    lists = parts["graph"]
-    pairs = [(int(a), int(b)) for a, others in lists.items() for b in others]
-    ends = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+    for rows, key, count in ((slice(first), "ally", first), (test, "ty", test.numel())):
+        labels = _one_hot(parts[key], raw, name, key)
+        if len(labels) != count:
+            raise DataError(f"{raw}/ind.{name}.{key}: labels of {len(labels)} nodes for {count}")
+        y[rows] = torch.from_numpy(labels.argmax(1))
+    train, val, mask = (torch.zeros(n, dtype=torch.bool) for _ in range(3))
+    train[:labelled], val[labelled : min(labelled + VALIDATION, first)], mask[test] = True, True, True
+    ends = _ends(parts["graph"], raw / f"ind.{name}.graph")
     adj = symmetric(ends[:, 0], ends[:, 1], n, f"{raw}/ind.{name}.graph")
     x = _stacked(known, found, test, n)
     return Graph(adj, x, y, {"train": train, "val": val, "test": mask}, name=name)
+
+
+def _ends(lists: Any, where: Path) -> Tensor:
+    """(E, 2) int64 of the neighbour lists."""
+    if not isinstance(lists, dict) or not all(isinstance(others, list) for others in lists.values()):
+        raise DataError(f"{where}: this is no mapping of nodes to lists of their neighbours")
+    pairs = [(a, b) for a, others in lists.items() for b in others]
+    if not pairs or any(type(end) is not int or abs(end) > MOST for pair in pairs for end in pair):
+        raise DataError(f"{where}: its lists of neighbours are not whole node numbers, or empty")
+    return torch.tensor(pairs, dtype=torch.int64)
+
+
+def _one_hot(part: Any, raw: Path, name: str, key: str) -> Any:
+    """(k, classes) numbers, one column of each row marked."""
+    return as_features(part, f"{raw}/ind.{name}.{key}")
 
 
 def _stacked(known: SparseMatrix, found: SparseMatrix, test: Tensor, n: int) -> SparseMatrix:
@@ -89,9 +108,12 @@ def _stacked(known: SparseMatrix, found: SparseMatrix, test: Tensor, n: int) -> 
 
 def _matrix(part: Any, raw: Path, name: str, key: str) -> SparseMatrix:
     where = f"{raw}/ind.{name}.{key}"
-    if not isinstance(part, _Matrix):
+    if not isinstance(part, _Matrix) or not {"data", "indices", "indptr", "_shape"} <= part.__dict__.keys():
         raise DataError(f"{where}: this is no sparse matrix")
-    return checked_matrix(part.data, part.indices, part.indptr, part.__dict__["_shape"], where)
+    shape = part.__dict__["_shape"]
+    if not isinstance(shape, tuple) or any(type(size) is not int for size in shape):
+        raise DataError(f"{where}: the shape of its matrix is {str(shape)[:40]}")
+    return checked_matrix(part.data, part.indices, part.indptr, shape, where)
 
 
 def _load(file: Path) -> Any:
@@ -103,16 +125,17 @@ def _load(file: Path) -> Any:
         raise DataError(f"{file}: this is not a Planetoid pickle ({error})") from None
 
 
-def _test_index(file: Path) -> Tensor:
+def _test_index(file: Path, first: int) -> Tensor:
+    """(k,) the test nodes. first: the number of nodes before them."""
     if not file.is_file():
         raise DataError(f"there is no {file}: it lists the test nodes, one a line")
-    numbers = []
-    for line, text in enumerate(file.read_text().split("\n"), 1):
-        if text.strip():
-            try:
-                numbers.append(int(text))
-            except ValueError:
-                raise DataError(f"{file}:{line}: {text.strip()!r} is not a node number") from None
-    if not numbers:
-        raise DataError(f"{file} is empty: it lists the test nodes, one a line")
-    return torch.tensor(numbers)
+    numbers, lines = read_integers(file, 1)
+    node = numbers[:, 0]
+    _, place = np.unique(node, return_index=True)
+    wrong = (node < first) | (node > SPARE * (first + node.size))
+    wrong[np.setdiff1d(np.arange(node.size), place)] = True
+    if wrong.any():
+        row = int(wrong.argmax())
+        what = "stands there twice" if node[row] in np.delete(node, row) else f"does not follow the {first} of allx"
+        raise DataError(f"{file}:{lines[row]}: test node {node[row]} {what}")
+    return torch.from_numpy(node)

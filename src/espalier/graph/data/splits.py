@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,25 +11,36 @@ from torch import Tensor
 from espalier.core.errors import DataError
 from espalier.core.seed import np_rng
 from espalier.graph.data.graph import Graph
+from espalier.graph.data.shares import PER_CLASS, RANDOM, wrong_share
+
+PARTS = ("train", "val", "test")
 
 
 def public_split(graph: Graph) -> Mapping[str, Tensor]:
     """The split that came with the data. Raises DataError where there is none."""
-    if set(graph.splits) < {"train", "val", "test"}:
+    if not set(PARTS) <= set(graph.splits):
         raise DataError(f"{graph.name} comes without a public split: take `split: random` or `split: per_class`")
     return graph.splits
 
 
-def random_split(graph: Graph, seed: int, train: float = 0.1, val: float = 0.1) -> Mapping[str, Tensor]:
-    """Shares of the labelled nodes, drawn by `seed`: 10/10/80 is the protocol of Amazon and Coauthor."""
+def random_split(graph: Graph, seed: int, train: float = RANDOM[0], val: float = RANDOM[1]) -> Mapping[str, Tensor]:
+    """Shares of the labelled nodes, drawn by `seed`; the rest tests. Errors as in `check_split`."""
+    if wrong := wrong_share("random", train, val):
+        raise DataError(wrong)
     known = _labelled(graph)
     order = known[torch.from_numpy(np_rng(seed, "split", graph.name).permutation(known.numel()))]
     a, b = round(train * order.numel()), round((train + val) * order.numel())
-    return _masks(graph.n_nodes, order[:a], order[a:b], order[b:])
+    return _checked(graph, order[:a], order[a:b], order[b:])
 
 
-def per_class_split(graph: Graph, seed: int, train: int = 20, val: int = 30) -> Mapping[str, Tensor]:
-    """So many nodes of each class to train, so many to validate, the rest to test."""
+def per_class_split(
+    graph: Graph, seed: int, train: int = PER_CLASS[0], val: int = PER_CLASS[1]
+) -> Mapping[str, Tensor]:
+    """So many nodes of each class to train, so many to validate, the rest to test. Raises DataError where a class has
+    no more.
+    """
+    if wrong := wrong_share("per_class", train, val):
+        raise DataError(wrong)
     known = _labelled(graph)
     order = known[torch.from_numpy(np_rng(seed, "split", graph.name).permutation(known.numel()))]
     assert graph.y is not None
@@ -39,7 +51,40 @@ def per_class_split(graph: Graph, seed: int, train: int = 20, val: int = 30) -> 
     parts = [
         torch.cat([group[a:b] for group in groups]) for a, b in ((0, train), (train, train + val), (train + val, None))
     ]
-    return _masks(graph.n_nodes, *parts)
+    return _checked(graph, *parts)
+
+
+def check_split(graph: Graph) -> None:
+    """Raises DataError, saying what to do, where nothing can be learned or told from the graph's split.
+
+    The masks `train`, `val` and `test` are (N,) bool, have nodes, share none, and every node in them has a label; every
+    class that occurs in one of them has a training node, and there are two classes at least.
+    """
+    masks = public_split(graph)
+    y, n = graph.y, graph.n_nodes
+    if y is None or y.numel() != n:
+        raise DataError(f"{graph.name} has no node labels, so its split trains and tests nothing")
+    for part in PARTS:
+        mask = masks[part]
+        if mask.dtype != torch.bool or mask.shape != (n,):
+            found = f"{mask.dtype} of {tuple(mask.shape)}"
+            raise DataError(f"{graph.name}: the mask {part!r} is {found}, not bool of ({n},)")
+        if not bool(mask.any()):
+            raise DataError(f"{graph.name}: its split has no {part} nodes: take larger shares")
+        if bool((mask & (y < 0)).any()):
+            node = int((mask & (y < 0)).nonzero()[0])
+            raise DataError(f"{graph.name}: node {node} is one of the {part} nodes, but has no label")
+    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+        both = (masks[first] & masks[second]).nonzero()
+        if both.numel():
+            raise DataError(f"{graph.name}: node {int(both[0])} is among the {first} nodes and the {second} nodes")
+    taught = torch.bincount(y[masks["train"]], minlength=graph.n_classes) > 0
+    asked = torch.bincount(y[masks["train"] | masks["val"] | masks["test"]], minlength=graph.n_classes) > 0
+    if bool((asked & ~taught).any()):
+        label = int((asked & ~taught).nonzero()[0])
+        raise DataError(f"{graph.name}: class {label} has no training node: take a larger share, or `split: per_class`")
+    if int(taught.sum()) < 2:
+        raise DataError(f"{graph.name}: all nodes of its split are of one class, so there is nothing to tell apart")
 
 
 def _labelled(graph: Graph) -> Tensor:
@@ -48,9 +93,10 @@ def _labelled(graph: Graph) -> Tensor:
     return (graph.y >= 0).nonzero().squeeze(1)
 
 
-def _masks(n: int, *parts: Tensor) -> Mapping[str, Tensor]:
+def _checked(graph: Graph, *parts: Tensor) -> Mapping[str, Tensor]:
     masks = {}
-    for name, nodes in zip(("train", "val", "test"), parts, strict=True):
-        masks[name] = torch.zeros(n, dtype=torch.bool)
+    for name, nodes in zip(PARTS, parts, strict=True):
+        masks[name] = torch.zeros(graph.n_nodes, dtype=torch.bool)
         masks[name][nodes] = True
+    check_split(replace(graph, splits=masks))
     return masks

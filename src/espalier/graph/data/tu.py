@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,27 +22,54 @@ def read_tu(raw: Path, name: str) -> Graph:
 
     Raises DataError by file and line.
     """
-    member = torch.from_numpy(read_integers(raw / f"{name}_graph_indicator.txt", 1)[:, 0]) - 1
-    edges = torch.from_numpy(read_integers(raw / f"{name}_A.txt", 2)) - 1
-    labels = torch.from_numpy(read_integers(raw / f"{name}_graph_labels.txt", 1)[:, 0])
-    if bool((member.diff() < 0).any()) or int(member.min()) < 0 or int(member.max()) >= labels.numel():
-        line = int(((member.diff(prepend=member[:1]) < 0) | (member < 0) | (member >= labels.numel())).nonzero()[0]) + 1
-        raise DataError(f"{raw}/{name}_graph_indicator.txt:{line}: graph numbers must rise from 1 to {labels.numel()}")
+    labels = torch.from_numpy(read_integers(raw / f"{name}_graph_labels.txt", 1).values[:, 0])
+    member = _members(raw / f"{name}_graph_indicator.txt", labels.numel())
+    edges = _edges(raw / f"{name}_A.txt", member)
     adj = symmetric(edges[:, 0], edges[:, 1], member.numel(), f"{raw}/{name}_A.txt")
-    across = (member[adj.rows] != member[adj.columns]).nonzero()
-    if across.numel():
-        a, b = int(adj.rows[across[0]]) + 1, int(adj.columns[across[0]]) + 1
-        raise DataError(f"{raw}/{name}_A.txt: an edge joins nodes {a} and {b} of different graphs")
     ptr = torch.zeros(labels.numel() + 1, dtype=torch.int64)
     torch.cumsum(torch.bincount(member, minlength=labels.numel()), 0, out=ptr[1:])
     y = torch.unique(labels, return_inverse=True)[1]
     return Graph(adj, _features(raw, name, adj.degree), y, ptr=ptr, name=name)
 
 
+def _members(file: Path, graphs: int) -> Tensor:
+    """(N,) the graph of each node, from 0."""
+    numbers, lines = read_integers(file, 1)
+    number = numbers[:, 0]
+    step = np.diff(number, prepend=0)
+    wrong = (step < 0) | (step > 1) | (number < 1) | (number > graphs)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{file}:{lines[row]}: graph numbers must rise from 1 to {graphs}, each with a node; found {number[row]}"
+        )
+    if number[-1] != graphs:
+        raise DataError(f"{file}:{lines[-1]}: the last graph is {number[-1]}, but {graphs} have labels")
+    return torch.from_numpy(number - 1)
+
+
+def _edges(file: Path, member: Tensor) -> Tensor:
+    """(E, 2) node numbers from 0."""
+    numbers, lines = read_integers(file, 2)
+    n = member.numel()
+    bad = ((numbers < 1) | (numbers > n)).any(1)
+    if bad.any():
+        row = int(bad.argmax())
+        a, b = numbers[row]
+        raise DataError(f"{file}:{lines[row]}: an edge joins nodes {a} and {b}, but there are only {n} nodes")
+    edges = torch.from_numpy(numbers - 1)
+    across = (member[edges[:, 0]] != member[edges[:, 1]]).nonzero()
+    if across.numel():
+        row = int(across[0])
+        a, b = numbers[row]
+        raise DataError(f"{file}:{lines[row]}: an edge joins nodes {a} and {b} of different graphs")
+    return edges
+
+
 def _features(raw: Path, name: str, degree: Tensor) -> Tensor:
     file = raw / f"{name}_node_labels.txt"
     if file.is_file():
-        kinds = torch.from_numpy(read_integers(file, 1)[:, 0])
+        kinds = torch.from_numpy(read_integers(file, 1).values[:, 0])
         if kinds.numel() != degree.numel():
             raise DataError(f"{file} labels {kinds.numel()} nodes, but there are {degree.numel()}")
         values, place = torch.unique(kinds, return_inverse=True)

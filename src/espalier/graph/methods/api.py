@@ -29,7 +29,7 @@ class Method(nn.Module, ABC):
         self.eval()
         try:
             with torch.inference_mode():
-                z = self.encode(graph)
+                z = self.encode(graph.single)
         finally:
             self.train(training)
         return z if graph.targets is None else z[graph.targets]

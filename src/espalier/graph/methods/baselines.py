@@ -28,7 +28,7 @@ class Classifier(Method):
         training = self.training
         self.eval()
         with torch.inference_mode():
-            right = self.logits(graph).argmax(1) == graph.y
+            right = self.logits(graph.single).argmax(1) == graph.y
         self.train(training)
         return float(right[graph.splits[part]].double().mean())
 

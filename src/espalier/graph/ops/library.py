@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Name = Literal["float", "double", "index"]
+Name = Literal["float", "double", "index", "text"]
 
 FLAGS = ("-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math")
 HERE = Path(__file__).parent
@@ -30,6 +30,7 @@ SOURCES: dict[Name, tuple[str, tuple[str, ...]]] = {
     "float": ("kernels.c", ("-DREAL=float",)),
     "double": ("kernels.c", ("-DREAL=double",)),
     "index": ("graph_kernels.c", ()),
+    "text": ("text_kernels.c", ()),
 }
 OF_DTYPE: dict[torch.dtype, Name] = {torch.float32: "float", torch.float64: "double"}
 

@@ -8,66 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from espalier.core.errors import DataError, MissingExtraError
+from espalier.core.errors import DataError
+from espalier.graph.data.arrays import as_features, as_labels, check_table, read_array
+from espalier.graph.data.edges import edge_blocks
 from espalier.graph.sampling.store import Edges, write_store
 
 
 def convert(edges: Path, features: Path, folder: Path, labels: Path | None = None) -> None:
     """Write the store `folder` from an edge list and arrays, block by block.
 
-    edges: node numbers in the first two columns of a CSV, with or without a header line, or of a Parquet file.
-    features: `.npy` (N, F). labels: `.npy` (N,). Raises DataError by file.
+    edges: as `read_edges` reads them. features: `.npy` (N, F). labels: `.npy` (N,). Raises DataError by file and line,
+    or row.
     """
-    x = _mapped(features, 2)
-    y = None if labels is None else _mapped(labels, 1)
-    if y is not None and len(y) != len(x):
+    x = read_array(features, mapped=True)
+    y = None if labels is None else read_array(labels, mapped=True)
+    half = x.dtype == np.float16
+    kind = np.float16 if half else np.float32
+    check_table(x, str(features))
+    if y is not None and len(as_labels(y, str(labels))) != len(x):
         raise DataError(f"{labels} has {len(y)} rows, but {features} has {len(x)}")
-    if not edges.is_file():
-        raise DataError(f"there is no {edges}")
-    read = _parquet if edges.suffix == ".parquet" else _csv
-    rows: Callable[[int, int], Any] | None = None if y is None else lambda a, b: y[a:b]
-    dtype = "f16" if x.dtype == np.float16 else "f32"
-    write_store(folder, edges.stem, len(x), lambda: read(edges), lambda a, b: x[a:b], x.shape[1], rows, dtype=dtype)
 
+    def blocks() -> Iterator[Edges]:
+        for pairs, _ in edge_blocks(edges, len(x), features):
+            yield np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
 
-def _parquet(file: Path) -> Iterator[Edges]:
-    try:
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("pyarrow", "graph") from error
-    yield from _pairs(file, parquet.ParquetFile(file).iter_batches())
+    def rows(start: int, end: int) -> Any:
+        return as_features(x[start:end], str(features), first=start, dtype=kind)
 
-
-def _csv(file: Path) -> Iterator[Edges]:
-    try:
-        from pyarrow import csv
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("pyarrow", "graph") from error
-    with file.open() as lines:
-        first = lines.readline()
-    separator = next((s for s in ",\t; " if s in first.strip()), ",")
-    named = not first.split(separator)[0].strip().lstrip("-").isdigit()
-    options = csv.ReadOptions(autogenerate_column_names=not named, block_size=1 << 24)
-    try:
-        yield from _pairs(file, csv.open_csv(file, options, csv.ParseOptions(delimiter=separator)))
-    except (ValueError, OSError) as error:
-        raise DataError(f"{file}: {error}") from None
-
-
-def _pairs(file: Path, batches: Any) -> Iterator[Edges]:
-    for number, batch in enumerate(batches):
-        columns = [batch.column(k).to_numpy(zero_copy_only=False) for k in range(2)]
-        if any(not np.issubdtype(column.dtype, np.integer) for column in columns):
-            raise DataError(f"{file}: block {number}: the first two columns are not whole node numbers without gaps")
-        source, target = (np.ascontiguousarray(column, dtype=np.int64) for column in columns)
-        yield source, target
-
-
-def _mapped(file: Path, dimensions: int) -> Any:
-    try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: this is no array of numbers ({error})") from None
-    if array.ndim != dimensions:
-        raise DataError(f"{file}: expected {dimensions} dimensions, found {array.ndim}")
-    return array
+    known: Callable[[int, int], Any] | None = None if y is None else lambda start, end: y[start:end]
+    write_store(folder, edges.stem, len(x), blocks, rows, x.shape[1], known, dtype="f16" if half else "f32")

@@ -8,7 +8,6 @@ A store opens as an ordinary `Graph` whose arrays are read from disk as they are
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,17 @@ import numpy as np
 import torch
 
 from espalier.core.errors import DataError
-from espalier.core.files import atomic_dir
+from espalier.core.files import atomic_dir, write_json
+from espalier.core.text import parse_json, read_text
+from espalier.graph.data.arrays import as_labels
 from espalier.graph.data.graph import Graph
 from espalier.graph.ops.csr import CSR
 from espalier.graph.ops.library import count, index_kernels, pointer
 
+KINDS = {"f16": np.float16, "f32": np.float32}
+"""Precisions of features."""
+PART = 1 << 22
+"""Numbers that are looked through at a time."""
 Edges = tuple[Any, Any]
 """Sources and targets, (k,) int64 numpy arrays."""
 Blocks = Callable[[], Iterator[Edges]]
@@ -29,19 +34,55 @@ Blocks = Callable[[], Iterator[Edges]]
 
 
 def open_store(folder: Path) -> Graph:
-    """The graph in `folder`, memory-mapped. Raises DataError where it is none, or its files are of wrong sizes."""
-    try:
-        meta = json.loads((folder / "graph.json").read_text())
-        n, nnz, width = int(meta["nodes"]), int(meta["entries"]), int(meta["features"])
-        dtype = {"f16": np.float16, "f32": np.float32}[meta["dtype"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{folder} is no graph store: its graph.json cannot be read ({error})") from None
+    """The graph in `folder`, memory-mapped. Raises DataError where it is none, or its files do not fit each other.
+
+    Pointers, node numbers and labels are looked through once, block by block; features only as they are used.
+    """
+    meta = _meta(folder / "graph.json")
+    n, nnz, width = meta["nodes"], meta["entries"], meta["features"]
     indptr, indices = _map(folder / "indptr.i64", np.int64, (n + 1,)), _map(folder / "indices.i32", np.int32, (nnz,))
-    x = _map(folder / f"x.{meta['dtype']}", dtype, (n, width))
+    x = _map(folder / f"x.{meta['dtype']}", KINDS[meta["dtype"]], (n, width))
     y = _map(folder / "y.i64", np.int64, (n,)) if meta["labels"] else None
+    rise = all(bool((np.diff(part) >= 0).all()) for part in _parts(folder / "indptr.i64", np.int64, overlap=1))
+    if not rise or int(indptr[0]) != 0 or int(indptr[-1]) != nnz:
+        raise DataError(f"{folder / 'indptr.i64'}: it does not rise from 0 to {nnz}: the store is damaged")
+    for part in _parts(folder / "indices.i32", np.int32):
+        if int(part.min()) < 0 or int(part.max()) >= n:
+            raise DataError(f"{folder / 'indices.i32'}: it names a node that is not one of 0 to {n - 1}: damaged")
     adj = CSR(torch.from_numpy(indptr), torch.from_numpy(indices), n)
+    if y is not None:
+        first = 0
+        for part in _parts(folder / "y.i64", np.int64):
+            as_labels(part, str(folder / "y.i64"), first=first, most=n)
+            first += part.size
     labels = None if y is None else torch.from_numpy(y)
-    return Graph(adj, torch.from_numpy(x), labels, name=str(meta["name"]))
+    return Graph(adj, torch.from_numpy(x), labels, name=meta["name"])
+
+
+def _meta(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise DataError(f"{file.parent} is no graph store: there is no {file.name} in it")
+    meta = parse_json(read_text(file), str(file))
+    if not isinstance(meta, dict):
+        raise DataError(f"{file}: this is no description of a graph on disk")
+    for key in ("nodes", "entries", "features"):
+        if type(meta.get(key)) is not int or not 0 <= meta[key] < 2**40:
+            raise DataError(f"{file}: {key} is {str(meta.get(key))[:40]}, not a whole number")
+    if not isinstance(meta.get("name"), str) or not isinstance(meta.get("labels"), bool):
+        raise DataError(f"{file}: `name` is a text, `labels` true or false")
+    if not isinstance(meta.get("dtype"), str) or meta["dtype"] not in KINDS:
+        raise DataError(f"{file}: dtype is {str(meta.get('dtype'))[:40]}, not {' or '.join(KINDS)}")
+    return meta
+
+
+def _parts(file: Path, dtype: Any, overlap: int = 0) -> Iterator[Any]:
+    """The array in a raw file, `PART` numbers at a time; each part begins with the last `overlap` of the one before."""
+    with file.open("rb") as opened:
+        part = np.fromfile(opened, dtype, PART)
+        while part.size > overlap:
+            yield part
+            kept = part[part.size - overlap :]
+            part = np.concatenate([kept, np.fromfile(opened, dtype, PART)])
 
 
 def write_store(
@@ -63,8 +104,7 @@ def write_store(
     """
     with atomic_dir(folder) as temp:
         entries = _write_graph(temp, name, nodes, edges)
-        kind = {"f16": np.float16, "f32": np.float32}[dtype]
-        x = _map(temp / f"x.{dtype}", kind, (nodes, width), create=True)
+        x = _map(temp / f"x.{dtype}", KINDS[dtype], (nodes, width), create=True)
         y = _map(temp / "y.i64", np.int64, (nodes,), create=True) if labels else None
         for start in range(0, nodes, block):
             end = min(start + block, nodes)
@@ -73,7 +113,7 @@ def write_store(
                 y[start:end] = labels(start, end)
         _done(x, y)
         meta = {"name": name, "nodes": nodes, "entries": entries, "features": width, "dtype": dtype}
-        (temp / "graph.json").write_text(json.dumps({**meta, "labels": labels is not None}, indent=2) + "\n")
+        write_json(temp / "graph.json", {**meta, "labels": labels is not None})
 
 
 def _write_graph(folder: Path, name: str, nodes: int, edges: Blocks) -> int:
@@ -123,12 +163,12 @@ def _tidy(indptr: Any, indices: Any) -> int:
 
 def _map(file: Path, dtype: Any, shape: tuple[int, ...], create: bool = False) -> Any:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if not create and (not file.is_file() or file.stat().st_size != size):
+        found = f"has {file.stat().st_size} bytes in place of {size}" if file.is_file() else "is not there"
+        raise DataError(f"{file} {found}: the store is damaged")
     if size == 0:
         file.touch()
         return np.zeros(shape, dtype)
-    if not create and (not file.is_file() or file.stat().st_size != size):
-        found = file.stat().st_size if file.is_file() else 0
-        raise DataError(f"{file} has {found} bytes in place of {size}: the store is damaged")
     return np.memmap(file, dtype, "w+" if create else "c", shape=shape)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espalier.core.errors import DataError
 from espalier.core.seed import np_rng
 from espalier.graph.data.graph import Graph, symmetric
 
@@ -32,12 +33,18 @@ class Ranked(NamedTuple):
 
 
 def split_links(graph: Graph, seed: int, val: float = 0.05, test: float = 0.1) -> Links:
-    """Hold out shares of the undirected edges. Source: Kipf and Welling 2016."""
+    """Hold out shares of the undirected edges; the rest trains. Source: Kipf and Welling 2016. Raises DataError where a
+    part comes out empty.
+    """
+    if not (val > 0.0 and test > 0.0 and val + test < 1.0):
+        raise DataError(f"{graph.name}: shares of {val} and {test} of its edges cannot be held out")
     rng = np_rng(seed, "links", graph.name)
     upper = graph.adj.rows < graph.adj.columns
     edges = torch.stack([graph.adj.rows[upper], graph.adj.columns[upper]])
     edges = edges[:, torch.from_numpy(rng.permutation(edges.shape[1]))]
     n_val, n_test = round(val * edges.shape[1]), round(test * edges.shape[1])
+    if n_val < 1 or n_test < 1:
+        raise DataError(f"{graph.name}: {edges.shape[1]} edges are too few to hold out {val:.0%} and {test:.0%}")
     held, train = edges[:, : n_val + n_test], edges[:, n_val + n_test :]
     absent = _not_edges(graph, n_val + n_test, rng)
     adj = symmetric(train[0], train[1], graph.n_nodes, graph.name)
@@ -81,7 +88,7 @@ def _not_edges(graph: Graph, number: int, rng: np.random.Generator) -> Tensor:
     n = graph.n_nodes
     known = set((graph.adj.rows * n + graph.adj.columns).tolist())
     if n * (n - 1) - len(known) < 4 * number:
-        raise ValueError(f"{graph.name} is too dense to draw {number} pairs that are no edges")
+        raise DataError(f"{graph.name} is too dense to draw {number} pairs that are no edges")
     found: dict[tuple[int, int], None] = {}
     while len(found) < number:
         for i, j in rng.integers(n, size=(2 * number, 2)).tolist():

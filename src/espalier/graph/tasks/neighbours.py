@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from espalier.core.errors import DataError
 
 
 class Clustered(NamedTuple):
@@ -32,14 +35,21 @@ def knn_accuracy(z: Tensor, y: Tensor, splits: Mapping[str, Tensor], k: int = 5,
 
 
 def cluster(z: Tensor, y: Tensor, seed: int = 0) -> Clustered:
-    """k-means on z (N, H) with as many clusters as y (N,) has classes, the best of ten starts."""
+    """k-means on z (N, H) with as many clusters as y (N,) has classes, the best of ten starts.
+
+    Nodes without a label are left out of the figures. Raises DataError where there are not two classes.
+    """
     from scipy.optimize import linear_sum_assignment
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_rand_score, confusion_matrix, normalized_mutual_info_score
 
-    truth = y.cpu().numpy()
-    found = KMeans(int(y.max()) + 1, n_init=10, random_state=seed).fit_predict(z.float().cpu().numpy())
-    table = confusion_matrix(truth, found)
+    known = y.cpu().numpy() >= 0
+    truth = y.cpu().numpy()[known]
+    classes = np.unique(truth).size
+    if classes < 2 or not bool(z.isfinite().all()):
+        raise DataError(f"clusters need finite embeddings and labels of two classes or more; there are {classes}")
+    found = KMeans(classes, n_init=10, random_state=seed).fit_predict(z.float().cpu().numpy())[known]
+    table = confusion_matrix(np.unique(truth, return_inverse=True)[1], found)
     rows, columns = linear_sum_assignment(-table)
     return Clustered(
         float(normalized_mutual_info_score(truth, found)),

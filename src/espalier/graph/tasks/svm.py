@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from torch import Tensor
 
+from espalier.core.errors import DataError
 from espalier.graph.data.graph import Graph
 
 STRENGTHS = (1e-3, 1e-2, 0.1, 1.0, 10.0)
@@ -23,13 +24,20 @@ def pool(z: Tensor, graph: Graph, how: str) -> Tensor:
 def svm_accuracy(x: Tensor, y: Tensor, folds: int = 10) -> float:
     """Mean accuracy over stratified, shuffled folds (split seed 0) of an RBF machine whose C an inner search chooses.
 
-    x: (G, H), not scaled. y: (G,). Source: GraphMAE's protocol.
+    x: (G, H), not scaled. y: (G,). Source: GraphMAE's protocol. Raises DataError where a class has fewer graphs than
+    folds.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
     from sklearn.svm import SVC
 
     features, labels = x.double().cpu().numpy(), y.cpu().numpy()
+    sizes = np.unique(labels, return_counts=True)[1]
+    if sizes.size < 2 or sizes.min() < folds or not np.isfinite(features).all():
+        raise DataError(
+            f"{folds} folds need finite embeddings and {folds} graphs of each of two classes or more; "
+            f"there are {', '.join(map(str, sizes))}"
+        )
     scores = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

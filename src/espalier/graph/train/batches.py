@@ -42,7 +42,7 @@ class Whole:
 
     def epoch(self, number: int, seed: int) -> Iterator[Graph]:
         """The graph."""
-        yield self.graph
+        yield self.graph.single
 
 
 @dataclass(frozen=True)
