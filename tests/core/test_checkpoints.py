@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from espalier.core import checkpoints as module
 from espalier.core.checkpoints import Checkpoints, seal, verify
 from espalier.core.errors import DataError, RunError
+from espalier.core.files import write_json
 from espalier.core.pieces import has_piece, read_piece, write_piece
 
 
@@ -187,6 +188,8 @@ def test_a_digit_that_changed_in_a_piece_is_found(tmp_path: Path) -> None:
         read_piece(file)
 
 
-def test_a_piece_of_an_earlier_version_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('{"score": 0.5}')
-    assert read_piece(tmp_path / "a.json") == {"score": 0.5}
+def test_a_piece_without_a_checksum_is_made_again(tmp_path: Path) -> None:
+    file, said = tmp_path / "a.json", list[str]()
+    write_json(file, {"score": 0.25})
+    assert not has_piece(file, said.append)
+    assert said == [f"{file} is broken: its checksum differs or is missing: it is made again"]

@@ -9,7 +9,7 @@ from espalier.core.errors import DataError
 from espalier.core.text import parse_json, read_jsonl, read_text, text_lines
 
 UTF = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
-LINES = st.lists(st.text(st.characters(exclude_characters="\r\n\ufeff", exclude_categories=["Cs"])))
+LINES = st.lists(st.text(st.characters(exclude_characters="\0\r\n\ufeff", exclude_categories=["Cs"])))
 
 
 @given(LINES, st.sampled_from(UTF), st.sampled_from(["\n", "\r\n", "\r"]))

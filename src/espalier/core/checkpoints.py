@@ -15,7 +15,7 @@ from pathlib import Path
 
 from espalier.core.errors import DataError, RunError
 from espalier.core.files import atomic_dir, sweep, sync_tree, write_atomic, write_json
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import parse_json, read_text, text_lines
 
 SUMS = "SHA256SUMS"
 BROKEN = "broken_"
@@ -114,7 +114,7 @@ def verify(folder: Path) -> None:
     """Raises DataError, naming the file, where the files below `folder` are not those that were sealed."""
     if not (folder / SUMS).is_file():
         raise DataError(f"{folder} is broken: it has no {SUMS}")
-    sums = dict(_entry(line, folder / SUMS) for line in read_text(folder / SUMS).splitlines())
+    sums = dict(_entry(line, folder / SUMS) for _, line in text_lines(folder / SUMS))
     if odd := sorted(sums.keys() ^ set(_names(folder))):
         raise DataError(f"{folder / odd[0]} is {'missing' if odd[0] in sums else 'not part of the checkpoint'}")
     for name, digest in sums.items():

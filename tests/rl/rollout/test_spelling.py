@@ -18,10 +18,13 @@ from espalier.envs.question import QuestionEnv
 from espalier.lm.chat.plain import PlainRenderer
 from espalier.rl.config import RolloutConfig, SFTConfig
 from espalier.rl.demonstrations import Demonstrations, sample_texts
+from espalier.rl.loop.checkpoints import Checkpoints
+from espalier.rl.loop.evaluate import EvaluationError
+from espalier.rl.loop.supervise import Supervision
 from espalier.rl.rollout.episode import play
 from espalier.rl.rollout.notices import MOST, Notices
 from espalier.rl.sft import sft
-from espalier.rl.trajectory import Status
+from espalier.rl.trajectory import Group, Status
 
 
 class Asking(ScriptedEnv):
@@ -137,9 +140,22 @@ def test_supervised_training_without_a_usable_demonstration_ends_in_words(tmp_pa
     plain = settings.model_dump(mode="json")
     with (
         Run.create(tmp_path, job="rl.sft", name="none", config=plain, data=DataRoot(None)) as run,
-        pytest.raises(DataError, match="none of the demonstrations of 10 steps can be used"),
+        pytest.raises(EvaluationError, match=r"every attempt .* failed: .*sums\.jsonl:\d+: character"),
     ):
         sft(settings, run)
+
+
+def test_steps_without_a_usable_demonstration_end_in_words(tmp_path: Path):
+    class Unusable:
+        def batch(self, start: int, count: int) -> list[Group]:
+            return []
+
+    with Run.create(tmp_path, job="rl.sft", name="none", data=DataRoot(None)) as run:
+        store = Checkpoints(run, keep=1)
+        supervision = Supervision(run, None, Unusable(), store, steps=40, rows=2, save_every=50, stage="sft")  # type: ignore[arg-type]
+        progress = run.progress(40, "training")
+        with pytest.raises(DataError, match="none of the demonstrations of 10 steps can be used"):
+            asyncio.run(supervision.train(progress, 0))
 
 
 def test_the_task_without_a_source_is_named_by_its_key():
