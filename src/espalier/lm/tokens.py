@@ -145,6 +145,11 @@ class Tokenizer:
         return {key: name for key, name in found.items() if name is not None}
 
     @cached_property
+    def longest(self) -> int:
+        """Characters of the longest token: a text of `n` characters has at least `n / longest` tokens."""
+        return max((len(name) for name in self._ids if name not in self.control), default=1)
+
+    @cached_property
     def control_ids(self) -> dict[int, str]:
         """The control tokens by their ids."""
         return {self._ids[name]: name for name in self.control}

@@ -17,7 +17,9 @@ from espalier.engine.server.service import Format, Job, Service
 def chat_job(request: ChatRequest, service: Service) -> Job:
     """The prompt of the conversation, `n` times."""
     tokenizer, renderer, tools = service.tokenizer, service.renderer, request.callable
-    prompt = renderer.opening([message.parsed_message() for message in request.messages], request.offered)
+    messages = [message.parsed_message() for message in request.messages]
+    service.check_length(sum(len(message.content) for message in messages), "messages")
+    prompt = renderer.opening(messages, request.offered)
     wish = Wish(
         read=lambda prompt: ChatReading(tokenizer, renderer, tools, opened=opened(tokenizer, prompt)),
         stops=request.stops,

@@ -17,6 +17,9 @@ DEFAULT_MAX_TOKENS = 16
 def completion_job(request: CompletionRequest, service: Service) -> Job:
     """Each prompt `n` times."""
     tokenizer = service.tokenizer
+    service.check_length(
+        max((len(prompt) for prompt in request.prompts if isinstance(prompt, str)), default=0), "prompt"
+    )
     prompts = [tokenizer.encode(prompt) if isinstance(prompt, str) else prompt for prompt in request.prompts]
     wanted = request.logprobs is not None
     wish = Wish(

@@ -44,6 +44,17 @@ class Service:
         self.gate = Gate(self.engine.config.max_rows, self.queue)
         self.names = Names(self.tokenizer)
 
+    def check_length(self, characters: int, param: str) -> None:
+        """Raise ApiError for a text that cannot fit, before it is encoded: that may take long."""
+        longest = self.engine.config.max_len * self.tokenizer.longest
+        if characters > longest:
+            raise ApiError(
+                f"the prompt has {characters} characters; this model's context is {self.engine.config.max_len} tokens, "
+                f"which hold {longest} at most",
+                param=param,
+                code="context_length_exceeded",
+            )
+
     def choices(
         self,
         request: ChatRequest | CompletionRequest,
