@@ -66,20 +66,33 @@ def test_requests_that_come_one_by_one_are_spread_over_instances_and_ranks(polic
     assert len(set(places[:8])) == 8
 
 
+@pytest.mark.parametrize("policy", HOLDING)
+def test_what_is_decoded_takes_no_room_from_a_prompt_that_fills_a_chunk(policy: str) -> None:
+    """Every rank decodes; a prompt of a whole chunk goes out as soon as an instance is free."""
+    scheduler = make(policy, [2, 2])
+    for instance in range(2):
+        scheduler.pool.open(instance, [0, 0, 1])
+    scheduler.on_arrival(Request(0, 0.0, 4096), 0.0)
+    (decision,), _ = scheduler.poll(0.0)
+    assert (decision.instance, decision.rank) == (0, 1)
+
+
 def test_the_share_by_hand() -> None:
-    """10 and 20 are open and 30 held: 30 each would be even, and a tenth of 15 more is let pass. The first takes 21.5,
-    rounded up; the second, which lacks 11.5, takes its half of what is held.
+    """10 and 20 are open and 30 held: 30 each would be even, and a quarter of 15 more is let pass. The first takes
+    23.75, rounded up; the second, which lacks 13.75, takes its half of what is held.
     """
     pool = Pool.of([2, 2], 100, decodes=True)
     pool.open(0, [0] * 10)
     pool.open(1, [1] * 20)
-    assert [pool.share(k, 30) for k in range(2)] == [22, 15]
+    assert [pool.share(k, 30) for k in range(2)] == [24, 15]
     assert pool.share(1, 2) == 1, "an instance that is ahead takes its part, so that it does not idle"
     pool.pause(0, True)
-    assert pool.share(1, 30) == 32
-    assert [pool.loads(k) for k in range(2)] == [[10, 0], [0, 20]]
-    pool.close(1, 1)
-    assert pool.loads(1) == [0, 19]
+    assert pool.share(1, 30) == 35
+    assert [pool.order(k) for k in range(2)] == [[1, 0], [0, 1]]
+    for _ in range(20):
+        pool.close(1, 1)
+    pool.open(1, [0])
+    assert pool.order(1) == [1, 0]
     assert Pool.of([2, 2], 100).share(0, 30) == 30
 
 

@@ -151,9 +151,8 @@ class Staggered(Scheduler):
         split = self._may_split()
         requests = self._order(split)
         some = self._share(number, requests)
-        hits = {request.id: self._here(request, number) for request in some} if self.prefix is not None else None
         old = self._aged(some, now)
-        placed, left = water_fill(some, self.pool.loads(number), self.pool.chunk, hits, old, split=split)
+        placed, left = self._fill(number, some, old, split)
         self._new, self._carried = [], left if some is requests else _without(requests, placed)
         if not placed:
             return []
@@ -163,6 +162,20 @@ class Staggered(Scheduler):
         decisions = self.place_all(number, placed, reasons)
         self._sent(number, now)
         return decisions
+
+    def _fill(
+        self, number: int, requests: list[Request], old: set[int], split: bool
+    ) -> tuple[list[Placed], list[Request]]:
+        """Water filling; of ranks that are equally full the one that decodes least is filled first."""
+        backlog, chunk = self.pool.instances[number].backlog.values, self.pool.chunk
+        hits = {one.id: self._here(one, number) for one in requests} if self.prefix is not None else {}
+        if not self.pool.decodes:
+            return water_fill(requests, backlog, chunk, hits, old, split=split)
+        order = self.pool.order(number)
+        places = {rank: place for place, rank in enumerate(order)}
+        there = {name: {places[rank]: tokens for rank, tokens in cached.items()} for name, cached in hits.items()}
+        placed, left = water_fill(requests, [backlog[rank] for rank in order], chunk, there, old, split=split)
+        return [(request, order[place], cost) for request, place, cost in placed], left
 
     def _sent(self, number: int, now: float) -> None:
         instance, chunk = self.pool.instances[number], self.pool.chunk

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, repeat
 from math import ceil
-from operator import add
 
 from espalier.serving.core.types import Place, Report
 
-UNEVEN = 0.1
+UNEVEN = 0.25
 """Share of its requests that an instance may decode beyond what would be even."""
 WAITING = 4
 """What a waiting request counts in a score, where a running one counts 1: the weight of vLLM's balancer."""
@@ -192,10 +191,10 @@ class Pool:
         if self.decodes:
             self.instances[instance].open[rank] -= 1
 
-    def loads(self, instance: int) -> list[int]:
-        """Tokens of the next passes on each rank: its backlog, and one of each request that it decodes."""
+    def order(self, instance: int) -> list[int]:
+        """The ranks of an instance, those that decode least first."""
         one = self.instances[instance]
-        return list(map(add, one.backlog.values, one.open)) if self.decodes else one.backlog.values
+        return sorted(range(one.ranks), key=one.open.__getitem__)
 
     def share(self, instance: int, held: int) -> int:
         """How many of `held` requests an instance should take, so that all that are ready decode about as many.

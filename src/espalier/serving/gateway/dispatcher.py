@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from itertools import count
+from itertools import chain, count, repeat
 from time import monotonic
 
 from espalier.core.errors import EngineError
@@ -41,8 +41,7 @@ class Dispatcher:
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
-        ranks = [target.ranks for target in config.targets]
-        self.pool = Pool.of(ranks, config.prefill.chunk, decodes=not config.prefill_only)
+        self.pool = Pool.of([one.ranks for one in config.targets], config.prefill.chunk, not config.prefill_only)
         self.valve = Valve(margin=config.valve_margin)
         inner = make_scheduler(config.scheduler, self.pool)
         self.scheduler: Scheduler = inner
@@ -101,8 +100,9 @@ class Dispatcher:
             raise EngineError("no other engine is ready", retryable=True)
         self._missed(ticket)
         self._over(ticket)
-        places = ((load, number, rank) for number in ready for rank, load in enumerate(self.pool.loads(number)))
-        _, number, rank = min(places)
+        instances = ((number, self.pool.instances[number]) for number in ready)
+        loads = (zip(one.backlog.values, one.open, repeat(number), count()) for number, one in instances)
+        *_, number, rank = min(chain.from_iterable(loads))
         decision = Decision(ticket.request, number, rank, ticket.request.prompt, Reason.FALLBACK)
         self._send(self.scheduler.place(decision), ticket, f"{next(self._batches)}/1")
         self.pool.instances[number].busy = True
@@ -145,8 +145,8 @@ class Dispatcher:
         self.kick()
 
     def failed(self, instance: int, why: str, *, final: bool = False) -> None:
-        """The instance did not do as it should. final: nobody is there, so what it has is lost too: requests without a
-        byte at once, and those that it answers when nothing more comes.
+        """The instance did not do as it should. final: nobody is there, so what it has is given up: at once where no
+        byte came, and else when no more do.
         """
         now = monotonic()
         self.unsure.add(instance)
