@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -138,14 +139,14 @@ def _metrics(folder: Path) -> Path:
 def _history(file: Path) -> Any:
     found: dict[str, Any] = {}
     content = plainly.text(file)
-    for line in content[: content.rfind("\n") + 1].split("\n"):
+    for line in content.split("\n")[:-1]:  # the last may be at work
         if line.strip():
             record = plainly.value(line)
             step, seconds = record.pop("step"), record.pop("seconds")
             known = [step, seconds, *(number for number in record.values() if number not in ("nan", "inf", "-inf"))]
             if any(isinstance(number, bool) or not isinstance(number, (int, float)) for number in known):
                 raise ValueError(record)
-            if step != int(step):
+            if step != int(step) or not math.isfinite(seconds) or abs(step) > 1e15 or abs(seconds) > 1e15:
                 raise ValueError(step)
             for name, number in record.items():
                 found.setdefault(name, []).append([int(step), float(number), float(seconds)])
@@ -157,7 +158,7 @@ HISTORY = Reader(
     _metrics,
     lambda file: {name: [list(point) for point in points] for name, points in read_history(file).items()},
     _history,
-    NEUTRAL_TEXT[:4],
+    NEUTRAL_TEXT[:5],
     (
         bad_byte,
         value_of(b"step", (b'"x"', b"null", b"1.5", b"[]"), lines=True),
@@ -194,9 +195,10 @@ def _state(file: Path) -> Any:
     known = isinstance(found, dict) and set(found) <= set(kinds) and "status" in found
     if not known or any(not isinstance(found[key], kinds[key]) or found[key] is True for key in found):
         raise ValueError(found)
-    if found["status"] not in ("running", "interrupted", "failed", "finished"):
+    seconds = float(found.get("seconds", 0))
+    if found["status"] not in ("running", "interrupted", "failed", "finished") or not math.isfinite(seconds):
         raise ValueError(found)
-    return {"seconds": 0.0, "error": "", **found}
+    return {"error": "", **found, "seconds": seconds}
 
 
 STATE = Reader(
@@ -235,6 +237,8 @@ def _object(file: Path) -> Any:
     found = plainly.value(plainly.text(file))
     if not isinstance(found, dict):
         raise TypeError(found)
+    if "inf" in repr(found):
+        raise Open  # shown in words
     return found
 
 
@@ -278,7 +282,7 @@ REPORTS = [
         _run_folder("metrics.jsonl"),
         _report,
         None,
-        NEUTRAL_TEXT[:4],
+        NEUTRAL_TEXT[:5],
         (bad_byte,),
         OTHER_TEXT,
     ),
@@ -286,7 +290,10 @@ REPORTS = [
 
 
 def _listed(file: Path) -> str:
-    first = plainly.text(file).split("\n")[0]
+    try:
+        first = plainly.text(file).split("\n")[0]
+    except UnicodeDecodeError as error:
+        raise Open from error  # it may stand below the first line
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 

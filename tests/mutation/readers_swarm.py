@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -49,11 +50,11 @@ def _slots_csv(folder: Path) -> Path:
 
 def _slots_reference(file: Path) -> Any:
     rows = [line for line in plainly.text(file).split("\n") if line.strip()]
-    separator = next((each for each in ",;\t" if each in rows[0]), ",")
+    separator = next((each for each in ",;\t" if each in rows[0]), None)
+    if all(re.fullmatch(r'( *"[^",]*" *,?)+', row) for row in rows):
+        rows = [row.replace('"', "") for row in rows]
     if any('"' in row for row in rows):
-        rows = [row if row.count('"') % 2 else row.replace('"', "") for row in rows]
-        if any('"' in row for row in rows):
-            raise Open
+        raise Open
     cells = [[cell.strip() for cell in row.split(separator)] for row in rows]
     head = [name.lower() for name in cells[0]]
     if any(len(row) != len(head) for row in cells) or len(cells) != 6 or len(set(head)) < len(head):
@@ -82,6 +83,7 @@ CSV = Reader(
         reordered(),
         named("header's case", _cased),
         _separated(b";"),
+        _separated(b"  "),
         _separated(b"\t"),
     ),
     (
@@ -175,7 +177,7 @@ def _obj_reference(file: Path) -> Any:
     triangles = []
     for words in plainly.rows(file, comment="#"):
         if words[0] == "v":
-            if len(words) not in (4, 5, 7):
+            if len(words) not in (4, 5, 7, 8):
                 raise ValueError(words)
             vertices.append(tuple(map(plainly.real, words[1:4])))
         elif words[0] == "f":

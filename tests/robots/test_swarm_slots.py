@@ -83,11 +83,14 @@ def test_slots_of_a_file_are_those_that_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.csv", "x,y\n1,2\n", "line 1 names no columns x, y and z"),
-        ("a.csv", "x,y,z\n1,2,3\n1,2,up\n", "line 3 has no numbers"),
-        ("a.csv", "x,y,z\n1,2,3\n1,2\n", "line 3 has no numbers"),
+        ("a.csv", "x,y\n1,2\n", r"a\.csv:1: this line names no columns x, y and z"),
+        ("a.csv", "x,y,z\n1,2,3\n1,2,up\n", r"a\.csv:3: 'up' is no finite number"),
+        ("a.csv", "x,y,z\n1,2,3\n1,2\n", r"a\.csv:3: 2 values, where the first line names 3"),
         ("a.csv", "x,y,z\n1,2,3\n", "holds 1 places for 2 vehicles; set n: 1"),
-        ("a.csv", "x,y,z\n1,2,nan\n1,2,3\n", "not finite places"),
+        ("a.csv", "x,y,z\n1,2,nan\n1,2,3\n", r"a\.csv:2: 'nan' is no finite number"),
+        ("a.csv", "x;y;z\n1,5;2;3\n1;2;3\n", r"a\.csv:2: '1,5' is no finite number; write a point"),
+        ("a.csv", "x,y,z,X\n1,2,3,4\n1,2,3,4\n", "once each"),
+        ("a.csv", 'x,y,z\n"1,2,3\n1,2,3\n', r"a\.csv:2: unexpected end of data"),
         ("a.npy", "x,y,z", "is no NPY file"),
         ("b.csv", None, "there is no file"),
     ],
@@ -97,3 +100,19 @@ def test_a_file_of_points_that_is_wrong_is_named(tmp_path: Path, name: str, cont
         (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=says):
         make_formation(PointsShape(file=tmp_path / name), 2, 1.0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfx,y,z\r\n1,2,3\r\n3,2,1\r\n",
+        "x,y,z\n1,2,3\n3,2,1\n".encode("utf-16"),
+        b"Slot;X;Z;Y\r0;1;3;2\r1;3;1;2",
+        b'"name"\t"z"\t"y"\t"x"\n\n"a, b"\t"3"\t"2"\t"1"\nb\t1\t2\t3\n \n',
+        b"x  y  z\n1 2 3\n3   2 1\n",
+    ],
+)
+def test_a_file_of_points_may_come_from_anywhere(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    made = make_formation(PointsShape(file=tmp_path / "a.csv"), 2, 1.0)
+    assert made.tolist() == [[-1.0, 0.0, 1.0], [1.0, 0.0, -1.0]]

@@ -15,7 +15,7 @@ from espalier.cli.places import find_run, split_words
 from espalier.core.data import DataRoot
 from espalier.core.errors import RunError
 from espalier.core.folder import newest_unfinished
-from espalier.core.recipe import yaml12
+from espalier.core.recipe.layers import read_yaml
 from espalier.core.recipe.resolve import Recipe, load_recipe
 from espalier.core.run import Run
 from espalier.core.tracking.progress import duration, readable
@@ -71,7 +71,7 @@ def resume(args: argparse.Namespace) -> int:
 
 def _check_same(recipe: Recipe, path: Path) -> None:
     """A run goes on by the config it began with."""
-    theirs = yaml12.load((path / "config.yaml").read_text("utf-8"))
+    theirs = read_yaml(path / "config.yaml")
     ours = recipe.resolved
     if differing := [key for key in ours | theirs if ours.get(key) != theirs.get(key)]:
         raise RunError(

@@ -13,10 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from pydantic import ConfigDict, TypeAdapter
+
 from espalier.core import files
 from espalier.core.environment import environment
 from espalier.core.errors import RunError
 from espalier.core.recipe import yaml12
+from espalier.core.recipe.layers import read_yaml
+from espalier.core.typed import read_typed
 
 Status = Literal["running", "interrupted", "failed", "finished"]
 
@@ -25,9 +29,14 @@ Status = Literal["running", "interrupted", "failed", "finished"]
 class State:
     """How a run stands. `seconds` is its age over all its sessions, `error` why it failed."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     status: Status
     seconds: float = 0.0
     error: str = ""
+
+
+_STATE = TypeAdapter(State)
 
 
 def make_folder(root: Path, name: str, config: Mapping[str, Any]) -> tuple[Path, IO[str]]:
@@ -67,7 +76,7 @@ def open_folder(path: Path) -> tuple[dict[str, Any], IO[str]]:
     lock = take_lock(path)
     for folder in (path, path / "checkpoints", path / "artefacts"):
         files.sweep(folder)
-    return yaml12.load((path / "config.yaml").read_text()), lock
+    return read_yaml(path / "config.yaml"), lock
 
 
 def take_lock(path: Path) -> IO[str]:
@@ -102,8 +111,8 @@ def write_state(path: Path, state: State) -> None:
 
 
 def read_state(path: Path) -> State:
-    """What `write_state` recorded."""
-    return State(**json.loads((path / "state.json").read_text()))
+    """What `write_state` recorded. Raises DataError for what it cannot have been."""
+    return read_typed(path / "state.json", _STATE)
 
 
 def newest_unfinished(root: Path, name: str) -> Path | None:

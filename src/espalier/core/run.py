@@ -12,7 +12,6 @@ The folder appears complete under its name, or not at all. One process at a time
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from espalier.core.folder import State, Status, make_folder, open_folder, read_s
 from espalier.core.report import blocks as report_blocks
 from espalier.core.report.build import build
 from espalier.core.stop import Stop
+from espalier.core.text import read_object
 from espalier.core.tracking.metrics import MetricLog, last_seconds
 from espalier.core.tracking.progress import Progress
 from espalier.core.tracking.sinks import RunInfo, Tracker, open_sink
@@ -107,8 +107,9 @@ class Run:
         if read_state(path).status == "finished":
             lock.close()
             raise RunError(f"{path} has finished: there is nothing to resume. Its report is {path / 'report.html'}.")
-        first = json.loads((path / "environment.json").read_text())
-        first.setdefault("resumed", []).append(environment())
+        first = read_object(path / "environment.json")
+        earlier = first.get("resumed")
+        first["resumed"] = [*(earlier if isinstance(earlier, list) else ()), environment()]
         files.write_json(path / "environment.json", first)
         return cls(path, lock, config, data=data, console=console, clock=clock, resumed=True)
 

@@ -6,7 +6,7 @@ import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from espalier.core.errors import DataError
 
@@ -35,14 +35,19 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     try:
         with path.open("rb") as file:
-            encoding = _encoding(file.read(4))
-            file.seek(0)
-            if encoding == "utf-8-sig":
-                file.seek(len(codecs.BOM_UTF8))
-            lines = file if encoding.startswith("utf-8") else iter((_decode(file.read(), encoding, path, 1).encode(),))
-            yield from _numbered(lines, path)
+            yield from lines_of(file, path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def lines_of(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
+    """`text_lines` of an open file, called `path` in errors."""
+    encoding = _encoding(file.read(4))
+    file.seek(0)
+    if encoding == "utf-8-sig":
+        file.seek(len(codecs.BOM_UTF8))
+    lines = file if encoding.startswith("utf-8") else iter((_decode(file.read(), encoding, path, 1).encode(),))
+    yield from _numbered(lines, path)
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
@@ -50,6 +55,19 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
     for number, line in text_lines(path):
         if line.strip():
             yield number, parse_json(line, f"{path}:{number}")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file. Errors as in `read_text` and `parse_json`."""
+    return parse_json(read_text(path), str(path))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """`read_json` of a file that holds an object. Raises DataError for another value too."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: this must be a JSON object, not {type(value).__name__}")
+    return value
 
 
 def parse_json(text: str, where: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from espalier.core.files import write_atomic
+from espalier.core.typed import read_typed
 
 Number = float | int | None
 """A value in a report; None (and NaN, which becomes None) is a gap."""
@@ -157,5 +158,5 @@ def save(blocks: Sequence[Block], path: Path) -> None:
 
 
 def load(path: Path) -> list[Block]:
-    """Read what `save` wrote."""
-    return _BLOCKS.validate_json(path.read_bytes())
+    """Read what `save` wrote. Raises DataError for another file."""
+    return read_typed(path, _BLOCKS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from espalier.core.errors import RunError
 from espalier.core.files import write_atomic
 from espalier.core.folder import is_locked, read_state
-from espalier.core.recipe import yaml12
+from espalier.core.recipe.layers import read_yaml
 from espalier.core.report import blocks as b
 from espalier.core.report.series import curve, finite, matching, stack, total
+from espalier.core.text import read_object
 from espalier.core.tracking.metrics import History, read_history
 
 _STYLES = ("style.css", "charts.css", "samples.css")
@@ -57,22 +59,22 @@ def embed(value: Any) -> str:
 
 def _content(path: Path) -> dict[str, Any]:
     """Everything the page shows."""
-    config = yaml12.load((path / "config.yaml").read_text("utf-8"))
+    config = read_yaml(path / "config.yaml")
     history = read_history(path / "metrics.jsonl")
     state = read_state(path)
     blocks = b.load(path / "report.json") if (path / "report.json").is_file() else default_blocks(history)
     killed = state.status == "running" and not is_locked(path)
     points = [p for series in history.values() for p in series]
     return {
-        "name": config["name"],
+        "name": config.get("name", path.parent.name),
         "folder": f"{path.parent.name}/{path.name}",
         "status": "killed" if killed else state.status,
         "error": state.error,
         "seconds": max(state.seconds, max((p.seconds for p in points), default=0.0)),
         "steps": max((p.step for p in points), default=0),
-        "config": config,
-        "environment": _json(path / "environment.json"),
-        "figures": _json(path / "result.json"),
+        "config": _sayable(config),
+        "environment": _sayable(_json(path / "environment.json")),
+        "figures": _sayable(_json(path / "result.json")),
         "blocks": [_drawn(block, history, path) for block in blocks],
     }
 
@@ -143,5 +145,17 @@ def _data_url(path: Path) -> str | None:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
+def _sayable(value: Any) -> Any:
+    """The same, with words for the numbers that JSON has none for."""
+    match value:
+        case dict():
+            return {key: _sayable(inner) for key, inner in value.items()}
+        case list():
+            return [_sayable(inner) for inner in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+    return value
+
+
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return read_object(path) if path.is_file() else {}

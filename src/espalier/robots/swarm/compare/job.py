@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from itertools import product
@@ -15,6 +14,7 @@ from espalier.core.files import sweep, write_atomic, write_json
 from espalier.core.report.blocks import Block, Image, Number, Table
 from espalier.core.run import Run
 from espalier.core.seed import derive
+from espalier.core.text import read_object
 from espalier.core.workers import worked
 from espalier.robots.swarm.compare.config import TableConfig, Way
 from espalier.robots.swarm.compare.pictures import draw_cases
@@ -71,7 +71,7 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
             progress.note(f"{task.method}, {task.case}, seed {task.seed}: error {error:.2f}%")
     if run.stop.requested:
         return {}
-    found = {task: json.loads(_file(folder, task).read_text())["figures"] for task in tasks}
+    found = {task: read_object(_file(folder, task))["figures"] for task in tasks}
     averages = {
         (case, method): _average([found[Task(case, method, seed)] for seed in seeds])
         for case, method in product(config.cases, config.methods)
