@@ -24,6 +24,7 @@ from mutators import (
     quoted,
     ragged,
     reordered,
+    spaced,
 )
 from oracle import Open, Reader
 
@@ -242,6 +243,72 @@ def _stl_reference(file: Path) -> Any:
 
 STL = Reader("swarm/mesh.stl", _stl, lambda file: _corners(_triangles(file)), _stl_reference, (), (cut,), BINARY)
 
+STL_TEXT = """solid tent
+facet normal 0 0 0
+outer loop
+vertex 0 0 0
+vertex 4 0 0
+vertex 2 1 2.5
+endloop
+endfacet
+facet normal 0 0 0
+outer loop
+vertex 4 0 0
+vertex 4 3 0
+vertex 2 1 2.5
+endloop
+endfacet
+endsolid tent
+"""
+
+
+def _stl_text(folder: Path) -> Path:
+    (folder / "tent.stl").write_text(STL_TEXT)
+    return folder / "tent.stl"
+
+
+def _stl_text_reference(file: Path) -> Any:
+    rows = plainly.rows(file)
+    kinds, sound = [words[0] for words in rows], [line.split()[0] for line in STL_TEXT.splitlines()]
+    if kinds != sound:
+        raise ValueError(kinds) if not set(kinds) <= set(sound) or kinds[-1] != "endsolid" else Open
+    vertices = [words[1:] for words in rows if words[0] == "vertex"]
+    if any(len(vertex) != 3 for vertex in vertices):
+        raise ValueError(vertices)
+    places = np.array([[plainly.real(word) for word in vertex] for vertex in vertices])
+    triangles = places.reshape(-1, 3, 3)
+    sides = triangles[:, 1:] - triangles[:, :1]
+    if not np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=-1).any():
+        raise ValueError("no surface")
+    return _corners(triangles)
+
+
+def _vertex(content: bytes, rng: Any) -> Any:
+    """A number less, a word in its place, or a vertex less."""
+    lines = content.split(b"\n")
+    at = rng.choice([k for k, line in enumerate(lines) if line.startswith(b"vertex")])
+    words = lines[at].split()
+    match rng.randrange(3):
+        case 0:
+            lines[at] = b" ".join(words[:-1])
+        case 1:
+            lines[at] = b" ".join([*words[:-1], b"x"])
+        case _:
+            del lines[at]
+            return b"\n".join(lines), None
+    return b"\n".join(lines), at + 1
+
+
+STL_AS_TEXT = Reader(
+    "swarm/mesh as text.stl",
+    _stl_text,
+    lambda file: _corners(_triangles(file)),
+    _stl_text_reference,
+    (*NEUTRAL_TEXT, blank_after, spaced),
+    (bad_byte, named("vertex", _vertex)),
+    OTHER_TEXT,
+)
+
 PLY = """ply
 format ascii 1.0
 element vertex 4
@@ -327,4 +394,4 @@ def _intact(file: Path) -> Any:
 MESSAGE = Reader(
     "swarm/message", _message, lambda file: decode(file.read_bytes(), 4), _intact, (), (cut,), BINARY, names_file=False
 )
-READERS = [CSV, NPY, *PICTURES, MESH, STL, PLY_MESH, FLIGHT, MESSAGE]
+READERS = [CSV, NPY, *PICTURES, MESH, STL, STL_AS_TEXT, PLY_MESH, FLIGHT, MESSAGE]

@@ -11,7 +11,7 @@ import numpy as np
 from espalier.core.errors import DataError, MissingExtraError
 from espalier.core.text import read_text
 from espalier.robots.swarm.formation.even import PER_POINT, Floats, evenly, spaced
-from espalier.robots.swarm.formation.obj import read_obj
+from espalier.robots.swarm.formation.mesh_text import read_obj, read_stl
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
@@ -49,7 +49,13 @@ def _triangles(file: Path) -> Floats:
     """(t, 3, 3), as they are in the file."""
     if not file.is_file():
         raise DataError(f"there is no mesh {file}")
-    triangles = read_obj(file) if file.suffix.lower() == ".obj" else _of_trimesh(file)
+    kind = file.suffix.lower()
+    if kind == ".obj":
+        triangles = read_obj(file)
+    elif kind == ".stl" and _is_stl_text(file.read_bytes()):
+        triangles = read_stl(file)
+    else:
+        triangles = _of_trimesh(file)
     areas = np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=-1)
     if not len(triangles) or not np.isfinite(areas).all() or not areas.any():
         raise DataError(f"{file} has no surface: there are no triangles with an area in it")
@@ -62,7 +68,7 @@ def _of_trimesh(file: Path) -> Floats:
     except ModuleNotFoundError as error:
         raise MissingExtraError("trimesh", "robots") from error
     kind, content = file.suffix.lower().removeprefix("."), file.read_bytes()
-    if _is_text(kind, content):
+    if b"format ascii" in content[:LONGEST_HEAD].replace(b"\0", b""):  # zeros stand in UTF-16
         content = read_text(file).encode()
     try:
         loaded: Trimesh = trimesh.load_mesh(io.BytesIO(content), file_type=kind, process=False)
@@ -72,9 +78,7 @@ def _of_trimesh(file: Path) -> Floats:
     return triangles
 
 
-def _is_text(kind: str, content: bytes) -> bool:
-    """Whether a PLY or STL file is one of text; binary STL files may begin with `solid` too."""
-    if kind == "stl":
-        is_binary = len(content) == STL_HEAD + STL_FACE * int.from_bytes(content[STL_HEAD - 4 : STL_HEAD], "little")
-        return not is_binary and b"facet" in content.replace(b"\0", b"")
-    return b"format ascii" in content[:LONGEST_HEAD].replace(b"\0", b"")  # zeros stand in UTF-16
+def _is_stl_text(content: bytes) -> bool:
+    """Whether an STL file is one of text; those of bytes may begin with `solid` too."""
+    count = int.from_bytes(content[STL_HEAD - 4 : STL_HEAD], "little")
+    return len(content) != STL_HEAD + STL_FACE * count and b"facet" in content.replace(b"\0", b"")

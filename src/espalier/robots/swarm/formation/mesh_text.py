@@ -1,4 +1,4 @@
-"""Wavefront OBJ: the vertices and faces of a mesh; everything else in it is left out."""
+"""Meshes as text: Wavefront OBJ, of which vertices and faces are read, and STL."""
 
 from __future__ import annotations
 
@@ -32,6 +32,38 @@ def read_obj(file: Path) -> Floats:
         except ValueError as error:
             raise DataError(f"{file}:{number}: {error}") from None
     return np.array(places)[np.array(faces, np.int64)] if faces else np.empty((0, 3, 3))
+
+
+def read_stl(file: Path) -> Floats:
+    """(t, 3, 3): the triangles of an STL file of text. Raises DataError by line, or where its end is missing."""
+    places: list[tuple[float, ...]] = []
+    words: list[str] = []
+    for number, line in text_lines(file):
+        words = line.split() or words
+        try:
+            if line.strip():
+                _take_stl(words, places)
+        except ValueError as error:
+            raise DataError(f"{file}:{number}: {error}") from None
+    if words[:1] != ["endsolid"]:
+        raise DataError(f"{file} does not end with 'endsolid': it was cut short")
+    return np.array(places, np.float64).reshape(-1, CORNERS, 3)
+
+
+def _take_stl(words: list[str], places: list[tuple[float, ...]]) -> None:
+    """Add the vertex of a line; see that each loop has three."""
+    match words[0].lower():
+        case "vertex":
+            if len(words) != 4:
+                raise ValueError(f"a vertex of {len(words) - 1} numbers; it has x, y and z")
+            places.append(tuple(map(_number, words[1:])))
+        case "endloop" | "outer" | "endsolid":
+            if len(places) % CORNERS:
+                raise ValueError(f"before {words[0]!r} there are not {CORNERS} vertices to each loop")
+        case "solid" | "facet" | "endfacet":
+            return
+        case other:
+            raise ValueError(f"{other[:40]!r} is no word of STL")
 
 
 def _statements(file: Path) -> list[tuple[int, list[str]]]:
