@@ -1,9 +1,10 @@
 """Every reader of users' files in the package.
 
-Left out, with reasons: what the package's own jobs write for their own resumption and read by `core.text.read_json`,
-which is here; bodies of HTTP requests, which tests of the servers mutate; the text of models, which the tests
-of chat markup mutate; C sources, pages and styles that ship with the package; `torch.load` of a graph trainer's state,
-whose every failure is one RunError; LoRA's and heads' weights beside those here go through the same calls.
+Left out, with reasons: settings of the gateway and other YAML files, which are read as recipes are; what jobs write for
+their own resumption, which is read by `core.text.read_object` as `environment.json` is; scans, which are clouds and
+poses; further parts of Planetoid's pickles, of TU sets and of stores, which are read as those here are; the state of a
+graph's trainer, whose every failure is one RunError; bodies of HTTP requests and what models say, which tests of the
+servers and of chat markup mutate; sources, pages and styles that ship with the package.
 """
 
 from __future__ import annotations

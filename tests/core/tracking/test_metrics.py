@@ -106,6 +106,7 @@ def test_sinks_get_the_same_and_are_closed(path: Path) -> None:
         (b'{"step": true, "seconds": 1}', "step is True, not a whole number"),
         (b'{"step": 2, "seconds": "nan"}', "seconds is 'nan', not a number"),
         (b'{"step": 2}', "an object with step and seconds"),
+        (b'{"step": 2, "seconds": 1, "a": 1' + b"0" * 400 + b"}", "a is 10+, not a number"),
         (b"[2, 1]", "an object with step and seconds"),
         (b'{"step": 2, "seconds": 1, "\xff": 1}', "byte 0xff is not UTF-8"),
         (b"[" * 50_000, "nested too deeply"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat
@@ -115,7 +116,7 @@ def _check(record: Any, where: str) -> None:
     if not isinstance(record, dict) or not {"step", "seconds"} <= record.keys():
         raise DataError(f"{where}: a line of metrics is an object with step and seconds")
     for name, value in record.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, float) or (type(value) is int and abs(value) <= sys.float_info.max)
         sound = is_number and abs(value) <= LARGEST if name in ("step", "seconds") else is_number or value in NOT_FINITE
         if not sound or (name == "step" and value != int(value)):
             raise DataError(f"{where}: {name} is {value!r:.40}, not {'a whole' if name == 'step' else 'a'} number")
