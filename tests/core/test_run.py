@@ -11,7 +11,7 @@ from rich.console import Console
 
 from espalier.core import folder
 from espalier.core.clock import VirtualClock
-from espalier.core.errors import RunError
+from espalier.core.errors import EspalierError, RunError
 from espalier.core.folder import State, is_locked, newest_unfinished, read_state
 from espalier.core.recipe import yaml12
 from espalier.core.run import Run
@@ -162,3 +162,25 @@ def test_a_sink_is_opened_for_each_tracker_of_the_recipe(tmp_path: Path) -> None
         run.metrics.log(1, {"a": 1.0})
         run.finish({})
     assert list((run.path / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("state.json", "{}", r"state\.json: status: Field required"),
+        ("state.json", '{"status": "asleep"}', r"state\.json: status: "),
+        ("state.json", '{"status": "failed", "seconds": "x"}', r"state\.json: seconds: "),
+        ("state.json", '{"status": "failed"', r"state\.json: not JSON"),
+        ("environment.json", "[1]", r"environment\.json: this must be a JSON object, not list"),
+        ("environment.json", "{\xff}", r"environment\.json:1: byte 0xff"),
+        ("config.yaml", "a: 1\nb: ]\n", r"config\.yaml:2: this is not YAML"),
+        ("config.yaml", "seed: 1\nseed: 2\n", r"config\.yaml:2: the key 'seed' appears twice"),
+        ("metrics.jsonl", "{}\n", r"metrics\.jsonl:1: "),
+    ],
+)
+def test_a_broken_file_of_a_run_is_named(tmp_path: Path, name: str, content: str, says: str) -> None:
+    with Run.create(tmp_path, job="toy.job", name="toy") as run:
+        pass
+    (run.path / name).write_bytes(content.encode("latin-1"))
+    with pytest.raises(EspalierError, match=says):
+        Run.reopen(run.path)

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from espalier.core.errors import DataError
 from espalier.robots.swarm.formation.assign import assign, remap
+from espalier.robots.swarm.formation.closing import closes_inwards
+from espalier.robots.swarm.formation.config import TextShape
 from espalier.robots.swarm.formation.library import grid, hexagon
+from espalier.robots.swarm.formation.make import make_formation
 from espalier.robots.swarm.register.similarity import Freedom
 from espalier.robots.swarm.register.umeyama import umeyama
 
@@ -92,3 +96,31 @@ def test_too_few_slots_and_agents_that_are_nowhere() -> None:
         assign(np.zeros((3, 3)), np.zeros((2, 3)))
     with pytest.raises(DataError, match="finite positions"):
         assign(np.full((2, 3), np.nan), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(("words", "n"), [("FLIP", 48), ("ESPALIER", 80), ("AI", 24), ("Bistro", 96)])
+@pytest.mark.parametrize("share", [0.1, 0.15, 0.2])
+def test_a_word_that_closes_ranks_loses_no_part_of_a_letter(words: str, n: int, share: float) -> None:
+    """Each slot that is left free lies between slots that are filled, and all letters lose alike."""
+    slots = make_formation(TextShape(words=words), n, 1.5)
+    healthy = np.arange(n) >= round(share * n)  # those with the lowest numbers fail, which are side by side
+    found = remap(slots + SHIFT, slots, healthy, inwards=False)
+    taken = np.sort(found.slot[healthy])
+    assert len(set(taken.tolist())) == healthy.sum()
+    apart = cdist(slots, slots)
+    np.fill_diagonal(apart, np.inf)
+    free = np.setdiff1d(np.arange(n), taken)
+    assert (apart[np.ix_(free, taken)].min(1) <= 1.05 * apart[free].min(1)).all(), "the nearest of each is filled"
+    letters = np.digitize(slots[:, 0], np.linspace(slots[:, 0].min(), slots[:, 0].max() + 1e-9, len(words) + 1))
+    lost = [np.isin(free, np.flatnonzero(letters == k)).sum() / (letters == k).sum() for k in np.unique(letters)]
+    assert max(lost) <= 0.4
+    assert (found.slot[~healthy] == -1).all()
+
+
+def test_a_ring_that_closes_ranks_stays_round() -> None:
+    slots = make_formation("ring", 30, 2.0)
+    healthy = np.arange(30) >= 6
+    taken = np.sort(remap(slots, slots, healthy, inwards=closes_inwards("ring")).slot[healthy])
+    assert np.diff(np.append(taken, taken[0] + 30)).max() == 2, "no two neighbours are left free"
+    assert closes_inwards("grid")
+    assert not closes_inwards(TextShape(words="A"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from espalier.core.errors import ConfigError
 from espalier.core.run import Run
@@ -281,10 +283,30 @@ def test_when_many_are_lost_the_others_close_ranks() -> None:
     assert away[held].max() <= np.sort(away)[16] + 1e-9
     assert {one.roster.allotment.round for one in found.agents if healthy[one.me]} == {1}
     measured = figures(found)
-    assert measured["success"] == 1.0
+    assert measured["filled_share"] == measured["fillable_share"] == 0.85
+    assert measured["success"] == 0.0, "three of twenty slots are empty"
+    assert figures(replace(found, success_share=0.85))["success"] == 1.0, "but for that"
     assert measured["error_percent_end"] < 0.1
     kept = flight(n=20, shape="grid", failures=(FailureConfig(share=0.1, at_s=3.0),), seconds=12.0)
     assert (kept.recording.slot == np.arange(20)).all(), "a tenth is not more than a tenth"
+
+
+@pytest.mark.slow
+def test_a_word_that_is_written_by_those_who_are_left_is_whole() -> None:
+    """Three of sixteen crash while they stand in a grid; the word comes later, and no two neighbours in it are free."""
+    act = {"at_s": 8.0, "shape": "text:VI", "goal": (-10.0, 0.0, 8.0)}
+    failures = ({"kind": "crash", "vehicles": (0, 1, 2), "at_s": 1.0},)
+    found = simulate(FlightConfig.of(n=16, goal=(-15.0, 0.0, 1.5), acts=(act,), failures=failures, seconds=22.0), 0)
+    seen, healthy = found.recording, found.recording.healthy
+    held, slots = seen.slot[-1, healthy], seen.formations[1]
+    assert len(set(held.tolist())) == 13
+    free = np.setdiff1d(np.arange(16), held)
+    apart = cdist(slots, slots) + np.diag(np.full(16, np.inf))
+    assert (apart[np.ix_(free, held)].min(1) <= 1.05 * apart[free].min(1)).all()
+    measured = figures(found)
+    assert np.isfinite(measured["arrival_s"])
+    assert measured["filled_share"] == measured["fillable_share"] == 13 / 16
+    assert measured["success"] == 0.0
 
 
 def test_who_can_fly_again_takes_a_place_again() -> None:

@@ -97,7 +97,7 @@ def test_a_name_that_is_none_and_numbers_that_are_none() -> None:
     with pytest.raises(DataError, match="no formation 'hexagone'; did you mean 'hexagon'"):
         formation("hexagone", 7, 2.0)
     for name in FORMATIONS:
-        for n, spacing_m in ((0, 2.0), (-3, 2.0), (5, 0.0), (5, float("nan"))):
+        for n, spacing_m in ((0, 2.0), (-3, 2.0), (5, 0.0), (5, float("nan")), (5, float("inf"))):
             with pytest.raises(DataError, match=r"at least one slot, not|more than 0 m apart, not"):
                 formation(name, n, spacing_m)
 

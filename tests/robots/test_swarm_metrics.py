@@ -218,6 +218,28 @@ def test_figures_by_hand(flight: Flight) -> None:
     assert np.isnan(late["arrival_s"])
 
 
+def test_a_formation_with_empty_slots_is_no_success(flight: Flight) -> None:
+    """Three of four stand at their places, as they would where ranks were closed; the fourth is gone."""
+    seen = np.tile(SQUARE * 2.0 + np.array([0.0, 0.0, 1.5]), (41, 1, 1))
+    seen[:, 3] = np.nan
+    struck = np.zeros((41, 4), np.bool_)
+    struck[:, 3] = True
+    found = recorded(seen, SQUARE * 2.0, struck=struck, adrift=struck, goals=np.array([[0.0, 0, 1.5]]))
+    measured = figures(replace(flight, recording=found))
+    assert (measured["filled_share"], measured["fillable_share"]) == (0.75, 0.75)
+    assert measured["error_percent"] == pytest.approx(0.0, abs=1e-6)
+    assert measured["success"] == 0.0
+    assert figures(replace(flight, recording=found, success_share=0.75))["success"] == 1.0
+    slot = found.slot.copy()
+    slot[:, 2] = 1
+    doubled = figures(replace(flight, recording=replace(found, slot=slot), success_share=0.75))
+    assert (doubled["filled_share"], doubled["fillable_share"], doubled["success"]) == (0.5, 0.75, 0.0)
+    struck[-10:] = False
+    seen[-10:, 3] = seen[0, 0] + [0.0, 4.0, 0.0]
+    back = figures(replace(flight, recording=replace(found, struck=struck)))
+    assert (back["filled_share"], back["fillable_share"]) == (1.0, 1.0), "who can fly again fills its slot"
+
+
 def test_figures_of_vehicles_that_differ_by_hand(flight: Flight) -> None:
     """Four fly 10 m in 5 s and stand for 5 s. While they fly the square is twice as large; one of the corners is 1 m
     off along its diagonal, and 2 m once they stand. The last is adrift 1 m below for 2.5 s.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
+from espalier.cli.jobs import find_job
 from espalier.core.errors import ConfigError
+from espalier.core.recipe.resolve import load_recipe
 from espalier.robots.swarm.api import save, vehicle
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.failures import fates
@@ -96,3 +99,40 @@ def test_a_flight_is_saved_where_there_is_no_folder_yet(tmp_path: Path) -> None:
     flight = simulate(FlightConfig.of(n=4, shape="grid", goal=(-20.0, 0.0, 1.5), seconds=0.2), 0)
     for name in ("flight.npz", "flight.csv"):
         assert save(flight, tmp_path / name[-3:] / "new" / name).is_file()
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [
+        ("goal.0", {"goal": (float("nan"), 0.0, 1.5)}),
+        ("start.2", {"start": (0.0, 0.0, float("nan"))}),
+        ("seconds", {"seconds": float("nan")}),
+        ("world.ground_m", {"world": {"kind": "cloud", "file": "a.ply", "ground_m": float("nan")}}),
+        ("acts.0.goal.1", {"acts": [{"at_s": 1.0, "shape": "ring", "goal": (0.0, float("nan"), 1.5)}]}),
+        ("planner.doubt_mps", {"planner": {"doubt_mps": float("nan")}}),
+        ("comms.range_m", {"comms": {"range_m": float("nan")}}),
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused(value: str, key: str, settings: dict[str, Any]) -> None:
+    def filled(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: filled(inner) for name, inner in part.items()}
+        if isinstance(part, (list, tuple)):
+            return [filled(inner) for inner in part]
+        return float(value) if isinstance(part, float) and part != part else part
+
+    with pytest.raises(ConfigError, match=f"'{key}' must be a finite number, not {value}"):
+        FlightConfig.of(**filled(settings))
+    with pytest.raises(ConfigError, match="finite number"):
+        vehicle(0, (0.0, 0.0, 1.0), n=4, **filled(settings))
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "1e400"])
+def test_a_recipe_with_a_number_that_is_not_finite_is_refused_by_line(tmp_path: Path, number: str) -> None:
+    (tmp_path / "a.yaml").write_text(f"job: robots.flight\nn: 4\ngoal: [0, {number}, 1.5]\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml:3: 'goal\.1' must be a finite number"):
+        load_recipe([tmp_path / "a.yaml"], [], find_job)
+    (tmp_path / "a.yaml").write_text("job: robots.flight\nn: 4\n")
+    with pytest.raises(ConfigError, match=r"override .*'goal\.0' must be a finite number"):
+        load_recipe([tmp_path / "a.yaml"], [f"goal=[{number}, 0, 1.5]"], find_job)

@@ -214,3 +214,27 @@ def test_vehicles_that_hear_each_other_come_to_one_allotment(pairs: list[tuple[i
             fleet[receiver].listen(0.0, claims([sender], [one.slot], one.allotment))
     assert len({one.allotment[:2] for one in fleet}) == 1
     assert sorted(one.slot for one in fleet) == list(range(N))
+
+
+def test_where_ranks_were_closed_the_next_formation_is_thinned_by_its_own_shape() -> None:
+    """Of a row the two in the middle go in another order than of the square before; all vehicles say the same."""
+    row = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0], [5, 0, 0]])
+    told = Allotment(3, 1, np.array([4, -1, 2, 1, -1, 0]))
+    found = []
+    for me in range(N):
+        one = roster(me)
+        one.listen(1.0, claims([0 if me else 2], [told.slot[0 if me else 2]], told))
+        assert one.allotment.round == 3
+        one.change(SLOTS, row, inwards=False)
+        found.append(one.allotment)
+        assert one.slot == one.allotment.slot[me]
+    assert {tuple(each.slot.tolist()) for each in found} == {tuple(found[0].slot.tolist())}
+    assert (found[0].round, found[0].by) == (3, 1), "nobody need say so"
+    held = found[0].slot
+    assert (held < 0).tolist() == [False, True, False, False, True, False], "who had none has none"
+    assert {0, 5} <= set(held.tolist()), "the ends stay"
+    free = sorted(set(range(N)) - set(held.tolist()))
+    assert free[1] - free[0] > 1, "two neighbours are not left free"
+    whole = roster(2)
+    whole.change(SLOTS, row, inwards=False)
+    assert whole.allotment.slot.tolist() == list(range(N)), "nobody is lost: nothing changes"

@@ -247,9 +247,9 @@ def test_a_world_from_a_floor_plan(tmp_path: Path) -> None:
     Image.fromarray(clear).save(tmp_path / "clear.png")
     assert make_world(FloorPlanConfig(file=tmp_path / "clear.png")).occupancy[:, :, 0].sum() == 1
     (tmp_path / "bad.png").write_text("no picture")
-    with pytest.raises(DataError, match=r"bad.png cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"bad.png is no picture that can be read"):
         make_world(FloorPlanConfig(file=tmp_path / "bad.png"))
-    with pytest.raises(DataError, match=r"there is no floor plan .*none.png"):
+    with pytest.raises(DataError, match=r"there is no picture .*none.png"):
         make_world(FloorPlanConfig(file=tmp_path / "none.png"))
     with pytest.raises(DataError, match=r"a.png: .* are too many"):
         make_world(FloorPlanConfig(file=tmp_path / "a.png", pixel_m=1e-7))

@@ -10,6 +10,7 @@ from espalier.cli.jobs import all_jobs, find_job
 from espalier.cli.places import RECIPES, all_recipes, find_run, short_name, split_words
 from espalier.core.recipe.resolve import load_recipe, schema
 from espalier.core.report.build import build
+from espalier.core.text import text_lines
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +28,7 @@ def show_list(args: argparse.Namespace) -> int:
 
 def _summary(path: Path) -> str:
     """The first line of a recipe, where it is a comment."""
-    with path.open(encoding="utf-8") as file:
-        first = file.readline()
+    first = next((line for _, line in text_lines(path)), "")
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 

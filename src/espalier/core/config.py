@@ -11,9 +11,9 @@ from espalier.core.recipe.layers import Layers
 
 
 class Config(BaseModel):
-    """Frozen pydantic model. Unknown keys are errors; the string under a field is its help text."""
+    """Frozen pydantic model. Unknown keys are errors; numbers are finite; the string under a field is its help text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     selector: ClassVar[str | None] = None
     """The field that names a variant of the section and so gives its other fields their defaults."""

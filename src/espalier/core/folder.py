@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, Any, Literal
 
-from yaml import YAMLError
+from pydantic import ConfigDict, TypeAdapter
 
 from espalier.core import files
 from espalier.core.environment import environment
-from espalier.core.errors import DataError, RunError
+from espalier.core.errors import ConfigError, DataError, RunError
 from espalier.core.recipe import yaml12
-from espalier.core.text import parse_json, read_text
+from espalier.core.recipe.layers import read_yaml
+from espalier.core.typed import read_typed
 
 Status = Literal["running", "interrupted", "failed", "finished"]
 
@@ -28,9 +29,14 @@ Status = Literal["running", "interrupted", "failed", "finished"]
 class State:
     """How a run stands. `seconds` is its age over all its sessions, `error` why it failed."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     status: Status
     seconds: float = 0.0
     error: str = ""
+
+
+_STATE = TypeAdapter(State)
 
 
 def make_folder(root: Path, name: str, config: Mapping[str, Any]) -> tuple[Path, IO[str]]:
@@ -78,10 +84,10 @@ def read_config(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RunError(f"{path} is not a run folder: it has no config.yaml. Runs lie in runs/<name>/<time>.")
     try:
-        config = yaml12.load(read_text(file))
-    except (YAMLError, DataError) as error:
+        config = read_yaml(file)
+    except ConfigError as error:
         raise RunError(f"{file} is broken: {error}") from None
-    if not isinstance(config, dict) or not config.keys() >= {"job", "name", "seed"}:
+    if not config.keys() >= {"job", "name", "seed"}:
         raise RunError(f"{file} is broken: it lacks job, name or seed")
     return config
 
@@ -126,15 +132,11 @@ def read_state(path: Path) -> State:
     if not file.exists():
         return State("finished" if (path / "result.json").exists() else "interrupted")
     try:
-        content = parse_json(read_text(file), str(file))
-        state = State(**content)
-        if state.status not in get_args(Status) or not isinstance(state.seconds, (int, float)):
-            raise DataError(f"{file}: not the state of a run")
-    except (DataError, TypeError) as error:
+        return read_typed(file, _STATE)
+    except DataError as error:
         raise RunError(
             f"{file} is broken ({error}). It says only how the run stands: delete it, and the run can be resumed"
         ) from None
-    return state
 
 
 def newest_unfinished(root: Path, name: str) -> Path | None:

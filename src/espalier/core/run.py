@@ -32,7 +32,7 @@ from espalier.core.folder import State, Status, make_folder, open_folder, read_s
 from espalier.core.report import blocks as report_blocks
 from espalier.core.report.build import build
 from espalier.core.stop import Stop
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import read_object
 from espalier.core.tracking.metrics import MetricLog, last_seconds
 from espalier.core.tracking.progress import Progress
 from espalier.core.tracking.sinks import RunInfo, Tracker, open_sink
@@ -200,8 +200,8 @@ class Run:
 def _add_session(file: Path) -> None:
     """Add the environment of now to that of the first session. Raises RunError where the file is broken."""
     try:
-        first = parse_json(read_text(file), str(file)) if file.exists() else {}
-        if not isinstance(first, dict) or not isinstance(first.setdefault("resumed", []), list):
+        first = read_object(file) if file.exists() else {}
+        if not isinstance(first.setdefault("resumed", []), list):
             raise DataError("not the environment of a run")
     except DataError as error:
         raise RunError(f"{file} is broken ({error}). It is only a record: delete it, and resume again") from None

@@ -36,14 +36,19 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     try:
         with path.open("rb") as file:
-            encoding = _encoding(file.read(4))
-            file.seek(0)
-            if encoding == "utf-8-sig":
-                file.seek(len(codecs.BOM_UTF8))
-            lines = file if encoding.startswith("utf-8") else iter((_decode(file.read(), encoding, path, 1).encode(),))
-            yield from _numbered(lines, path)
+            yield from lines_of(file, path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def lines_of(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
+    """`text_lines` of an open file, called `path` in errors."""
+    number = 0
+    for raw in _utf8(file, path):
+        text = _decode(raw, "utf-8", path, number + 1).replace("\r\n", "\n").replace("\r", "\n")
+        for line in text.removesuffix("\n").split("\n"):
+            number += 1
+            yield number, line
 
 
 def text_blocks(path: Path, size: int = 1 << 24) -> Iterator[tuple[int, bytes]]:
@@ -53,11 +58,7 @@ def text_blocks(path: Path, size: int = 1 << 24) -> Iterator[tuple[int, bytes]]:
     number = 1
     try:
         with path.open("rb") as opened:
-            file: BinaryIO = opened
-            encoding = _encoding(file.read(4))
-            file.seek(len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
-            if not encoding.startswith("utf-8"):
-                file = io.BytesIO(_decode(file.read(), encoding, path, 1).encode())
+            file = _utf8(opened, path)
             while raw := file.read(size):
                 block = (raw + file.readline()).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
                 block += b"" if block.endswith(b"\n") else b"\n"
@@ -74,6 +75,19 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
     for number, line in text_lines(path):
         if line.strip():
             yield number, parse_json(line, f"{path}:{number}")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file. Errors as in `read_text` and `parse_json`."""
+    return parse_json(read_text(path), str(path))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """`read_json` of a file that holds an object. Raises DataError for another value too."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: this must be a JSON object, not {type(value).__name__}")
+    return value
 
 
 def parse_json(text: str, where: str) -> Any:
@@ -93,19 +107,12 @@ def parse_json(text: str, where: str) -> Any:
     return value
 
 
-def _encoding(start: bytes) -> str:
-    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
-
-
-def _numbered(lines: Iterator[bytes], path: Path) -> Iterator[tuple[int, str]]:
-    number = 0
-    for raw in lines:
-        text = _decode(raw, "utf-8", path, number + 1).replace("\r\n", "\n").replace("\r", "\n")
-        if not text:  # nothing but a byte-order mark
-            return
-        for line in text.removesuffix("\n").split("\n"):
-            number += 1
-            yield number, line
+def _utf8(file: BinaryIO, path: Path) -> BinaryIO:
+    """The rest of a file in UTF-8, after its byte-order mark."""
+    start = file.read(4)
+    encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+    file.seek(len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
+    return file if encoding.startswith("utf-8") else io.BytesIO(_decode(file.read(), encoding, path, 1).encode())
 
 
 def _decode(raw: bytes, encoding: str, path: Path, line: int) -> str:

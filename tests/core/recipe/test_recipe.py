@@ -1,3 +1,4 @@
+import codecs
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -200,3 +201,42 @@ def test_the_schema_has_the_keys_of_run_and_job_with_their_help() -> None:
     assert {"job", "seed", "trackers", "steps", "optim"} <= made["properties"].keys()
     assert made["$defs"]["Optim"]["properties"]["lr"]["description"] == "Peak learning rate."
     assert made["additionalProperties"] is False
+
+
+BOMB = "a0: &a0 [1, 1]\n" + "".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"a: 1\nb: \xff\n", r"a\.yaml:2: byte 0xff is not UTF-8"),
+        (b"a: 1\nb: \x07\n", r"a\.yaml:2: the character U\+0007 may not stand in YAML"),
+        (b"a: &me [*me]\n", r"a\.yaml: .* an alias \(\*name\) holds itself"),
+        (b"a: " + b"[" * 5000, r"a\.yaml: this is nested too deeply"),
+        (BOMB.encode(), r"a\.yaml:\d+: there are more than 100,000 values here"),
+        (b"a: 1\nb: " + b"9" * 5000, r"a\.yaml:2: '9+\.\.\.9+' is no value of the type int"),
+        (b"a: 1\nb: !!float x\n", r"a\.yaml:2: 'x' is no value of the type float"),
+        (b"a: 1\nb: !!bool perhaps\n", r"a\.yaml:2: 'perhaps' is no value of the type bool"),
+        (b"a: 1\nb: !!timestamp now\n", r"a\.yaml:2: 'now' is no value of the type timestamp"),
+        (b"a: 1\nb: !!python/name:os.system x\n", r"a\.yaml:2: could not determine a constructor"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_named_by_line(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=says):
+        read_layers([tmp_path / "a.yaml"])
+
+
+@pytest.mark.parametrize("override", ["a=" + "[" * 5000, "a=" + "9" * 5000, "a=!!float x", "a=&me [*me]", "a=\x07"])
+def test_an_override_that_is_none_is_named(override: str) -> None:
+    with pytest.raises(ConfigError, match="a="):
+        read_layers([], [override])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_a_recipe_may_have_any_encoding_that_says_so(tmp_path: Path, encoding: str) -> None:
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    (tmp_path / "a.yaml").write_bytes(mark + "a: é\r\nb: 2\r\n".encode(encoding))
+    layers = read_layers([tmp_path / "a.yaml"])
+    assert layers.data == {"a": "é", "b": 2}
+    assert layers.origins["b",].endswith("a.yaml:2")

@@ -95,3 +95,34 @@ def test_sinks_get_the_same_and_are_closed(path: Path) -> None:
     log.close()
     assert sink.rows == [(3, {"a": 1.0})]
     assert sink.closed
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"step": 2, "seconds": 1, "a": "x"}', "a is 'x', not a number"),
+        (b'{"step": 2, "seconds": 1, "a": null}', "a is None, not a number"),
+        (b'{"step": 1.5, "seconds": 1}', "step is 1.5, not a whole number"),
+        (b'{"step": true, "seconds": 1}', "step is True, not a whole number"),
+        (b'{"step": 2, "seconds": "nan"}', "seconds is 'nan', not a number"),
+        (b'{"step": 2}', "an object with step and seconds"),
+        (b'{"step": 2, "seconds": 1, "a": 1' + b"0" * 400 + b"}", "a is 10+, not a number"),
+        (b"[2, 1]", "an object with step and seconds"),
+        (b'{"step": 2, "seconds": 1, "\xff": 1}', "byte 0xff is not UTF-8"),
+        (b"[" * 50_000, "nested too deeply"),
+    ],
+)
+def test_a_line_that_was_never_logged_is_named(path: Path, line: bytes, says: str) -> None:
+    path.write_bytes(b'{"step": 1, "seconds": 0, "a": 1}\n' + line + b"\n")
+    with pytest.raises(DataError, match=rf"metrics\.jsonl:2: .*{says}"):
+        read_history(path)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_an_edited_file_reads_the_same_and_can_be_appended_to(path: Path, end: bytes) -> None:
+    path.write_bytes(
+        b"\xef\xbb\xbf" + b'{"step": 1, "seconds": 0, "a": 1}\n{"step": 2, "seconds": 0, "a": 2}\n'.replace(b"\n", end)
+    )
+    log = MetricLog(path, seconds=lambda: 3.0)
+    log.log(3, {"a": 3})
+    assert [point[:2] for point in log.history()["a"]] == [(1, 1.0), (2, 2.0), (3, 3.0)]

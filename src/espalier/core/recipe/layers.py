@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from espalier.core.errors import ConfigError
+from espalier.core.errors import ConfigError, DataError
 from espalier.core.recipe import yaml12
+from espalier.core.text import read_text
 
 Key = str | int
 KeyPath = tuple[Key, ...]
@@ -20,6 +22,9 @@ KeyPath = tuple[Key, ...]
 
 Origins = dict[KeyPath, str]
 """Where each value was set: `file:line`, or the override."""
+
+MOST_VALUES = 100_000
+"""In a file. Aliases of aliases would make any number of a few lines."""
 
 Selector = Callable[[KeyPath], tuple[str, Any] | None]
 """The key that names the variant of the section at a path, and its default; None where there are no variants."""
@@ -107,20 +112,41 @@ def read_layers(files: Sequence[Path], overrides: Sequence[str] = (), selector: 
     layers = Layers(selector=selector)
     for file in files:
         origins: Origins = {}
-        layers.merge(_plain(_compose(file), partial(_line, file), (), origins), origins)
+        with _within_reason(str(file)):
+            layers.merge(_plain(_compose(file), partial(_line, file), (), origins), origins)
     read = [_read_override(override) for override in overrides]
-    for override in read:
-        _choose(layers, override)
-    for override in read:
-        _apply(layers, override)
+    for step in (_choose, _apply):
+        for override in read:
+            with _within_reason(override.origin[:90]):
+                step(layers, override)
     return layers
 
 
-def _compose(file: Path) -> yaml.MappingNode:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The plain data of one file. Raises ConfigError as `read_layers` does."""
+    return read_layers([file]).data
+
+
+@contextmanager
+def _within_reason(where: str) -> Iterator[None]:
     try:
-        node = yaml.compose(file.read_text("utf-8"), yaml12.Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {file}: {error}") from None
+        yield
+    except RecursionError:
+        raise ConfigError(f"{where}: this is nested too deeply, or an alias (*name) holds itself") from None
+
+
+def _compose(file: Path) -> yaml.MappingNode:
+    if not file.is_file():
+        raise ConfigError(f"cannot read {file}: there is no such file")
+    try:
+        text = read_text(file)
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+    try:
+        node = yaml.compose(text, yaml12.Loader)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{file}:{line}: the character U+{error.character:04X} may not stand in YAML") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{file}:{line}: this is not YAML: {error.problem}") from None
@@ -135,6 +161,8 @@ def _line(file: Path, node: yaml.Node) -> str:
 
 def _plain(node: yaml.Node, locate: Callable[[yaml.Node], str], path: KeyPath, origins: Origins) -> Any:
     """The plain data of a node at `path`; keys are text. Puts the origin of everything in it into `origins`."""
+    if len(origins) > MOST_VALUES:
+        raise ConfigError(f"{locate(node)}: there are more than {MOST_VALUES:,} values here, through aliases (*name)?")
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value in node.value:
@@ -150,8 +178,8 @@ def _plain(node: yaml.Node, locate: Callable[[yaml.Node], str], path: KeyPath, o
         return [_plain(item, locate, (*path, i), origins) for i, item in enumerate(node.value)]
     try:
         return yaml12.scalar(node)
-    except yaml.MarkedYAMLError as error:
-        raise ConfigError(f"{locate(node)}: {error.problem}") from None
+    except ValueError as error:
+        raise ConfigError(f"{locate(node)}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

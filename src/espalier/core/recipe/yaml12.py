@@ -6,6 +6,7 @@ PyYAML follows YAML 1.1, in which all four are otherwise.
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Any
 
 import yaml
@@ -56,10 +57,15 @@ for _tag, _pattern, _first in _RESOLVERS:
 
 
 def scalar(node: yaml.Node) -> Any:
-    """The value of a scalar node."""
+    """The value of a scalar node. Raises ValueError where its tag does not fit its text."""
     loader = Loader("")
     try:
         return loader.construct_object(node)
+    except yaml.MarkedYAMLError as error:
+        raise ValueError(error.problem) from None
+    except Exception:  # each tag's constructor fails in its own way
+        kind = node.tag.rpartition(":")[2]
+        raise ValueError(f"{reprlib.repr(node.value)} is no value of the type {kind}") from None
     finally:
         loader.dispose()
 

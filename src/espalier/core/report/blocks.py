@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
+from espalier.core.typed import read_typed
 
 Number = float | int | None
 """A value in a report; None (and NaN, which becomes None) is a gap."""
@@ -160,8 +161,6 @@ def save(blocks: Sequence[Block], path: Path) -> None:
 def load(path: Path) -> list[Block]:
     """Read what `save` wrote. Raises DataError where the file is broken."""
     try:
-        return _BLOCKS.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise DataError(
-            f"{path} is broken ({error.error_count()} faults): delete it, and make the report again"
-        ) from None
+        return read_typed(path, _BLOCKS)
+    except DataError as error:
+        raise DataError(f"{error}; delete the file, and make the report again") from None

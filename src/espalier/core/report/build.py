@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
 from espalier.core.folder import is_locked, read_config, read_state
 from espalier.core.report import blocks as b
 from espalier.core.report.series import curve, finite, matching, stack, total
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import read_object
 from espalier.core.tracking.metrics import History, read_history
 
 _STYLES = ("style.css", "charts.css", "samples.css")
@@ -62,15 +62,15 @@ def _content(path: Path) -> dict[str, Any]:
     killed = state.status == "running" and not is_locked(path)
     points = [p for series in history.values() for p in series]
     return {
-        "name": config["name"],
+        "name": config.get("name", path.parent.name),
         "folder": f"{path.parent.name}/{path.name}",
         "status": "killed" if killed else state.status,
         "error": state.error,
         "seconds": max(state.seconds, max((p.seconds for p in points), default=0.0)),
         "steps": max((p.step for p in points), default=0),
-        "config": config,
-        "environment": _json(path / "environment.json"),
-        "figures": _json(path / "result.json"),
+        "config": _sayable(config),
+        "environment": _sayable(_json(path / "environment.json")),
+        "figures": _sayable(_json(path / "result.json")),
         "blocks": [_drawn(block, history, path) for block in blocks],
     }
 
@@ -141,8 +141,17 @@ def _data_url(path: Path) -> str | None:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
+def _sayable(value: Any) -> Any:
+    """The same, with words for the numbers that JSON has none for."""
+    match value:
+        case dict():
+            return {key: _sayable(inner) for key, inner in value.items()}
+        case list():
+            return [_sayable(inner) for inner in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+    return value
+
+
 def _json(path: Path) -> dict[str, Any]:
-    content = parse_json(read_text(path), str(path)) if path.is_file() else {}
-    if not isinstance(content, dict):
-        raise DataError(f"{path} is broken: a JSON object was expected")
-    return content
+    return read_object(path) if path.is_file() else {}

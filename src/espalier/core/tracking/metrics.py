@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
+from espalier.core.text import lines_of, parse_json
 from espalier.core.tracking.sinks import Sink
+
+NOT_FINITE = ("nan", "inf", "-inf")
+"""How values are written that JSON has no numbers for."""
+LARGEST = 1e15
+"""Steps and seconds are no more."""
 
 
 class Point(NamedTuple):
@@ -33,7 +41,7 @@ class MetricLog:
         self._seconds = seconds
         self._sinks = sinks
         path.touch()
-        _drop_torn_line(path)
+        _tidy(path)
         self._file = path.open("a", encoding="utf-8")
 
     def log(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
@@ -55,8 +63,8 @@ class MetricLog:
     def rewind(self, step: int) -> None:
         """Forget what was logged beyond `step`, atomically; a resumed run logs it again."""
         self._file.close()
-        lines = [line for line, record in _records(self.path) if record["step"] <= step]
-        write_atomic(self.path, b"".join(lines))
+        lines = [f"{line}\n" for line, record in _records(self.path) if record["step"] <= step]
+        write_atomic(self.path, "".join(lines))
         self._file = self.path.open("a", encoding="utf-8")
 
     def close(self) -> None:
@@ -67,7 +75,10 @@ class MetricLog:
 
 
 def read_history(path: Path) -> History:
-    """The history in a file of metrics, which may be growing: a last line without its end is left out."""
+    """The history in a file of metrics, which may be growing: a last line without its end is left out.
+
+    Raises DataError by file and line.
+    """
     history: History = {}
     for _, record in _records(path):
         step, seconds = record.pop("step"), record.pop("seconds")
@@ -81,32 +92,38 @@ def last_seconds(path: Path) -> float:
     return max((float(record["seconds"]) for _, record in _records(path)), default=0.0)
 
 
-def _records(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Lines and their records. Raises DataError by file and line; a last line that was not written whole is none."""
     if not path.exists():
         return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            yield line, _record(line, f"{path}:{number}")
+    for number, line in lines_of(io.BytesIO(_whole(path.read_bytes())), path):
+        if line.strip():
+            where = f"{path}:{number}"
+            record = parse_json(line, where)
+            _check(record, where)
+            yield line, record
 
 
-def _record(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where}: this line of metrics is not JSON ({error}); mend or delete it") from None
-    if not isinstance(record, dict) or not all(
-        isinstance(record.get(key), (int, float)) for key in ("step", "seconds")
-    ):
-        raise DataError(f"{where}: this line of metrics has no step and seconds; mend or delete it")
-    return record
+def _whole(content: bytes) -> bytes:
+    """Without a last line that has no end, as its writer may be at work or was killed."""
+    begin = max(content.rfind(b"\n"), content.rfind(b"\r")) + 1
+    zeros = len(content) - begin - len(content[begin:].lstrip(b"\0"))  # after a line feed of UTF-16
+    return content[: begin + zeros]
 
 
-def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a killed writer left without its end."""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)
+def _check(record: Any, where: str) -> None:
+    """Raise DataError for what `MetricLog.log` does not write."""
+    if not isinstance(record, dict) or not {"step", "seconds"} <= record.keys():
+        raise DataError(f"{where}: a line of metrics is an object with step and seconds")
+    for name, value in record.items():
+        is_number = isinstance(value, float) or (type(value) is int and abs(value) <= sys.float_info.max)
+        sound = is_number and abs(value) <= LARGEST if name in ("step", "seconds") else is_number or value in NOT_FINITE
+        if not sound or (name == "step" and value != int(value)):
+            raise DataError(f"{where}: {name} is {value!r:.40}, not {'a whole' if name == 'step' else 'a'} number")
+
+
+def _tidy(path: Path) -> None:
+    """Only whole lines, in UTF-8 with line feeds, so that more can be appended."""
+    whole = "".join(f"{line}\n" for line, _ in _records(path)).encode()
+    if whole != path.read_bytes():
+        write_atomic(path, whole)

@@ -83,9 +83,10 @@ class Agent:
             )
         act = self.site.act(now_s)
         if begins := act != self._act:
+            before, after = self.act, self.site.acts[act]
             self._act, self._memory, self._sure_s = act, None, now_s
             self._nearest, self._stalls, self._alone_until_s = (-1, now_s, np.inf), 0, -np.inf
-            self.roster.forget()
+            self.roster.change(before.slots, after.slots, inwards=after.inwards)
         if self.roster.listen(now_s, inbox.claims(now_s - self.config.register_by.stale_s)) and self._memory:
             self._memory = self._memory.with_members(self.roster.allotment.slot >= 0)
         traffic = self.pilot.traffic(now_s, inbox)
@@ -166,7 +167,7 @@ class Agent:
         roster.judge(now_s, found, behind, away(seen[0], later) - away(seen[-1], later) > NEARER * found.c_m)
         everybody = seen[0].copy()
         everybody[self.me] = self.flown.position(now_s)
-        if roster.allot(now_s, found, everybody, act.slots):
+        if roster.allot(now_s, found, everybody, act.slots, inwards=act.inwards):
             self._memory = self._memory.with_members(roster.allotment.slot >= 0)
         roster.settle(now_s, everybody[self.me], fit.apply(act.slots))
         if found.memory.sure and not found.held:

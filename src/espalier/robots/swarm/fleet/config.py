@@ -72,7 +72,8 @@ class PolicyConfig(Config):
     lost_s: PositiveFloat = 3.0
     """Out for so long, it is lost."""
     remap_share: float | None = Field(default=0.1, ge=0.0, lt=1.0)
-    """When more than this share of all are lost, the others close ranks: slots are allotted anew. None for never."""
+    """When more than this share of all are lost, the others close ranks: slots are allotted anew. None for never. A
+    line, grid, cube, hexagon, prism or octahedron keeps the slots in its middle; any other shape is thinned evenly."""
 
 
 class PlannerConfig(Config):
@@ -184,6 +185,9 @@ class FlightConfig(Config):
     """Formations after the first, in order of time. Each vehicle gets the slot that lies well for it."""
     seconds: PositiveFloat = 30.0
     """Of the flight."""
+    success_share: float = Field(default=0.9, ge=0.0, le=1.0)
+    """Of the slots that are to be filled in the end for a success. Of the published tests a tenth fails; and a word of
+    up to nine letters has less left when it lost one."""
     world: WorldConfig = OpenConfig(length_m=60.0, width_m=34.0)
     """What is in the way."""
     comms: CommsConfig = CommsConfig()

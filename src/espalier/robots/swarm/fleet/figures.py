@@ -25,8 +25,10 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     the healthy that are within 0.5 m of their places at the goal then. misfit: of `Shape.misfit`, the mean over the
     way. scale_least, scale_most: of `Shape.scale`. travelled_share: of the ways of the healthy to their places at the
     last goal, the mean: what is missing counts in any direction; travelled_least: of the vehicle with the least.
-    without_slot: healthy vehicles that hold none in the end, or one that another holds. success: 1 where nobody touched
-    anything, no healthy vehicle is without a slot, and 95% of them are within 0.5 m of their places in the end;
+    without_slot: healthy vehicles that hold none in the end, or one that another holds. filled_share: of the slots of
+    the formation, those that a vehicle holds in the end that nothing is upon then; fillable_share: what such vehicles
+    could fill. success: 1 where nobody touched anything, no healthy vehicle is without a slot, 95% of them are within
+    0.5 m of their places in the end, and of the slots `success_share` are filled;
     arrival_s: since when they are, NaN where they are not. touches, touches_adrift: looks with a touch, see `Safety`.
     least_altitude_m: of vehicles that steer. rejoined_share: of those that something befell and that can fly again, who
     is within 0.5 m of its place in the formation in the end; rejoined_s: what that took, the median. effort_m2ps3: of a
@@ -36,6 +38,9 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     kept, safe = measure(recording) if series is None else series
     ms = [ms for agent in flight.agents for ms in agent.ms[1:]] or [float("nan")]
     touches, arrival_s, without = float(safe.touches.sum()), _arrival_s(recording), _without_slot(recording)
+    slot = recording.slot[-1, _sound(recording)]
+    filled = len(np.unique(slot[slot >= 0])) / recording.formations.shape[1]
+    is_full = filled >= flight.success_share - 1e-9
     seconds = max(float(recording.times[-1]), TICK_S)
     ends = np.array([np.flatnonzero(recording.act == act)[-1] for act in np.unique(recording.act)])
     ways = _ways(recording)
@@ -51,7 +56,9 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
         "without_slot": float(without),
         "travelled_share": float(np.mean(ways)) if len(ways) else float("nan"),
         "travelled_least": float(np.min(ways)) if len(ways) else float("nan"),
-        "success": float(touches == 0.0 and not without and np.isfinite(arrival_s)),
+        "filled_share": filled,
+        "fillable_share": float(_sound(recording).mean()),
+        "success": float(touches == 0.0 and not without and np.isfinite(arrival_s) and is_full),
         "arrival_s": arrival_s if np.isfinite(arrival_s) else float("nan"),
         "least_separation_m": float(safe.separation.min()),
         "least_clearance_m": float(safe.clearance.min()),
@@ -125,6 +132,12 @@ def _without_slot(recording: Recording) -> int:
     """Of the healthy, in the end; of those that hold the same, all but one."""
     slot = recording.slot[-1, recording.healthy]
     return len(slot) - len(np.unique(slot[slot >= 0]))
+
+
+def _sound(recording: Recording) -> npt.NDArray[np.bool_]:
+    """(n,): whom nothing is upon in the end."""
+    sound: npt.NDArray[np.bool_] = ~recording.struck[-1] & np.isfinite(recording.positions[-1]).all(1)
+    return sound
 
 
 def _rejoined(recording: Recording, off: Floats) -> dict[str, float]:

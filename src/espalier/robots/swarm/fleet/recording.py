@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 ARRAYS = ("times", "positions", "slot", "act", "formations", "goals", "struck", "adrift")
+KINDS = "ffiiffbb"
+"""NumPy's, of these."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,19 @@ class Recording:
         try:
             with np.load(file, allow_pickle=False) as archive:
                 arrays = dict(archive)
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # NumPy and zipfile raise many kinds
             why = "it holds more than arrays" if "pickle" in str(error) else str(error)
             raise DataError(f"{file} cannot be read as NPZ: {why}") from None
         try:
             world = World.of_occupancy(arrays["occupancy"], arrays["origin"], float(arrays["cell_m"]))
+            kinds = [np.asarray(arrays[name]).dtype.kind for name in ARRAYS]
             found = cls(**{name: arrays[name] for name in ARRAYS}, world=world)
         except KeyError as error:
             raise DataError(f"{file} holds no flight: it has no {error.args[0]!r}") from None
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            raise DataError(f"{file} holds no flight: {error}") from None
+        if kinds != list(KINDS):
+            raise DataError(f"{file} holds no flight: its arrays are of the kinds {kinds}, not {list(KINDS)}")
         steps, n = found.positions.shape[:2] if found.positions.ndim == 3 else (0, 0)
         acts = len(found.goals)
         right = [(steps,), (steps, n, 3), (steps, n), (steps,), (acts, n, 3), (acts, 3), (steps, n), (steps, n)]

@@ -108,9 +108,11 @@ class Roster:
         since_s = self._awaited_s[self._heard & (self.allotment.slot >= 0)]
         return self.config.stuck == "wait" and bool(((now_s - since_s < self.config.wait_s) & (since_s < np.inf)).any())
 
-    def allot(self, now_s: float, found: Registration, positions: Floats, slots: Floats) -> bool:
+    def allot(
+        self, now_s: float, found: Registration, positions: Floats, slots: Floats, *, inwards: bool = True
+    ) -> bool:
         """Give the slots (m, 3) to those that are not lost, (n, 3) by where they are, if it is this vehicle's turn and
-        enough are lost that still have one; whether it did.
+        enough are lost that still have one; whether it did. inwards: as of `remap`.
         """
         share, lost = self.config.remap_share, self.lost(now_s)
         most = found.inlier.sum() + 1 > self._heard.sum() / 2.0
@@ -121,7 +123,7 @@ class Roster:
         there[self.me] = True
         if there[: self.me].any() or (lost & (self.allotment.slot >= 0)).sum() <= share * len(lost):
             return False
-        slot = remap(positions, slots, there, place=found.fit.one(0)).slot
+        slot = remap(positions, slots, there, place=found.fit.one(0), inwards=inwards).slot
         self.allotment = Allotment(self.allotment.round + 1, self.me, slot)
         return self._follow()
 
@@ -146,9 +148,16 @@ class Roster:
         away = np.linalg.norm(places[free] - position, axis=1)
         self.slot = int(free[away.argmin()]) if len(free) else -1
 
-    def forget(self) -> None:
-        """Who was out: the formation is another now."""
+    def change(self, before: Floats, slots: Floats, *, inwards: bool = True) -> None:
+        """The formation is another now, (m, 3) `slots` instead of `before`: nobody is out. Where ranks were closed, the
+        slots that stay free are chosen anew, as these are of another shape: by all vehicles alike, so nobody need say.
+        """
         self.out_since_s[:] = self._awaited_s[:] = np.inf
+        held = self.allotment.slot
+        if (held < 0).any():
+            slot = remap(before[held], slots, held >= 0, inwards=inwards).slot
+            self.allotment = self.allotment._replace(slot=slot)
+            self.slot = int(slot[self.me])
 
     def _follow(self) -> bool:
         self.slot = int(self.allotment.slot[self.me])

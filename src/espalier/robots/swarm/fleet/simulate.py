@@ -44,13 +44,16 @@ class Flagged(NamedTuple):
 
 @dataclass(frozen=True)
 class Flight:
-    """recording: what was seen. fates: whom something befell, by number. agents: with what each of them did."""
+    """recording: what was seen. fates: whom something befell, by number. agents: with what each of them did.
+    success_share: of the settings.
+    """
 
     recording: Recording
     fates: dict[int, Fate]
     agents: list[Agent]
     channel: Channel
     flagged: Flagged
+    success_share: float
 
 
 def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | None = None) -> Flight:
@@ -95,7 +98,7 @@ def simulate(config: FlightConfig, seed: int, watch: Callable[[float], bool] | N
     recording = Recording(
         times[:seen], positions[:seen], slot[:seen], on[:seen], formations, goals, struck[:seen], adrift[:seen], world
     )
-    return Flight(recording, fate, agents, fleet.channel, Flagged(*fleet.flagged.tolist()))
+    return Flight(recording, fate, agents, fleet.channel, Flagged(*fleet.flagged.tolist()), config.success_share)
 
 
 def _turns(config: FlightConfig, seed: int) -> list[tuple[float, int, bool]]:

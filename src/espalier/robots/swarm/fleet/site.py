@@ -10,6 +10,7 @@ import numpy.typing as npt
 from espalier.core.seed import np_rng
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.formation.assign import assign
+from espalier.robots.swarm.formation.closing import closes_inwards
 from espalier.robots.swarm.formation.make import make_formation
 from espalier.robots.swarm.traj.graph_metric import random_edges
 from espalier.robots.swarm.world.esdf import DistanceField
@@ -19,12 +20,15 @@ Floats = npt.NDArray[np.float64]
 
 
 class Act(NamedTuple):
-    """A formation, from a time on. slots: (n, 3) around 0. goal: (3,) its middle at the end. spacing_m: of slots."""
+    """A formation, from a time on. slots: (n, 3) around 0. goal: (3,) its middle at the end. spacing_m: of slots.
+    inwards: how it closes ranks, see `remap`.
+    """
 
     at_s: float
     slots: Floats
     goal: Floats
     spacing_m: float
+    inwards: bool = True
 
 
 class Site(NamedTuple):
@@ -53,9 +57,9 @@ def acts_of(config: FlightConfig) -> tuple[Act, ...]:
     vehicles that keep their numbers.
     """
     slots = make_formation(config.shape, config.n, config.spacing_m)
-    found = [Act(0.0, slots, np.array(config.goal), config.spacing_m)]
+    found = [Act(0.0, slots, np.array(config.goal), config.spacing_m, closes_inwards(config.shape))]
     for act in config.acts:
         slots = make_formation(act.shape, config.n, act.spacing_m)
         order = assign(found[-1].slots, slots).slot
-        found.append(Act(act.at_s, slots[order], np.array(act.goal), act.spacing_m))
+        found.append(Act(act.at_s, slots[order], np.array(act.goal), act.spacing_m, closes_inwards(act.shape)))
     return tuple(found)

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from espalier.core.errors import DataError
+from espalier.robots.swarm.formation.closing import central, thinned
 from espalier.robots.swarm.register.similarity import Flags, Floats, Freedom, Ints, Similarity
 from espalier.robots.swarm.register.umeyama import umeyama
 
@@ -51,16 +52,18 @@ def assign(
     return Assignment(taken, where, cost)
 
 
-def remap(positions: Floats, slots: Floats, healthy: Flags, *, place: Similarity | None = None) -> Assignment:
-    """As many of the most central slots (m, 3) as there are healthy agents (n,), assigned to these; others get -1.
+def remap(
+    positions: Floats, slots: Floats, healthy: Flags, *, place: Similarity | None = None, inwards: bool = True
+) -> Assignment:
+    """As many slots of (m, 3) as there are healthy agents (n,), assigned to these; others get -1.
 
-    positions: (n, 3), finite where healthy. place: where the slots are, as of the last registration.
+    positions: (n, 3), finite where healthy. place: where the slots are, as of the last registration. inwards: the most
+    central slots are kept; else the formation is thinned evenly.
     """
-    away = ((slots - slots.mean(0)) ** 2).sum(-1)
-    central = np.sort(np.argsort(away.round(9), kind="stable")[: int(healthy.sum())])
-    found = assign(positions[healthy], slots[central], place=place)
+    kept = (central if inwards else thinned)(slots, int(healthy.sum()))
+    found = assign(positions[healthy], slots[kept], place=place)
     slot = np.full(len(positions), -1, np.int64)
-    slot[healthy] = central[found.slot]
+    slot[healthy] = kept[found.slot]
     return Assignment(slot, found.place, found.cost)
 
 

@@ -110,8 +110,8 @@ def spaced(points: Floats, spacing_m: float) -> Floats:
 
     Raises DataError where two coincide.
     """
-    if not spacing_m > 0.0:
-        raise DataError(f"slots are to be more than 0 m apart, not {spacing_m:g} m")
+    if not 0.0 < spacing_m < np.inf:
+        raise DataError(f"slots are to be a finite number, and more than 0 m apart, not {spacing_m:g} m")
     if not len(points):
         return points
     centred = points - points.mean(0)

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import zoom
 
-from espalier.core.errors import DataError, MissingExtraError
+from espalier.core.errors import DataError
+from espalier.robots.pictures import read_picture
 from espalier.robots.swarm.formation.config import Style
 from espalier.robots.swarm.formation.even import Floats
 from espalier.robots.swarm.formation.mask import standing
 
-MOST_PIXELS = 1024
-"""Along the longer side: a larger file is read smaller."""
+LONGEST = 1024
+"""Pixels along the longer side: a larger file is read smaller."""
 
 
 def image(
@@ -55,16 +56,5 @@ def _drawn(picture: str | Path | npt.NDArray[Any], threshold: float, bright: boo
 
 def _read(file: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Grey from 0 to 255, and what is not transparent."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("pillow", "robots") from error
-    try:
-        with Image.open(file) as opened:
-            opened.thumbnail((MOST_PIXELS, MOST_PIXELS))
-            both = np.asarray(opened.convert("LA"))
-    except FileNotFoundError:
-        raise DataError(f"there is no picture {file}") from None
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file} is no picture that can be read: {error}") from None
+    both = np.asarray(read_picture(file, "LA", LONGEST))
     return both[..., 0], both[..., 1] > 127

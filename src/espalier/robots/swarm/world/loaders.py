@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from espalier.core.errors import DataError, MissingExtraError
+from espalier.core.errors import DataError
+from espalier.robots.pictures import read_picture
 from espalier.robots.swarm.world.config import CloudConfig, FloorPlanConfig
 from espalier.robots.swarm.world.esdf import Floats
 from espalier.robots.swarm.world.world import MOST_CELLS, World
@@ -43,17 +44,9 @@ def world_of_plan(config: FloorPlanConfig) -> World:
 
 def _shades(config: FloorPlanConfig) -> Floats:
     """(rows, cols): 0 black to 1 white, the upper row first."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError as error:
-        raise MissingExtraError("pillow", "robots") from error
-    try:
-        with Image.open(config.file) as picture:
-            colours = picture.convert("RGBA")
-    except FileNotFoundError:
-        raise DataError(f"there is no floor plan {config.file}") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{config.file} cannot be read as a picture: {error}") from error
+    colours = read_picture(config.file, "RGBA")
+    from PIL import Image
+
     white = Image.new("RGBA", colours.size, "white")
     white.alpha_composite(colours)
     return np.asarray(white.convert("L"), np.float64) / 255.0
