@@ -114,11 +114,14 @@ def read_layers(files: Sequence[Path], overrides: Sequence[str] = (), selector: 
         origins: Origins = {}
         with _within_reason(str(file)):
             layers.merge(_plain(_compose(file), partial(_line, file), (), origins), origins)
-    read = [_read_override(override) for override in overrides]
-    for step in (_choose, _apply):
-        for override in read:
-            with _within_reason(override.origin[:90]):
-                step(layers, override)
+    read: list[_Override] = []
+    for text in overrides:
+        with _within_reason(f"override {text[:80]}"):
+            read.append(_read_override(text))
+            _choose(layers, read[-1])
+    for override in read:
+        with _within_reason(override.origin[:90]):
+            _apply(layers, override)
     return layers
 
 
