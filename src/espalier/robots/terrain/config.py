@@ -158,6 +158,9 @@ class MapperConfig(Section):
     """Points higher above the sensor's ground are left out: branches, bridges. Needs `sensor_height_m`."""
     sensor_height_m: NonNegativeFloat = 0.0
     """Of the pose above the ground."""
+    drop_outliers: bool = True
+    """Whether points that show no surface are left out and counted: a few far above or below all others, and clutter that
+    is spread evenly through the air, up to half of all points. Ours."""
     features: FeatureConfig = FeatureConfig()
     """Curvature and step of points."""
     inducing: InducingConfig = InducingConfig()

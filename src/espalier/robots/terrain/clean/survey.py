@@ -1,0 +1,62 @@
+"""Points and their geometry, without those that show no surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from espalier.robots.terrain.clean.core import together
+from espalier.robots.terrain.clean.lone import detached, intensity
+from espalier.robots.terrain.clean.surface import beside
+from espalier.robots.terrain.features.geometric import Geometry, geometry, geometry_of, neighbourhoods
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ENOUGH = 50
+"""Fewer points are left as they are: nothing can be said of what lies around them."""
+SHRINKS = 0.5
+"""Lone points go first where the box of the others is smaller than this share of the whole: far below, far above."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """kept: (m,) ascending indices of the points that show a surface. geometry: of each of them. clutter: estimated
+    share of all points that is clutter.
+    """
+
+    kept: Ints
+    geometry: Geometry
+    clutter: float = 0.0
+
+
+def survey(points: Floats, neighbours: int, *, clean: bool = True) -> Survey:
+    """Of (n, 3) points. Where `clean` is off all are kept."""
+    n = len(points)
+    if not clean or n < ENOUGH:
+        return Survey(np.arange(n), geometry(points, neighbours))
+    kept = _without_far(points, np.arange(n))
+    dense = intensity(points[kept])
+    clutter = dense * float(np.ptp(points[kept], axis=0).prod()) / n
+    if dense:
+        kept = kept[together(points[kept], dense)]
+    if len(kept) >= ENOUGH:
+        kept = kept[~detached(points[kept])]
+    left = points[kept]
+    if len(kept) < ENOUGH or not dense:
+        return Survey(kept, geometry(left, neighbours), clutter)
+    around = neighbourhoods(left, neighbours)
+    good = ~beside(left, around.found, around.radius, dense)
+    return Survey(kept[good], geometry_of(left, around, good), clutter)
+
+
+def _without_far(points: Floats, kept: Ints) -> Ints:
+    """Without lone points that lie far above or below all others: the box is then that of the cloud."""
+    while len(kept) >= ENOUGH:
+        left = kept[~detached(points[kept])]
+        if not len(left) or np.ptp(points[left, 2]) > SHRINKS * np.ptp(points[kept, 2]):
+            break
+        kept = left
+    return kept
