@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -12,10 +12,13 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from espalier.core.errors import DataError
+from espalier.robots.terrain.clean.doubt import doubts
+from espalier.robots.terrain.clean.survey import survey
 from espalier.robots.terrain.cloud.cloud import Scan, as_points
 from espalier.robots.terrain.cloud.frames import check_frame, pose_matrix, transform
+from espalier.robots.terrain.cloud.unusable import NO_RETURN, NOT_FINITE, at_sensor, sort_out
 from espalier.robots.terrain.config import MapperConfig
-from espalier.robots.terrain.estimate import Estimate, estimate
+from espalier.robots.terrain.estimate import Estimate, estimate_from
 from espalier.robots.terrain.grid.frame import Frame
 from espalier.robots.terrain.grid.fusion import blend, blurred, weigh
 from espalier.robots.terrain.grid.smooth import smooth
@@ -89,6 +92,11 @@ class TraversabilityMapper:
         world, dropped, place = self._world(points, matrix)
         frame = Frame.around(place[0], place[1], self.config.window.size_m, self.config.window.cell_m)
         world = _near(world, frame, dropped)
+        ms = {"points": 1000.0 * (perf_counter() - begun)}
+        begun = perf_counter()
+        ground = survey(world, self.config.features.neighbours, clean=self.config.drop_outliers)
+        world, dropped = world[ground.kept], dropped | ground.dropped
+        ms["features"] = 1000.0 * (perf_counter() - begun)
         if len(world) < self.config.min_points:
             return MapUpdate(self._window(self._frame), Verdict.EMPTY, dropped=dropped)
         verdict = self.order.judge(stamp, None if matrix is None else (float(place[0]), float(place[1])))
@@ -98,13 +106,14 @@ class TraversabilityMapper:
         if verdict is Verdict.JUMP:
             self.tiles.clear()
         self._frame = frame
-        ms = {"points": 1000.0 * (perf_counter() - begun)}
+        rng = np.random.default_rng((self.config.seed, self.used))
         with self._threads.limit(limits=1, user_api="blas"):
-            found = estimate(world, frame, self.config, np.random.default_rng((self.config.seed, self.used)))
+            found = estimate_from(world, ground.geometry, frame, self.config, rng)
         ms |= found.ms
         begun = perf_counter()
         self._fuse(found, frame)
-        window = self._window(frame)
+        warnings = doubts(world, ground, frame, found.elevation)
+        window = replace(self._window(frame), dropped=dropped, warnings=warnings)
         ms["fusion"] = 1000.0 * (perf_counter() - begun)
         return MapUpdate(window, verdict, found, len(world), dropped, ms)
 
@@ -126,10 +135,10 @@ class TraversabilityMapper:
 
     def _world(self, points: Floats, matrix: Floats | None) -> tuple[Floats, dict[str, int], Floats]:
         """Finite points below the ceiling, in the world; what was dropped; and where the robot is."""
-        finite = np.isfinite(points).all(1)
-        dropped = {"not finite": int((~finite).sum())}
-        world = points[finite]
+        good, reasons = sort_out(points)
+        dropped, world = {NOT_FINITE: 0, **reasons}, points[good]
         if matrix is not None:
+            world = _returned(world, dropped)
             check_frame(world, matrix)
             world = transform(world, matrix)
         place = matrix[:3, 3] if matrix is not None else np.median(world, 0) if len(world) else np.zeros(3)
@@ -160,6 +169,14 @@ class TraversabilityMapper:
         layers["uncertainty"] = np.sqrt(layers.pop("variance"))
         layers["observed"] = np.isfinite(cells[WEIGHT]).astype(np.float32)
         return TerrainMap(frame, {name: layers[name] for name in LAYERS})
+
+
+def _returned(points: Floats, dropped: dict[str, int]) -> Floats:
+    """Points of the sensor's frame that are not at the sensor itself."""
+    bad = at_sensor(points)
+    if lost := int(np.count_nonzero(bad)):
+        dropped[NO_RETURN] = dropped.get(NO_RETURN, 0) + lost
+    return points[~bad]
 
 
 def _near(world: Floats, frame: Frame, dropped: dict[str, int]) -> Floats:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from espalier.core.errors import DataError
+from espalier.robots.terrain.clean.doubt import doubts
 from espalier.robots.terrain.clean.survey import Survey, survey
 from espalier.robots.terrain.cloud.cloud import Cloud
 from espalier.robots.terrain.cloud.voxel import voxels
@@ -18,6 +19,7 @@ from espalier.robots.terrain.estimate import Estimate, estimate_from
 from espalier.robots.terrain.features.geometric import Geometry, geometry
 from espalier.robots.terrain.grid.frame import Frame
 from espalier.robots.terrain.grid.smooth import smooth
+from espalier.robots.terrain.grid.spread import spread
 from espalier.robots.terrain.grid.terrain_map import LAYERS, TerrainMap
 
 Floats = npt.NDArray[np.float64]
@@ -61,7 +63,9 @@ def build(cloud: Cloud, config: MapperConfig, progress: Callable[[float], None] 
             f"{cloud.source or 'the cloud'} is too thin to map: no window of {config.window.size_m:g} m has {FEW} "
             "points. Take a larger window (window.size_m) and larger cells"
         )
-    return _finished(layers, weight, frame, config)
+    ground = _finished(layers, weight, frame, config, points)
+    dropped = {**cloud.dropped, **found.dropped}
+    return replace(ground, dropped=dropped, warnings=doubts(points, found, frame, ground["elevation"]))
 
 
 def _surveyed(points: Floats, config: MapperConfig) -> tuple[Floats, Survey]:
@@ -123,13 +127,14 @@ def _taper(cells: int) -> Floats:
     return np.minimum((ends + 1) / ramp, 1.0)
 
 
-def _finished(layers: Floats, weight: Floats, frame: Frame, config: MapperConfig) -> TerrainMap:
+def _finished(layers: Floats, weight: Floats, frame: Frame, config: MapperConfig, points: Floats) -> TerrainMap:
     known = weight > 0.0
-    mean = np.where(known, layers / np.where(known, weight, 1.0), np.nan).astype(np.float32)
-    elevation, variance, slope, roughness, step, cost = mean
+    mean = np.where(known, layers / np.where(known, weight, 1.0), np.nan)
+    deviation = np.sqrt(spread(points, frame, mean[0], mean[1])).astype(np.float32)
+    elevation, _, slope, roughness, step, cost = mean.astype(np.float32)
     named = {
         "elevation": elevation,
-        "uncertainty": np.sqrt(variance),
+        "uncertainty": deviation,
         "slope": slope,
         "roughness": roughness,
         "step": step,

@@ -12,10 +12,10 @@ Bools = npt.NDArray[np.bool_]
 
 LEAST = 5
 """Neighbours that are needed to fit a plane."""
-THIN = 0.1
+THIN = 0.05
 """A neighbourhood is taken as no thinner than this share of its radius: edges have planes on both sides."""
-ROUNDS = 2
-"""The first time a plane is fitted, others that are beside the surface still take part."""
+ROUNDS = 3
+"""At first, others that are beside the surface still take part in planes."""
 
 
 def beside(points: Floats, neighbours: Ints, radius: Floats, intensity: float) -> Bools:

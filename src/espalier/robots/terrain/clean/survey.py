@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from espalier.robots.terrain.features.geometric import Geometry, geometry, geome
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+LONE, CLUTTER = "lone above or below all others", "clutter in the air"
+"""Reasons why a point is dropped."""
 ENOUGH = 50
 """Fewer points are left as they are: nothing can be said of what lies around them."""
 SHRINKS = 0.5
@@ -23,12 +25,13 @@ SHRINKS = 0.5
 
 @dataclass(frozen=True)
 class Survey:
-    """kept: (m,) ascending indices of the points that show a surface. geometry: of each of them. clutter: estimated
-    share of all points that is clutter.
+    """kept: (m,) ascending indices of the points that show a surface. geometry: of each of them. dropped: the others, by
+    reason. clutter: estimated share of all points that is clutter.
     """
 
     kept: Ints
     geometry: Geometry
+    dropped: dict[str, int] = field(default_factory=dict)
     clutter: float = 0.0
 
 
@@ -38,18 +41,22 @@ def survey(points: Floats, neighbours: int, *, clean: bool = True) -> Survey:
     if not clean or n < ENOUGH:
         return Survey(np.arange(n), geometry(points, neighbours))
     kept = _without_far(points, np.arange(n))
+    lone = n - len(kept)
     dense = intensity(points[kept])
-    clutter = dense * float(np.ptp(points[kept], axis=0).prod()) / n
+    clutter = min(dense * float(np.ptp(points[kept], axis=0).prod()) / n, 1.0)
     if dense:
         kept = kept[together(points[kept], dense)]
-    if len(kept) >= ENOUGH:
-        kept = kept[~detached(points[kept])]
+    apart = detached(points[kept]) if len(kept) >= ENOUGH else np.zeros(len(kept), bool)
+    lone, kept = lone + int(np.count_nonzero(apart)), kept[~apart]
     left = points[kept]
-    if len(kept) < ENOUGH or not dense:
-        return Survey(kept, geometry(left, neighbours), clutter)
-    around = neighbourhoods(left, neighbours)
-    good = ~beside(left, around.found, around.radius, dense)
-    return Survey(kept[good], geometry_of(left, around, good), clutter)
+    if not dense or len(kept) < ENOUGH:
+        found = geometry(left, neighbours)
+    else:
+        around = neighbourhoods(left, neighbours)
+        good = ~beside(left, around.found, around.radius, dense)
+        kept, found = kept[good], geometry_of(left, around, good)
+    counts = {LONE: lone, CLUTTER: n - lone - len(kept)}
+    return Survey(kept, found, {why: count for why, count in counts.items() if count}, clutter)
 
 
 def _without_far(points: Floats, kept: Ints) -> Ints:

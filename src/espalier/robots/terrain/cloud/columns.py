@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from espalier.core.errors import DataError, EspalierError
 from espalier.robots.terrain.cloud.cloud import Cloud, Points
+from espalier.robots.terrain.cloud.unusable import usable
 
 Columns = Mapping[str, npt.NDArray[np.generic]]
 """(n,) values by name; x, y and z among them, in metres."""
@@ -20,18 +21,11 @@ FINE_M = 1e-4
 """No coordinate moves by more when it is written in fewer digits."""
 
 
-class NothingFiniteError(DataError):
-    """A cloud without a finite point. points: how many it has."""
-
-    def __init__(self, message: str, points: int) -> None:
-        super().__init__(message)
-        self.points = points
-
-
 def cloud_of(columns: Columns, file: Path) -> Cloud:
-    """A cloud of its finite points; the others are counted. Columns that are not one number a point are left out.
+    """A cloud of the points that can be used; the others are counted. Columns that are not one number a point are left
+    out.
 
-    Raises DataError without x, y and z, without points, and where none is finite.
+    Raises DataError without x, y and z, without points, and where none can be used.
     """
     simple = {name: values for name, values in columns.items() if values.ndim == 1 and values.dtype.kind in "fiub"}
     for axis in AXES:
@@ -42,12 +36,9 @@ def cloud_of(columns: Columns, file: Path) -> Cloud:
     points = np.stack([simple.pop(axis).astype(np.float64) for axis in AXES], axis=-1)
     if not len(points):
         raise DataError(f"{file} holds no points")
-    finite = np.isfinite(points).all(1)
-    lost = len(points) - int(np.count_nonzero(finite))
-    if lost == len(points):
-        raise NothingFiniteError(f"{file}: none of its {lost} points is finite", lost)
-    fields = {name: values.astype(values.dtype.newbyteorder("="))[finite] for name, values in simple.items()}
-    return Cloud(points[finite], str(file), fields, {"not finite": lost} if lost else {})
+    good, dropped = usable(points, str(file), columns)
+    fields = {name: values.astype(values.dtype.newbyteorder("="))[good] for name, values in simple.items()}
+    return Cloud(points[good], str(file), fields, dropped)
 
 
 def columns_of(cloud: Cloud, *, exact: bool = False) -> Columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ Layer = npt.NDArray[np.float32]
 
 LAYERS: Mapping[str, str] = {
     "elevation": "height of the ground, metres",
-    "uncertainty": "standard deviation of the elevation, metres",
+    "uncertainty": "standard deviation, metres: of points about the elevation (whole clouds), of the elevation (scans)",
     "slope": "rise over run, 0 for level",
     "roughness": "curvature of the neighbourhood, 0 to 1/3",
     "step": "mean height difference to the neighbourhood, metres",
@@ -31,10 +31,14 @@ LAYERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class TerrainMap:
-    """layers: by name, (rows, cols) float32, row 0 at the least y. NaN where nothing is known."""
+    """layers: by name, (rows, cols) float32, row 0 at the least y. NaN where nothing is known. dropped: points that were
+    not mapped, by reason. warnings: why the map should not be believed, if so. Files of maps keep neither.
+    """
 
     frame: Frame
     layers: Mapping[str, Layer]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Layer:
         return self.layers[name]
