@@ -69,6 +69,17 @@ def parse_json(text: str, where: str) -> Any:
     return value
 
 
+def as_utf8(content: bytes) -> bytes:
+    """Text in the encoding that its byte-order mark names, as UTF-8 without the mark; other content as it is.
+
+    For files that may be text or binary. What is no text of that encoding becomes U+FFFD.
+    """
+    encoding = _encoding(content[:4])
+    if encoding == "utf-8-sig":  # the rest may still be binary
+        return content.removeprefix(codecs.BOM_UTF8)
+    return content if encoding == "utf-8" else content.decode(encoding, "replace").encode()
+
+
 def _encoding(start: bytes) -> str:
     return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
 

@@ -15,16 +15,20 @@ from espalier.robots.terrain.mapper import MapUpdate, TraversabilityMapper
 
 @dataclass
 class Tally:
-    """What became of scans and points."""
+    """What became of scans and points. doubted: scans that a map can hardly be made of; doubt: why, of the last one."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     ms: list[float] = field(default_factory=list)
+    doubted: int = 0
+    doubt: str = ""
 
     def add(self, update: MapUpdate) -> None:
         """Count an update."""
         self.verdicts[update.verdict.value] += 1
         self.dropped.update(update.dropped)
+        if update.map.warnings and update.verdict.used:
+            self.doubted, self.doubt = self.doubted + 1, update.map.warnings[0]
         if update.estimate is not None:
             self.ms.append(update.total_ms)
 
@@ -32,7 +36,8 @@ class Tally:
         scans = ", ".join(f"{number} {verdict}" for verdict, number in self.verdicts.items())
         points = ", ".join(f"{number:,} {why}" for why, number in self.dropped.items() if number) or "none"
         times = f"{np.median(self.ms):.1f} ms, p95 {np.quantile(self.ms, 0.95):.1f}" if self.ms else "-"
-        return f"scans: {scans}\npoints left out: {points}\nan update: {times}"
+        doubt = f"\nwarning: {self.doubted} scans: {self.doubt}" if self.doubted else ""
+        return f"scans: {scans}\npoints left out: {points}\nan update: {times}{doubt}"
 
 
 def stream(mapper: TraversabilityMapper, scans: Iterable[Scan], *, live: bool = False) -> Iterator[MapUpdate]:

@@ -17,7 +17,8 @@ EXPECTED = 3.0
 ENOUGH = 7
 """Others that a point needs in that ball. Clutter alone has no such set: one in 35 points has so many around it, and
 hardly any of those are of that kind too."""
-ROUNDS = 8
+ENDS = 1000
+"""Of so many points less than one is lost in a round: then it is over."""
 ROOT = math.sqrt(3.0)
 CELLS, MOST, GROWTH = 1_000_000, 20.0, 1.3
 """So many cells, and so many for each point, may there be; else they grow, and fewer points are lost."""
@@ -54,7 +55,8 @@ def _peeled(
     """Points in the order of their cells; alive: points of each cell that are left, changed here."""
     n = len(points)
     kept = np.ones(n, np.bool_)
-    for _ in range(ROUNDS):
+    lost = n
+    while lost * ENDS > n:
         lost = 0
         for i in range(n):
             x, y, z = cells[i]
@@ -64,8 +66,6 @@ def _peeled(
                 kept[i] = False
                 alive[(x * dims[1] + y) * dims[2] + z] -= 1
                 lost += 1
-        if not lost:
-            break
     return kept
 
 

@@ -36,7 +36,7 @@ def doubts(points: Floats, found: Survey, frame: Frame, elevation: npt.NDArray[n
     if torn > MOST_TORN:
         reasons.append(
             f"in {100 * torn:.0f}% of the cells half of the points lie over {FAR_M:g} m above or below the elevation: "
-            "there is no single ground in them (clutter, overhangs, an axis that is not up, or a wrong unit)"
+            "there is no single ground in them: clutter, an axis that is not up, or overhangs (set `ceiling_m`)"
         )
     return tuple(reasons)
 
@@ -49,4 +49,4 @@ def _torn(points: Floats, frame: Frame, elevation: npt.NDArray[np.floating]) -> 
     off = np.abs(points[inside, 2] - elevation.reshape(-1)[flat])
     every = np.bincount(flat, minlength=frame.rows * frame.cols)
     far = np.bincount(flat, off > FAR_M, minlength=frame.rows * frame.cols)
-    return float(np.count_nonzero(far > 0.5 * every) / max(np.count_nonzero(every), 1))
+    return int(np.count_nonzero(far > 0.5 * every)) / max(int(np.count_nonzero(every)), 1)

@@ -53,7 +53,7 @@ def intensity(points: Floats) -> float:
     """
     found = _voxels(points, FINE)
     around = _summed(np.minimum(found.counts, 2).astype(np.uint8), (0, 1, 2))
-    singles, empties = np.count_nonzero((around == 1) & (found.counts == 1)), np.count_nonzero(around == 0)
+    singles, empties = int(np.count_nonzero((around == 1) & (found.counts == 1))), int(np.count_nonzero(around == 0))
     return singles / max(empties, 1) / found.side_m**3
 
 

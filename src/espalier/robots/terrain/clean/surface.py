@@ -33,7 +33,7 @@ def _beside(
     points: Floats, neighbours: Ints, radius: Floats, intensity: float, without: Bools
 ) -> Bools:  # pragma: no cover
     """One round; `without` (n,) take no part in planes. A point itself takes none in its own."""
-    n, k = neighbours.shape
+    n = len(neighbours)
     out = np.zeros(n, np.bool_)
     for i in range(n):
         count = 0

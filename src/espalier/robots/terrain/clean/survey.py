@@ -25,8 +25,8 @@ SHRINKS = 0.5
 
 @dataclass(frozen=True)
 class Survey:
-    """kept: (m,) ascending indices of the points that show a surface. geometry: of each of them. dropped: the others, by
-    reason. clutter: estimated share of all points that is clutter.
+    """kept: (m,) ascending indices of the points that show a surface. geometry: of each of them. dropped: the others,
+    by reason. clutter: estimated share of all points that is clutter.
     """
 
     kept: Ints

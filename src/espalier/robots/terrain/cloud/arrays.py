@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from espalier.core.errors import DataError, nearest
 from espalier.robots.terrain.cloud.cloud import Cloud
-from espalier.robots.terrain.cloud.columns import AXES, Columns, columns_of, expect, reading, records
+from espalier.robots.terrain.cloud.columns import AXES, Columns, columns_of, reading, records
 
 ZIP = b"PK\x03\x04"
 WIDE = 10
@@ -27,7 +27,7 @@ def read_numpy(file: Path) -> Columns:
     Raises DataError.
     """
     with reading(file, "NumPy's format"):
-        _check(file)
+        check_arrays(file)
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return _columns(file, loaded)
@@ -40,26 +40,27 @@ def read_numpy(file: Path) -> Columns:
         return {**_columns(file, points), **fit}
 
 
-def _check(file: Path) -> None:
-    """Raise DataError where an array would be larger than what there is of it, before there is a place for it."""
+def check_arrays(file: Path) -> None:
+    """Raise ValueError where an array would be larger than what there is of it, before there is a place for it."""
     with file.open("rb") as stream:
         if stream.read(len(ZIP)) != ZIP:
             stream.seek(0)
-            _check_array(file, stream, file.stat().st_size)
+            _check_array(stream, file.stat().st_size)
             return
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             with archive.open(member) as part:
-                _check_array(file, part, member.file_size)
+                _check_array(part, member.file_size)
 
 
-def _check_array(file: Path, stream: IO[bytes], size: int) -> None:
+def _check_array(stream: IO[bytes], size: int) -> None:
     """size: bytes of the array with its header."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
-    if not dtype.hasobject:
-        expect(file, math.prod(shape) * dtype.itemsize + stream.tell(), size)
+    needed = math.prod(shape) * dtype.itemsize + stream.tell()
+    if size < needed and not dtype.hasobject:
+        raise ValueError(f"it holds {size} bytes where its header promises {needed}")
 
 
 def npy_bytes(cloud: Cloud) -> bytes:

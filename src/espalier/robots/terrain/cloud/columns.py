@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError, EspalierError
+from espalier.core.text import as_utf8
 from espalier.robots.terrain.cloud.cloud import Cloud, Points
 from espalier.robots.terrain.cloud.unusable import usable
 
@@ -17,6 +18,8 @@ Columns = Mapping[str, npt.NDArray[np.generic]]
 """(n,) values by name; x, y and z among them, in metres."""
 
 AXES = ("x", "y", "z")
+HEAD = 4096
+"""Bytes, within which a file of text says that it is."""
 FINE_M = 1e-4
 """No coordinate moves by more when it is written in fewer digits."""
 
@@ -79,6 +82,15 @@ def expect(file: Path, needed: int, found: int, unit: str = "bytes") -> None:
         )
 
 
+def plain(content: bytes) -> bytes:
+    """A file that may be text: as UTF-8 without a byte-order mark, and with line feeds where its lines end in carriage
+    returns alone.
+    """
+    content = as_utf8(content)
+    head = content[:HEAD]
+    return content.replace(b"\r", b"\n") if b"ascii" in head and b"\n" not in head else content
+
+
 def number_rows(file: Path, lines: Iterable[bytes], first: int, count: int, width: int) -> Points:
     """(count, width): the numbers of the first `count` lines that are not blank. first: the number of the first line.
 
@@ -90,6 +102,8 @@ def number_rows(file: Path, lines: Iterable[bytes], first: int, count: int, widt
         if len(words) not in (0, width):
             raise DataError(f"{file}:{number}: {len(words)} values, not {width}")
         try:
+            if b"_" in line:
+                raise ValueError(f"{line[:80]!r} is not made of numbers")
             if words:
                 rows.append([float(word) for word in words])
         except ValueError as error:

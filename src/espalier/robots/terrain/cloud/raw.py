@@ -44,8 +44,8 @@ def read_bin(file: Path) -> Columns:
         raise DataError(f"{file} seems to hold {width} numbers a point; {_known()} are read. Write .npy instead")
     if size % (BYTES * width):
         raise DataError(
-            f"{file} has {size} bytes, which is no multiple of {BYTES * width} (float32 {', '.join(layout)}): it was cut "
-            f"short, or holds something else. {_known()} are read"
+            f"{file} has {size} bytes, which is no multiple of {BYTES * width} (float32 {', '.join(layout)}): it was "
+            f"cut short, or holds something else. {_known()} are read"
         )
     return dict(zip(layout, numbers.reshape(-1, width).T, strict=True))
 
@@ -77,8 +77,8 @@ def _width(file: Path, numbers: Singles, size: int) -> int:
     odd = np.mean((sizes != 0.0) & ~((sizes > TINY) & (sizes < HUGE))) if len(sizes) else 0.0
     if odd > MOST_ODD:
         raise DataError(
-            f"{file}: {100 * odd:.0f}% of its numbers are no lengths in metres if they are float32, little-endian: does "
-            "it hold float64, or another order of bytes? Write .npy instead"
+            f"{file}: {100 * odd:.0f}% of its numbers are no lengths in metres if they are float32, little-endian: "
+            "does it hold float64, or another order of bytes? Write .npy instead"
         )
     scores = {width: _contrast(some, width) for width in WIDTHS}
     most = max(scores.values())
@@ -88,8 +88,8 @@ def _width(file: Path, numbers: Singles, size: int) -> int:
     if fits in ([], [len(KITTI)]):
         return len(KITTI)
     raise DataError(
-        f"{file} may hold {' or '.join(' '.join(LAYOUTS[width]) for width in fits)}, and its numbers do not tell. Write "
-        ".npy, which says its shape"
+        f"{file} may hold {' or '.join(' '.join(LAYOUTS[width]) for width in fits)}, and its numbers do not tell. "
+        "Write .npy, which says its shape"
     )
 
 

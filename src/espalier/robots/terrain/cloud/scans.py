@@ -27,8 +27,8 @@ NEAR_S = 0.05
 @dataclass(frozen=True)
 class Scans:
     """Scans that are read when their turn comes. files: the clouds. poses: (n, 4, 4), sensor to world. stamps: (n,)
-    seconds. Going through them raises DataError at a cloud that is broken; one without a point that can be used is a scan
-    without points.
+    seconds. Going through them raises DataError at a cloud that is broken; one without a point of use is a scan without
+    points.
     """
 
     files: tuple[Path, ...]

@@ -48,11 +48,11 @@ def usable(points: Floats, about: str, columns: Columns | None = None) -> tuple[
 
 def sort_out(points: Floats, columns: Columns | None = None) -> tuple[Bools, dict[str, int]]:
     """The same, be it none."""
-    good = np.isfinite(points).all(1)
+    good = np.logical_and.reduce(np.isfinite(points), axis=1)
     dropped = {NOT_FINITE: len(points) - int(np.count_nonzero(good))}
     for why, bad in ((NOISE, _noise(len(points), columns or {})), (NO_RETURN, _no_returns(points, good))):
         dropped[why] = int(np.count_nonzero(bad & good))
-        good &= ~bad
+        good = good & ~bad
     return good, {why: count for why, count in dropped.items() if count}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.robots.terrain.grid.frame import Frame
+from espalier.robots.terrain.grid.place import Place
 
 if TYPE_CHECKING:
     from espalier.robots.terrain.plan.route import Route
@@ -31,14 +32,16 @@ LAYERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class TerrainMap:
-    """layers: by name, (rows, cols) float32, row 0 at the least y. NaN where nothing is known. dropped: points that were
-    not mapped, by reason. warnings: why the map should not be believed, if so. Files of maps keep neither.
+    """layers: by name, (rows, cols) float32, row 0 at the least y. NaN where nothing is known. dropped: points that
+    were not mapped, by reason. warnings: why the map should not be believed, if so. Files of maps keep neither. place:
+    where on Earth it lies, where it came from a GeoTIFF that knows.
     """
 
     frame: Frame
     layers: Mapping[str, Layer]
     dropped: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    place: Place | None = None
 
     def __getitem__(self, name: str) -> Layer:
         return self.layers[name]
