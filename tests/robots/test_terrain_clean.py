@@ -137,7 +137,7 @@ def test_beams_that_did_not_return_are_dropped() -> None:
         update = terrain.TraversabilityMapper().update(np.concatenate([ground, returns]), (4.0, 2.0, 0.6, 1.0))
         assert update.dropped["no return"] == 150
         assert np.nanmax(update.map["elevation"]) < 0.1
-    moved = terrain.build(points + (3.0, 2.0, 5.0))
+    moved = terrain.build(points + np.array([3.0, 2.0, 5.0]))
     assert moved.dropped["no return"] == 150, "in the world they lie at one place, again and again"
     twice = np.repeat(np.concatenate([ground, np.zeros((1, 3))]), 2, axis=0)
     assert "no return" not in terrain.build(twice, drop_outliers=False).dropped

@@ -21,7 +21,7 @@ AGAIN = 10
 """A place that is given so many times as often as others, and so many times at least, is where beams are put that did
 not return: no range is measured twice to the last bit. Of (0, 0, 0) it takes `AGAIN_AT_ORIGIN`."""
 AGAIN_AT_ORIGIN = 2
-NEAR_M = 0.05
+NEAR_M = 0.01
 """Nearer to its own middle a sensor sees nothing."""
 
 

@@ -44,7 +44,8 @@ def with_clutter(points: Floats, share: float, seed: int, *, below_m: float = 0.
     much higher is the box.
     """
     count = round(len(points) * share / (1.0 - share))
-    low, high = points.min(0) - (0.0, 0.0, below_m), points.max(0) + (0.0, 0.0, above_m)
+    low, high = points.min(0), points.max(0)
+    low[2], high[2] = low[2] - below_m, high[2] + above_m
     return np.concatenate([points, np_rng(seed, "clutter").uniform(low, high, (count, 3))])
 
 
