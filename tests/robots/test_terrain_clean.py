@@ -155,3 +155,27 @@ def test_the_band_of_a_whole_cloud_holds_points_that_it_was_not_made_of(
     kind: Kind, noise_m: float, cell_m: float
 ) -> None:
     assert 0.85 <= coverage(scene(kind), noise_m=noise_m, cell_m=cell_m) <= 0.955
+
+
+def test_a_later_scan_sees_through_what_is_not_there() -> None:
+    """A clump hangs in the air for one scan; the next one, which has no point there, sees the ground behind."""
+    near = flat(6000, 2.9)
+    hidden = (np.abs(near[:, :2] - (1.2, 0.0)) < 0.5).all(1)
+    clump = np.random.default_rng(0).uniform((1.0, -0.2, 0.8), (1.4, 0.2, 1.2), (300, 3))
+    mapper, pose = terrain.TraversabilityMapper(), (0.0, 0.0, 0.6, 0.0)
+    sensor = np.array([0.0, 0.0, 0.6])
+    mapper.update(np.concatenate([near[~hidden], clump]) - sensor, pose, 0.0)
+    assert mapper.map().at(1.2, 0.0)["elevation"] > 0.5
+    update = mapper.update(near[~hidden] - sensor, pose, 0.1)
+    assert 1 <= update.cleared <= 30
+    assert not mapper.map().at(1.2, 0.0)["elevation"] > 0.3
+    blind = terrain.TraversabilityMapper(terrain.MapperConfig(drop_outliers=False))
+    blind.update(np.concatenate([near[~hidden], clump]) - sensor, pose, 0.0)
+    assert blind.update(near[~hidden] - sensor, pose, 0.1).cleared == 0
+
+
+def test_what_stands_and_is_hit_is_not_seen_through() -> None:
+    points = make_scene(SceneConfig(kind="ruin", size_m=12.0, density_per_m2=400.0, seed=2)).cloud.points
+    mapper = terrain.TraversabilityMapper()
+    cleared = [mapper.add(scan).cleared for scan in scans_of(points, LidarConfig(), circle(points, 12, 0.6), 0)]
+    assert sum(cleared) <= 0.01 * 12 * 625

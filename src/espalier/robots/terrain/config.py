@@ -163,7 +163,8 @@ class MapperConfig(Section):
     """Of the pose above the ground."""
     drop_outliers: bool = True
     """Whether points that show no surface are left out and counted: a few far above or below all others, and clutter
-    that is spread evenly through the air, up to half of all points. Ours."""
+    that is spread evenly through the air, up to half of all points. Of scans with poses, cells that a later scan sees
+    through are forgotten as well. Ours."""
     features: FeatureConfig = FeatureConfig()
     """Curvature and step of points."""
     inducing: InducingConfig = InducingConfig()

@@ -13,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 from espalier.core.errors import DataError
 from espalier.robots.terrain.clean.doubt import doubts
+from espalier.robots.terrain.clean.sight import seen_through
 from espalier.robots.terrain.clean.survey import survey
 from espalier.robots.terrain.cloud.cloud import Scan, as_points
 from espalier.robots.terrain.cloud.frames import check_frame, pose_matrix, transform
@@ -32,6 +33,7 @@ FUSED = ("elevation", "variance", "slope", "roughness", "step", "cost")
 """What is averaged over time. The variance of the elevation is averaged too, and not lowered: scans of the same ground
 err alike. Then come the variance that a cell is weighed by, and the time it was last estimated.
 """
+ELEVATION = FUSED.index("elevation")
 WEIGHT, TIME = len(FUSED), len(FUSED) + 1
 NAMES = (*FUSED, "weight", "time")
 MARGIN_M = 0.5
@@ -41,7 +43,8 @@ MARGIN_M = 0.5
 @dataclass(frozen=True)
 class MapUpdate:
     """map: the window after the update, or as it was where the scan was left out. verdict: which, and why. estimate:
-    what this scan alone says. used: points. dropped: points that were not used, by reason. ms: of each stage.
+    what this scan alone says. used: points. dropped: points that were not used, by reason. ms: of each stage. cleared:
+    cells that were forgotten, for this scan sees through them.
     """
 
     map: TerrainMap
@@ -50,6 +53,7 @@ class MapUpdate:
     used: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     ms: dict[str, float] = field(default_factory=dict)
+    cleared: int = 0
 
     @property
     def total_ms(self) -> float:
@@ -111,11 +115,12 @@ class TraversabilityMapper:
             found = estimate_from(world, ground.geometry, frame, self.config, rng)
         ms |= found.ms
         begun = perf_counter()
+        cleared = 0 if matrix is None else self._clear(matrix[:3, 3], world, frame)
         self._fuse(found, frame)
         warnings = doubts(world, ground, frame, found.elevation)
         window = replace(self._window(frame), dropped=dropped, warnings=warnings)
         ms["fusion"] = 1000.0 * (perf_counter() - begun)
-        return MapUpdate(window, verdict, found, len(world), dropped, ms)
+        return MapUpdate(window, verdict, found, len(world), dropped, ms, cleared)
 
     def map(self, frame: Frame | None = None) -> TerrainMap:
         """What is known of a frame, by default of the smallest that holds all of it. DataError where nothing is."""
@@ -147,6 +152,16 @@ class TraversabilityMapper:
             dropped["above the ceiling"] = int((~below).sum())
             world = world[below]
         return world, dropped, place
+
+    def _clear(self, sensor: Floats, world: Floats, frame: Frame) -> int:
+        """Forget cells that this scan sees through; how many."""
+        if not self.config.drop_outliers:
+            return 0
+        before = self.tiles.read(frame)
+        gone = seen_through(sensor, world, frame, before[ELEVATION])
+        if gone.any():
+            self.tiles.write(frame, np.where(gone, np.float32(np.nan), before))
+        return int(np.count_nonzero(gone))
 
     def _fuse(self, found: Estimate, frame: Frame) -> None:
         before = self.tiles.read(frame)

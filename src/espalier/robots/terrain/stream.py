@@ -15,11 +15,13 @@ from espalier.robots.terrain.mapper import MapUpdate, TraversabilityMapper
 
 @dataclass
 class Tally:
-    """What became of scans and points. doubted: scans that a map can hardly be made of; doubt: why, of the last one."""
+    """What became of scans and points. cleared: cells that later scans saw
+    through. doubted: scans that a map can hardly be made of; doubt: why, of the last one."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     ms: list[float] = field(default_factory=list)
+    cleared: int = 0
     doubted: int = 0
     doubt: str = ""
 
@@ -27,6 +29,7 @@ class Tally:
         """Count an update."""
         self.verdicts[update.verdict.value] += 1
         self.dropped.update(update.dropped)
+        self.cleared += update.cleared
         if update.map.warnings and update.verdict.used:
             self.doubted, self.doubt = self.doubted + 1, update.map.warnings[0]
         if update.estimate is not None:
@@ -37,7 +40,8 @@ class Tally:
         points = ", ".join(f"{number:,} {why}" for why, number in self.dropped.items() if number) or "none"
         times = f"{np.median(self.ms):.1f} ms, p95 {np.quantile(self.ms, 0.95):.1f}" if self.ms else "-"
         doubt = f"\nwarning: {self.doubted} scans: {self.doubt}" if self.doubted else ""
-        return f"scans: {scans}\npoints left out: {points}\nan update: {times}{doubt}"
+        cleared = f"\ncells seen through, and forgotten: {self.cleared:,}" if self.cleared else ""
+        return f"scans: {scans}\npoints left out: {points}{cleared}\nan update: {times}{doubt}"
 
 
 def stream(mapper: TraversabilityMapper, scans: Iterable[Scan], *, live: bool = False) -> Iterator[MapUpdate]:
