@@ -88,7 +88,8 @@ def clouds(quick: bool) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
 
 def outliers(quick: bool) -> list[Row]:
     """30% of clutter in the box of each cloud, and in one that is 4 m deeper and 6 m higher; the filter's own cost."""
-    rows, cell = [], 0.2 if quick else 0.1
+    rows: list[Row] = []
+    cell = 0.2 if quick else 0.1
     for name, points in clouds(quick):
         for below, above in ((0.0, 0.0),) if quick else ((0.0, 0.0), (4.0, 6.0)):
             found = judge_outliers(points, 0.3, below_m=below, above_m=above, cell_m=cell)
@@ -107,7 +108,7 @@ def outliers(quick: bool) -> list[Row]:
 
 def _below(name: str, ours: float, most: float, unit: str) -> Row:
     """A row of what must not be more than `most`."""
-    return Row(name, ours, most, unit, most / max(ours, 1e-9), 1.0)
+    return Row(name, ours, most, unit, most / max(ours, 1e-3 * most), 1.0)
 
 
 def routes(repeats: int) -> list[Row]:
