@@ -35,6 +35,10 @@ class Tally:
         if update.estimate is not None:
             self.ms.append(update.total_ms)
 
+    def doubts(self) -> list[list[str | float | None]]:
+        """Rows of a table: warnings, and of how many scans."""
+        return [[f"warning, scans: {self.doubt}", self.doubted]] if self.doubted else []
+
     def __str__(self) -> str:
         scans = ", ".join(f"{number} {verdict}" for verdict, number in self.verdicts.items())
         points = ", ".join(f"{number:,} {why}" for why, number in self.dropped.items() if number) or "none"

@@ -19,6 +19,8 @@ LONE, CLUTTER = "lone above or below all others", "clutter in the air"
 """Reasons why a point is dropped."""
 ENOUGH = 50
 """Fewer points are left as they are: nothing can be said of what lies around them."""
+LITTLE = 1e-3
+"""Share of clutter of which too little lies beside the surface to be looked for there."""
 SHRINKS = 0.5
 """Lone points go first where the box of the others is smaller than this share of the whole: far below, far above."""
 
@@ -49,7 +51,7 @@ def survey(points: Floats, neighbours: int, *, clean: bool = True) -> Survey:
     apart = detached(points[kept]) if len(kept) >= ENOUGH else np.zeros(len(kept), bool)
     lone, kept = lone + int(np.count_nonzero(apart)), kept[~apart]
     left = points[kept]
-    if not dense or len(kept) < ENOUGH:
+    if clutter < LITTLE or len(kept) < ENOUGH:
         found = geometry(left, neighbours)
     else:
         around = neighbourhoods(left, neighbours)

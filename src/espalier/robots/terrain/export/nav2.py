@@ -71,7 +71,7 @@ def grades(cost: npt.NDArray[np.floating], config: Nav2Config) -> Pixels:
     map_server, which rounds to hundredths, reads as the cost in hundredths.
     """
     known = np.nan_to_num(cost, nan=0.0).astype(np.float64)
-    hundredths = np.where(known >= config.lethal_cost, 100.0, np.rint(100.0 * known.clip(0.0, HIGHEST)))
+    hundredths = np.where(cost >= config.lethal_cost, 100.0, np.rint(100.0 * known.clip(0.0, HIGHEST)))
     grey = np.rint(255.0 * (1.0 - hundredths / 100.0))
     return np.stack([grey, grey, grey, np.where(np.isnan(cost), 0, 255)], -1).astype(np.uint8)
 
