@@ -179,3 +179,27 @@ def test_what_stands_and_is_hit_is_not_seen_through() -> None:
     mapper = terrain.TraversabilityMapper()
     cleared = [mapper.add(scan).cleared for scan in scans_of(points, LidarConfig(), circle(points, 12, 0.6), 0)]
     assert sum(cleared) <= 0.01 * 12 * 625
+
+
+STRAIGHT, NONE = np.linspace(0, 9, 500), np.zeros(500)
+ODD = {
+    "a line": np.column_stack([STRAIGHT, NONE, NONE]),
+    "a post": np.column_stack([NONE, NONE, STRAIGHT]),
+    "one place": np.ones((200, 3)),
+    "a grid without height": np.stack(np.meshgrid(np.arange(60) * 0.1, np.arange(60) * 0.1, [0.0]), -1).reshape(-1, 3),
+    "every point thrice": np.repeat(flat(3000, 3.0), 3, axis=0),
+    "a tenth of a metre": np.round(flat(30_000, 3.0), 1),
+    "far up and down": np.concatenate([flat(3000, 3.0), [[0, 0, 1e11], [0, 1, -1e11]]]),
+    "a wall": np.random.default_rng(0).uniform(-3, 3, (3000, 3)) * (1, 0.001, 1),
+    "a steep slope": flat(5000, 3.0) @ np.array([[1, 0, 1.2], [0, 1, 0], [0, 0, 1.0]]),
+    "two floors": np.concatenate([flat(3000, 3.0), flat(3000, 3.0) + np.array([0.0, 0.0, 3.0])]),
+    "eastings": flat(3000, 3.0) + np.array([691_234.0, 5_334_567.0, 500.0]),
+    "few": flat(50, 3.0),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_clouds_that_are_clean_keep_their_points(name: str) -> None:
+    points = ODD[name]
+    lost = len(points) - len(survey(points, 20).kept)
+    assert lost == 2 if name == "far up and down" else lost <= 0.01 * len(points)

@@ -16,15 +16,16 @@ FINE = 8.0
 """Voxels for each point where clutter is counted: so many that a cloud which is half clutter has empty places."""
 COARSE = 1.0
 """Voxels for each point where lone points are looked for."""
-TALL = 5.0
-"""The box of a cloud is taken as at least so many times as high as its points are apart seen from above, so that thin
-ground is a surface in it and not what fills it."""
+THICK = 5.0
+"""The box of a cloud is taken as at least so many times as thick, in each direction, as its points are apart on the
+largest face of the box: so thin ground, a wall or a line is a surface in it and not what fills it."""
 FEW = 3
 """Points in a block of 3 x 3 x 3 voxels, at most, that are lone."""
 GROUND = 12
 """Points above or below a lone one, in its nine columns, at least. Without them it is sparse ground far away."""
 
 
+LEAST_M = 1e-6
 MOST, GROWTH = 4.0, 1.3
 """Times as many voxels as were meant may there be, since those at the border stick out; else they grow."""
 
@@ -59,8 +60,9 @@ def intensity(points: Floats) -> float:
 
 def _voxels(points: Floats, per_point: float) -> Voxels:
     low, high = points.min(0), points.max(0)
-    side = np.maximum(high - low, 1e-3)
-    side[2] = max(side[2], TALL * math.sqrt(side[0] * side[1] / len(points)))
+    _, width, length = np.sort(high - low).tolist()
+    apart = max(math.sqrt(width * length / len(points)), length / len(points), LEAST_M)
+    side = np.maximum(high - low, THICK * apart)
     voxel = float(np.cbrt(side.prod() / (per_point * len(points))))
     while np.ceil(side / voxel).prod() > MOST * per_point * len(points):  # in a long and narrow box
         voxel *= GROWTH

@@ -57,6 +57,8 @@ def survey(points: Floats, neighbours: int, *, clean: bool = True) -> Survey:
         around = neighbourhoods(left, neighbours)
         good = ~beside(left, around.found, around.radius, dense)
         kept, found = kept[good], geometry_of(left, around, good)
+    if len(kept) < ENOUGH:  # there is no surface to be found; `doubts` says so
+        return Survey(np.arange(n), geometry(points, neighbours), clutter=clutter)
     counts = {LONE: lone, CLUTTER: n - lone - len(kept)}
     return Survey(kept, found, {why: count for why, count in counts.items() if count}, clutter)
 
@@ -65,7 +67,7 @@ def _without_far(points: Floats, kept: Ints) -> Ints:
     """Without lone points that lie far above or below all others: the box is then that of the cloud."""
     while len(kept) >= ENOUGH:
         left = kept[~detached(points[kept])]
-        if not len(left) or np.ptp(points[left, 2]) > SHRINKS * np.ptp(points[kept, 2]):
+        if len(left) in (0, len(kept)) or np.ptp(points[left, 2]) > SHRINKS * np.ptp(points[kept, 2]):
             break
         kept = left
     return kept
