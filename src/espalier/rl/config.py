@@ -180,6 +180,11 @@ class TrainConfig(Config):
                 f"algorithm.advantage={algorithm.advantage} needs a value model: set learner.critic, "
                 "for example learner.critic={} for its defaults"
             )
+        if self.learner.critic is not None and not algorithm.needs_values:
+            raise ValueError(
+                f"algorithm.advantage={algorithm.advantage} uses no critic: set learner.critic to null, or take an "
+                "algorithm with gae advantages (ppo)"
+            )
         if algorithm.needs_reference and self.learner.reference == "none":
             raise ValueError("algorithm.kl_coef needs a model to stay close to: set learner.reference to frozen or ema")
         if self.rollout.max_tokens >= self.engine.max_len:
