@@ -54,6 +54,26 @@ def test_a_map_of_a_cloud_and_a_route_over_it(cloud: Path, tmp_path: Path, capsy
     assert (tmp_path / "route.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_graded_costs_reach_nav2(cloud: Path, tmp_path: Path) -> None:
+    words = ["--cell", "0.2", "--out", str(tmp_path / "map.yaml"), "--nav2", "scale"]
+    assert main(["terrain", "map", str(cloud), *words]) == 0
+    assert "mode: scale" in (tmp_path / "map.yaml").read_text()
+    assert (tmp_path / "map.png").is_file()
+
+
+def test_what_is_left_out_and_what_is_doubtful_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    flat = rng.uniform(-3, 3, (6000, 3)) * (1, 1, 0.002)
+    save_cloud(Cloud(np.concatenate([flat, [[0, 0, -50.0]]])), tmp_path / "low.npy")
+    assert main(["terrain", "map", str(tmp_path / "low.npy"), "--cell", "0.2"]) == 0
+    said = capsys.readouterr().out
+    assert "6,000 points; left out: 1 lone above or below all others" in said
+    assert "warning" not in said
+    save_cloud(Cloud(np.concatenate([flat, rng.uniform(-3, 3, (24_000, 3))])), tmp_path / "air.npy")
+    assert main(["terrain", "map", str(tmp_path / "air.npy"), "--cell", "0.2"]) == 0
+    assert "warning: " in capsys.readouterr().out
+
+
 def test_a_map_of_scans_that_goes_on_from_its_tiles(
     scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +103,16 @@ def test_a_map_of_scans_that_goes_on_from_its_tiles(
         (["terrain", "plan", "CLOUD"], "plan needs --start"),
         (["terrain", "plan", "CLOUD", "--start=0,0", "--goal=99,0"], r"goal \(99, 0\) lies outside the map"),
         (["terrain", "stream", "CLOUD"], "cloud.ply"),
+        (["terrain", "map", "CLOUD", "--live"], "map has no --live: it is of espalier terrain stream"),
+        (["terrain", "map", "CLOUD", "--start=0,0"], "map has no --start: it is of espalier terrain plan"),
+        (["terrain", "stream", "CLOUD", "--route", "r.csv"], "stream has no --route: .* terrain plan"),
+        (["terrain", "stream", "CLOUD", "--data-root", "x"], "stream has no --data-root: .* terrain map and plan"),
+        (
+            ["terrain", "bench", "--out", "a.tif"],
+            "bench has no --out: .* terrain map and stream and plan",
+        ),
+        (["terrain", "map", "CLOUD", "--out", "a.npz", "--epsg", "32632"], "--epsg is for files that end in .tif"),
+        (["terrain", "map", "CLOUD", "--out", "a.tif", "--nav2", "scale"], "--nav2 is for files that end in .yaml"),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from espalier.core.errors import DataError
+from espalier.robots.terrain.export.save import load_map
+from espalier.robots.terrain.grid.frame import Frame
+from espalier.robots.terrain.grid.terrain_map import TerrainMap
 from espalier.robots.terrain.plan.route import Route
 from espalier.robots.terrain.plan.route_files import degrees
 
@@ -68,7 +71,8 @@ def test_geojson_in_metres_and_in_degrees(tmp_path: Path) -> None:
     assert found["coordinates_are"] == "metres in the frame of the map"
     assert found["properties"] == {"method": "astar", "length_m": 8.0, "seconds": 15.0, "mean_cost": 0.2}
     found = json.loads(known.save(tmp_path / "a.geojson", epsg=32632).read_text())
-    assert found["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32632"
+    assert found["geometry"]["coordinates"][0] == [pytest.approx(9.0, abs=2e-6), pytest.approx(0.0, abs=1e-6), 0.0]
+    assert not {"crs", "coordinates_are"} & found.keys(), "RFC 7946 knows degrees alone"
     near = replace(route(), points=route().points - route().points[0])
     found = json.loads(near.save(tmp_path / "a.geojson", origin=(47.0, 11.0)).read_text())
     assert "coordinates_are" not in found
@@ -76,6 +80,20 @@ def test_geojson_in_metres_and_in_degrees(tmp_path: Path) -> None:
     here = replace(near, points=near.points[:1], elevation=np.zeros(1), cost=np.zeros(1))
     found = json.loads(here.save(tmp_path / "a.geojson").read_text())
     assert len(found["geometry"]["coordinates"]) == 2
+
+
+def test_a_route_over_a_map_that_knows_its_place_is_in_degrees(tmp_path: Path) -> None:
+    layers = {"cost": np.zeros((20, 20), np.float32), "observed": np.ones((20, 20), np.float32)}
+    ground = TerrainMap(Frame(0.5, 0, 0, 20, 20), layers)
+    for settings in ({"epsg": 32633, "origin": (500_000.0, 5_000_000.0)}, {"origin_lat_lon": (45.153, 15.0)}):
+        placed = load_map(ground.save(tmp_path / "a.tif", **settings))
+        placed.plan((1, 1), (8, 8)).save(tmp_path / "a.geojson")
+        longitude, latitude = json.loads((tmp_path / "a.geojson").read_text())["geometry"]["coordinates"][0]
+        assert (longitude, latitude) == (pytest.approx(15.0, abs=1e-4), pytest.approx(45.153, abs=2e-3))
+        again = load_map(placed.save(tmp_path / "b.tif"))
+        assert again.place == placed.place, "and it goes into the next file"
+    ground.plan((1, 1), (8, 8)).save(tmp_path / "a.geojson")
+    assert "coordinates_are" in json.loads((tmp_path / "a.geojson").read_text())
 
 
 def test_degrees_are_those_of_the_ellipsoid() -> None:

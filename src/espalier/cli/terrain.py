@@ -25,6 +25,17 @@ WORK = {
 }
 
 
+OPTIONS = {
+    "map": ("out", "cell", "epsg", "origin", "nav2", "data_root"),
+    "stream": ("out", "cell", "epsg", "origin", "nav2", "poses", "tiles", "live"),
+    "plan": ("out", "cell", "epsg", "origin", "nav2", "start", "goal", "route", "data_root"),
+    "bench": (),
+}
+"""Those that a verb takes notice of."""
+PLACED = (".tif", ".tiff", ".geojson")
+"""Suffixes of files that `--epsg` and `--origin` are for."""
+
+
 def add_terrain(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier terrain`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -39,6 +50,7 @@ def add_terrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell", type=_cell, help="side of a cell, metres (default: 0.1; stream 0.2)")
     parser.add_argument("--epsg", type=int, help="coordinate system of the map's metres, for .tif and .geojson")
     parser.add_argument("--origin", type=_origin, help="latitude,longitude of the map's (0, 0), for .tif and .geojson")
+    parser.add_argument("--nav2", choices=("trinary", "scale"), help="of a .yaml: classes, or graded costs (trinary)")
     parser.add_argument("--poses", type=Path, help="stream: file of poses, if it does not lie beside the scans")
     parser.add_argument("--tiles", type=Path, help="stream: folder that the map is kept in and goes on from")
     parser.add_argument("--live", action="store_true", help="stream: show the map while it is made (extra `viewer`)")
@@ -53,8 +65,9 @@ def terrain(args: argparse.Namespace) -> int:
     if args.what not in WORK:
         raise EspalierError(f"espalier terrain cannot {args.what!r}{nearest(args.what, WORK)}")
     names, settings = _split(args.words)
-    if len(names) != (0 if args.what == "bench" else 1) or (args.what == "bench" and (settings or args.out)):
+    if len(names) != (0 if args.what == "bench" else 1) or (args.what == "bench" and settings):
         raise EspalierError(f"usage: espalier terrain {args.what} {WORK[args.what]}")
+    _check_options(args)
     try:
         _check_outputs(args.out or ())
         match args.what:
@@ -68,6 +81,26 @@ def terrain(args: argparse.Namespace) -> int:
                 return _bench()
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "numba", "robots") from error
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """What would have no effect is refused."""
+    given = {name for options in OPTIONS.values() for name in options if not _is_unset(getattr(args, name))}
+    for name in sorted(given - set(OPTIONS[args.what])):
+        verbs = " and ".join(verb for verb, options in OPTIONS.items() if name in options)
+        raise EspalierError(f"espalier terrain {args.what} has no {_flag(name)}: it is of espalier terrain {verbs}")
+    suffixes = {file.suffix.lower() for file in (*(args.out or ()), *(args.route or ()))}
+    for name, of in (("epsg", PLACED), ("origin", PLACED), ("nav2", (".yaml",))):
+        if name in given and not suffixes & set(of):
+            raise EspalierError(f"{_flag(name)} is for files that end in {', '.join(of)}; none is to be written")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _is_unset(value: object) -> bool:
+    return value is None or value is False
 
 
 def _check_outputs(files: Sequence[Path]) -> None:
@@ -126,11 +159,13 @@ def _built(args: argparse.Namespace, console: Console, name: str, settings: dict
 
     config = whole_config(args.cell or CELL_M, settings)
     cloud = find_cloud(name, DataRoot.find(args.data_root))
-    dropped = ", ".join(f"{count} {why}" for why, count in cloud.dropped.items() if count)
-    console.print(f"{len(cloud):,} points" + (f" ({dropped})" if dropped else ""))
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("windows", total=1.0)
-        return build(cloud, config, lambda share: progress.update(task, completed=share))
+        ground = build(cloud, config, lambda share: progress.update(task, completed=share))
+    dropped = ", ".join(f"{count:,} {why}" for why, count in ground.dropped.items() if count)
+    mapped = len(cloud) - sum(ground.dropped.values()) + sum(cloud.dropped.values())
+    console.print(f"{mapped:,} points" + (f"; left out: {dropped}" if dropped else ""))
+    return ground
 
 
 def _stream(args: argparse.Namespace, folder: Path, settings: dict[str, Any]) -> int:
@@ -159,7 +194,10 @@ def _plan(args: argparse.Namespace, name: str, settings: dict[str, Any]) -> int:
         raise EspalierError("plan needs --start x,y and --goal x,y (metres; write --start=-1,2 for negative numbers)")
     config, console, file = api.PlanConfig.of(**settings), Console(highlight=False), Path(name)
     saved = file.is_file() and (file.suffix.lower() in (".tif", ".tiff") or is_map(file))
+    if saved and args.cell is not None:
+        raise EspalierError(f"--cell is for the map of a cloud; the cells of {file} are what they are")
     ground = api.load_map(file) if saved else _built(args, console, name, {})
+    _warn(console, ground.warnings)
     route = api.plan(ground, args.start, args.goal, config)
     console.print(
         f"{route.length_m:.2f} m, mean cost {route.mean_cost:.3f}, {route.seconds:.1f} s to drive, "
@@ -200,6 +238,7 @@ def _finish(args: argparse.Namespace, console: Console, ground: Any) -> int:
         f"{ground.frame.rows} x {ground.frame.cols} cells of {ground.frame.cell_m:g} m, x {x0:.1f} to {x1:.1f}, "
         f"y {y0:.1f} to {y1:.1f}; {100 * share:.1f}% observed"
     )
+    _warn(console, ground.warnings)
     for file in args.out or ():
         console.print(f"map: {_saved(args, ground, file)}", markup=False)
     if not args.out:
@@ -207,8 +246,20 @@ def _finish(args: argparse.Namespace, console: Console, ground: Any) -> int:
     return 0
 
 
+def _warn(console: Console, warnings: Sequence[str]) -> None:
+    """Why the map should not be believed."""
+    for warning in warnings:
+        console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+
+
 def _saved(args: argparse.Namespace, ground: Any, file: Path) -> Path:
-    """Written in its format; a GeoTIFF with the coordinates asked for."""
-    where = {"epsg": args.epsg, "origin_lat_lon": args.origin} if file.suffix.lower() in (".tif", ".tiff") else {}
-    saved: Path = ground.save(file, **{name: value for name, value in where.items() if value is not None})
+    """Written in its format; a GeoTIFF with the coordinates asked for, a Nav2 map in the mode asked for."""
+    match file.suffix.lower():
+        case ".tif" | ".tiff":
+            settings = {"epsg": args.epsg, "origin_lat_lon": args.origin}
+        case ".yaml":
+            settings = {"mode": args.nav2}
+        case _:
+            settings = {}
+    saved: Path = ground.save(file, **{name: value for name, value in settings.items() if value is not None})
     return saved

@@ -14,6 +14,7 @@ from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
 from espalier.robots.terrain.cloud.cloud import Cloud, Scan, as_points
 from espalier.robots.terrain.cloud.scans import Scans, load_scans
+from espalier.robots.terrain.cloud.unusable import NOT_FINITE, usable
 from espalier.robots.terrain.config import MapperConfig
 from espalier.robots.terrain.export.save import load_map as load_saved
 from espalier.robots.terrain.grid.terrain_map import TerrainMap
@@ -85,9 +86,9 @@ def load_map(file: str | Path) -> TerrainMap:
 
 
 def of_points(points: npt.ArrayLike) -> Cloud:
-    """A cloud of an array (n, 3); points that are not finite are counted in `dropped`. Raises DataError for another."""
+    """A cloud of an array (n, 3); points that cannot be used are counted in `dropped`. Raises DataError for another."""
     array = as_points(points)
-    finite = np.isfinite(array).all(1)
-    if not finite.any():
+    if not np.isfinite(array).all(1).any():
         raise DataError("there is no finite point")
-    return Cloud(array[finite], dropped={"not finite": int((~finite).sum())})
+    good, dropped = usable(array, "the array")
+    return Cloud(array[good], dropped={NOT_FINITE: 0, **dropped})

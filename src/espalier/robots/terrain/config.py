@@ -8,6 +8,9 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 
 from espalier.core.config import Config
 
+LETHAL_COST = 0.5
+"""Cells of this cost or more are obstacles, unless a plan or a file of a map says otherwise."""
+
 
 class Section(Config):
     """Numbers are finite."""
@@ -158,6 +161,10 @@ class MapperConfig(Section):
     """Points higher above the sensor's ground are left out: branches, bridges. Needs `sensor_height_m`."""
     sensor_height_m: NonNegativeFloat = 0.0
     """Of the pose above the ground."""
+    drop_outliers: bool = True
+    """Whether points that show no surface are left out and counted: a few far above or below all others, and clutter
+    that is spread evenly through the air, up to half of all points. Of scans with poses, cells that a later scan sees
+    through are forgotten as well. Ours."""
     features: FeatureConfig = FeatureConfig()
     """Curvature and step of points."""
     inducing: InducingConfig = InducingConfig()

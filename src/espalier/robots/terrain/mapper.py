@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -12,10 +12,14 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from espalier.core.errors import DataError
+from espalier.robots.terrain.clean.doubt import doubts
+from espalier.robots.terrain.clean.sight import seen_through
+from espalier.robots.terrain.clean.survey import survey
 from espalier.robots.terrain.cloud.cloud import Scan, as_points
 from espalier.robots.terrain.cloud.frames import check_frame, pose_matrix, transform
+from espalier.robots.terrain.cloud.unusable import NO_RETURN, NOT_FINITE, at_sensor, sort_out
 from espalier.robots.terrain.config import MapperConfig
-from espalier.robots.terrain.estimate import Estimate, estimate
+from espalier.robots.terrain.estimate import Estimate, estimate_from
 from espalier.robots.terrain.grid.frame import Frame
 from espalier.robots.terrain.grid.fusion import blend, blurred, weigh
 from espalier.robots.terrain.grid.smooth import smooth
@@ -29,6 +33,7 @@ FUSED = ("elevation", "variance", "slope", "roughness", "step", "cost")
 """What is averaged over time. The variance of the elevation is averaged too, and not lowered: scans of the same ground
 err alike. Then come the variance that a cell is weighed by, and the time it was last estimated.
 """
+ELEVATION = FUSED.index("elevation")
 WEIGHT, TIME = len(FUSED), len(FUSED) + 1
 NAMES = (*FUSED, "weight", "time")
 MARGIN_M = 0.5
@@ -38,7 +43,8 @@ MARGIN_M = 0.5
 @dataclass(frozen=True)
 class MapUpdate:
     """map: the window after the update, or as it was where the scan was left out. verdict: which, and why. estimate:
-    what this scan alone says. used: points. dropped: points that were not used, by reason. ms: of each stage.
+    what this scan alone says. used: points. dropped: points that were not used, by reason. ms: of each stage. cleared:
+    cells that were forgotten, for this scan sees through them.
     """
 
     map: TerrainMap
@@ -47,6 +53,7 @@ class MapUpdate:
     used: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     ms: dict[str, float] = field(default_factory=dict)
+    cleared: int = 0
 
     @property
     def total_ms(self) -> float:
@@ -89,6 +96,11 @@ class TraversabilityMapper:
         world, dropped, place = self._world(points, matrix)
         frame = Frame.around(place[0], place[1], self.config.window.size_m, self.config.window.cell_m)
         world = _near(world, frame, dropped)
+        ms = {"points": 1000.0 * (perf_counter() - begun)}
+        begun = perf_counter()
+        ground = survey(world, self.config.features.neighbours, clean=self.config.drop_outliers)
+        world, dropped = world[ground.kept], dropped | ground.dropped
+        ms["features"] = 1000.0 * (perf_counter() - begun)
         if len(world) < self.config.min_points:
             return MapUpdate(self._window(self._frame), Verdict.EMPTY, dropped=dropped)
         verdict = self.order.judge(stamp, None if matrix is None else (float(place[0]), float(place[1])))
@@ -98,15 +110,17 @@ class TraversabilityMapper:
         if verdict is Verdict.JUMP:
             self.tiles.clear()
         self._frame = frame
-        ms = {"points": 1000.0 * (perf_counter() - begun)}
+        rng = np.random.default_rng((self.config.seed, self.used))
         with self._threads.limit(limits=1, user_api="blas"):
-            found = estimate(world, frame, self.config, np.random.default_rng((self.config.seed, self.used)))
+            found = estimate_from(world, ground.geometry, frame, self.config, rng)
         ms |= found.ms
         begun = perf_counter()
+        cleared = 0 if matrix is None else self._clear(matrix[:3, 3], world, frame)
         self._fuse(found, frame)
-        window = self._window(frame)
+        warnings = doubts(world, ground, frame, found.elevation)
+        window = replace(self._window(frame), dropped=dropped, warnings=warnings)
         ms["fusion"] = 1000.0 * (perf_counter() - begun)
-        return MapUpdate(window, verdict, found, len(world), dropped, ms)
+        return MapUpdate(window, verdict, found, len(world), dropped, ms, cleared)
 
     def map(self, frame: Frame | None = None) -> TerrainMap:
         """What is known of a frame, by default of the smallest that holds all of it. DataError where nothing is."""
@@ -126,10 +140,10 @@ class TraversabilityMapper:
 
     def _world(self, points: Floats, matrix: Floats | None) -> tuple[Floats, dict[str, int], Floats]:
         """Finite points below the ceiling, in the world; what was dropped; and where the robot is."""
-        finite = np.isfinite(points).all(1)
-        dropped = {"not finite": int((~finite).sum())}
-        world = points[finite]
+        good, reasons = sort_out(points)
+        dropped, world = {NOT_FINITE: 0, **reasons}, points[good]
         if matrix is not None:
+            world = _returned(world, dropped)
             check_frame(world, matrix)
             world = transform(world, matrix)
         place = matrix[:3, 3] if matrix is not None else np.median(world, 0) if len(world) else np.zeros(3)
@@ -138,6 +152,16 @@ class TraversabilityMapper:
             dropped["above the ceiling"] = int((~below).sum())
             world = world[below]
         return world, dropped, place
+
+    def _clear(self, sensor: Floats, world: Floats, frame: Frame) -> int:
+        """Forget cells that this scan sees through; how many."""
+        if not self.config.drop_outliers:
+            return 0
+        before = self.tiles.read(frame)
+        gone = seen_through(sensor, world, frame, before[ELEVATION])
+        if gone.any():
+            self.tiles.write(frame, np.where(gone, np.float32(np.nan), before))
+        return int(np.count_nonzero(gone))
 
     def _fuse(self, found: Estimate, frame: Frame) -> None:
         before = self.tiles.read(frame)
@@ -160,6 +184,14 @@ class TraversabilityMapper:
         layers["uncertainty"] = np.sqrt(layers.pop("variance"))
         layers["observed"] = np.isfinite(cells[WEIGHT]).astype(np.float32)
         return TerrainMap(frame, {name: layers[name] for name in LAYERS})
+
+
+def _returned(points: Floats, dropped: dict[str, int]) -> Floats:
+    """Points of the sensor's frame that are not at the sensor itself."""
+    bad = at_sensor(points)
+    if lost := int(np.count_nonzero(bad)):
+        dropped[NO_RETURN] = dropped.get(NO_RETURN, 0) + lost
+    return points[~bad]
 
 
 def _near(world: Floats, frame: Frame, dropped: dict[str, int]) -> Floats:

@@ -15,24 +15,37 @@ from espalier.robots.terrain.mapper import MapUpdate, TraversabilityMapper
 
 @dataclass
 class Tally:
-    """What became of scans and points."""
+    """What became of scans and points. cleared: cells that later scans saw
+    through. doubted: scans that a map can hardly be made of; doubt: why, of the last one."""
 
     verdicts: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     ms: list[float] = field(default_factory=list)
+    cleared: int = 0
+    doubted: int = 0
+    doubt: str = ""
 
     def add(self, update: MapUpdate) -> None:
         """Count an update."""
         self.verdicts[update.verdict.value] += 1
         self.dropped.update(update.dropped)
+        self.cleared += update.cleared
+        if update.map.warnings and update.verdict.used:
+            self.doubted, self.doubt = self.doubted + 1, update.map.warnings[0]
         if update.estimate is not None:
             self.ms.append(update.total_ms)
+
+    def doubts(self) -> list[list[str | float | None]]:
+        """Rows of a table: warnings, and of how many scans."""
+        return [[f"warning, scans: {self.doubt}", self.doubted]] if self.doubted else []
 
     def __str__(self) -> str:
         scans = ", ".join(f"{number} {verdict}" for verdict, number in self.verdicts.items())
         points = ", ".join(f"{number:,} {why}" for why, number in self.dropped.items() if number) or "none"
         times = f"{np.median(self.ms):.1f} ms, p95 {np.quantile(self.ms, 0.95):.1f}" if self.ms else "-"
-        return f"scans: {scans}\npoints left out: {points}\nan update: {times}"
+        doubt = f"\nwarning: {self.doubted} scans: {self.doubt}" if self.doubted else ""
+        cleared = f"\ncells seen through, and forgotten: {self.cleared:,}" if self.cleared else ""
+        return f"scans: {scans}\npoints left out: {points}{cleared}\nan update: {times}{doubt}"
 
 
 def stream(mapper: TraversabilityMapper, scans: Iterable[Scan], *, live: bool = False) -> Iterator[MapUpdate]:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from espalier.core.errors import DataError
+from espalier.robots.terrain.clean.doubt import doubts
+from espalier.robots.terrain.clean.survey import Survey, survey
 from espalier.robots.terrain.cloud.cloud import Cloud
 from espalier.robots.terrain.cloud.voxel import voxels
 from espalier.robots.terrain.config import MapperConfig
@@ -17,6 +19,7 @@ from espalier.robots.terrain.estimate import Estimate, estimate_from
 from espalier.robots.terrain.features.geometric import Geometry, geometry
 from espalier.robots.terrain.grid.frame import Frame
 from espalier.robots.terrain.grid.smooth import smooth
+from espalier.robots.terrain.grid.spread import spread
 from espalier.robots.terrain.grid.terrain_map import LAYERS, TerrainMap
 
 Floats = npt.NDArray[np.float64]
@@ -40,20 +43,18 @@ def build(cloud: Cloud, config: MapperConfig, progress: Callable[[float], None] 
     memory: an outlier, or the wrong unit.
     """
     _check_size(cloud, config)
-    if config.ceiling_m is not None:
-        cloud = replace(cloud, points=below(cloud.points, config.ceiling_m))
-    frame = Frame.covering(cloud.low[:2], cloud.high[:2], config.window.cell_m)
-    found = geometry(cloud.points, config.features.neighbours)
-    buckets = Buckets(cloud.points, config.window.size_m)
+    points, found = _surveyed(cloud.points, config)
+    frame = Frame.covering(points[:, :2].min(0), points[:, :2].max(0), config.window.cell_m)
+    buckets = Buckets(points, config.window.size_m)
     windows = list(_windows(frame, config))
     layers, weight = np.zeros((6, *frame.shape)), np.zeros(frame.shape)
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         for number, window in enumerate(windows):
             inside = buckets.within(window.bounds, MARGIN_M)
             if len(inside) >= FEW:
-                part = Geometry(*(values[inside] for values in found))
+                part = Geometry(*(values[inside] for values in found.geometry))
                 rng = np.random.default_rng((config.seed, number))
-                view = estimate_from(cloud.points[inside], part, window, config, rng)
+                view = estimate_from(points[inside], part, window, config, rng)
                 _add(layers, weight, view, frame, window)
             if progress is not None:
                 progress((number + 1) / len(windows))
@@ -62,7 +63,19 @@ def build(cloud: Cloud, config: MapperConfig, progress: Callable[[float], None] 
             f"{cloud.source or 'the cloud'} is too thin to map: no window of {config.window.size_m:g} m has {FEW} "
             "points. Take a larger window (window.size_m) and larger cells"
         )
-    return _finished(layers, weight, frame, config)
+    ground = _finished(layers, weight, frame, config, points)
+    dropped = {**cloud.dropped, **found.dropped}
+    return replace(ground, dropped=dropped, warnings=doubts(points, found, frame, ground["elevation"]))
+
+
+def _surveyed(points: Floats, config: MapperConfig) -> tuple[Floats, Survey]:
+    """The points that are mapped, and their geometry."""
+    found = survey(points, config.features.neighbours, clean=config.drop_outliers)
+    points = points[found.kept]
+    if config.ceiling_m is not None:
+        points = below(points, config.ceiling_m)
+        found = replace(found, geometry=geometry(points, config.features.neighbours))
+    return points, found
 
 
 def _check_size(cloud: Cloud, config: MapperConfig) -> None:
@@ -114,13 +127,14 @@ def _taper(cells: int) -> Floats:
     return np.minimum((ends + 1) / ramp, 1.0)
 
 
-def _finished(layers: Floats, weight: Floats, frame: Frame, config: MapperConfig) -> TerrainMap:
+def _finished(layers: Floats, weight: Floats, frame: Frame, config: MapperConfig, points: Floats) -> TerrainMap:
     known = weight > 0.0
-    mean = np.where(known, layers / np.where(known, weight, 1.0), np.nan).astype(np.float32)
-    elevation, variance, slope, roughness, step, cost = mean
+    mean = np.where(known, layers / np.where(known, weight, 1.0), np.nan)
+    deviation = np.sqrt(spread(points, frame, mean[0], mean[1])).astype(np.float32)
+    elevation, _, slope, roughness, step, cost = mean.astype(np.float32)
     named = {
         "elevation": elevation,
-        "uncertainty": np.sqrt(variance),
+        "uncertainty": deviation,
         "slope": slope,
         "roughness": roughness,
         "step": step,

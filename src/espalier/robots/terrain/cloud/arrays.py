@@ -1,10 +1,12 @@
-"""NumPy's NPY and NPZ, and KITTI's raw float32. Nothing is ever unpickled."""
+"""NumPy's NPY and NPZ. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import io
+import math
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +15,9 @@ from espalier.core.errors import DataError, nearest
 from espalier.robots.terrain.cloud.cloud import Cloud
 from espalier.robots.terrain.cloud.columns import AXES, Columns, columns_of, reading, records
 
-KITTI = (*AXES, "intensity")
-KITTI_BYTES = 16
-LOSS_M = 0.005
-"""Coordinates that float32 moves by more are not written to KITTI's format."""
+ZIP = b"PK\x03\x04"
+WIDE = 10
+"""More columns than this, and more than rows, are points that lie side by side."""
 
 
 def read_numpy(file: Path) -> Columns:
@@ -26,6 +27,7 @@ def read_numpy(file: Path) -> Columns:
     Raises DataError.
     """
     with reading(file, "NumPy's format"):
+        check_arrays(file)
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return _columns(file, loaded)
@@ -38,15 +40,27 @@ def read_numpy(file: Path) -> Columns:
         return {**_columns(file, points), **fit}
 
 
-def read_bin(file: Path) -> Columns:
-    """float32 x, y, z and intensity, point by point. Raises DataError where the size is not one of whole points."""
-    size = file.stat().st_size
-    if size % KITTI_BYTES:
-        raise DataError(
-            f"{file} has {size} bytes, which is no multiple of {KITTI_BYTES} (float32 x, y, z, intensity): "
-            "it was cut short, or holds something else"
-        )
-    return dict(zip(KITTI, np.fromfile(file, "<f4").reshape(-1, 4).T, strict=True))
+def check_arrays(file: Path) -> None:
+    """Raise ValueError where an array would be larger than what there is of it, before there is a place for it."""
+    with file.open("rb") as stream:
+        if stream.read(len(ZIP)) != ZIP:
+            stream.seek(0)
+            _check_array(stream, file.stat().st_size)
+            return
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as part:
+                _check_array(part, member.file_size)
+
+
+def _check_array(stream: IO[bytes], size: int) -> None:
+    """size: bytes of the array with its header."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    needed = math.prod(shape) * dtype.itemsize + stream.tell()
+    if size < needed and not dtype.hasobject:
+        raise ValueError(f"it holds {size} bytes where its header promises {needed}")
 
 
 def npy_bytes(cloud: Cloud) -> bytes:
@@ -64,24 +78,12 @@ def npz_bytes(cloud: Cloud) -> bytes:
     return stream.getvalue()
 
 
-def bin_bytes(cloud: Cloud) -> bytes:
-    """Intensity is that of the cloud or 0; other fields are not written.
-
-    Raises DataError where float32 is too coarse.
-    """
-    rows = np.zeros((len(cloud), 4), "<f4")
-    rows[:, :3] = cloud.points
-    loss = np.abs(rows[:, :3] - cloud.points).max(initial=0.0)
-    if loss > LOSS_M:
-        raise DataError(f"float32 would move a point by {loss:.3g} m; write .npz or .las, or subtract an origin")
-    rows[:, 3] = cloud.fields.get("intensity", 0.0)
-    return rows.tobytes()
-
-
 def _columns(file: Path, array: npt.NDArray[Any]) -> Columns:
     if array.dtype.names:
         return {name: array[name] for name in array.dtype.names}
     if array.ndim != 2 or array.shape[1] < len(AXES):
         raise DataError(f"{file} is an array of shape {array.shape}; (n, 3) or (n, 3 + columns) is expected")
+    if array.shape[1] > max(WIDE, array.shape[0]):
+        raise DataError(f"{file} is an array of shape {array.shape}, which looks transposed; write its .T, (n, 3)")
     names = (*AXES, *(f"column_{k}" for k in range(3, array.shape[1])))
     return dict(zip(names, array.T, strict=True))

@@ -16,6 +16,8 @@ Points = npt.NDArray[np.float64]
 def as_points(given: npt.ArrayLike) -> Points:
     """(n, 3) numbers, copied only if they are not float64. Raises DataError for an array of another shape or kind."""
     array = np.asarray(given)
+    if array.ndim == 2 and array.shape[0] == 3 and array.shape[1] != 3:
+        raise DataError(f"points are an array of shape (n, 3); {array.shape} looks transposed: give its .T")
     if array.ndim != 2 or array.shape[1] != 3 or not np.issubdtype(array.dtype, np.number):
         raise DataError(f"points are an array of numbers of shape (n, 3), not {array.dtype} of {array.shape}")
     return array.astype(np.float64, copy=False)

@@ -10,28 +10,25 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError, EspalierError
+from espalier.core.text import as_utf8
 from espalier.robots.terrain.cloud.cloud import Cloud, Points
+from espalier.robots.terrain.cloud.unusable import usable
 
 Columns = Mapping[str, npt.NDArray[np.generic]]
 """(n,) values by name; x, y and z among them, in metres."""
 
 AXES = ("x", "y", "z")
+HEAD = 4096
+"""Bytes, within which a file of text says that it is."""
 FINE_M = 1e-4
 """No coordinate moves by more when it is written in fewer digits."""
 
 
-class NothingFiniteError(DataError):
-    """A cloud without a finite point. points: how many it has."""
-
-    def __init__(self, message: str, points: int) -> None:
-        super().__init__(message)
-        self.points = points
-
-
 def cloud_of(columns: Columns, file: Path) -> Cloud:
-    """A cloud of its finite points; the others are counted. Columns that are not one number a point are left out.
+    """A cloud of the points that can be used; the others are counted. Columns that are not one number a point are left
+    out.
 
-    Raises DataError without x, y and z, without points, and where none is finite.
+    Raises DataError without x, y and z, without points, and where none can be used.
     """
     simple = {name: values for name, values in columns.items() if values.ndim == 1 and values.dtype.kind in "fiub"}
     for axis in AXES:
@@ -42,12 +39,9 @@ def cloud_of(columns: Columns, file: Path) -> Cloud:
     points = np.stack([simple.pop(axis).astype(np.float64) for axis in AXES], axis=-1)
     if not len(points):
         raise DataError(f"{file} holds no points")
-    finite = np.isfinite(points).all(1)
-    lost = len(points) - int(np.count_nonzero(finite))
-    if lost == len(points):
-        raise NothingFiniteError(f"{file}: none of its {lost} points is finite", lost)
-    fields = {name: values.astype(values.dtype.newbyteorder("="))[finite] for name, values in simple.items()}
-    return Cloud(points[finite], str(file), fields, {"not finite": lost} if lost else {})
+    good, dropped = usable(points, str(file), columns)
+    fields = {name: values.astype(values.dtype.newbyteorder("="))[good] for name, values in simple.items()}
+    return Cloud(points[good], str(file), fields, dropped)
 
 
 def columns_of(cloud: Cloud, *, exact: bool = False) -> Columns:
@@ -88,6 +82,15 @@ def expect(file: Path, needed: int, found: int, unit: str = "bytes") -> None:
         )
 
 
+def plain(content: bytes) -> bytes:
+    """A file that may be text: as UTF-8 without a byte-order mark, and with line feeds where its lines end in carriage
+    returns alone.
+    """
+    content = as_utf8(content)
+    head = content[:HEAD]
+    return content.replace(b"\r", b"\n") if b"ascii" in head and b"\n" not in head else content
+
+
 def number_rows(file: Path, lines: Iterable[bytes], first: int, count: int, width: int) -> Points:
     """(count, width): the numbers of the first `count` lines that are not blank. first: the number of the first line.
 
@@ -99,6 +102,8 @@ def number_rows(file: Path, lines: Iterable[bytes], first: int, count: int, widt
         if len(words) not in (0, width):
             raise DataError(f"{file}:{number}: {len(words)} values, not {width}")
         try:
+            if b"_" in line:
+                raise ValueError(f"{line[:80]!r} is not made of numbers")
             if words:
                 rows.append([float(word) for word in words])
         except ValueError as error:

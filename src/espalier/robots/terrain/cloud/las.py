@@ -21,8 +21,8 @@ LATER = -1
 """Where the table of chunks is not known yet when the points are written; it is named by the last 8 bytes."""
 CHUNK_SIZE = 64
 """Bytes from the name of LAZ's record to the points of a chunk; where these vary it is the largest number."""
-RECORD_BYTES = 54
-"""A variable length record has at least as many."""
+RECORD_BYTES, LONG_RECORD_BYTES = 54, 60
+"""A variable length record, and an extended one, has at least as many."""
 COMPRESSED = 0x80
 """Bit of the point format that says LAZ."""
 STEP_M = 1e-4
@@ -82,7 +82,8 @@ def _check(file: Path, content: bytes) -> bool:
     if content[MINOR] >= 4:
         expect(file, LONG_HEADER_BYTES, len(content))
         later, later_records, count = struct.unpack_from("<QIQ", content, 235)
-        expect(file, later + later_records * RECORD_BYTES, len(content))
+        if later_records:  # else it does not matter where they would begin
+            expect(file, later + later_records * LONG_RECORD_BYTES, len(content))
     if not count:
         raise DataError(f"{file} holds no points")
     if not point_format & COMPRESSED:

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from espalier.core.errors import DataError, nearest
 from espalier.core.files import write_atomic
-from espalier.robots.terrain.cloud.arrays import bin_bytes, npy_bytes, npz_bytes, read_bin, read_numpy
+from espalier.robots.terrain.cloud.arrays import npy_bytes, npz_bytes, read_numpy
 from espalier.robots.terrain.cloud.cloud import Cloud
 from espalier.robots.terrain.cloud.columns import AXES, Columns, cloud_of
 from espalier.robots.terrain.cloud.las import las_bytes, laz_bytes, read_las
 from espalier.robots.terrain.cloud.pcd import pcd_bytes, read_pcd
 from espalier.robots.terrain.cloud.ply import ply_bytes, read_ply
+from espalier.robots.terrain.cloud.raw import bin_bytes, read_bin
 
 
 class Format(NamedTuple):
@@ -35,9 +36,10 @@ FORMATS: Mapping[str, Format] = {
 
 
 def load_cloud(file: Path) -> Cloud:
-    """PCD, PLY, LAS, LAZ, NPY, NPZ and KITTI's .bin. Points that are not finite are left out and counted in `dropped`.
+    """PCD, PLY, LAS, LAZ, NPY, NPZ and raw .bin. Points that are not finite, are noise by their class or are beams that
+    did not return are left out and counted in `dropped`.
 
-    Raises DataError where the file is missing, broken, cut short, of another format or without a finite point.
+    Raises DataError where the file is missing, broken, cut short, of another format or without a point of use.
     """
     read = _format(file).read
     if file.is_dir():

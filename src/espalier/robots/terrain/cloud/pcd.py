@@ -10,13 +10,15 @@ from pathlib import Path
 
 from espalier.core.errors import DataError, MissingExtraError, nearest
 from espalier.robots.terrain.cloud.cloud import Cloud
-from espalier.robots.terrain.cloud.columns import Columns, columns_of, expect, number_rows, reading
+from espalier.robots.terrain.cloud.columns import Columns, columns_of, expect, number_rows, plain, reading
 
 TYPES = {"F": (4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}
 """Bytes a number may have, by the letter of its type."""
 ENCODINGS = ("ascii", "binary", "binary_compressed")
 PADDING = "_"
 DIGITS = 18
+MOST_PACKED = 90
+"""Bytes that one packed byte may stand for: three of LZF are 264 at most."""
 LONGEST = 64
 """Lines of a header; a file that has more before its DATA is something else."""
 
@@ -50,7 +52,7 @@ class Header:
 
 def read_pcd(file: Path) -> Columns:
     """The columns of a PCD file, padding left out. Raises DataError; MissingExtraError without pypcd4."""
-    content = file.read_bytes()
+    content = plain(file.read_bytes())
     header = _header(file, content)
     body = content[header.length :]
     if header.encoding == "ascii":
@@ -84,6 +86,8 @@ def _expect_whole(file: Path, header: Header, body: bytes) -> None:
         return
     packed, unpacked = struct.unpack_from("<II", body)
     expect(file, header.length + 8 + packed, size)
+    if unpacked > packed * MOST_PACKED:
+        raise DataError(f"{file}: its {packed} bytes cannot unpack to {unpacked}; its header is broken")
     if unpacked != header.data_bytes:
         raise DataError(f"{file}: its data unpack to {unpacked} bytes where its header promises {header.data_bytes}")
 

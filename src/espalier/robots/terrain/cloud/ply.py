@@ -10,7 +10,7 @@ import numpy as np
 
 from espalier.core.errors import DataError, nearest
 from espalier.robots.terrain.cloud.cloud import Cloud
-from espalier.robots.terrain.cloud.columns import Columns, columns_of, expect, number_rows, records
+from espalier.robots.terrain.cloud.columns import Columns, columns_of, expect, number_rows, plain, records
 
 NAMES = {
     "i1": ("char", "int8"),
@@ -44,7 +44,7 @@ class Element:
 
 def read_ply(file: Path) -> Columns:
     """The properties of the vertices. Raises DataError by line of the header, or of the data where they are text."""
-    stream = io.BytesIO(file.read_bytes())
+    stream = io.BytesIO(plain(file.read_bytes()))
     order, elements, lines = _header(file, stream)
     before, vertex = _split(file, elements)
     if not order:

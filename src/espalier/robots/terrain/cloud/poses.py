@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError
+from espalier.core.text import text_lines
 from espalier.robots.terrain.cloud.frames import RIGID, distortion, rotations
 
 Floats = npt.NDArray[np.float64]
@@ -93,15 +94,13 @@ def _table(file: Path) -> tuple[list[int], Floats]:
     """Numbers of the lines that hold something, and their values."""
     lines: list[int] = []
     rows: list[list[float]] = []
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as text: {error}") from None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in text_lines(file):
         words = line.partition("#")[0].split()
         if not words:
             continue
         try:
+            if "_" in line.partition("#")[0]:
+                raise ValueError(f"{line[:80]!r} is not made of numbers")
             row = [float(word) for word in words]
         except ValueError as error:
             raise DataError(f"{file}:{number}: {error}") from None

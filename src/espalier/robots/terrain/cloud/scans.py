@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from espalier.core.errors import DataError
 from espalier.robots.terrain.cloud.cloud import Cloud, Scan
-from espalier.robots.terrain.cloud.columns import NothingFiniteError
 from espalier.robots.terrain.cloud.load import FORMATS, load_cloud
 from espalier.robots.terrain.cloud.poses import read_poses
+from espalier.robots.terrain.cloud.unusable import NothingUsableError
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ NEAR_S = 0.05
 @dataclass(frozen=True)
 class Scans:
     """Scans that are read when their turn comes. files: the clouds. poses: (n, 4, 4), sensor to world. stamps: (n,)
-    seconds. Going through them raises DataError at a cloud that is broken; one without a finite point is a scan without
+    seconds. Going through them raises DataError at a cloud that is broken; one without a point of use is a scan without
     points.
     """
 
@@ -42,8 +42,8 @@ class Scans:
         for file, pose, stamp in zip(self.files, self.poses, self.stamps, strict=True):
             try:
                 cloud = load_cloud(file)
-            except NothingFiniteError as error:
-                cloud = Cloud(np.zeros((0, 3)), str(file), dropped={"not finite": error.points})
+            except NothingUsableError as error:
+                cloud = Cloud(np.zeros((0, 3)), str(file), dropped=error.dropped)
             yield Scan(cloud.points, pose, float(stamp), cloud.source, cloud.dropped)
 
 

@@ -31,5 +31,5 @@ class TableConfig(Config):
     """Of the sensor above the ground."""
     lidar: LidarConfig = LidarConfig()
     """The simulated sensor."""
-    mapper: MapperConfig = MapperConfig()
-    """The map."""
+    mapper: MapperConfig = MapperConfig(drop_outliers=False)
+    """The map. Its filter is off: the simulated scans have no outliers, and the other methods have no filter."""

@@ -17,6 +17,7 @@ from espalier.robots.terrain.drive.simulate import Driven, Moment, simulate
 from espalier.robots.terrain.export.png import save_picture
 from espalier.robots.terrain.grid.frame import Frame
 from espalier.robots.terrain.ground import ground_of
+from espalier.robots.terrain.stream import Tally
 
 
 def drive(config: DriveConfig, run: Run) -> dict[str, float]:
@@ -32,12 +33,14 @@ def drive(config: DriveConfig, run: Run) -> dict[str, float]:
     if run.resumed:
         run.metrics.rewind(0)
     pictures: list[Picture] = []
+    tally = Tally()
     film = Film(config, right)
     whole = int(np.hypot(*(np.array(config.goal) - config.start[:2])) * 100)
     with run.progress(whole, "cm to go") as progress:
 
         def watch(moment: Moment) -> bool:
             """Draws and logs a scan; False to stop."""
+            tally.add(moment.update)
             scan = round(moment.seconds * config.lidar.rate_hz)
             if scan % config.gif_every == 0:
                 pictures.append(film(moment))
@@ -54,7 +57,7 @@ def drive(config: DriveConfig, run: Run) -> dict[str, float]:
         return {}
     figures = _figures(config, driven, right)
     _write(run, driven, pictures, config)
-    run.report(_blocks(figures, driven))
+    run.report(_blocks(figures, driven, tally))
     return figures
 
 
@@ -93,11 +96,13 @@ def _write(run: Run, driven: Driven, pictures: list[Picture], config: DriveConfi
         driven.navigator.route.save(run.artefact("route.geojson"))
 
 
-def _blocks(figures: Mapping[str, float], driven: Driven) -> list[Block]:
+def _blocks(figures: Mapping[str, float], driven: Driven, tally: Tally) -> list[Block]:
     rows: list[list[str | Number]] = [[name.replace("_", " "), value] for name, value in figures.items()]
+    left_out: list[list[str | Number]] = [[why, count] for why, count in tally.dropped.items() if count]
     return [
         Image("The drive", "artefacts/drive.gif", wide=True, note="white: the route; blue: the path; red: goal, boxes"),
         Table("Figures", ["", "value"], rows),
+        Table("Points left out", ["why", "points"], [*left_out, *tally.doubts()]),
         Image("The map that is left", "artefacts/map.png", wide=True),
         Curves("Milliseconds of an update", ["update/ms"]),
         Curves("Metres to the goal", ["drive/to_goal_m"]),

@@ -12,9 +12,11 @@ import numpy as np
 from pydantic import PositiveInt, model_validator
 
 from espalier.core.config import Config
-from espalier.core.errors import ConfigError, DataError, MissingExtraError
+from espalier.core.errors import DataError, MissingExtraError
 from espalier.core.files import write_atomic
+from espalier.robots.terrain.cloud.columns import reading
 from espalier.robots.terrain.grid.frame import Frame
+from espalier.robots.terrain.grid.place import Place, check_local, projected
 from espalier.robots.terrain.grid.terrain_map import LAYERS, TerrainMap
 
 if TYPE_CHECKING:
@@ -22,16 +24,16 @@ if TYPE_CHECKING:
 
     from affine import Affine
 
-FAR_M = 100_000.0
-"""Farther from its origin a local frame is a mistake."""
 TAGS = "ESPALIER"
 """Namespace of the tags that keep the frame exactly."""
+MOST_CELLS = 1_000_000_000
 ALIGNED = 1e-3
 """A foreign file's corner lies on our numbering of cells when it is off by no more than this share of a cell."""
 
 
 class GeoTiffConfig(Config):
-    """Where on Earth the map lies. Without any of these, its coordinates are the map's own."""
+    """Where on Earth the map lies. Without any of these, where it says itself, if it came from such a file; else its
+    coordinates are its own."""
 
     epsg: PositiveInt | None = None
     """Code of the coordinate system of `origin`, such as 32632 for UTM zone 32 north; its axes are metres."""
@@ -60,19 +62,17 @@ def save_geotiff(ground: TerrainMap, file: Path, config: GeoTiffConfig | None = 
     rasterio = _rasterio()
     config = config or GeoTiffConfig()
     frame = ground.frame
-    if config.origin_lat_lon is not None and (far := max(map(abs, frame.bounds))) > FAR_M:
-        raise DataError(
-            f"the map is {far / 1000:.0f} km from its (0, 0), whose latitude and longitude are given: its coordinates "
-            "seem to be of a system of their own, so give the EPSG code of that instead"
-        )
+    if config.origin_lat_lon is not None:
+        check_local("the map", max(map(abs, frame.bounds)))
+    crs, east, north = _placed(ground, config)
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "dtype": "float32",
         "count": len(ground.layers),
         "height": frame.rows,
         "width": frame.cols,
-        "crs": _crs(config),
-        "transform": _transform(frame, config),
+        "crs": crs,
+        "transform": _transform(frame, east, north),
         "nodata": np.nan,
     }
     if config.compress:
@@ -95,53 +95,61 @@ def save_geotiff(ground: TerrainMap, file: Path, config: GeoTiffConfig | None = 
 
 
 def load_geotiff(file: Path) -> TerrainMap:
-    """A map saved here, exactly, in its own coordinates; or another north-up GeoTIFF of square cells.
+    """A map saved here, exactly, in its own coordinates; or another north-up GeoTIFF of square cells. It knows its
+    place on Earth if the file does.
 
     Of another file, bands are named after their descriptions (`band_1` without one), the cells' numbers come from its
     coordinates, and cells where any band says something count as observed. Raises DataError naming the file.
     """
     rasterio = _rasterio()
-    try:
+    with reading(file, "GeoTIFF"):
         with _quiet(), rasterio.open(file) as raster:
+            _check_size(file, raster)
             bands = raster.read(out_dtype="float32", masked=True).filled(np.nan)[:, ::-1]
             names = [name or f"band_{band}" for band, name in enumerate(raster.descriptions, 1)]
-            tags, transform = raster.tags(ns=TAGS), raster.transform
-    except rasterio.errors.RasterioError as error:
-        raise DataError(f"{file} cannot be read as GeoTIFF: {error}") from None
-    shape = bands.shape[1:]
-    if tags and (int(tags.get("rows", 0)), int(tags.get("cols", 0))) == shape:  # else another tool has cut it
-        frame = Frame(float(tags["cell_m"]), int(tags["row"]), int(tags["col"]), *shape)
-    else:
-        frame = _frame(file, transform, *shape)
+            tags, transform, crs = raster.tags(ns=TAGS), raster.transform, raster.crs
+        rows, cols = bands.shape[1:]
+        if tags and (int(tags.get("rows", 0)), int(tags.get("cols", 0))) == (
+            rows,
+            cols,
+        ):  # else another tool has cut it
+            frame = Frame(float(tags["cell_m"]), int(tags["row"]), int(tags["col"]), rows, cols)
+        else:
+            frame = _frame(file, transform, rows, cols)
     layers = dict(zip(names, (np.ascontiguousarray(band) for band in bands), strict=True))
     if "observed" not in layers:
         layers["observed"] = np.isfinite(bands).any(0).astype(np.float32)
-    return TerrainMap(frame, layers)
+    left, _, _, top = frame.bounds
+    place = Place(crs.to_wkt(), transform.c - left, transform.f - top) if crs else None
+    return TerrainMap(frame, layers, place=place)
 
 
-def _transform(frame: Frame, config: GeoTiffConfig) -> Affine:
+def _check_size(file: Path, raster: Any) -> None:
+    """Raise DataError for a header that promises more cells than a map can have."""
+    cells = raster.width * raster.height * raster.count
+    if cells > MOST_CELLS:
+        raise DataError(f"{file} promises {cells:.3g} cells, more than a map has place for; is its header whole?")
+
+
+def _transform(frame: Frame, east: float, north: float) -> Affine:
     """From columns and rows, counted from the north-west corner, to coordinates."""
-    west, _, _, north = frame.bounds
-    easting, northing = config.origin
-    return _rasterio().Affine(frame.cell_m, 0.0, easting + west, 0.0, -frame.cell_m, northing + north)
+    left, _, _, top = frame.bounds
+    return _rasterio().Affine(frame.cell_m, 0.0, east + left, 0.0, -frame.cell_m, north + top)
 
 
-def _crs(config: GeoTiffConfig) -> Any:
+def _placed(ground: TerrainMap, config: GeoTiffConfig) -> tuple[Any, float, float]:
+    """Coordinate system, easting and northing of (0, 0): those asked for, else those the map came with."""
     from rasterio.crs import CRS
-    from rasterio.errors import CRSError
 
     if config.origin_lat_lon is not None:
         latitude, longitude = config.origin_lat_lon
-        return CRS.from_proj4(f"+proj=aeqd +lat_0={latitude!r} +lon_0={longitude!r} +datum=WGS84 +units=m +no_defs")
-    if config.epsg is None:
-        return None
-    try:
-        found = CRS.from_epsg(config.epsg)
-    except CRSError:
-        raise ConfigError(f"epsg: there is no coordinate system {config.epsg}; see epsg.io") from None
-    if not found.is_projected:
-        raise ConfigError(f"epsg: the axes of {config.epsg} are degrees; give one in metres, or origin_lat_lon")
-    return found
+        local = f"+proj=aeqd +lat_0={latitude!r} +lon_0={longitude!r} +datum=WGS84 +units=m +no_defs"
+        return CRS.from_proj4(local), 0.0, 0.0
+    if config.epsg is not None:
+        return projected(config.epsg), *config.origin
+    if ground.place is not None and config.origin == (0.0, 0.0):
+        return CRS.from_string(ground.place.crs), ground.place.east, ground.place.north
+    return None, *config.origin
 
 
 def _frame(file: Path, transform: Affine, rows: int, cols: int) -> Frame:

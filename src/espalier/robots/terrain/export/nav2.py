@@ -14,8 +14,8 @@ from pydantic import Field
 from espalier.core.config import Config
 from espalier.core.errors import DataError, MissingExtraError
 from espalier.core.files import write_atomic
+from espalier.robots.terrain.config import LETHAL_COST
 from espalier.robots.terrain.grid.terrain_map import TerrainMap
-from espalier.robots.terrain.plan.config import PlanConfig
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -31,7 +31,7 @@ class Nav2Config(Config):
     mode: Literal["trinary", "scale"] = "trinary"
     """trinary: a PGM of occupied, free and unknown cells. scale: a PNG of graded costs, transparent where unknown; the
     costmap's static layer keeps the grades where its `trinary_costmap` is false."""
-    lethal_cost: float = Field(default=PlanConfig().lethal_cost, gt=0.0)
+    lethal_cost: float = Field(default=LETHAL_COST, gt=0.0)
     """Cells of this cost or more are occupied."""
 
 
@@ -67,10 +67,12 @@ def classes(cost: npt.NDArray[np.floating], config: Nav2Config) -> Pixels:
 
 
 def grades(cost: npt.NDArray[np.floating], config: Nav2Config) -> Pixels:
-    """(rows, cols, 4): the darker the costlier, black for lethal; transparent where unknown."""
-    known = np.nan_to_num(cost, nan=0.0)
-    share = np.where(known >= config.lethal_cost, 1.0, known.clip(0.0, HIGHEST))
-    grey = np.rint(255 * (1.0 - share))
+    """(rows, cols, 4): the darker the costlier, black for lethal; transparent where unknown. Each grey is the one that
+    map_server, which rounds to hundredths, reads as the cost in hundredths.
+    """
+    known = np.nan_to_num(cost, nan=0.0).astype(np.float64)
+    hundredths = np.where(cost >= config.lethal_cost, 100.0, np.rint(100.0 * known.clip(0.0, HIGHEST)))
+    grey = np.rint(255.0 * (1.0 - hundredths / 100.0))
     return np.stack([grey, grey, grey, np.where(np.isnan(cost), 0, 255)], -1).astype(np.uint8)
 
 

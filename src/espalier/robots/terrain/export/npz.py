@@ -11,6 +11,8 @@ import numpy as np
 from espalier.core.config import Config
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
+from espalier.robots.terrain.cloud.arrays import check_arrays
+from espalier.robots.terrain.cloud.columns import reading
 from espalier.robots.terrain.grid.frame import Frame
 from espalier.robots.terrain.grid.terrain_map import TerrainMap
 
@@ -32,15 +34,23 @@ def save_npz(ground: TerrainMap, file: Path, config: NpzConfig | None = None) ->
 
 def load_npz(file: Path) -> TerrainMap:
     """What `save_npz` wrote, exactly. Raises DataError for another archive."""
-    try:
+    with reading(file, "NPZ"):
+        check_arrays(file)
         with np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file} cannot be read as NPZ: {error}") from None
     try:
         cell_m, row, col = (arrays.pop(name).item() for name in FRAME)
     except KeyError as error:
         raise DataError(f"{file} holds no terrain map: it has no {error.args[0]!r}") from None
+    except ValueError:
+        raise DataError(f"{file} holds no terrain map: {', '.join(FRAME)} are one number each") from None
+    if not (
+        isinstance(cell_m, int | float) and 0.0 < cell_m < np.inf and isinstance(row, int) and isinstance(col, int)
+    ):
+        raise DataError(f"{file} holds no terrain map: {', '.join(FRAME)} are {cell_m!r}, {row!r} and {col!r}")
+    for name, values in arrays.items():
+        if values.dtype.kind not in "fiub":
+            raise DataError(f"{file} holds no terrain map: {name!r} is of the type {values.dtype}, which is no layer")
     shapes = {values.shape for values in arrays.values()}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 2:
         raise DataError(f"{file} holds no terrain map: its layers are not of one shape (rows, cols)")
@@ -54,7 +64,7 @@ def is_map(file: Path) -> bool:
     if file.suffix.lower() != ".npz":
         return False
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            return set(FRAME) <= set(archive.files)
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile):
+        with zipfile.ZipFile(file) as archive:
+            return {f"{name}.npy" for name in FRAME} <= set(archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
         return False

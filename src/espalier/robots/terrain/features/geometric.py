@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 EPS = 1e-12
 FEW = 3
 """Points that are needed to have a covariance worth the name."""
@@ -35,8 +36,26 @@ def geometry(points: Floats, neighbours: int) -> Geometry:
     n = len(points)
     if n < FEW:
         return Geometry(np.zeros(n), np.zeros(n), np.full(n, np.inf))
-    distance, found = cKDTree(points).query(points, k=min(neighbours, n))
-    return Geometry(*_around(points, found, points[:, 2].copy()), distance[:, -1])
+    return geometry_of(points, neighbourhoods(points, neighbours), np.ones(n, bool))
+
+
+class Neighbourhoods(NamedTuple):
+    """found: (n, k) indices of the nearest points of each, itself first. radius: (n,) distance of the farthest."""
+
+    found: Ints
+    radius: Floats
+
+
+def neighbourhoods(points: Floats, neighbours: int) -> Neighbourhoods:
+    """Of every point of (n, 3), its `neighbours` nearest in space."""
+    distance, found = cKDTree(points).query(points, k=min(neighbours, len(points)))
+    return Neighbourhoods(found, distance[:, -1])
+
+
+def geometry_of(points: Floats, around: Neighbourhoods, kept: Bools) -> Geometry:
+    """Of the kept ones of (n, 3) points, from those of their neighbours that are kept."""
+    found, heights = around.found[kept], points[kept, 2]
+    return Geometry(*_around(points, found, heights, kept), around.radius[kept])
 
 
 def geometry_at(points: Floats, xy: Floats, neighbours: int) -> Geometry:
@@ -45,31 +64,39 @@ def geometry_at(points: Floats, xy: Floats, neighbours: int) -> Geometry:
     The height of a place is that of the nearest point.
     """
     distance, found = cKDTree(points[:, :2]).query(xy, k=min(neighbours, len(points)))
-    return Geometry(*_around(points, found, points[found[:, 0], 2]), distance[:, -1])
+    heights = points[found[:, 0], 2]
+    return Geometry(*_around(points, found, heights, np.ones(len(points), bool)), distance[:, -1])
 
 
 @njit(cache=True)
-def _around(points: Floats, neighbours: Ints, heights: Floats) -> tuple[Floats, Floats]:  # pragma: no cover
-    """Curvature and step at places of `heights` (m,), from the `neighbours` (m, k) in `points` (n, 3) of each."""
-    m, k = neighbours.shape
+def _around(
+    points: Floats, neighbours: Ints, heights: Floats, kept: Bools
+) -> tuple[Floats, Floats]:  # pragma: no cover
+    """Curvature and step at places of `heights` (m,), from the kept ones of `neighbours` (m, k) in `points` (n, 3)."""
+    m = len(neighbours)
     curvature, step = np.empty(m), np.empty(m)
     for i in range(m):
+        k = 0
         mx = my = mz = rise = 0.0
         for j in neighbours[i]:
-            mx += points[j, 0]
-            my += points[j, 1]
-            mz += points[j, 2]
-            rise += abs(points[j, 2] - heights[i])
+            if kept[j]:
+                k += 1
+                mx += points[j, 0]
+                my += points[j, 1]
+                mz += points[j, 2]
+                rise += abs(points[j, 2] - heights[i])
+        k = max(k, 1)
         mx, my, mz = mx / k, my / k, mz / k
         xx = yy = zz = xy = xz = yz = 0.0
         for j in neighbours[i]:
-            x, y, z = points[j, 0] - mx, points[j, 1] - my, points[j, 2] - mz
-            xx += x * x
-            yy += y * y
-            zz += z * z
-            xy += x * y
-            xz += x * z
-            yz += y * z
+            if kept[j]:
+                x, y, z = points[j, 0] - mx, points[j, 1] - my, points[j, 2] - mz
+                xx += x * x
+                yy += y * y
+                zz += z * z
+                xy += x * y
+                xz += x * z
+                yz += y * z
         scale = 1.0 / max(k - 1, 1)
         trace = (xx + yy + zz) * scale
         least = _least_eigenvalue(xx * scale, yy * scale, zz * scale, xy * scale, xz * scale, yz * scale)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.robots.terrain.grid.frame import Frame
+from espalier.robots.terrain.grid.place import Place
 
 if TYPE_CHECKING:
     from espalier.robots.terrain.plan.route import Route
@@ -19,7 +20,7 @@ Layer = npt.NDArray[np.float32]
 
 LAYERS: Mapping[str, str] = {
     "elevation": "height of the ground, metres",
-    "uncertainty": "standard deviation of the elevation, metres",
+    "uncertainty": "standard deviation, metres: of points about the elevation (whole clouds), of the elevation (scans)",
     "slope": "rise over run, 0 for level",
     "roughness": "curvature of the neighbourhood, 0 to 1/3",
     "step": "mean height difference to the neighbourhood, metres",
@@ -31,10 +32,16 @@ LAYERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class TerrainMap:
-    """layers: by name, (rows, cols) float32, row 0 at the least y. NaN where nothing is known."""
+    """layers: by name, (rows, cols) float32, row 0 at the least y. NaN where nothing is known. dropped: points that
+    were not mapped, by reason. warnings: why the map should not be believed, if so. Files of maps keep neither. place:
+    where on Earth it lies, where it came from a GeoTIFF that knows.
+    """
 
     frame: Frame
     layers: Mapping[str, Layer]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    place: Place | None = None
 
     def __getitem__(self, name: str) -> Layer:
         return self.layers[name]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic, write_json
+from espalier.robots.terrain.cloud.arrays import check_arrays
 from espalier.robots.terrain.grid.frame import Frame
 
 Cells = npt.NDArray[np.float32]
@@ -116,12 +117,14 @@ class Tiles:
             return None
         file = self._file(key)
         try:
+            check_arrays(file)
             tile = np.load(file, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             raise DataError(f"{file} is no tile of a map: {error}") from None
         shape = (len(self.layers), SIDE, SIDE)
-        if tile.shape != shape:
-            raise DataError(f"{file} has the shape {tile.shape}, not {shape}: is it of another map?")
+        if getattr(tile, "shape", None) != shape or tile.dtype.kind != "f":
+            found = f"has the shape {tile.shape}" if hasattr(tile, "shape") else "is an archive"
+            raise DataError(f"{file} {found}, not {shape} of numbers: is it of another map?")
         self._tiles[key] = tile
         return self._tiles[key]
 

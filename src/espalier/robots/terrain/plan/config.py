@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from espalier.core.config import Config
+from espalier.robots.terrain.config import LETHAL_COST
 
 
 class HybridConfig(Config):
@@ -82,7 +83,7 @@ class PlanConfig(Config):
     """Of the robot's footprint, a disc."""
     clearance_m: NonNegativeFloat = 0.0
     """Kept free around the footprint."""
-    lethal_cost: float = Field(default=0.5, gt=0.0)
+    lethal_cost: float = Field(default=LETHAL_COST, gt=0.0)
     """Cells of this cost or more are obstacles; an upright face that a lidar sees costs 0.5 to 0.8."""
     max_slope: PositiveFloat | None = 1.0
     """Cells of more slope (rise over run) are obstacles; None for no limit. Upright faces are found by this."""

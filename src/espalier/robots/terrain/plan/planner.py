@@ -154,6 +154,7 @@ def _route(
         method=config.method,
         expanded=line.expanded,
         ms=(perf_counter() - began) * 1000.0,
+        place=ground.place,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from espalier.robots.terrain.grid.place import Place
 from espalier.robots.terrain.plan.curve import stations
 
 Floats = npt.NDArray[np.float64]
@@ -21,7 +22,8 @@ class Route:
     Of each point, (n,): elevation, metres, NaN where unknown; cost, that which the planner counted with; heading, of
     the robot, radians; curvature, 1/m, left positive; direction, 1 where the robot came forwards and -1 backwards;
     speed, m/s, negative backwards, and time, s, of the fastest drive to rest within the limits.
-    method: of the search. expanded: cells or poses whose neighbours it looked at. ms: what planning took.
+    method: of the search. expanded: cells or poses whose neighbours it looked at. ms: what planning took. place: where
+    the map lies on Earth, if it knows.
     """
 
     points: Floats
@@ -35,6 +37,7 @@ class Route:
     method: str
     expanded: int
     ms: float
+    place: Place | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -86,8 +89,9 @@ class Route:
         )
 
     def save(self, file: str | Path, *, origin: tuple[float, float] | None = None, epsg: int | None = None) -> Path:
-        """Write .csv or .geojson. For GeoJSON: origin: latitude and longitude (degrees) of the map's (0, 0), whose x
-        goes east and y north; or epsg: of the map's own coordinates. Raises DataError for another suffix.
+        """Write .csv, in the map's metres, or .geojson, in longitude and latitude where the place of the map is known.
+        origin: latitude and longitude (degrees) of the map's (0, 0), whose x goes east and y north; or epsg: of the
+        map's own coordinates; by default what the map says. Raises DataError for another suffix.
         """
         from espalier.robots.terrain.plan.route_files import save_route
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
+from espalier.robots.terrain.grid.place import Place, check_local, projected
 from espalier.robots.terrain.plan.route import Route
 
 Floats = npt.NDArray[np.float64]
@@ -18,10 +19,6 @@ COLUMNS = {"x": 4, "y": 4, "z": 4, "heading": 6, "curvature": 6, "cost": 6, "sta
 """Of a table, and their decimals."""
 AXIS_M, FLATTENING = 6_378_137.0, 1 / 298.257223563
 """Of the WGS84 ellipsoid."""
-
-
-FAR_M = 100_000.0
-"""Farther from its origin a local frame is a mistake."""
 
 
 def save_route(route: Route, file: Path, origin: tuple[float, float] | None, epsg: int | None) -> Path:
@@ -46,25 +43,21 @@ def _table(route: Route) -> str:
 
 
 def feature(route: Route, origin: tuple[float, float] | None, epsg: int | None) -> dict[str, Any]:
-    """A GeoJSON feature. Without an origin the coordinates are the map's metres, and the member `coordinates_are` says
-    so; RFC 7946 knows only degrees, so `epsg` goes into the member `crs` of its predecessor, which GIS still read.
+    """A GeoJSON feature: longitude and latitude (RFC 7946) by the origin, the EPSG code, or what the map says. Without
+    any of these the coordinates are the map's metres, and the member `coordinates_are` says so.
     """
     if origin is not None and epsg is not None:
         raise DataError("give either the origin's latitude and longitude, or the EPSG code of the map, not both")
-    xy = route.points if origin is None else degrees(route.points, *origin)
-    far = float(np.abs(route.points).max())
-    if origin is not None and far > FAR_M:
-        raise DataError(
-            f"the route is {far / 1000:.0f} km from the map's (0, 0), whose latitude and longitude are given: these "
-            "coordinates seem to be of a system of their own, so give its EPSG code instead"
-        )
-    known = bool(np.isfinite(route.elevation).all())
-    line = np.column_stack([xy, route.elevation]) if known else xy
+    xy = _lon_lat(route, origin, epsg)
+    placed = xy is not None
+    line = route.points if xy is None else xy
+    if np.isfinite(route.elevation).all():
+        line = np.column_stack([line, route.elevation])
     if len(line) == 1:
         line = np.repeat(line, 2, axis=0)  # a LineString has two positions at least
     out: dict[str, Any] = {
         "type": "Feature",
-        "geometry": {"type": "LineString", "coordinates": np.round(line, 4 if origin is None else 9).tolist()},
+        "geometry": {"type": "LineString", "coordinates": np.round(line, 9 if placed else 4).tolist()},
         "properties": {
             "method": route.method,
             "length_m": round(route.length_m, 4),
@@ -72,11 +65,20 @@ def feature(route: Route, origin: tuple[float, float] | None, epsg: int | None) 
             "mean_cost": round(route.mean_cost, 6),
         },
     }
-    if origin is None:
-        out["coordinates_are"] = "metres in the frame of the map" if epsg is None else f"metres in EPSG:{epsg}"
-    if epsg is not None:
-        out["crs"] = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{epsg}"}}
+    if not placed:
+        out["coordinates_are"] = "metres in the frame of the map"
     return out
+
+
+def _lon_lat(route: Route, origin: tuple[float, float] | None, epsg: int | None) -> Floats | None:
+    """(n, 2) degrees; None where nothing says where the map lies."""
+    if origin is not None:
+        placed = degrees(route.points, *origin)
+        check_local("the route", float(np.abs(route.points).max()))
+        return placed
+    if epsg is not None:
+        return Place(projected(epsg).to_wkt()).lon_lat(route.points)
+    return None if route.place is None else route.place.lon_lat(route.points)
 
 
 def degrees(xy: Floats, latitude: float, longitude: float) -> Floats:

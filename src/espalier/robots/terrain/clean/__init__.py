@@ -1,0 +1,1 @@
+"""Which points show no surface: clutter spread through the air, lone points, and those beside the ground."""
