@@ -160,7 +160,7 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
     BPE.save(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("[1]")
-    with pytest.raises(DataError, match=r"tokenizer_config\.json: not a JSON object"):
+    with pytest.raises(DataError, match=r"tokenizer_config\.json: this must be a JSON object"):
         load_tokenizer(tmp_path)
 
 

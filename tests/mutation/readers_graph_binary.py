@@ -11,7 +11,6 @@ import pyarrow
 import pyarrow.parquet
 import reference as plainly
 import torch
-from espalier.graph.export import load_method, save_method
 from mutators import BINARY, NEUTRAL_TEXT, OTHER_TEXT, bad_byte, cut, mistyped, value_of
 from oracle import Open, Reader
 from readers_graph import EDGES, N, both_ways, edges_of
@@ -21,6 +20,8 @@ from espalier.graph.config import PretrainConfig
 from espalier.graph.data.edges import read_edges
 from espalier.graph.data.npz import read_npz
 from espalier.graph.data.planetoid import read_planetoid
+from espalier.graph.data.prepare import Scaling
+from espalier.graph.encoder import Encoder, load_encoder
 from espalier.graph.methods.build import build_method
 from espalier.graph.sampling.store import open_store, write_store
 
@@ -247,16 +248,16 @@ STORES = [
 def _exported(name: str) -> Any:
     def make(folder: Path) -> Path:
         config = PretrainConfig.of(data={"name": "s"}, method={"name": "dgi", "encoder": {"hidden": 4}})
-        save_method(build_method(config.method, 4, 3, 0), config.method, folder / "encoder", 4, 3)
+        method = build_method(config.method, 4, 3, 0)
+        Encoder(method, config, 0, Scaling(), 4, 3, "s").save(folder / "encoder")
         return folder / "encoder" / name
 
     return make
 
 
 def _weights(file: Path) -> Any:
-    return {
-        key: value for key, value in load_method(file.parent).state_dict().items() if isinstance(value, torch.Tensor)
-    }
+    state = load_encoder(file.parent).method.state_dict()
+    return {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
 
 
 EXPORTS = [

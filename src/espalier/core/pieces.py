@@ -10,7 +10,7 @@ from typing import Any
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_json
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import read_object
 
 SUM = "sha256"
 
@@ -22,9 +22,7 @@ def write_piece(file: Path, value: Mapping[str, Any]) -> None:
 
 def read_piece(file: Path) -> dict[str, Any]:
     """What `write_piece` wrote. Raises DataError where the file is broken or bears no checksum."""
-    content = parse_json(read_text(file), str(file))
-    if not isinstance(content, dict):
-        raise DataError(f"{file} is broken: a JSON object was expected")
+    content = read_object(file)
     if content.pop(SUM, None) != _digest(content):
         raise DataError(f"{file} is broken: its checksum differs or is missing")
     return content

@@ -15,7 +15,7 @@ from espalier import __version__
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
 from espalier.core.files import atomic_dir, write_json
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import read_object
 from espalier.graph.card import card
 from espalier.graph.config import PretrainConfig
 from espalier.graph.data.graph import Graph
@@ -115,8 +115,8 @@ class Encoder:
 def load_encoder(folder: str | Path) -> Encoder:
     """The encoder that `Encoder.save` wrote. Raises DataError where the folder holds none, or not a whole one."""
     file, weights = Path(folder) / "config.json", Path(folder) / "model.safetensors"
-    content = parse_json(read_text(file), str(file))
-    if not isinstance(content, dict) or content.get("layout") != LAYOUT:
+    content = read_object(file)
+    if content.get("layout") != LAYOUT:
         raise DataError(
             f"{file} holds no exported encoder of layout {LAYOUT}; one that an earlier version wrote does not "
             "know how its features were scaled: train it again"

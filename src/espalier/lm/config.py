@@ -13,6 +13,9 @@ from espalier.core.config import Config
 from espalier.core.errors import ConfigError
 from espalier.lm.families import FAMILIES, Family, FamilyName
 
+DEEPEST = 1024
+"""No published decoder has nearly as many layers; each takes memory, whatever its width."""
+
 
 class RopeScaling(Config):
     """Llama 3.1's stretching of the slow rotary frequencies."""
@@ -87,7 +90,7 @@ class DecoderConfig(Config):
     """Width of the residual stream."""
     intermediate_size: int = Field(gt=0)
     """Inner width of a dense MLP."""
-    num_hidden_layers: int = Field(gt=0)
+    num_hidden_layers: int = Field(gt=0, le=DEEPEST)
     """Decoder layers."""
     num_attention_heads: int = Field(gt=0)
     """Query heads."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,13 +12,14 @@ from torch import Tensor
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import temporary, write_json
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import read_object
 from espalier.lm import expert_names
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.lm.hf_config import from_hf, to_hf
 from espalier.lm.tensors import save_tensors
 
+T = TypeVar("T")
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
 
@@ -45,7 +46,7 @@ def load_config(path: Path) -> DecoderConfig:
     """Read config.json of the folder `path`. Raises ConfigError or DataError, naming the file."""
     file = path / CONFIG
     try:
-        return from_hf(_json(file))
+        return from_hf(read_object(file))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
 
@@ -53,15 +54,39 @@ def load_config(path: Path) -> DecoderConfig:
 def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Decoder:
     """Read a decoder from the Hugging Face folder `path`, its weights converted to `dtype`, on CPU.
 
-    Raises DataError, naming tensor and file, where a tensor is missing, unexpected or of another shape.
+    Raises DataError, naming tensor and file, where a tensor is missing, unexpected or of another shape, before there is
+    memory for any.
     """
-    model = Decoder(load_config(path))
+    config, shards = load_config(path), _shards(path)
+    try:
+        _check(path, outline(config), shards)
+    except ConfigError as error:
+        raise ConfigError(f"{path / CONFIG}: {error}") from error
+    model = Decoder(config)
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
     own = _tensors(model)
+    for file in shards:
+        for name, tensor in _read(file, lambda shard, name: shard.get_tensor(name)):
+            if not _ignored(name, config) and (found := expert_names.place(name, own)) is not None:
+                found[1].copy_(tensor)
+    return model
+
+
+def outline(config: DecoderConfig) -> Decoder:
+    """The decoder without memory for its weights. Raises ConfigError where no model can have this shape."""
+    try:
+        with torch.device("meta"):
+            return Decoder(config)
+    except (OverflowError, TypeError, RuntimeError) as error:
+        raise ConfigError(f"no model can have this shape: {str(error).partition(chr(10))[0]}") from None
+
+
+def _check(path: Path, model: Decoder, shards: Sequence[Path]) -> None:
+    own = _tensors(model)
     room = {name: tensor.numel() for name, tensor in own.items()}
-    for file in _shards(path):
-        for name, tensor in _read(file):
+    for file in shards:
+        for name, shape in _read(file, lambda shard, name: shard.get_slice(name).get_shape()):
             if _ignored(name, model.config):
                 continue
             found = expert_names.place(name, own)
@@ -70,18 +95,14 @@ def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Decoder:
                     f"{file}: tensor {name} has no place in a {model.config.family} model of this config.json"
                 )
             target, part = found
-            if part.shape != tensor.shape:
-                raise DataError(
-                    f"{file}: tensor {name} has shape {_shape(tensor)}, config.json asks for {_shape(part)}"
-                )
-            part.copy_(tensor)
-            room[target] -= tensor.numel()
+            if list(part.shape) != shape:
+                raise DataError(f"{file}: tensor {name} has shape {shape}, config.json asks for {list(part.shape)}")
+            room[target] -= part.numel()
     missing = [name for name, rest in room.items() if rest > 0]
     if missing:
         raise DataError(
             f"{path}: tensor {missing[0]} is missing" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
         )
-    return model
 
 
 def _tensors(model: Decoder) -> dict[str, Tensor]:
@@ -101,28 +122,18 @@ def _shards(path: Path) -> list[Path]:
         return [path / WEIGHTS]
     if not index.exists():
         raise DataError(f"{path}: there is neither {WEIGHTS} nor {INDEX}; weights in other formats are not read")
-    content = _json(index)
+    content = read_object(index)
     places = content.get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
         raise DataError(f"{index}: there is no weight_map from tensors to files")
     return [path / name for name in sorted(set(places.values()))]
 
 
-def _read(file: Path) -> Iterator[tuple[str, Tensor]]:
+def _read(file: Path, get: Callable[[Any, str], T]) -> Iterator[tuple[str, T]]:
+    """The names of a shard's tensors, and what `get` takes from the shard for each."""
     try:
         with safe_open(file, framework="pt") as shard:
             for name in shard.keys():  # noqa: SIM118 (a shard is no mapping)
-                yield name, shard.get_tensor(name)
+                yield name, get(shard, name)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{file}: cannot be read as safetensors ({error})") from error
-
-
-def _json(file: Path) -> dict[str, Any]:
-    content = parse_json(read_text(file), str(file))
-    if not isinstance(content, dict):
-        raise DataError(f"{file}: a JSON object was expected")
-    return content
-
-
-def _shape(tensor: Tensor) -> list[int]:
-    return list(tensor.shape)

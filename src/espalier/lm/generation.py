@@ -8,7 +8,7 @@ from typing import Any
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_json
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import read_object
 from espalier.lm.config import DecoderConfig
 
 FILE = "generation_config.json"
@@ -22,9 +22,7 @@ def load_generation(folder: Path, config: DecoderConfig) -> dict[str, Any]:
     file = folder / FILE
     if not file.is_file():
         return {"eos_token_id": config.eos_token_id}
-    content = parse_json(read_text(file), str(file))
-    if not isinstance(content, dict):
-        raise DataError(f"{file}: a JSON object was expected")
+    content = read_object(file)
     for token in _listed(content.get("eos_token_id")):
         if type(token) is not int or not 0 <= token < config.vocab_size:
             raise DataError(f"{file}: eos_token_id: {token!r} is not a token id below {config.vocab_size}")

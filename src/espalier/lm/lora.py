@@ -132,9 +132,13 @@ def load_adapters(model: Decoder, path: Path) -> None:
     """
     config, file = _read_config(path / CONFIG), path / WEIGHTS
     tensors = load_tensors(file)
+    try:
+        targeted = _targeted(model, config)
+    except ConfigError as error:
+        raise DataError(f"{path / CONFIG}: {error}") from error
     shapes = {
         f"{PREFIX}{name}.{part}": shape
-        for name, layer in _targeted(model, config).items()
+        for name, layer in targeted.items()
         for part, shape in (
             ("lora_A.weight", (config.rank, layer.in_features)),
             ("lora_B.weight", (layer.out_features, config.rank)),

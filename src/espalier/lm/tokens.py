@@ -18,7 +18,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import write_atomic, write_json
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import read_object, read_text
 from espalier.lm.detokenizer import REPLACEMENT, Detokenizer, raw_bytes
 
 PLAIN_CONTROL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|tool|>", "</think>")
@@ -252,10 +252,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     folder, file = (path, path / "tokenizer.json") if path.is_dir() else (path.parent, path)
     if not file.is_file():
         raise ConfigError(f"no tokenizer at {file}: name a folder that holds tokenizer.json, or that file")
-    try:
-        backend = tokenizers.Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception for a malformed file
-        raise DataError(f"{file}: not a tokenizer file ({error})") from error
+    backend = _backend(file)
     config = _read_json(folder / "special_tokens_map.json") | _read_json(folder / "tokenizer_config.json")
     if _name(config, "eos_token") is None:
         found = next((name for name in _EOS if backend.token_to_id(name) is not None), None)
@@ -268,13 +265,19 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise ConfigError(f"{folder / 'tokenizer_config.json'}: {error}") from error
 
 
+def _backend(file: Path) -> tokenizers.Tokenizer:
+    """The library's tokenizer of a `tokenizer.json`. Raises DataError where it is none."""
+    content = read_text(file)
+    try:
+        return tokenizers.Tokenizer.from_str(content)
+    except Exception as error:  # the library raises bare Exception for a malformed file
+        raise DataError(f"{file}: not a tokenizer file ({error})") from error
+
+
 def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
     file = folder / "chat_template.jinja"
     if file.is_file():
-        try:
-            return file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{file}: not UTF-8 text ({error})") from error
+        return read_text(file)
     template = config.get("chat_template")
     if isinstance(template, list):  # several named ones
         named = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}
@@ -285,10 +288,7 @@ def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    content = parse_json(read_text(file), str(file)) if file.is_file() else {}
-    if not isinstance(content, dict):
-        raise DataError(f"{file}: not a JSON object")
-    return content
+    return read_object(file) if file.is_file() else {}
 
 
 def _config(*, pad: str, eos: str) -> dict[str, Any]:

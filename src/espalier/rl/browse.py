@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from espalier.core.files import write_json
-from espalier.core.report.blocks import Passage, Sample, Samples
+from espalier.core.report.blocks import Sample, Samples
+from espalier.core.typed import read_typed
 from espalier.envs.api import Task
 from espalier.lm.tokens import Tokenizer
 from espalier.rl.algorithms.config import Algorithm
@@ -17,6 +19,7 @@ from espalier.rl.algorithms.credit import advantages
 from espalier.rl.rollout.groups import GroupPlayer, Played
 from espalier.rl.trajectory import Trajectory
 
+_SET = TypeAdapter(list[Sample])
 _BY_GROUP = {"advantage": "group_mean", "whiten": "none", "kl_coef": 0.0}
 """Colours show how an attempt compares with the others at its task, whatever the algorithm trains on."""
 
@@ -78,10 +81,5 @@ class Browser:
     def block(self) -> Samples:
         """The browser of all sets that were written, the oldest first."""
         files = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-        sets = {path.stem: [_load(sample) for sample in json.loads(path.read_text())] for path in files}
+        sets = {path.stem: read_typed(path, _SET) for path in files}
         return Samples("Samples of held-out tasks", sets, colour="advantage")
-
-
-def _load(sample: dict[str, Any]) -> Sample:
-    passages = [Passage(**passage) for passage in sample["passages"]]
-    return Sample(sample["key"], passages, sample["correct"], sample["facts"])

@@ -14,8 +14,7 @@ from espalier.engine.memory import GIB, Sizes, fit, free_bytes, weight_bytes
 from espalier.engine.server.service import Service
 from espalier.lm.build import build
 from espalier.lm.config import DecoderConfig, ModelConfig
-from espalier.lm.decoder import Decoder
-from espalier.lm.files import CONFIG, load_config
+from espalier.lm.files import CONFIG, load_config, outline
 
 
 def load_service(args: argparse.Namespace) -> Service:
@@ -45,11 +44,9 @@ def _sizes(shape: DecoderConfig, args: argparse.Namespace) -> Sizes:
     dtype = torch.bfloat16 if args.dtype == "bfloat16" else torch.float32
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        with torch.device("meta"):
-            parameters = sum(parameter.numel() for parameter in Decoder(shape).parameters())
-    except (OverflowError, TypeError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"{args.model / CONFIG}: no model can have this shape: {reason}") from None
+        parameters = sum(parameter.numel() for parameter in outline(shape).parameters())
+    except ConfigError as error:
+        raise ConfigError(f"{args.model / CONFIG}: {error}") from None
     free, weights = free_bytes(device), weight_bytes(shape, parameters, dtype)
     if weights > free:
         raise ConfigError(

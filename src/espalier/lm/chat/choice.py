@@ -8,7 +8,7 @@ from typing import Literal
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import write_json
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import read_object
 from espalier.lm.chat.glm import GLMRenderer
 from espalier.lm.chat.plain import PlainRenderer
 from espalier.lm.chat.protocol import Renderer
@@ -49,9 +49,7 @@ class ChatFormat(Config):
         file = folder / FILE
         if not file.is_file():
             return cls.of_tokenizer(tokenizer)
-        content = parse_json(read_text(file), str(file))
-        if not isinstance(content, dict):
-            raise DataError(f"{file}: a JSON object was expected")
+        content = read_object(file)
         try:
             return cls.of(**content)
         except ConfigError as error:

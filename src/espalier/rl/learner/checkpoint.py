@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from espalier.core.errors import DataError
-from espalier.core.text import parse_json, read_text
+from espalier.core.text import read_object
 from espalier.lm.tensors import load_tensors, save_tensors
 
 FORMAT = 1
@@ -50,9 +50,7 @@ def write(folder: Path, parts: Mapping[str, Mapping[str, Tensor]], state: Mappin
 def read_state(folder: Path) -> dict[str, Any]:
     """The numbers. Raises DataError where the file is absent, broken or of another format."""
     path = folder / "state.json"
-    state = parse_json(read_text(path), str(path))
-    if not isinstance(state, dict):
-        raise DataError(f"{path}: not a learner checkpoint (a JSON object was expected)")
+    state = read_object(path)
     if state.get("format") != FORMAT:
         raise DataError(f"{path}: format {state.get('format')!r}, this version reads {FORMAT}")
     return state

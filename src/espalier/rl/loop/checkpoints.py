@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from espalier.core import checkpoints
-from espalier.core.errors import DataError
 from espalier.core.files import write_json
 from espalier.core.run import Run
-from espalier.core.text import parse_json, read_text
+from espalier.core.typed import read_typed
 from espalier.rl.learner.api import Learner
 
 
@@ -29,6 +30,9 @@ class State:
     figures: dict[str, float] = field(default_factory=dict)
 
 
+_STATE = TypeAdapter(State)
+
+
 class Checkpoints:
     """Those of `run`; the newest `keep` are kept."""
 
@@ -44,13 +48,9 @@ class Checkpoints:
     def latest(self) -> tuple[Path, State] | None:
         """The newest checkpoint that is whole: its learner's folder and the state. None where there was none yet.
 
-        Raises RunError where there were some, and all are gone or broken.
+        Raises RunError where there were some, and all are gone or broken; DataError where it is not of this version.
         """
         path = self._store.newest()
         if path is None:
             return None
-        file = path / "state.json"
-        try:
-            return path / "learner", State(**parse_json(read_text(file), str(file)))
-        except TypeError as error:
-            raise DataError(f"{file}: not the state of this version's checkpoints ({error})") from None
+        return path / "learner", read_typed(path / "state.json", _STATE)

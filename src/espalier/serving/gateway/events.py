@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from espalier.core import strict_json
 from espalier.serving.core.types import Report
 
 MOST = 64 * 1024
@@ -74,7 +75,7 @@ def report_of(line: bytes, ranks: int) -> Report | None:
     """
     if not line.startswith(b"data:"):
         return None
-    told = json.loads(line[5:])
+    told = strict_json.loads(line[5:])
     if not isinstance(told, dict) or not Report._field_defaults.keys() | told.keys() >= set(Report._fields):
         raise ValueError("a report has " + ", ".join(Report._fields))
     report = Report(**{name: told[name] for name in Report._fields if name in told})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from espalier.core.errors import DataError, MissingExtraError
+from espalier.core.text import read_text
 
 _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
 NOT_TEXT = frozenset({"image_url", "input_audio", "audio_url", "video_url", "file"})
@@ -26,12 +27,12 @@ class Prompt(NamedTuple):
 
 class TokenEstimate:
     """Bytes of text over `bytes_per_token`, corrected by what engines report of prompts that ended; or tokens counted
-    by a tokenizer. weight: of each new ratio in the running mean (ours).
+    by a tokenizer, where it knows the symbols. weight: of each new ratio in the running mean (ours).
     """
 
     def __init__(self, bytes_per_token: float = 3.6, weight: float = 0.05, tokenizer: Path | None = None) -> None:
         self.bytes_per_token, self.weight = bytes_per_token, weight
-        self._tokenizer = None if tokenizer is None else _tokenizer(tokenizer)
+        self._tokenizer: Any = None if tokenizer is None else _tokenizer(tokenizer)
 
     def of(self, body: Mapping[str, Any]) -> Prompt:
         """Of a request's prompt or messages, with its tools. Token ids count themselves."""
@@ -39,10 +40,15 @@ class TokenEstimate:
         ids = _ids(said[0])
         texts = [one.encode("utf-8", "surrogatepass") for one in _texts(said)]
         if self._tokenizer is not None:
-            counts = (len(self._tokenizer.encode(one.decode("utf-8", "replace")).ids) for one in texts)
-            return Prompt(max(ids + sum(counts), 1), 0)
+            return Prompt(max(ids + sum(map(self._count, texts)), 1), 0)
         text = sum(map(len, texts))
         return Prompt(max(round(text / self.bytes_per_token) + ids, 1), text)
+
+    def _count(self, text: bytes) -> int:
+        try:
+            return len(self._tokenizer.encode(text.decode("utf-8", "replace")).ids)
+        except Exception:  # plain Exception, for a symbol without an id: the engine answers for it
+            return round(len(text) / self.bytes_per_token)
 
     def learn(self, text: int, tokens: int) -> None:
         """A prompt of so many bytes had so many tokens."""
@@ -78,8 +84,9 @@ def _tokenizer(file: Path) -> Any:
         raise MissingExtraError("tokenizers", "rl") from error
     if not file.is_file():
         raise DataError(f"tokenizer: there is no {file}; it is the tokenizer.json of the model")
+    content = read_text(file)
     try:
-        return Tokenizer.from_file(str(file))
+        return Tokenizer.from_str(content)
     except Exception as error:  # the library raises plain Exception
         raise DataError(f"tokenizer: {file} is not a tokenizer.json: {error}") from None
 

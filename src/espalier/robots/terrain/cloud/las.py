@@ -12,15 +12,12 @@ import numpy as np
 from espalier.core.errors import DataError, MissingExtraError
 from espalier.robots.terrain.cloud.cloud import Cloud
 from espalier.robots.terrain.cloud.columns import Columns, expect, reading
+from espalier.robots.terrain.cloud.laz import check_chunks
 
 HEADER_BYTES, LONG_HEADER_BYTES = 227, 375
 """Of version 1.0, and of 1.4, which counts in 64 bits."""
 MINOR = 25
 """Where the version behind the 1. stands."""
-LATER = -1
-"""Where the table of chunks is not known yet when the points are written; it is named by the last 8 bytes."""
-CHUNK_SIZE = 64
-"""Bytes from the name of LAZ's record to the points of a chunk; where these vary it is the largest number."""
 RECORD_BYTES, LONG_RECORD_BYTES = 54, 60
 """A variable length record, and an extended one, has at least as many."""
 COMPRESSED = 0x80
@@ -43,6 +40,8 @@ def read_las(file: Path) -> Columns:
     if compressed and find_spec("lazrs") is None:
         raise MissingExtraError("lazrs", "robots")
     with reading(file, "LAS"):
+        if compressed:
+            check_chunks(file, content)
         cloud = laspy.read(io.BytesIO(content))
         others = [name for name in cloud.point_format.dimension_names if name not in ("X", "Y", "Z")]
         return {name: np.asarray(cloud[name]) for name in ("x", "y", "z", *others)}
@@ -89,19 +88,4 @@ def _check(file: Path, content: bytes) -> bool:
     if not point_format & COMPRESSED:
         expect(file, start + count * length, len(content))
         return False
-    _check_chunks(file, content, start, count)
     return True
-
-
-def _check_chunks(file: Path, content: bytes, start: int, count: int) -> None:
-    """Raise DataError where a compressed file has lost its table of chunks, or has too few of them for its points."""
-    expect(file, start + 8, len(content))
-    (table,) = struct.unpack_from("<q", content, start)
-    if table == LATER:
-        (table,) = struct.unpack_from("<q", content, len(content) - 8)
-    expect(file, max(table, start) + 8, len(content))
-    (chunks,) = struct.unpack_from("<I", content, max(table, start) + 4)
-    record = content.find(b"laszip encoded", 0, start)
-    if 0 <= record <= len(content) - CHUNK_SIZE - 4:
-        (size,) = struct.unpack_from("<I", content, record + CHUNK_SIZE)
-        expect(file, count, chunks * size, "points")

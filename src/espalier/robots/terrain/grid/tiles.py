@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic, write_json
+from espalier.core.text import read_object
 from espalier.robots.terrain.cloud.arrays import check_arrays
 from espalier.robots.terrain.grid.frame import Frame
 
@@ -92,8 +92,8 @@ class Tiles:
         if not about.is_file():
             self.flush()
             return
+        told = read_object(about)
         try:
-            told = json.loads(about.read_text("utf-8"))
             self.time, ours = float(told["time"]), (self.cell_m, list(self.layers))
             theirs = (told["cell_m"], told["layers"])
         except (ValueError, KeyError, TypeError) as error:
