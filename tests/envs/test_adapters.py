@@ -94,7 +94,10 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str):
 def test_missing_files_and_empty_splits(tmp_path: Path):
     with pytest.raises(DataError, match="ESPALIER_DATA"):
         jsonl(Path("nowhere.jsonl"))
-    with pytest.raises(ConfigError, match="no question is left for the heldout split"):
+    with pytest.raises(
+        ConfigError,
+        match=r"one\.jsonl: none of its 1 .* left for heldout; .* set heldout, or",
+    ):
         jsonl(write(tmp_path / "one.jsonl", ROWS[:1]))
 
 

@@ -49,6 +49,24 @@ def test_failed_attempts_are_repaired_once_all_others_are_judged(delays: tuple[f
     ]
 
 
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_a_round_begins_in_the_order_of_its_keys_whoever_comes_last(last: int):
+    async def scene() -> list[int]:
+        rounds, began = Rounds(), list[int]()
+
+        async def attempt(name: int) -> None:
+            await asyncio.sleep(0.01 * (name == last))
+            await rounds.begin((name,))
+            began.append(name)
+            rounds.leave()
+
+        rounds.enter(3)
+        await asyncio.gather(*map(attempt, range(3)))
+        return began
+
+    assert asyncio.run(scene()) == [0, 1, 2]
+
+
 def test_slow_resets_hold_the_round_and_cancelled_attempts_do_not():
     async def scene() -> list[str]:
         rounds, began = Rounds(), list[str]()

@@ -89,7 +89,7 @@ class Jsonl:
         self._shuffled: tuple[tuple[Split, int], list[Task]] = (("train", -1), [])
         """The order of one epoch of one split: what was asked for last."""
         if empty := [split for split, tasks in self._tasks.items() if not tasks]:
-            raise ConfigError(f"{self.name}: no question is left for the {empty[0]} split")
+            raise ConfigError(_none_left(config, empty[0], len({*tasks, *apart})))
 
     def task(self, split: Split, index: int) -> Task:
         """See `TaskSet`. Every question comes once before any comes again, in a new order each time."""
@@ -129,6 +129,13 @@ class Jsonl:
         config = self._config
         records = read_records(_find(path, data), config.question, config.answer)
         return [record for record in records if len(record.question) + len(record.answer) <= config.longest]
+
+
+def _none_left(config: JsonlConfig, split: Split, found: int) -> str:
+    path = config.heldout_path if config.heldout_path and split == "heldout" else config.path
+    said = f"{path}: none of its {found} questions of up to longest={config.longest} characters is left for {split}"
+    apart = f"a share of {config.heldout:g} is held out by hash: set heldout, or give a heldout_path"
+    return said if config.heldout_path or not found else f"{said}; {apart}"
 
 
 def _agree(one: Task, other: Task) -> None:

@@ -26,9 +26,10 @@ class Rounds:
 
     async def begin(self, key: tuple[int, ...]) -> None:
         """Wait for the next round, which begins in the order of the keys."""
-        future = self._waiting[key] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = self._waiting[key] = loop.create_future()
         self._running -= 1
-        self._release()
+        loop.call_soon(self._release)  # not at once: the last to come would be the first to go on
         try:
             await future
         finally:
