@@ -12,6 +12,8 @@ from time import monotonic
 from aiohttp import web
 from stage import Stage, on_stage, silent, until
 
+from espalier.serving.gateway.ticket import close
+
 EVENT = b'data: {"choices": []}\n\n'
 
 
@@ -60,7 +62,7 @@ def test_what_is_held_at_shutdown_is_told() -> None:
         gateway.dispatcher.drained.clear()  # it stays paused: what comes is held
         asked = asyncio.create_task(stage.ask())
         await until(lambda: bool(gateway.dispatcher.tickets))
-        await gateway.dispatcher.close(0.1)
+        await close(gateway.dispatcher.tickets, 0.1)
         status, body = await asked
         assert status == 503
         assert b"the gateway is shutting down" in body

@@ -22,7 +22,7 @@ from espalier.serving.gateway.engines.watch import Watch
 from espalier.serving.gateway.measures import Measures
 from espalier.serving.gateway.proxy import Proxy
 from espalier.serving.gateway.refusals import ENGINE, UNAVAILABLE, Handler, refuse, shaped
-from espalier.serving.gateway.ticket import OverloadedError
+from espalier.serving.gateway.ticket import OverloadedError, close
 from espalier.serving.gateway.tokens import Prompt, TokenEstimate, prefix_blocks
 
 MODELS_SECONDS = 5.0
@@ -85,7 +85,7 @@ class Gateway:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _close(self, app: web.Application) -> None:
-        await self.dispatcher.close(self.config.grace_seconds)
+        await close(self.dispatcher.tickets, self.config.grace_seconds)
 
     @web.middleware
     async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -27,8 +27,6 @@ log = logging.getLogger("espalier.gateway")
 HOLDING = ("sbs", "sbs_whole", "pull")
 RECENT = 1000
 """Batches and reports that the measures average over."""
-TICK = 0.05
-"""Seconds between two looks, at shutdown, at what is open."""
 LONGEST_WAIT = 60.0
 """Seconds after which a refused client may always come back."""
 
@@ -174,14 +172,6 @@ class Dispatcher:
             if self.shadow is not None:
                 self.shadow.back(instance, now)
             self.kick()
-
-    async def close(self, grace: float) -> None:
-        """End what is still open after `grace` seconds."""
-        end = monotonic() + grace
-        while self.tickets and monotonic() < end:
-            await asyncio.sleep(TICK)
-        for ticket in self.tickets.values():
-            ticket.end()
 
     def drain(self, instance: int, out: bool) -> None:
         """Send nothing more to an instance, or again; what it has stays its own."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 
 from espalier.core.errors import EngineError
 from espalier.serving.core.types import Decision, Request
 from espalier.serving.gateway.patience import Patience
 
 CLOSING = "the gateway is shutting down"
+TICK = 0.05
+"""Seconds between two looks, at shutdown, at what is open."""
 
 
 class OverloadedError(EngineError):
@@ -66,3 +70,12 @@ class Ticket:
         self.placed.cancel()
         if self.patience is not None:
             self.patience.end()
+
+
+async def close(tickets: Mapping[int, Ticket], grace: float) -> None:
+    """End those that are still open after `grace` seconds."""
+    end = monotonic() + grace
+    while tickets and monotonic() < end:
+        await asyncio.sleep(TICK)
+    for ticket in list(tickets.values()):
+        ticket.end()
