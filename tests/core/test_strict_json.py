@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -49,3 +50,20 @@ def test_the_deepest_and_the_largest_are_read() -> None:
     assert loads("1.7976931348623157e308") < math.inf
     assert loads(b"\xef\xbb\xbf[1]") == [1]
     assert loads(r'"\ud83d\ude00"') == "\U0001f600"
+
+
+def test_the_way_to_a_value_is_not_kept_for_each_in_full() -> None:
+    text = json.dumps({"k" * 100_000: [""] * 2000})
+    tracemalloc.start()
+    loads(text)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10_000_000
+
+
+@pytest.mark.parametrize("text", ['[["a", {}, 1]]', '[{"a": 1, "b": ""}]'])
+def test_parts_are_counted(text: str) -> None:
+    parts = 3 if "[[" in text else 4
+    assert loads(text, most=parts) == json.loads(text)
+    with pytest.raises(ValueError, match=rf"0: more than {parts - 1} texts, keys, lists and objects"):
+        loads(text, most=parts - 1)

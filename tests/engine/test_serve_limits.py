@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import httpx
 import pytest
 from serving_models import NAME, service
 
-from espalier.engine.server.app import BODY_BYTES, build_app
+from espalier.engine.server import app
+from espalier.engine.server.app import BODY_BYTES, BODY_PARTS, build_app
 from espalier.engine.server.choice import Delta
 from espalier.engine.server.errors import ApiError
 from espalier.engine.server.gate import MOST_READY, Gate, Outbox
@@ -212,3 +214,55 @@ def test_a_body_that_takes_long_to_read_stops_nobody(monkeypatch: pytest.MonkeyP
             return waited
 
     assert asyncio.run(run()) < 0.3
+
+
+@pytest.mark.parametrize("field", ["messages", "tools", "stop"])
+@pytest.mark.parametrize("value", [1, {}])
+def test_a_body_of_many_parts_is_refused_at_the_first_fault(field: str, value: object) -> None:
+    async def run() -> httpx.Response:
+        async with client(service()) as http:
+            good = {"model": NAME, "messages": [{"role": "user", "content": "x"}]}
+            return await http.post("/v1/chat/completions", json=good | {field: [value] * 2 * BODY_PARTS})
+
+    began = time.process_time()
+    answer = asyncio.run(run())
+    assert answer.status_code == 400
+    assert field in answer.json()["error"]["message"]
+    assert time.process_time() - began < 1.5
+
+
+@pytest.mark.parametrize("name", ["arguments", "reasoning", "tools"])
+def test_no_text_of_a_chat_that_cannot_fit_is_encoded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    served, text = service(), "a " * 100_000
+    monkeypatch.setattr(type(served.renderer), "opening", lambda *_: pytest.fail("encoded"))
+    call = {"function": {"name": "f", "arguments": json.dumps({"a": text})}}
+    turns = {"arguments": {"tool_calls": [call]}, "reasoning": {"reasoning_content": text}}
+    tools = [{"type": "function", "function": {"name": "f", "description": text}}] if name == "tools" else []
+
+    async def run() -> httpx.Response:
+        async with client(served) as http:
+            messages = [{"role": "user", "content": "x"}, {"role": "assistant", **turns.get(name, {})}]
+            body = {"model": NAME, "messages": messages, "tools": tools}
+            return await http.post("/v1/chat/completions", json=body)
+
+    error = asyncio.run(run()).json()["error"]
+    assert error["code"] == "context_length_exceeded"
+
+
+def test_a_client_that_takes_nothing_of_its_stream_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "SLOWEST", 0.1)
+    served = service()
+    body = json.dumps({"model": NAME, "prompt": "x", "stream": True, "n": 8, "max_tokens": 200}).encode()
+    scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": [], "query_string": b""}
+    asked = [{"type": "http.request", "body": body}]
+
+    async def receive() -> object:
+        if not asked:
+            await asyncio.Event().wait()
+        return asked.pop()
+
+    async def send(message: object) -> None:
+        await asyncio.Event().wait()
+
+    asyncio.run(asyncio.wait_for(build_app(served)(scope, receive, send), 20))  # type: ignore[arg-type]
+    assert not served.gate.tickets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -12,22 +13,25 @@ from espalier.core.sockets import address, listening
 if TYPE_CHECKING:
     from aiohttp import web
 
+GOODBYE = 5.0
+"""Seconds in which, at shutdown, answers reach clients; who does not read them is cut off."""
+
 
 def serve_beside(app: web.Application, other: web.Application, host: str, port: int, what: str) -> None:
     """Serve `other` for as long as `app` runs."""
     from aiohttp import web
 
-    bound = listening(host, port)
+    taken = _open(host, port)
 
     async def beside(app: web.Application) -> AsyncIterator[None]:
-        runner = web.AppRunner(other, access_log=None)
+        runner = web.AppRunner(other, access_log=None, shutdown_timeout=GOODBYE)
         await runner.setup()
-        await web.SockSite(runner, bound).start()
+        await web.SockSite(runner, taken).start()
         yield
         await runner.cleanup()
 
     app.cleanup_ctx.append(beside)
-    print(f"{what} on {address(bound, host)}", flush=True)
+    print(f"{what} on {address(taken, host)}", flush=True)
 
 
 def serve_app(app: web.Application, host: str, port: int, what: str) -> None:
@@ -39,6 +43,15 @@ def serve_app(app: web.Application, host: str, port: int, what: str) -> None:
         import uvloop
 
         loop = uvloop.new_event_loop()
-    bound = listening(host, port)
-    print(f"{what} on {address(bound, host)}", flush=True)
-    web.run_app(app, sock=bound, print=None, access_log=None, handler_cancellation=True, loop=loop)
+    taken = _open(host, port)
+    print(f"{what} on {address(taken, host)}", flush=True)
+    web.run_app(
+        app, sock=taken, shutdown_timeout=GOODBYE, print=None, access_log=None, handler_cancellation=True, loop=loop
+    )
+
+
+def _open(host: str, port: int) -> socket.socket:
+    """A socket that takes connections already: whoever reads its address may call at once."""
+    taken = listening(host, port)
+    taken.listen()
+    return taken

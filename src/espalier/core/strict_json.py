@@ -10,15 +10,18 @@ from typing import Any
 DEPTH = 128
 """Levels of lists and objects. Python's own reader and writer give up at about 1,000, depending on who calls."""
 
-_FALLIBLE = (str, float, list, dict)
+_PARTS = (str, list, dict)
+_FALLIBLE = (float, *_PARTS)
+_NAMED = 200
+"""Characters that are kept of the way to a value: each value below has a way of its own."""
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str | bytes, *, most: float = math.inf) -> Any:
     """The value of a JSON text, in UTF-8 or with a byte-order mark.
 
     Raises ValueError, whose message says where in the value and what, for a text that is not JSON, NaN and infinity
-    (written so, or as a number beyond fp64), integers of over 4,300 digits, half a surrogate pair and more than `DEPTH`
-    levels.
+    (written so, or as a number beyond fp64), integers of over 4,300 digits, half a surrogate pair, more than `DEPTH`
+    levels, and more than `most` parts: texts, keys, lists and objects.
     """
     try:
         value = json.loads(text, parse_constant=_refuse)
@@ -30,7 +33,7 @@ def loads(text: str | bytes) -> Any:
         ) from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
-    _check(value)
+    _check(value, most)
     return value
 
 
@@ -38,10 +41,10 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _check(value: Any) -> None:
+def _check(value: Any, most: float) -> None:
     """Walk level by level, so that depth costs no stack."""
     level: list[tuple[str, Any]] = [("", value)]
-    depth = 0
+    depth = count = 0
     while level:
         below: list[tuple[str, Any]] = []
         for path, item in level:
@@ -52,20 +55,25 @@ def _check(value: Any) -> None:
             elif isinstance(item, (list, dict)):
                 if depth == DEPTH:
                     raise ValueError(f"more than {DEPTH} levels deep")
+                count += sum(isinstance(part, _PARTS) for part in item)
+                if isinstance(item, dict):
+                    count += sum(isinstance(part, _PARTS) for part in item.values())
+                if count > most:
+                    raise ValueError(f"{_at(path)}more than {most:,} texts, keys, lists and objects")
                 below += _parts(path, item)
         level, depth = below, depth + 1
 
 
 def _parts(path: str, item: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
     """What is in a list or an object and may be at fault, with the way to it."""
-    before = f"{path}." if path else ""
+    before = f"{path[:_NAMED]}." if path else ""
     if isinstance(item, list):
         yield from ((f"{before}{i}", part) for i, part in enumerate(item) if isinstance(part, _FALLIBLE))
         return
     for key, part in item.items():
         _check_text(key, f"a key of {path or 'the object'}")
         if isinstance(part, _FALLIBLE):
-            yield f"{before}{key}", part
+            yield f"{before}{key[:_NAMED]}", part
 
 
 def _check_text(text: str, path: str) -> None:
@@ -77,4 +85,4 @@ def _check_text(text: str, path: str) -> None:
 
 
 def _at(path: str) -> str:
-    return f"{path[:200]}: " if path else ""
+    return f"{path[:_NAMED]}: " if path else ""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from espalier.core import strict_json
 from espalier.engine.server.chat import chat_job
@@ -25,10 +26,17 @@ from espalier.engine.server.gate import Ticket
 from espalier.engine.server.requests import ChatRequest, CompletionRequest
 from espalier.engine.server.service import Job, Service
 
+_log = logging.getLogger("espalier.serve")
 Body = TypeVar("Body", bound=BaseModel)
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 BODY_BYTES = 8 * 2**20
 """Longest body. Reading one takes about half a second, which other requests wait for."""
+
+BODY_PARTS = 2**16
+"""Most texts, keys, lists and objects in a body: looking at each takes up to 20 microseconds."""
+
+SLOWEST = 60.0
+"""Seconds in which a client must take a piece of a stream. One that takes none is left: it would keep its place."""
 
 _DISCARDED = 8
 """Times `BODY_BYTES` that are read and dropped, so that a client that sends more reads the answer."""
@@ -67,7 +75,7 @@ def build_app(service: Service, *, keys: Sequence[str] = ()) -> Starlette:
 def _endpoint(service: Service, kind: type[Body], make: Callable[[Body, Service], Job]) -> Endpoint:
     def read(body: bytes) -> Job:
         try:
-            content = strict_json.loads(body)
+            content = strict_json.loads(body, most=BODY_PARTS)
         except ValueError as error:
             raise ApiError(f"the body is not JSON that can be answered: {error}") from None
         return make(kind.model_validate(content), service)
@@ -101,16 +109,24 @@ async def _body(request: Request) -> bytes:
 
 
 class _Events(StreamingResponse):
-    """A stream of events; its request leaves the engine when it ends, in whatever way."""
+    """A stream of events; its request leaves the engine when it ends, in whatever way, or its client takes nothing."""
 
     def __init__(self, job: Job, service: Service, ticket: Ticket) -> None:
         self._events, self._ticket = job.events(service.engine, ticket), ticket
         super().__init__(self._events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            try:
+                await asyncio.wait_for(send(message), SLOWEST)
+            except TimeoutError:
+                _log.warning("a client took nothing of its stream for %g seconds", SLOWEST)
+                raise ClientDisconnect from None
+
         try:
-            async with aclosing(self._events):
-                await super().__call__(scope, receive, send)
+            with suppress(ClientDisconnect):
+                async with aclosing(self._events):
+                    await super().__call__(scope, receive, send_in_time)
         finally:
             self._ticket.leave()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from espalier.core.messages import ToolCall
+from espalier.core.messages import Message, ToolCall, ToolSpec
 from espalier.engine.server.choice import Delta, Wish
 from espalier.engine.server.logprobs import chat_note
 from espalier.engine.server.reading import ChatReading, opened
@@ -18,7 +19,7 @@ def chat_job(request: ChatRequest, service: Service) -> Job:
     """The prompt of the conversation, `n` times."""
     tokenizer, renderer, tools = service.tokenizer, service.renderer, request.callable
     messages = [message.parsed_message() for message in request.messages]
-    service.check_length(sum(len(message.content) for message in messages), "messages")
+    service.check_length(_characters(messages, request.offered), "messages")
     prompt = renderer.opening(messages, request.offered)
     wish = Wish(
         read=lambda prompt: ChatReading(tokenizer, renderer, tools, opened=opened(tokenizer, prompt)),
@@ -31,6 +32,14 @@ def chat_job(request: ChatRequest, service: Service) -> Job:
     limit = request.max_completion_tokens or request.max_tokens
     choices = service.choices(request, [prompt], wish, limit=limit, stop=renderer.stop)
     return Job(choices, ChatFormat(service.name, request.logprobs), request.stream, request.wants_usage)
+
+
+def _characters(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
+    """At least so many are encoded. Of reasoning the longest counts: chat formats may leave out that of other turns."""
+    said = sum(len(message.content) for message in messages)
+    called = sum(len(json.dumps(call.arguments)) for message in messages for call in message.tool_calls)
+    offered = sum(len(tool.description) + len(json.dumps(tool.parameters)) for tool in tools)
+    return said + called + offered + max(len(message.reasoning) for message in messages)
 
 
 class ChatFormat(Format):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
 from espalier.core import strict_json
 from espalier.core.messages import Message, Role, ToolCall, ToolSpec
@@ -76,9 +76,9 @@ class ChatMessage(Body):
     """One message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[list[Part], BeforeValidator(_parts)] = Field(default_factory=list)
+    content: Annotated[list[Part], FailFast(), BeforeValidator(_parts)] = Field(default_factory=list)
     reasoning_content: str = ""
-    tool_calls: list[Call] = Field(default_factory=list)
+    tool_calls: Annotated[list[Call], FailFast()] = Field(default_factory=list)
     tool_call_id: str = ""
     name: str = ""
     refusal: str = ""

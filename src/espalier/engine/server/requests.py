@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, FailFast, Field, ValidationInfo, field_validator
 
 from espalier.core.messages import ToolSpec
 from espalier.engine.server.messages import Body, ChatMessage, Tool, Unused
@@ -74,7 +74,7 @@ class _Generation(Body):
     min_p: float = Field(0.0, ge=0.0, le=1.0)
     n: int = Field(1, ge=1, le=128)
     seed: int | None = None
-    stop: Annotated[list[str], BeforeValidator(_texts), Field(max_length=64)] = Field(default_factory=list)
+    stop: Annotated[list[str], FailFast(), Field(max_length=64), BeforeValidator(_texts)] = Field(default_factory=list)
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     frequency_penalty: Annotated[float, _only(0)] = 0.0
@@ -96,15 +96,15 @@ class _Generation(Body):
 class ChatRequest(_Generation):
     """POST /v1/chat/completions."""
 
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: Annotated[list[ChatMessage], FailFast()] = Field(min_length=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
-    tools: list[Tool] = Field(default_factory=list)
+    tools: Annotated[list[Tool], FailFast()] = Field(default_factory=list)
     tool_choice: Annotated[Any, _only("auto", "none")] = "auto"
     parallel_tool_calls: bool = True
     response_format: Annotated[Any, _only({"type": "text"})] = None
-    modalities: Annotated[list[str], _only(["text"])] = Field(default_factory=lambda: ["text"])
+    modalities: Annotated[list[str], FailFast(), _only(["text"])] = Field(default_factory=lambda: ["text"])
     verbosity: Annotated[str, _only("medium")] = "medium"
     audio: Unused = None
     functions: Unused = None

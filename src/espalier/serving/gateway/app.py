@@ -22,7 +22,7 @@ from espalier.serving.gateway.engines.watch import Watch
 from espalier.serving.gateway.measures import Measures
 from espalier.serving.gateway.proxy import Proxy
 from espalier.serving.gateway.refusals import ENGINE, UNAVAILABLE, Handler, refuse, shaped
-from espalier.serving.gateway.ticket import OverloadedError
+from espalier.serving.gateway.ticket import OverloadedError, close
 from espalier.serving.gateway.tokens import Prompt, TokenEstimate, prefix_blocks
 
 MODELS_SECONDS = 5.0
@@ -50,6 +50,7 @@ class Gateway:
         self.estimate = TokenEstimate(config.bytes_per_token, tokenizer=config.tokenizer)
         self.app = web.Application(client_max_size=config.body_bytes, middlewares=[shaped, self._checked])
         self.app.cleanup_ctx.append(self._run)
+        self.app.on_shutdown.append(self._close)
         for path in ("/v1/chat/completions", "/v1/completions"):
             self.app.router.add_post(path, self._generate)
         self.app.router.add_get("/v1/models", self._models)
@@ -82,6 +83,9 @@ class Gateway:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _close(self, app: web.Application) -> None:
+        await close(self.dispatcher.tickets, self.config.grace_seconds)
 
     @web.middleware
     async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -94,6 +94,8 @@ class GatewayConfig(Config):
     """An answer that is no stream comes whole, after all its tokens; after so long it is given up (504)."""
     deadline_seconds: PositiveFloat = 300.0
     """A request that was not placed by then is refused with 503."""
+    grace_seconds: NonNegativeFloat = 10.0
+    """Seconds that open requests get at shutdown, before each is ended with an error."""
     body_bytes: PositiveInt = 32 * 1024 * 1024
     """Largest body of a request."""
     failures: PositiveInt = 3

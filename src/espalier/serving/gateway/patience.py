@@ -40,6 +40,10 @@ class Patience:
         """What is waited for just now has so many seconds more, if that is less."""
         self._loop.call_later(seconds, self._unless_moved, self._last)
 
+    def end(self) -> None:
+        """There is no more of it, whatever has moved."""
+        self._expire()
+
     def _look(self) -> None:
         left = self._last + self.seconds - self._loop.time()
         if left > 0.0:

@@ -16,9 +16,9 @@ from espalier.serving.gateway.engines.adapters import posting
 from espalier.serving.gateway.events import begun, error_in
 from espalier.serving.gateway.measures import Measures
 from espalier.serving.gateway.patience import Patience
-from espalier.serving.gateway.refusals import ENGINE, refuse
+from espalier.serving.gateway.refusals import ENGINE, UNAVAILABLE, refuse
 from espalier.serving.gateway.relay import BROKEN, Relay, is_stream
-from espalier.serving.gateway.ticket import Ticket
+from espalier.serving.gateway.ticket import CLOSING, Ticket
 from espalier.serving.gateway.tokens import TokenEstimate, reported_tokens
 
 log = logging.getLogger("espalier.gateway")
@@ -52,6 +52,9 @@ class Proxy:
         try:
             return await self._answer(request, body, ticket, limit)
         except asyncio.CancelledError:
+            if ticket.ended and not ticket.answered:
+                ticket.outcome = "refused"
+                return refuse(503, CLOSING, UNAVAILABLE)
             ticket.outcome = ticket.outcome or "left"
             raise
         finally:
@@ -104,6 +107,9 @@ class Proxy:
             except aiohttp.ClientConnectorError as error:
                 raise FailedError(f"cannot connect ({error.os_error.strerror})", final=True) from None
             except BROKEN as error:
+                if ticket.ended:
+                    ticket.outcome = "refused"
+                    return refuse(503, CLOSING, UNAVAILABLE)
                 if patience.expired and not self._is_well(ticket):
                     raise FailedError("it has fallen silent") from None
                 if patience.expired and not ticket.streamed:

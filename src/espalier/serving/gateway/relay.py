@@ -10,8 +10,8 @@ from aiohttp import web
 from espalier.serving.gateway.engines.adapters import end_to_end
 from espalier.serving.gateway.events import Passage
 from espalier.serving.gateway.patience import Patience
-from espalier.serving.gateway.refusals import ENGINE, error_body
-from espalier.serving.gateway.ticket import Ticket
+from espalier.serving.gateway.refusals import ENGINE, UNAVAILABLE, error_body
+from espalier.serving.gateway.ticket import CLOSING, Ticket
 
 WAIT_HEADER, PLACE_HEADER = "X-Espalier-Wait", "X-Espalier-Place"
 """In every answer: seconds that the request was held, and `instance:rank`."""
@@ -77,7 +77,7 @@ class Relay:
         except TimeoutError:
             if not self._listening:
                 raise
-            await self._cut("it has fallen silent")
+            await self._cut(None if self.ticket.ended else "it has fallen silent")
         finally:
             self.ticket.patience = None
 
@@ -110,14 +110,15 @@ class Relay:
         if self._events is not None and (self._events.done or self._events.error):
             self._becomes("cut" if self._events.error else "done")
 
-    async def _cut(self, fault: str) -> None:
-        """The engine stopped. After the event that ends a stream that changes nothing."""
+    async def _cut(self, fault: str | None) -> None:
+        """The engine stopped, or without a fault the gateway. After its last event that changes nothing of a stream."""
         if self.ticket.outcome is not None:
             return
         self.ticket.outcome, self.fault = "cut", fault
         if self._events is None:
             raise AbortError
-        event = json.dumps(error_body(f"the engine failed: {fault}", ENGINE))
+        error = error_body(CLOSING, UNAVAILABLE) if fault is None else error_body(f"the engine failed: {fault}", ENGINE)
+        event = json.dumps(error)
         async with Patience(self.silence):
             await self.response.write(b"\n\n" * (not self._events.whole) + f"data: {event}\n\n".encode())
 

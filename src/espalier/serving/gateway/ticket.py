@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 
 from espalier.core.errors import EngineError
 from espalier.serving.core.types import Decision, Request
 from espalier.serving.gateway.patience import Patience
+
+CLOSING = "the gateway is shutting down"
+TICK = 0.05
+"""Seconds between two looks, at shutdown, at what is open."""
 
 
 class OverloadedError(EngineError):
@@ -24,7 +30,7 @@ class Ticket:
     bytes of its prompt, for the estimate to learn from. decision: set once it is placed. batch: the name and size of
     what it was sent with. number: which of its instance's requests it is, from 1. held: seconds until it was placed.
     patience: the limit on the engine's next bytes, while they are waited for. answered: whether the engine began to.
-    outcome: what became of it, as it is counted.
+    outcome: what became of it, as it is counted. ended: whether the gateway shuts down and waits for it no longer.
     """
 
     request: Request
@@ -38,6 +44,7 @@ class Ticket:
     patience: Patience | None = None
     answered: bool = False
     outcome: str | None = None
+    ended: bool = False
     tried: set[int] = field(default_factory=set)
 
     @property
@@ -56,3 +63,19 @@ class Ticket:
         """Wait no longer than this for what the engine owes just now."""
         if self.patience is not None:
             self.patience.hurry(seconds)
+
+    def end(self) -> None:
+        """Wait no longer, in whatever phase it is."""
+        self.ended = True
+        self.placed.cancel()
+        if self.patience is not None:
+            self.patience.end()
+
+
+async def close(tickets: Mapping[int, Ticket], grace: float) -> None:
+    """End those that are still open after `grace` seconds."""
+    end = monotonic() + grace
+    while tickets and monotonic() < end:
+        await asyncio.sleep(TICK)
+    for ticket in list(tickets.values()):
+        ticket.end()

@@ -32,7 +32,10 @@ def points(file: str | Path, count: int) -> Floats:
         raise DataError(f"{path} holds {found.shape}, not finite places (n, 3)")
     if len(found) != count:
         raise DataError(f"{path} holds {len(found)} places for {count} vehicles; set n: {len(found)}")
-    centred: Floats = found - found.mean(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        centred: Floats = found - found.mean(0)
+    if not np.isfinite(centred).all():
+        raise DataError(f"{path} holds places too far apart for fp64: they are metres")
     return centred
 
 
