@@ -50,7 +50,7 @@ def whole(word: str) -> int:
 
 def real(word: str) -> float:
     """A finite number. What Python alone takes for one is open."""
-    number = float(word)
+    number = float(word.strip())
     if not word.isascii() or "_" in word:
         raise Open
     if not math.isfinite(number):
@@ -60,6 +60,7 @@ def real(word: str) -> float:
 
 def count(word: str) -> int:
     """A whole number, also written as 472.0. Other ways to write one are open."""
+    word = word.strip()
     if float(word) == int(float(word)) and not re.fullmatch(r" *[-+]?[0-9]+(\.0*)? *", word):
         raise Open
     return whole(word.partition(".")[0]) if float(word) == int(float(word)) else int(word)

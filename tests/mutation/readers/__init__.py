@@ -11,23 +11,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import readers_clouds
-import readers_core
-import readers_graph
-import readers_graph_binary
-import readers_lm
-import readers_maps
-import readers_serving
-import readers_swarm
 from oracle import Reader
 
-READERS: Sequence[Reader] = (
-    *readers_core.READERS,
-    *readers_graph.READERS,
-    *readers_graph_binary.READERS,
-    *readers_lm.READERS,
-    *readers_serving.READERS,
-    *readers_swarm.READERS,
-    *readers_clouds.READERS,
-    *readers_maps.READERS,
+from readers import (
+    checkpoints,
+    clouds,
+    edges,
+    flights,
+    graphs,
+    maps,
+    meshes,
+    models,
+    recipes,
+    runs,
+    sets,
+    tables,
+    tokens,
+    traces,
 )
+
+_MODULES = (
+    recipes,
+    runs,
+    edges,
+    sets,
+    graphs,
+    models,
+    tokens,
+    checkpoints,
+    traces,
+    tables,
+    flights,
+    meshes,
+    clouds,
+    maps,
+)
+READERS: Sequence[Reader] = [reader for module in _MODULES for reader in module.READERS]

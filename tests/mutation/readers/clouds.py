@@ -79,6 +79,13 @@ def _axes(rows: Any) -> Any:
     return dict(zip("xyz", np.asarray(rows, np.float64).T, strict=False))
 
 
+def _rows(body: bytes, count: int) -> list[list[float]]:
+    rows = [words for words in map(bytes.split, body.splitlines()) if words][:count]
+    if any(b"_" in word for words in rows for word in words):
+        raise ValueError("_")
+    return [[float(word) for word in words] for words in rows]
+
+
 PCD_LINES = {"VERSION", "FIELDS", "SIZE", "TYPE", "COUNT", "WIDTH", "HEIGHT", "VIEWPOINT", "POINTS"}
 KINDS = {"F4": "<f4", "F8": "<f8", **{f"{k}{n}": f"<{k.lower()}{n}" for k in "IU" for n in (1, 2, 4, 8)}}
 
@@ -92,15 +99,17 @@ def _pcd_reference(file: Path) -> Any:
         or len(lines) != 9
     ):
         raise Open  # a header of another version
+    if not head.isascii():
+        raise Open
     names, kind, body = words["FIELDS"], *body.partition(b"\n")[::2]
     types = [KINDS[letter + size] for letter, size in zip(words["TYPE"], words["SIZE"], strict=True)]
+    if len(words["COUNT"]) != len(names):
+        raise ValueError("COUNT")
     if set(words["COUNT"]) != {"1"} or len(names) != len(set(names)) or len(words["POINTS"]) != 1:
         raise Open
     count, dtype = plainly.whole(words["POINTS"][0]), np.dtype(list(zip(names, types, strict=True)))
     if kind.strip() == b"ascii":
-        rows = [
-            [float(word) for word in words] for words in [w for w in map(bytes.split, body.splitlines()) if w][:count]
-        ]
+        rows = _rows(body, count)
         if len(rows) < count or not rows or any(len(row) != len(names) for row in rows):
             raise ValueError("rows")
         return _axes(np.array(rows)[:, [names.index(axis) for axis in "xyz"]])
@@ -122,7 +131,7 @@ def _more(content: bytes, rng: Any) -> Any:
     return content, None
 
 
-HEADER_WORDS = (b"F F F F", b"4 4 4 4", b"FIELDS x", b"float x", b"format", b"vertex")
+HEADER_WORDS = (b"F F F F", b"4 4 4 4", b"FIELDS x", b"float x", b"format ascii", b"element vertex")
 
 
 def _header_word(content: bytes, rng: Any) -> Any:
@@ -143,9 +152,7 @@ def _ply_reference(file: Path) -> Any:
     if any(line[1] not in kinds for line in said[2:]):
         raise Open
     if said[0][1:] == ["ascii", "1.0"]:
-        rows = [
-            [float(word) for word in words] for words in [w for w in map(bytes.split, body.splitlines()) if w][:count]
-        ]
+        rows = _rows(body, count)
         if len(rows) < count or not count or any(len(row) != len(names) for row in rows):
             raise ValueError("rows")
         return {axis: np.array(rows)[:, names.index(axis)] for axis in "xyz"}
@@ -187,6 +194,8 @@ def _bin_reference(file: Path) -> Any:
     content = file.read_bytes()
     if len(content) % 16 or not content:
         raise ValueError("size")
+    if len(content) % 20 == 0:
+        raise Open  # five numbers a point
     return _axes(np.frombuffer(content, "<f4").reshape(-1, 4)[:, :3])
 
 
