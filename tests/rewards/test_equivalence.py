@@ -21,6 +21,7 @@ def worker() -> Iterator[Worker]:
 
 
 RIGHT = [
+    *(("5000", "\\boxed{5 \\text{ thousand}}"), ("2.5 million", "\\boxed{2,500,000}"), ("5", "\\boxed{5.}")),
     ("3", "First \\boxed{4}. Wait, that is wrong.\n\nThe final answer is \\boxed{3}."),
     *(("3,4", "\\boxed{3} and \\boxed{4}"), ("3", "\\boxed{3}, so \\boxed{3}"), ("3", "\\boxed{\\boxed{3}}")),
     *(("1/3", "\\boxed{0.333333}"), ("\\pi", "\\boxed{3.14159265}"), ("\\sqrt{2}", "\\boxed{1.41421356}")),
@@ -37,6 +38,7 @@ RIGHT = [
     *(("9^{9^{9^9}}", "\\boxed{9^{9^{9^9}}}"), ("\\{1,2\\}", "\\boxed{\\{2,1\\}}"), ("(x+1)^2", "\\boxed{x^2+2x+1}")),
 ]
 WRONG = [
+    *(("5", "\\boxed{5 \\text{ thousand}}"), ("5", "\\boxed{5\\text{ million dollars}}"), ("5", "\\boxed{5 Billion}")),
     *(("\\frac{1}{2^{99}}", "\\boxed{\\frac{1}{2^{98}}}"), ("\\frac{1}{2004!}", "\\boxed{\\frac{1}{2006!}}")),
     *(("1e-10", "\\boxed{2e-10}"), ("0", "\\boxed{10^{-9}}"), ("0.1234567", "\\boxed{0.1234569}")),
     *(("e^{-20}", "\\boxed{e^{-21}}"), ("x=10^{-9}", "\\boxed{x=10^{-8}}"), ("(1,2^{-99})", "\\boxed{(1,2^{-98})}")),

@@ -124,6 +124,8 @@ def test_shuffled_rewards_are_the_same_rewards_dealt_out_anew(tmp_path: Path):
     [
         ({"rollout": {**SMALL["rollout"], "samples_per_group": 1}}, "compares the samples of a group"),
         ({"algorithm": {"name": "ppo"}}, "needs a value model: set learner.critic"),
+        ({"learner": {"critic": {}}}, "uses no critic: set learner.critic to null"),
+        ({"algorithm": {"name": ["grpo"]}}, "there is no algorithm"),
         ({"algorithm": {"name": "grpo", "kl_coef": 0.1}}, "set learner.reference to frozen or ema"),
         ({"rollout": {**SMALL["rollout"], "max_tokens": 32}}, r"engine.max_len \(32\) must leave room"),
     ],

@@ -117,22 +117,21 @@ def as_utf8(content: bytes) -> bytes:
 
     For files that may be text or binary. What is no text of that encoding becomes U+FFFD.
     """
-    encoding = _encoding(content[:4])
+    encoding = _encoding(content)
     if encoding == "utf-8-sig":  # the rest may still be binary
         return content.removeprefix(codecs.BOM_UTF8)
     return content if encoding == "utf-8" else content.decode(encoding, "replace").encode()
 
 
-def _encoding(start: bytes) -> str:
-    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
-
-
 def _utf8(file: BinaryIO, path: Path) -> BinaryIO:
     """The rest of a file in UTF-8, after its byte-order mark."""
-    start = file.read(4)
-    encoding = _encoding(start)
+    encoding = _encoding(file.read(4))
     file.seek(len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
     return file if encoding.startswith("utf-8") else io.BytesIO(_decode(file.read(), encoding, path, 1).encode())
+
+
+def _encoding(start: bytes) -> str:
+    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
 
 
 def _decode(raw: bytes, encoding: str, path: Path, line: int) -> str:

@@ -1,7 +1,8 @@
-"""The engine's side of the house: what a caller asks for, what comes back, and the protocol between.
+"""What a caller asks an engine for, what comes back, and the protocol between.
 
 Invariant: a token depends on the weights, the prompt, `Sampling` and its position alone, never on what else is in
-the batch or when it was scheduled.
+the batch or when it was scheduled. Log-probs do so up to rounding: matrix products of other shapes differ in the last
+bits.
 """
 
 from __future__ import annotations

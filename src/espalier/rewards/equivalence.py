@@ -13,6 +13,7 @@ from espalier.rewards.magnitude import explodes
 
 APPROXIMATE = sympy.Rational(1, 10**5)
 """Largest relative difference between a number and the decimal that stands for it, such as 1/3 and 0.333333."""
+_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _REWRITTEN = (
     (re.compile(r"\\\$|[€£¥₹]"), ""),
     (re.compile(r"\{,\}(?=[0-9]{3})|(?<=[0-9]),?\\[,;:! ](?=[0-9])|(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3})"), ""),
@@ -21,6 +22,11 @@ _REWRITTEN = (
         re.compile(r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]+)?)[eE]([-+]?[0-9]{1,4})(?![A-Za-z0-9])"),
         r"\1\\times 10^{\2}",
     ),
+    (
+        re.compile(rf"(?<=[0-9])\s*(\\(?:text|mathrm|mbox)\s*\{{)?\s*({'|'.join(_SCALES)})\b", re.IGNORECASE),
+        lambda m: rf"\times 10^{{{_SCALES[m[2].lower()]}}}{m[1] or ''}",
+    ),
+    (re.compile(r"(?<=[0-9])\.(?=\s*\}?\s*$)"), ""),
     (re.compile(r"(?<![0-9./])([0-9]+) ([0-9]+)/([0-9]+)(?![0-9/])"), r"\1\\frac{\2}{\3}"),
 )
 

@@ -58,9 +58,10 @@ _NUMBER = re.compile(
     r"(?:[eE](?P<e>[-+]?[0-9]{1,4})(?![0-9])"
     r"|\s*[*×x]\s*10\s*(?:\^|\*\*)\s*\{?\s*(?P<power>[-+]?[0-9]{1,4})(?![0-9])\s*\}?)?"
     rf"(?:\s*/\s*(?P<divisor>{_DIGITS.replace('gap', 'gap2')}))?)"
-    r"(?:\s*(?P<scale>thousand|million|billion|trillion|[kK](?![\w]))\b)?"
+    r"(?:(?P<letter>[kKMB])\b|\s*(?P<scale>[kK]|(?i:hundred|thousand|lakh|crore|m(?:illio|l)?n|b(?:illio)?n|trillion))\b)?"
 )
-_SCALES = {"thousand": 3, "k": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALES = {"hundred": 2, "thousand": 3, "k": 3, "lakh": 5, "m": 6, "mn": 6, "mln": 6, "million": 6, "crore": 7}
+_SCALES |= {"b": 9, "bn": 9, "billion": 9, "trillion": 12}
 _DRESS = re.compile(
     r"(?:[\s:*_{~≈'\"\u201c]|\\[(\[]|\\?\$(?=\s*[-+\\$({]|[^$\n]*\$)|(?:about|approximately|roughly|exactly|only|just)\s)*",
     re.IGNORECASE,
@@ -68,11 +69,17 @@ _DRESS = re.compile(
 """What may stand before a number: markdown, LaTeX, an opening of mathematics, words that change nothing."""
 _OPEN = re.compile(r"\\?[(\[]|\\\{")
 _CLOSE = re.compile(r"\s*(?:%|[A-Za-z°€£\s]*)\s*(?:\\?[)\]]|\\\})")
+_MORE = "more|less|fewer|greater|higher|lower|zero|one|two|three|four|five|six|seven|eight|nine|ten"
 _GOES_ON = re.compile(
     r"\^|\*\*|[xX][0-9]|[eE][-+]?[0-9]|[xyz](?!\w)|[.,:][0-9]|\s*\.\.+\s*[0-9]"  # 2^3, 0x12, 2y, 1.8.1, 2:30, 5...6
     r"|\s*(?:[-+*/×÷:;|&±,x]|\\pm|\+/-|to|or|and|and/or|plus|minus|times|vs\.?|through|until|%?\s*-)"
     r"\s*(?:,?\s*(?:or|and|to)\s+)?(?:[-+(~]|\\?\$|€|£)*\s*[0-9.\\]*[0-9]"
-    r"|\s*\(\s*(?:or|and|to)\s[^)]*[0-9]|\s*(?:±|\\pm|\+/-)|\s+[0-9]|\s*,?\s*(?:or|to)\s+(?:minus\s+|-)?[0-9]",
+    r"|\s*\(\s*(?:or|and|to)\s[^)]*[0-9]|\s*(?:±|\\pm|\+/-)|\s+[0-9]|\s*,?\s*(?:or|to)\s+(?:minus\s+|-)?[0-9]"
+    r"|(?-i: ?[nx]|[abefijqruvw])(?!\w)|\s*[-+*/]\s*(?-i:[nxyz])(?!\w)"  # 2n, 2i, 2 + x
+    r"|(?:\s*[-+*/])?\s*(?:\\(?:sqrt|pi|theta|ln|log)(?![a-z])|[π√∞]|sqrt\b|pi\b)"
+    r"|\(\s*-?[0-9]+\s*\)|\s+(?:squared|cubed|hundred|thousand|million|billion|trillion)\b"
+    rf"|\s*,?\s*or\s+(?:{_MORE})\b|\s*(?:[≤≥]|[<>]=?\s*(?:[nxyz](?!\w)|[0-9])|\\(?:leq?|geq?|lt|gt)(?![a-z]))"
+    r"|\s*[A-Za-z]+\s*(?:-|\bto\b|\bor\b)\s*\\?[$€£]?[0-9]",  # 5 kg to 6 kg
     re.IGNORECASE,
 )
 """What shows that the number was a part of something else: an expression, a list, a range, a time, a date."""
@@ -193,7 +200,8 @@ def _value(found: re.Match[str]) -> Fraction | None:
     except ZeroDivisionError:
         return None
     sign = (found["sign"] or found["inner"] or "+").strip()
-    scale = _SCALES[found["scale"].lower()] if found["scale"] else 0
+    word = found["letter"] or found["scale"]
+    scale = _SCALES[word.lower()] if word else 0
     return size * Fraction(10) ** (exponent + scale) * (1 if sign == "+" else -1)
 
 

@@ -53,6 +53,7 @@ class Setting:
             rollout,
             overlong=round(algorithm.overlong * rollout.max_tokens) if algorithm else 0,
             least=1 if algorithm and not algorithm.needs_group else 2,
+            rounds=algorithm is not None,
             seed=derive(self.seed, purpose),
             notices=self.notices,
         )

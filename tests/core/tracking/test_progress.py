@@ -47,6 +47,13 @@ def test_a_resumed_stage_counts_only_its_own_steps() -> None:
         assert progress.rate == pytest.approx(1.0)
 
 
+def test_a_value_that_the_last_update_does_not_have_is_not_shown() -> None:
+    progress, _ = plain(VirtualClock())
+    progress.update(1, {"reward": 0.5, "entropy": 2.0})
+    progress.update(2, {"reward": 0.25})
+    assert progress.line() == "RL 2/100  reward 0.25"
+
+
 def test_notes_are_printed_as_they_are() -> None:
     progress, out = plain(VirtualClock())
     progress.note("saved [bold] step_10")

@@ -33,6 +33,7 @@ class Progress:
         self.step = 0
         self.notes: deque[str] = deque(maxlen=_KEPT_NOTES)
         self.values: dict[str, deque[float]] = {}
+        self._labels: tuple[str, ...] = ()
         self._console = console
         self._clock = clock
         self._stop = stop
@@ -45,8 +46,9 @@ class Progress:
         self._tell = stop.tell
 
     def update(self, step: int, values: Mapping[str, float]) -> None:
-        """`step` steps are done now; `values` are shown by their labels."""
+        """`step` steps are done now; `values` are shown by their labels, until the next update."""
         self.step = step
+        self._labels = tuple(values)
         if not self._marks and step == 1:  # a resumed job begins elsewhere: its pace is known from the second update on
             self._marks.append((self._started, 0))
         self._marks.append((self._clock.now(), step))
@@ -88,7 +90,7 @@ class Progress:
     def line(self) -> str:
         """The state in one line of text."""
         parts = [f"{self.title} {self.step}/{self.total}", *self._pace()]
-        parts += [f"{label} {readable(series[-1])}" for label, series in self.values.items()]
+        parts += [f"{label} {readable(self.values[label][-1])}" for label in self._labels]
         return "  ".join(parts)
 
     def _say_line(self) -> None:
@@ -107,7 +109,8 @@ class Progress:
         clock = Text(duration(self._clock.now() - self._started), style="dim")
         head.add_row(Text(self.title, style="bold"), bar, f"{self.step}/{self.total}", *self._pace(), clock)
         table = Table.grid(padding=(0, 2))
-        for label, series in self.values.items():
+        for label in self._labels:
+            series = self.values[label]
             table.add_row(
                 Text(f"  {label}", style="dim"), Text(readable(series[-1])), Text(sparkline(series), style="cyan")
             )

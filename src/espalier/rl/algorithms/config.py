@@ -81,7 +81,7 @@ class Algorithm(Config):
         if not isinstance(given, Mapping):
             return given
         name = given.get("name", "grpo")
-        if name not in ROWS:
+        if not isinstance(name, str) or name not in ROWS:
             near = difflib.get_close_matches(str(name), ROWS, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(ROWS)}"
             raise ConfigError(f"algorithm.name: there is no algorithm {name!r}; {hint}")

@@ -6,7 +6,7 @@ is marked FAILED with the message, and the run goes on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from espalier.core.errors import DataError, EngineError, EnvError
@@ -21,15 +21,23 @@ T = TypeVar("T")
 
 
 async def play(
-    env: Env, task: Task, session: Session, limits: RolloutConfig, notices: Notices | None = None
+    env: Env,
+    task: Task,
+    session: Session,
+    limits: RolloutConfig,
+    notices: Notices | None = None,
+    begin: Callable[[], Awaitable[None]] | None = None,
 ) -> Episode:
     """Play `task` to its end. `session.row` holds the tokens and the status afterwards; the environment is closed.
 
-    `notices` are told of texts that the tokenizer cannot spell.
+    `notices` are told of texts that the tokenizer cannot spell. `begin` is awaited before the first token is sampled.
     """
     episode = Episode(task, [], turns=0)
     try:
-        await _converse(env, task, session, limits, episode)
+        room = await _open(env, task, session, limits, episode)
+        if begin:
+            await begin()
+        await _converse(env, session, limits, episode, room)
     except (EnvError, EngineError) as error:
         session.row.status, session.row.error = Status.FAILED, str(error)
     except DataError as error:
@@ -52,10 +60,14 @@ async def _close(env: Env, row: Trajectory, limits: RolloutConfig) -> None:
         row.error = f"{row.error}; {error}" if row.error else str(error)
 
 
-async def _converse(env: Env, task: Task, session: Session, limits: RolloutConfig, episode: Episode) -> None:
-    row = session.row
+async def _open(env: Env, task: Task, session: Session, limits: RolloutConfig, episode: Episode) -> bool:
+    """The opening messages; returns whether there is room for an answer."""
     episode.messages += await call(env, "reset", env.reset(task), limits.env_seconds)
-    room = session.open(episode.messages, env.tools())
+    return session.open(episode.messages, env.tools())
+
+
+async def _converse(env: Env, session: Session, limits: RolloutConfig, episode: Episode, room: bool) -> None:
+    row = session.row
     row.status = Status.TRUNCATED
     while room:
         action, episode.finish = await session.act()

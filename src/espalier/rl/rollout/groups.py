@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 from espalier.core.errors import EnvError
 from espalier.core.seed import derive
@@ -20,6 +21,7 @@ from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.episode import play
 from espalier.rl.rollout.notices import Notices
+from espalier.rl.rollout.rounds import Rounds
 from espalier.rl.rollout.session import Session
 from espalier.rl.trajectory import Group, Status, Trajectory
 
@@ -56,7 +58,8 @@ class GroupPlayer:
     """Plays groups with one engine and one rubric. `seed` names the noise; equal calls give equal groups.
 
     `overlong`: tokens before `config.max_tokens` over which the reward falls (DAPO's soft punishment); 0 for none.
-    `least`: rows that a group of several members needs; 2 where the algorithm compares them.
+    `least`: rows that a group of several members needs; 2 where the algorithm compares them. `rounds`: attempts that
+    repair failed ones begin once all others have ended, so that the groups do not depend on how long judges take.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class GroupPlayer:
         *,
         overlong: int = 0,
         least: int = 2,
+        rounds: bool = False,
         seed: int,
         notices: Notices | None = None,
     ) -> None:
@@ -79,6 +83,7 @@ class GroupPlayer:
         self._config = config
         self._overlong = overlong
         self._least = least
+        self._rounds = Rounds() if rounds else None
         self._seed = seed
         self._notices = notices
 
@@ -86,6 +91,8 @@ class GroupPlayer:
         """Play group `index`: `members` attempts (the config's number unless given), in the order of their index."""
         count = members or self._config.samples_per_group
         played = Played(index, task, least=min(self._least, count))
+        if self._rounds:
+            self._rounds.enter(count)
         try:
             async with asyncio.TaskGroup() as group:
                 attempts = [group.create_task(self._member(played, member)) for member in range(count)]
@@ -98,6 +105,13 @@ class GroupPlayer:
         return played
 
     async def _member(self, played: Played, member: int) -> tuple[Trajectory, Episode] | None:
+        try:
+            return await self._attempts(played, member)
+        finally:
+            if self._rounds:
+                self._rounds.leave()
+
+    async def _attempts(self, played: Played, member: int) -> tuple[Trajectory, Episode] | None:
         for attempt in range(self._config.repairs + 1):
             row, episode = await self._attempt(played, member, attempt)
             if row.status != Status.FAILED:
@@ -122,7 +136,8 @@ class GroupPlayer:
         env = self._tasks.env(task)
         name = f"{self._seed}.{played.index}.{member}.{attempt}" if config.max_turns > 1 else ""
         session = Session(self._engine, self._renderer, row, sampling, name=name)
-        episode = await play(env, task, session, config, self._notices)
+        begin = partial(self._rounds.begin, (played.index, member)) if self._rounds else None
+        episode = await play(env, task, session, config, self._notices, begin)
         if row.status != Status.FAILED:
             await self._score(row, episode)
         return row, episode
