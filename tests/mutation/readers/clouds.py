@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,8 @@ def _pcd_reference(file: Path) -> Any:
         raise Open
     names, kind, body = words["FIELDS"], *body.partition(b"\n")[::2]
     types = [KINDS[letter + size] for letter, size in zip(words["TYPE"], words["SIZE"], strict=True)]
-    if len(words["COUNT"]) != len(names):
-        raise ValueError("COUNT")
+    if len(words["COUNT"]) != len(names) or not "".join(words["POINTS"]).isdigit():
+        raise ValueError("counts")
     if set(words["COUNT"]) != {"1"} or len(names) != len(set(names)) or len(words["POINTS"]) != 1:
         raise Open
     count, dtype = plainly.whole(words["POINTS"][0]), np.dtype(list(zip(names, types, strict=True)))
@@ -141,12 +142,14 @@ def _header_word(content: bytes, rng: Any) -> Any:
 
 def _ply_reference(file: Path) -> Any:
     head, _, body = file.read_bytes().partition(b"end_header")
-    lines = [line.split() for line in head.decode("latin-1").splitlines()]
+    lines = [line.split() for line in re.split("\r\n?|\n", head.decode("latin-1"))]
     if lines[:1] != [["ply"]] or not body[:1].isspace():
         raise Open
     said = [line for line in lines[1:] if line and line[0] not in ("comment", "obj_info")]
     if [line[0] for line in said] != ["format", "element", *["property"] * 4] or said[1][1] != "vertex":
         raise Open
+    if not said[1][2].isdigit():
+        raise ValueError(said[1])
     names, count, body = [line[2] for line in said[2:]], int(said[1][2]), body.partition(b"\n")[2]
     kinds = {"float": "<f4", "double": "<f8", "float32": "<f4"}
     if any(line[1] not in kinds for line in said[2:]):
