@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter
+from pydantic import FiniteFloat, TypeAdapter
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic, write_json
@@ -30,9 +30,9 @@ Key = tuple[int, int]
 class _About:
     """What `map.json` says."""
 
-    cell_m: float
+    cell_m: FiniteFloat
     layers: list[str]
-    time: float
+    time: FiniteFloat
 
 
 _ABOUT = TypeAdapter(_About)
