@@ -189,6 +189,7 @@ def test_config_of_an_unknown_model_names_the_file(tmp_path: Path) -> None:
     ("field", "value", "message"),
     [
         ("num_hidden_layers", 2**31, r"config\.json: .num_hidden_layers. must be less than or equal to 1024"),
+        ("vocab_size", True, r"config\.json: vocab_size: True is not a number"),
         ("num_hidden_layers", 1024, r"tensor model\.layers\..* is missing"),
         ("vocab_size", 2**40, r"model\.safetensors: tensor .* has shape .*, config\.json asks for \[1099511627776"),
         ("hidden_size", 2**62, r"config\.json: no model can have this shape"),
