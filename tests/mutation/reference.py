@@ -79,7 +79,7 @@ def table(file: Path) -> list[dict[str, str]]:
             if not all(re.fullmatch(r'"[^"]*"|[^"]*', cell) for cell in cells):
                 raise Open
             cells = [cell.strip('"') for cell in cells]
-        found.append(cells)
+        found.append(cells if found else [name.strip() for name in cells])
     if len(set(found[0])) < len(found[0]) or any(len(row) != len(found[0]) for row in found):
         raise ValueError("ragged")
     return [dict(zip(found[0], row, strict=True)) for row in found[1:]]
