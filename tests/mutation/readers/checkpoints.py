@@ -137,7 +137,7 @@ READERS = [
         _verified,
         _sums_reference,
         NEUTRAL_TEXT,
-        (bad_byte, cut),
+        (bad_byte,),
         OTHER_TEXT,
     ),
     Reader(
