@@ -48,13 +48,13 @@ def main() -> int:
         rows.append({"name": reader.name, "mutants": len(found), **{outcome: tally[outcome] for outcome in OUTCOMES}})
         wrong = [each for each in found if each.outcome == "fault"]
         faults += [{"reader": reader.name, "seed": each.seed, "what": each.what, "fault": each.fault} for each in wrong]
+        if args.json:  # after every reader, as all of them take long
+            said = {"rows": rows, "faults": faults, "machine": machine(), "command": " ".join(["python", *sys.argv])}
+            args.json.write_text(json.dumps(said, indent=2) + "\n")
     table.add_row("all", str(total.total()), *(str(total[outcome]) for outcome in OUTCOMES), style="bold")
     console.print(table)
     for fault in faults[:50]:
         console.print(f"{fault['reader']}, seed {fault['seed']}, {fault['what']}: {fault['fault']}", markup=False)
-    if args.json:
-        content = {"rows": rows, "faults": faults, "machine": machine(), "command": " ".join(["python", *sys.argv])}
-        args.json.write_text(json.dumps(content, indent=2) + "\n")
     return int(bool(faults))
 
 

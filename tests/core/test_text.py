@@ -19,7 +19,7 @@ def test_encodings_and_line_ends_change_nothing(
     path = tmp_path_factory.mktemp("text") / "lines.txt"
     path.write_bytes("".join(line + end for line in lines).encode(encoding))
     assert list(text_lines(path)) == list(enumerate(lines, 1))
-    assert read_text(path) == "\n".join(lines)
+    assert read_text(path) == "".join(line + "\n" for line in lines)
 
 
 @pytest.mark.parametrize(

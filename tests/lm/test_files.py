@@ -183,3 +183,23 @@ def test_config_of_an_unknown_model_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "mamba"}))
     with pytest.raises(ConfigError, match=r"config\.json: model_type 'mamba'"):
         load_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("num_hidden_layers", 2**31, r"config\.json: .num_hidden_layers. must be less than or equal to 1024"),
+        ("vocab_size", True, r"config\.json: vocab_size: True is not a number"),
+        ("num_hidden_layers", 1024, r"tensor model\.layers\..* is missing"),
+        ("vocab_size", 2**40, r"model\.safetensors: tensor .* has shape .*, config\.json asks for \[1099511627776"),
+        ("hidden_size", 2**62, r"config\.json: no model can have this shape"),
+    ],
+)
+def test_sizes_that_the_weights_have_not_are_refused_before_memory_is_taken(
+    tmp_path: Path, field: str, value: int, message: str
+) -> None:
+    save_model(random_decoder(random_config("llama", 0), 0), tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**content, field: value}))
+    with pytest.raises((ConfigError, DataError), match=message):
+        load_model(tmp_path)

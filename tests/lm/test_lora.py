@@ -112,7 +112,11 @@ def test_adapters_that_do_not_fit_are_named(tmp_path: Path) -> None:
     save_file({**tensors, name: torch.ones(1, 1)}, file)
     with pytest.raises(DataError, match=rf"{name} has shape \[1, 1\]"):
         load()
-    (tmp_path / "adapter_config.json").write_text('{"peft_type": "IA3"}')
+    about = tmp_path / "adapter_config.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "target_modules": ["nobody"]}))
+    with pytest.raises(DataError, match=r"adapter_config\.json: lora\.targets nobody: the qwen3 model has no such"):
+        load()
+    about.write_text('{"peft_type": "IA3"}')
     with pytest.raises(DataError, match="only plain LoRA"):
         load()
 

@@ -176,6 +176,27 @@ def test_the_chat_template_is_read_from_either_place_and_saved(tmp_path: Path) -
     assert load_tokenizer(tmp_path / "copy").template == "d"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_encodings_and_line_ends_of_its_files_change_nothing(tmp_path: Path, encoding: str, end: str) -> None:
+    """As transformers reads them, two line ends after a template are two."""
+    BPE.save(tmp_path)
+    for name, text in (("tokenizer.json", ""), ("chat_template.jinja", "{{ 'é' }}\n\n")):
+        file = tmp_path / name
+        file.write_bytes((text or file.read_text()).replace("\n", end).encode(encoding))
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.template == "{{ 'é' }}\n\n"
+    assert tokenizer.encode("a word") == BPE.encode("a word")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "chat_template.jinja"])
+def test_bytes_that_are_no_text_are_named_with_file_and_line(tmp_path: Path, name: str) -> None:
+    BPE.save(tmp_path)
+    (tmp_path / name).write_bytes(b"{\n\xff}")
+    with pytest.raises(DataError, match=rf"{name}:2: byte 0xff is not UTF-8"):
+        load_tokenizer(tmp_path)
+
+
 def test_an_added_token_that_is_a_word_stays_a_word(tmp_path: Path) -> None:
     BPE.save(tmp_path)
     backend = Backend.from_file(str(tmp_path / "tokenizer.json"))

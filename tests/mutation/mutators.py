@@ -261,5 +261,9 @@ def grown(content: bytes, rng: Random) -> Changed:
     return content + rng.choice((b"\0", b"\n", b"\xff" * 8, b"\0" * 4096, content)), None
 
 
+LINES: Sequence[Change] = (*NEUTRAL_TEXT, blank_after)
+"""Leaves text made of lines as it was."""
+TABLE: Sequence[Change] = (*LINES, quoted, reordered())
+"""Leaves a CSV with named columns as it was."""
 OTHER_TEXT: Sequence[Change] = (byte_work, odd_number, odd_number, odd_insert, line_work, long_token, cut)
 BINARY: Sequence[Change] = (bit, byte_work, size_work, size_work, cut, hole, grown)

@@ -50,7 +50,7 @@ def whole(word: str) -> int:
 
 def real(word: str) -> float:
     """A finite number. What Python alone takes for one is open."""
-    number = float(word)
+    number = float(word.strip())
     if not word.isascii() or "_" in word:
         raise Open
     if not math.isfinite(number):
@@ -60,6 +60,7 @@ def real(word: str) -> float:
 
 def count(word: str) -> int:
     """A whole number, also written as 472.0. Other ways to write one are open."""
+    word = word.strip()
     if float(word) == int(float(word)) and not re.fullmatch(r" *[-+]?[0-9]+(\.0*)? *", word):
         raise Open
     return whole(word.partition(".")[0]) if float(word) == int(float(word)) else int(word)
@@ -78,7 +79,7 @@ def table(file: Path) -> list[dict[str, str]]:
             if not all(re.fullmatch(r'"[^"]*"|[^"]*', cell) for cell in cells):
                 raise Open
             cells = [cell.strip('"') for cell in cells]
-        found.append(cells)
+        found.append(cells if found else [name.strip() for name in cells])
     if len(set(found[0])) < len(found[0]) or any(len(row) != len(found[0]) for row in found):
         raise ValueError("ragged")
     return [dict(zip(found[0], row, strict=True)) for row in found[1:]]

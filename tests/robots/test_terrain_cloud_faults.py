@@ -97,6 +97,13 @@ BAD: dict[str, tuple[str, Callable[[Path, bytes], bytes | str], str]] = {
         lambda _, good: good[:247] + struct.pack("<Q", 10**9) + good[255:],
         "holds 50000 points where",
     ),
+    "laz layer": (".laz", lambda _, good: good[:514] + b"\xcc" + good[515:], "was cut short"),
+    "laz chunk": (
+        ".laz",
+        lambda _, good: good.replace(struct.pack("<I", 50_000), struct.pack("<I", 4 * 10**9)),
+        "promises chunks of 4000000000 points",
+    ),
+    "laz chunks": (".laz", lambda _, good: good[:579] + b"\x7f" + good[580:], "was cut short"),
     "las header": (".las", lambda _, good: good[:150], "was cut short"),
     "las records": (".las", lambda _, good: good[:100] + b"\xff" * 4 + good[104:], "was cut short"),
     "las empty": (".las", lambda _, good: good[:247] + b"\x00" * 8 + good[255:], "holds no points"),

@@ -84,9 +84,16 @@ def test_tiles_come_back_from_their_folder_and_foreign_ones_are_refused(tmp_path
     assert again.extent() is None
     assert not list(tmp_path.glob("tile_*"))
     np.testing.assert_array_equal(Tiles(0.1, "a", folder=tmp_path / "before-1").read(frame), tiles.read(frame))
-    (tmp_path / "map.json").write_text("{}")
-    with pytest.raises(DataError, match=r"map.json does not tell of a map"):
-        Tiles(0.1, "a", folder=tmp_path)
+    (tmp_path / "map.json").write_bytes(b"{\n\xff}")
+    with pytest.raises(DataError, match=r"map.json:2: byte 0xff is not UTF-8"):
+        Tiles(0.5, ("height",), folder=tmp_path)
+    for content, message in (
+        ("{}", "cell_m: Field required"),
+        ('{"cell_m": "x"}', "cell_m: Input should be a"),
+    ):
+        (tmp_path / "map.json").write_text(content)
+        with pytest.raises(DataError, match=rf"map.json: {message}"):
+            Tiles(0.1, "a", folder=tmp_path)
     full = Tiles(0.1, "a")
     full.write(frame, np.zeros((1, 50, 50), np.float32))
     with pytest.raises(DataError, match="no folder"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from espalier.serving.config import PrefixConfig, SchedulerConfig
 from espalier.serving.gateway.app import Gateway
 from espalier.serving.gateway.client import read_body
 from espalier.serving.gateway.config import GatewayConfig
+from espalier.serving.gateway.events import report_of
 from espalier.serving.gateway.tokens import TokenEstimate, prefix_blocks
 
 
@@ -195,6 +197,19 @@ def test_any_json_is_measured_without_an_error(said: dict[str, Any], size: int) 
     assert read_body(json.dumps(said).encode()).keys() == said.keys()
     assert TokenEstimate(3.6).of(said).tokens >= 1
     prefix_blocks(said, size)
+
+
+def test_a_symbol_that_the_tokenizer_lacks_is_counted_by_bytes(tmp_path: Path) -> None:
+    content = {"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-16")
+    estimate = TokenEstimate(2.0, tokenizer=tmp_path / "tokenizer.json")
+    assert estimate.of({"prompt": ["a", "abcdefgh"]}).tokens == 1 + 4
+
+
+@pytest.mark.parametrize("said", ["[" * 100_000, '{"backlog": [NaN]}'])
+def test_a_report_that_is_no_json_is_a_value_error(said: str) -> None:
+    with pytest.raises(ValueError, match=r"deep|NaN"):
+        report_of(f"data: {said}".encode(), 1)
 
 
 def test_prefixes_of_surrogates_are_counted() -> None:

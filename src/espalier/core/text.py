@@ -21,12 +21,17 @@ _MARKS = (  # longest first: the mark of UTF-32 begins with that of UTF-16
 
 
 def read_text(path: Path) -> str:
-    """The whole of a text file, without a byte-order mark, each line ended by a newline.
+    """The whole of a text file, without a byte-order mark, with line feeds for line ends of any kind.
 
     UTF-8 unless a byte-order mark says UTF-16 or UTF-32. Raises DataError, naming file and line, where the bytes are
     not text of that encoding, or the file cannot be read.
     """
-    return "\n".join(line for _, line in text_lines(path))
+    try:
+        with path.open("rb") as file:
+            text = _decode(_utf8(file, path).read(), "utf-8", path, 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -19,6 +19,7 @@ REQUIRED = (
     "rms_norm_eps",
 )
 OPTIONAL = ("num_key_value_heads", "head_dim", "tie_word_embeddings", "attention_bias")
+NUMBERS = ("num_key_value_heads", "head_dim", "rope_theta", "partial_rotary_factor")
 ROPE = ("rope_theta", "partial_rotary_factor")
 TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 ADVICE = {
@@ -42,6 +43,9 @@ def from_hf(values: Mapping[str, Any]) -> DecoderConfig:
     _check_known(given, name, family)
     if absent := [field for field in REQUIRED if field not in given]:
         raise ConfigError(f"{', '.join(absent)} is missing")
+    for field in (*REQUIRED, *NUMBERS):
+        if isinstance(given.get(field), bool | str):
+            raise ConfigError(f"{field}: {given[field]!r} is not a number")
     fields: dict[str, Any] = {field: value for field, value in family.absent.items() if field not in values}
     fields |= {field: given[field] for field in (*REQUIRED, *OPTIONAL, *TOKENS) if field in given}
     fields |= {"family": name, **_rope(given, family)}

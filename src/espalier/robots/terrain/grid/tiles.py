@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import FiniteFloat, TypeAdapter
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic, write_json
-from espalier.core.text import read_object
+from espalier.core.typed import read_typed
 from espalier.robots.terrain.cloud.arrays import check_arrays
 from espalier.robots.terrain.grid.frame import Frame
 
@@ -22,6 +24,18 @@ ABOUT = "map.json"
 SIDE = 32
 """Cells along a side of a tile."""
 Key = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _About:
+    """What `map.json` says."""
+
+    cell_m: FiniteFloat
+    layers: list[str]
+    time: FiniteFloat
+
+
+_ABOUT = TypeAdapter(_About)
 
 
 class Tiles:
@@ -92,12 +106,8 @@ class Tiles:
         if not about.is_file():
             self.flush()
             return
-        told = read_object(about)
-        try:
-            self.time, ours = float(told["time"]), (self.cell_m, list(self.layers))
-            theirs = (told["cell_m"], told["layers"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{about} does not tell of a map: {type(error).__name__} {error}") from None
+        told = read_typed(about, _ABOUT)
+        self.time, ours, theirs = told.time, (self.cell_m, list(self.layers)), (told.cell_m, told.layers)
         if ours != theirs:
             what = f"cells of {theirs[0]:g} m" if theirs[0] != ours[0] else f"layers {', '.join(theirs[1])}"
             raise DataError(f"{about.parent} holds a map with {what}; use these, or another folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,13 @@ def _axes(rows: Any) -> Any:
     return dict(zip("xyz", np.asarray(rows, np.float64).T, strict=False))
 
 
+def _rows(body: bytes, count: int) -> list[list[float]]:
+    rows = [words for words in map(bytes.split, body.splitlines()) if words][:count]
+    if any(b"_" in word for words in rows for word in words):
+        raise ValueError("_")
+    return [[float(word) for word in words] for words in rows]
+
+
 PCD_LINES = {"VERSION", "FIELDS", "SIZE", "TYPE", "COUNT", "WIDTH", "HEIGHT", "VIEWPOINT", "POINTS"}
 KINDS = {"F4": "<f4", "F8": "<f8", **{f"{k}{n}": f"<{k.lower()}{n}" for k in "IU" for n in (1, 2, 4, 8)}}
 
@@ -92,15 +100,17 @@ def _pcd_reference(file: Path) -> Any:
         or len(lines) != 9
     ):
         raise Open  # a header of another version
+    if not head.isascii():
+        raise Open
     names, kind, body = words["FIELDS"], *body.partition(b"\n")[::2]
     types = [KINDS[letter + size] for letter, size in zip(words["TYPE"], words["SIZE"], strict=True)]
+    if len(words["COUNT"]) != len(names) or not "".join(words["POINTS"]).isdigit():
+        raise ValueError("counts")
     if set(words["COUNT"]) != {"1"} or len(names) != len(set(names)) or len(words["POINTS"]) != 1:
         raise Open
     count, dtype = plainly.whole(words["POINTS"][0]), np.dtype(list(zip(names, types, strict=True)))
     if kind.strip() == b"ascii":
-        rows = [
-            [float(word) for word in words] for words in [w for w in map(bytes.split, body.splitlines()) if w][:count]
-        ]
+        rows = _rows(body, count)
         if len(rows) < count or not rows or any(len(row) != len(names) for row in rows):
             raise ValueError("rows")
         return _axes(np.array(rows)[:, [names.index(axis) for axis in "xyz"]])
@@ -122,7 +132,7 @@ def _more(content: bytes, rng: Any) -> Any:
     return content, None
 
 
-HEADER_WORDS = (b"F F F F", b"4 4 4 4", b"FIELDS x", b"float x", b"format", b"vertex")
+HEADER_WORDS = (b"F F F F", b"4 4 4 4", b"FIELDS x", b"float x", b"format ascii", b"element vertex")
 
 
 def _header_word(content: bytes, rng: Any) -> Any:
@@ -132,20 +142,20 @@ def _header_word(content: bytes, rng: Any) -> Any:
 
 def _ply_reference(file: Path) -> Any:
     head, _, body = file.read_bytes().partition(b"end_header")
-    lines = [line.split() for line in head.decode("latin-1").splitlines()]
+    lines = [line.split() for line in re.split("\r\n?|\n", head.decode("latin-1"))]
     if lines[:1] != [["ply"]] or not body[:1].isspace():
         raise Open
     said = [line for line in lines[1:] if line and line[0] not in ("comment", "obj_info")]
     if [line[0] for line in said] != ["format", "element", *["property"] * 4] or said[1][1] != "vertex":
         raise Open
+    if not said[1][2].isdigit():
+        raise ValueError(said[1])
     names, count, body = [line[2] for line in said[2:]], int(said[1][2]), body.partition(b"\n")[2]
     kinds = {"float": "<f4", "double": "<f8", "float32": "<f4"}
     if any(line[1] not in kinds for line in said[2:]):
         raise Open
     if said[0][1:] == ["ascii", "1.0"]:
-        rows = [
-            [float(word) for word in words] for words in [w for w in map(bytes.split, body.splitlines()) if w][:count]
-        ]
+        rows = _rows(body, count)
         if len(rows) < count or not count or any(len(row) != len(names) for row in rows):
             raise ValueError("rows")
         return {axis: np.array(rows)[:, names.index(axis)] for axis in "xyz"}
@@ -187,6 +197,8 @@ def _bin_reference(file: Path) -> Any:
     content = file.read_bytes()
     if len(content) % 16 or not content:
         raise ValueError("size")
+    if len(content) % 20 == 0:
+        raise Open  # five numbers a point
     return _axes(np.frombuffer(content, "<f4").reshape(-1, 4)[:, :3])
 
 

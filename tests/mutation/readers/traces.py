@@ -1,4 +1,4 @@
-"""Traces, measurements, tokenizers, and questions with answers."""
+"""Traces of requests."""
 
 from __future__ import annotations
 
@@ -10,27 +10,22 @@ from typing import Any
 import numpy as np
 import reference as plainly
 from mutators import (
-    NEUTRAL_TEXT,
+    LINES,
     OTHER_TEXT,
+    TABLE,
     bad_byte,
-    blank_after,
     mistyped,
-    quoted,
     ragged,
-    reordered,
     value_of,
 )
 from oracle import Open, Reader
 
-from espalier.core.data import DataRoot
-from espalier.envs.adapters.jsonl import Jsonl, JsonlConfig
-from espalier.serving.model.calibrate import read_measurements
 from espalier.serving.traces.load import load_trace
 
 MOST, LATEST = 10**9, 1e12
 
 
-def _file(name: str, content: str) -> Any:
+def file_of(name: str, content: str) -> Any:
     def make(folder: Path) -> Path:
         (folder / name).write_text(content)
         return folder / name
@@ -72,7 +67,7 @@ MOONCAKE = [{"timestamp": 1000 * k, "input_length": 700 + k, "output_length": 5,
 NATIVE = [{"prompt_tokens": 10 + k, "output_tokens": k, "arrival_s": k / 4, "prefix_hashes": [3, k]} for k in range(4)]
 
 
-def _lines(records: list[dict[str, Any]]) -> str:
+def json_lines(records: list[dict[str, Any]]) -> str:
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
@@ -153,11 +148,10 @@ def _json_reference(when: str, prompt: str, output: str, blocks: str, unit: floa
     return reference
 
 
-TABLE = (*NEUTRAL_TEXT, blank_after, quoted, reordered())
 TRACES = [
     Reader(
         "serving/azure.csv",
-        _file("azure.csv", AZURE),
+        file_of("azure.csv", AZURE),
         _trace,
         _azure_reference,
         TABLE,
@@ -166,7 +160,7 @@ TRACES = [
     ),
     Reader(
         "serving/burstgpt.csv",
-        _file("burst.csv", BURST),
+        file_of("burst.csv", BURST),
         _trace,
         _burst_reference,
         TABLE,
@@ -175,7 +169,7 @@ TRACES = [
     ),
     Reader(
         "serving/vidur.csv",
-        _file("vidur.csv", VIDUR),
+        file_of("vidur.csv", VIDUR),
         _trace,
         _vidur_reference,
         TABLE,
@@ -184,10 +178,10 @@ TRACES = [
     ),
     Reader(
         "serving/mooncake.jsonl",
-        _file("m.jsonl", _lines(MOONCAKE)),
+        file_of("m.jsonl", json_lines(MOONCAKE)),
         _trace,
         _json_reference("timestamp", "input_length", "output_length", "hash_ids", 1000.0),
-        (*NEUTRAL_TEXT, blank_after),
+        LINES,
         (
             bad_byte,
             value_of(b"input_length", (b'"x"', b"null", b"-1", b"1.5", b"true"), lines=True),
@@ -198,10 +192,10 @@ TRACES = [
     ),
     Reader(
         "serving/native.jsonl",
-        _file("n.jsonl", _lines(NATIVE)),
+        file_of("n.jsonl", json_lines(NATIVE)),
         _trace,
         _json_reference("arrival_s", "prompt_tokens", "output_tokens", "prefix_hashes", 1.0),
-        (*NEUTRAL_TEXT, blank_after),
+        LINES,
         (
             bad_byte,
             value_of(b"prompt_tokens", (b'"x"', b"null", b"0", b"1.5"), lines=True),
@@ -211,111 +205,5 @@ TRACES = [
     ),
 ]
 
-MEASURED = "tokens,attended,seconds\n100,200,0.5\n50,25,0.25\n8,16,0.125\n"
-PASSES = [{"tokens": 8 * k, "seconds": k / 8} for k in range(1, 5)]
 
-
-def _measured(file: Path) -> Any:
-    return [*read_measurements(file)]
-
-
-def _measured_rows(names: list[str], rows: Any) -> Any:
-    found = np.array([[float(row[name]) for name in (*names, "seconds")] for row in rows]).reshape(-1, len(names) + 1)
-    if not np.isfinite(found).all() or (found < 0).any() or not found[:, -1].all() or not len(found):
-        raise ValueError(found)
-    return [names, found[:, :-1], found[:, -1]]
-
-
-def _measured_table(file: Path) -> Any:
-    rows = plainly.table(file)
-    for row in rows:
-        for cell in row.values():
-            if not cell.isascii() or "_" in cell:
-                raise Open
-    if {"requests", "kv", "largest", "duration"} & set(rows[0]) or "tokens" not in rows[0]:
-        raise Open
-    return _measured_rows([name for name in ("tokens", "attended") if name in rows[0]], rows)
-
-
-def _measured_lines(file: Path) -> Any:
-    records = plainly.values(file)
-    if any(
-        not isinstance(each, (int, float)) or isinstance(each, bool) for record in records for each in record.values()
-    ):
-        if any(isinstance(each, str) for record in records for each in record.values()):
-            raise Open
-        raise ValueError(records)
-    if any(set(record) != {"tokens", "seconds"} for record in records) or "data:" in plainly.text(file):
-        raise Open
-    return _measured_rows(["tokens"], records)
-
-
-MEASUREMENTS = [
-    Reader(
-        "serving/measured.csv",
-        _file("measured.csv", MEASURED),
-        _measured,
-        _measured_table,
-        TABLE,
-        (bad_byte, ragged(b","), mistyped(b",", (0, 1, 2))),
-        OTHER_TEXT,
-    ),
-    Reader(
-        "serving/measured.jsonl",
-        _file("measured.jsonl", _lines(PASSES)),
-        _measured,
-        _measured_lines,
-        (*NEUTRAL_TEXT, blank_after),
-        (bad_byte, value_of(b"tokens", (b'"x"', b"null", b"-1", b"NaN"), lines=True)),
-        OTHER_TEXT,
-    ),
-]
-
-QUESTIONS = [{"question": f"What is {k} + 1?", "answer": f"{k} + 1 is é\n#### {k + 1}"} for k in range(4)]
-
-
-def _jsonl(folder: Path) -> Path:
-    (folder / "heldout.jsonl").write_text(json.dumps({"question": "Who?", "answer": "#### 0"}) + "\n")
-    return _file("tasks.jsonl", _lines(QUESTIONS))(folder)
-
-
-def _tasks(file: Path) -> Any:
-    """The first epoch of tasks, each once, sorted."""
-    config = JsonlConfig(path=file, heldout_path=file.parent / "heldout.jsonl")
-    tasks, found = Jsonl(config, 0, DataRoot(None)), {}
-    for index in range(12):
-        task = tasks.task("train", index)
-        found[task.key] = [task.data["question"], str(task.data["answer"])]
-    return sorted(found.values())
-
-
-def _tasks_reference(file: Path) -> Any:
-    found = {}
-    for record in plainly.values(file):
-        question, answer = record["question"], record["answer"]
-        if isinstance(answer, (int, float)) or not question or question in found or question == "Who?":
-            raise Open
-        if not isinstance(question, str) or "####" not in answer:
-            raise ValueError(record)
-        found[question] = [question, answer.rpartition("####")[2].strip()]
-        if not found[question][1]:
-            raise Open
-    if not found:
-        raise ValueError("nothing")
-    return sorted(found.values())
-
-
-TASKS = Reader(
-    "envs/tasks.jsonl",
-    _jsonl,
-    _tasks,
-    _tasks_reference,
-    (*NEUTRAL_TEXT, blank_after),
-    (
-        bad_byte,
-        value_of(b"question", (b"null", b"[]", b"{}"), lines=True),
-        value_of(b"answer", (b"null", b"[]", b'"no mark"'), lines=True),
-    ),
-    OTHER_TEXT,
-)
-READERS = [*TRACES, *MEASUREMENTS, TASKS]
+READERS = TRACES

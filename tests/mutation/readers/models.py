@@ -1,4 +1,4 @@
-"""Models, tokenizers, adapters, heads and checkpoints."""
+"""Models, adapters and heads."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from oracle import Open, Reader
 from espalier.lm.config import DecoderConfig, LoraConfig
 from espalier.lm.decoder import Decoder
 from espalier.lm.files import load_config, load_model, save_model
+from espalier.lm.generation import load_generation, save_generation
 from espalier.lm.heads import ValueHead
+from espalier.lm.hf_config import to_hf
 from espalier.lm.lora import inject, load_adapters, save_adapters
-from espalier.lm.tokens import char_tokenizer, load_tokenizer
-from espalier.rl.learner.checkpoint import read_part, read_state, write
-from espalier.rl.loop.checkpoints import Checkpoints
-from espalier.serving.gateway.tokens import _tokenizer
 
 SHAPE = {
     "family": "llama",
@@ -78,7 +76,7 @@ def _configured(file: Path) -> Any:
 
 def _config_reference(file: Path) -> Any:
     found = plainly.value(plainly.text(file))
-    sound = json.loads(json.dumps({**_config().to_hf(), "dtype": "float32"}))
+    sound = json.loads(json.dumps({**to_hf(_config()), "dtype": "float32"}))
     if any(found[name] != sound[name] for name in READ if isinstance(found[name], (str, list, dict, bool))):
         raise ValueError(found)
     if {**found, **dict.fromkeys(READ)} != {**sound, **dict.fromkeys(READ)}:
@@ -113,6 +111,24 @@ def _index_reference(file: Path) -> Any:
     return plainly.safetensors(file.with_name("model-00001-of-00001.safetensors"))
 
 
+SIZES = (b'"x"', b"-8", b"0", b"[]", b"1.5", b"16", b"2147483648", b"99999999999999999999")
+"""None is the size that the weights have."""
+
+
+def _generation(folder: Path) -> Path:
+    save_generation({"temperature": 0.5, "eos_token_id": 3}, (3, 5), folder)
+    return folder / "generation_config.json"
+
+
+def _generation_reference(file: Path) -> Any:
+    found = plainly.value(plainly.text(file))
+    stop = found.get("eos_token_id")
+    listed = stop if isinstance(stop, list) else [] if stop is None else [stop]
+    if any(type(token) is not int or not 0 <= token < SHAPE["vocab_size"] for token in listed):
+        raise ValueError(stop)
+    return found
+
+
 MODELS = [
     Reader(
         "lm/config.json",
@@ -125,6 +141,28 @@ MODELS = [
             value_of(b"hidden_size", (b'"x"', b"-8", b"0", b"[]", b"1.5")),
             value_of(b"num_hidden_layers", (b"{}", b"-1", b'"a"')),
         ),
+        OTHER_TEXT,
+    ),
+    Reader(
+        "lm/config.json of a model",
+        _saved("config.json"),
+        _loaded,
+        None,
+        NEUTRAL_TEXT,
+        (
+            bad_byte,
+            *(value_of(key, SIZES) for key in (b"vocab_size", b"hidden_size", b"intermediate_size")),
+            value_of(b"num_hidden_layers", (b"2", b"2147483648", b"0")),
+        ),
+        OTHER_TEXT,
+    ),
+    Reader(
+        "lm/generation_config.json",
+        _generation,
+        lambda file: load_generation(file.parent, _config()),
+        _generation_reference,
+        NEUTRAL_TEXT,
+        (bad_byte,),
         OTHER_TEXT,
     ),
     Reader("lm/model.safetensors", _saved("model.safetensors"), _loaded, _weights_reference, (), (cut,), BINARY),
@@ -140,62 +178,6 @@ MODELS = [
             value_of(b"model.norm.weight", (b"1", b"null", b'"../other"')),
         ),
         OTHER_TEXT,
-    ),
-]
-
-
-def _tokens(name: str) -> Any:
-    def make(folder: Path) -> Path:
-        char_tokenizer("abcdefgh 123").save(folder)
-        (folder / "chat_template.jinja").write_text(
-            "{% for message in messages %}{{ message.content }}\né{% endfor %}\n"
-        )
-        return folder / name
-
-    return make
-
-
-def _tokenized(file: Path) -> Any:
-    found = load_tokenizer(file.parent)
-    return [found.encode("abba 12"), found.vocab_size, found.config, found.template]
-
-
-def _template_reference(file: Path) -> Any:
-    sound = _tokenized_sound()
-    return [*sound[:3], plainly.text(file)]
-
-
-def _tokenized_sound() -> Any:
-    tokenizer = char_tokenizer("abcdefgh 123")
-    return [tokenizer.encode("abba 12"), tokenizer.vocab_size, tokenizer.config]
-
-
-def _gateway(file: Path) -> Any:
-    return _tokenizer(file).encode("abba 12").ids
-
-
-TOKENIZERS = [
-    Reader("lm/tokenizer.json", _tokens("tokenizer.json"), _tokenized, None, NEUTRAL_TEXT, (bad_byte, cut), OTHER_TEXT),
-    Reader(
-        "lm/tokenizer_config.json",
-        _tokens("tokenizer_config.json"),
-        _tokenized,
-        None,
-        NEUTRAL_TEXT,
-        (bad_byte,),
-        OTHER_TEXT,
-    ),
-    Reader(
-        "lm/chat_template.jinja",
-        _tokens("chat_template.jinja"),
-        _tokenized,
-        _template_reference,
-        NEUTRAL_TEXT[:5],
-        (bad_byte,),
-        OTHER_TEXT,
-    ),
-    Reader(
-        "serving/tokenizer.json", _tokens("tokenizer.json"), _gateway, None, NEUTRAL_TEXT, (bad_byte, cut), OTHER_TEXT
     ),
 ]
 
@@ -219,9 +201,8 @@ def _adapted(file: Path) -> Any:
 def _adapter_reference(file: Path) -> Any:
     found = plainly.safetensors(file)
     shapes = sorted(part.shape for part in found.values())
-    if [name.rpartition(".lora_")[0] for name in found] != [
-        "base_model.model.model.layers.0.self_attn.q_proj"
-    ] * 2 or shapes != [(2, 8), (8, 2)]:
+    layer = "base_model.model.model.layers.0.self_attn.q_proj"
+    if set(found) != {f"{layer}.lora_A.weight", f"{layer}.lora_B.weight"} or shapes != [(2, 8), (8, 2)]:
         raise ValueError(found)
     return {name.removesuffix(".weight"): part for name, part in found.items()}
 
@@ -273,62 +254,4 @@ PARTS = [
 ]
 
 
-def _learner(name: str) -> Any:
-    def make(folder: Path) -> Path:
-        write(folder, {"policy": {"a": torch.ones(2, 3), "b": torch.arange(4.0)}}, {"step": 3, "lr": 0.5})
-        return folder / name
-
-    return make
-
-
-def _state_reference(file: Path) -> Any:
-    found = plainly.value(plainly.text(file))
-    if found["format"] != 1 or isinstance(found["format"], bool):
-        raise ValueError(found)
-    return found
-
-
-def _step(folder: Path) -> Path:
-    place = folder / "step_0000003"
-    place.mkdir()
-    (place / "state.json").write_text(
-        json.dumps({"stage": "rl", "step": 3, "cursor": 5, "admission": {"a": 1}, "figures": {"b": 0.5}}, indent=2)
-    )
-    return place / "state.json"
-
-
-def _latest(file: Path) -> Any:
-    found = Checkpoints(file.parent.parent, keep=2).latest()
-    return None if found is None else found[1]
-
-
-LEARNERS = [
-    Reader(
-        "rl/learner's state.json",
-        _learner("state.json"),
-        lambda file: read_state(file.parent),
-        _state_reference,
-        NEUTRAL_TEXT,
-        (bad_byte, value_of(b"format", (b'"x"', b"null", b"2"))),
-        OTHER_TEXT,
-    ),
-    Reader(
-        "rl/learner's policy.safetensors",
-        _learner("policy.safetensors"),
-        lambda file: read_part(file.parent, "policy"),
-        plainly.safetensors,
-        (),
-        (cut,),
-        BINARY,
-    ),
-    Reader(
-        "rl/checkpoint's state.json",
-        _step,
-        _latest,
-        None,
-        NEUTRAL_TEXT,
-        (bad_byte, value_of(b"step", (b'"x"', b"null", b"[]"))),
-        OTHER_TEXT,
-    ),
-]
-READERS = [*MODELS, *TOKENIZERS, *PARTS, *LEARNERS]
+READERS = [*MODELS, *PARTS]

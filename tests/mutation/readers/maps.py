@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,12 @@ def _tile_reference(file: Path) -> Any:
 
 def _about_reference(file: Path) -> Any:
     found = plainly.value(plainly.text(file))
-    if found["cell_m"] != 0.5 or found["layers"] != ["height"] or isinstance(found["time"], (str, bool)):
+    if (
+        found["cell_m"] != 0.5
+        or found["layers"] != ["height"]
+        or isinstance(found["time"], (str, bool))
+        or not isfinite(found["time"])
+    ):
         raise ValueError(found)
     if set(found) != {"cell_m", "layers", "time"}:
         raise Open

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,8 @@ import pyarrow
 import pyarrow.parquet
 import reference as plainly
 import torch
-from mutators import BINARY, NEUTRAL_TEXT, OTHER_TEXT, bad_byte, cut, mistyped, value_of
+from mutators import BINARY, NEUTRAL_TEXT, OTHER_TEXT, bad_byte, cut, mistyped, named, value_of
 from oracle import Open, Reader
-from readers_graph import EDGES, N, both_ways, edges_of
 from scipy.sparse import csr_matrix
 
 from espalier.graph.config import PretrainConfig
@@ -24,6 +24,7 @@ from espalier.graph.data.prepare import Scaling
 from espalier.graph.encoder import Encoder, load_encoder
 from espalier.graph.methods.build import build_method
 from espalier.graph.sampling.store import open_store, write_store
+from readers.edges import EDGES, N, both_ways, edges_of
 
 FEATURES = np.arange(20, dtype=np.float32).reshape(N, 4) / 4
 
@@ -245,11 +246,19 @@ STORES = [
 ]
 
 
+def _encoder() -> Encoder:
+    config = PretrainConfig.of(data={"name": "s"}, method={"name": "dgi", "encoder": {"hidden": 4}})
+    return Encoder(build_method(config.method, 4, 3, 0), config, 0, Scaling(), 4, 3, "s")
+
+
+@cache
+def _shapes() -> dict[str, Any]:
+    return {name: tuple(part.shape) for name, part in _encoder().method.state_dict().items()}
+
+
 def _exported(name: str) -> Any:
     def make(folder: Path) -> Path:
-        config = PretrainConfig.of(data={"name": "s"}, method={"name": "dgi", "encoder": {"hidden": 4}})
-        method = build_method(config.method, 4, 3, 0)
-        Encoder(method, config, 0, Scaling(), 4, 3, "s").save(folder / "encoder")
+        _encoder().save(folder / "encoder")
         return folder / "encoder" / name
 
     return make
@@ -258,6 +267,13 @@ def _exported(name: str) -> Any:
 def _weights(file: Path) -> Any:
     state = load_encoder(file.parent).method.state_dict()
     return {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _weights_reference(file: Path) -> Any:
+    found = plainly.safetensors(file)
+    if {name: part.shape for name, part in found.items()} != _shapes():
+        raise ValueError("tensors")
+    return found
 
 
 EXPORTS = [
@@ -270,12 +286,10 @@ EXPORTS = [
         (
             bad_byte,
             value_of(b"n_features", (b'"x"', b"null", b"5", b"-1", b"[]")),
-            value_of(b"name", (b'"nobody"', b"1")),
+            named("name of the method", lambda content, _: (content.replace(b'"dgi"', b'"nobody"'), None)),
         ),
         OTHER_TEXT,
     ),
-    Reader(
-        "graph/encoder's weights", _exported("model.safetensors"), _weights, plainly.safetensors, (), (cut,), BINARY
-    ),
+    Reader("graph/encoder's weights", _exported("model.safetensors"), _weights, _weights_reference, (), (cut,), BINARY),
 ]
 READERS = [*ARRAYS, *NPZ, *PLANETOID, *STORES, *EXPORTS]
