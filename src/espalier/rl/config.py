@@ -176,7 +176,9 @@ class TrainConfig(Config):
                 "rollout.samples_per_group to 2 or more, or take an algorithm without groups (reinforce, ppo)"
             )
         if algorithm.needs_values and self.learner.critic is None:
-            raise ValueError(f"algorithm.advantage={algorithm.advantage} needs a value model: set learner.critic")
+            raise ValueError(
+                f"algorithm.advantage={algorithm.advantage} needs a value model: set learner.critic, {{}} for its defaults"
+            )
         if algorithm.needs_reference and self.learner.reference == "none":
             raise ValueError("algorithm.kl_coef needs a model to stay close to: set learner.reference to frozen or ema")
         if self.rollout.max_tokens >= self.engine.max_len:
