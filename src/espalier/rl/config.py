@@ -177,7 +177,8 @@ class TrainConfig(Config):
             )
         if algorithm.needs_values and self.learner.critic is None:
             raise ValueError(
-                f"algorithm.advantage={algorithm.advantage} needs a value model: set learner.critic, {{}} for its defaults"
+                f"algorithm.advantage={algorithm.advantage} needs a value model: set learner.critic, "
+                "{} for its defaults"
             )
         if algorithm.needs_reference and self.learner.reference == "none":
             raise ValueError("algorithm.kl_coef needs a model to stay close to: set learner.reference to frozen or ema")
