@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from espalier.core import checkpoints as module
 from espalier.core.checkpoints import Checkpoints, seal, verify
-from espalier.core.errors import DataError, RunError
+from espalier.core.errors import DataError, NoCheckpointError, RunError
 from espalier.core.files import write_json
 from espalier.core.pieces import has_piece, read_piece, write_piece
 
@@ -116,7 +116,7 @@ def test_all_broken_or_gone_is_refused_and_nothing_is_touched(tmp_path: Path) ->
     kept.write(1, 2)
     for path in kept.folder.iterdir():
         DAMAGES["a bit"](path)
-    with pytest.raises(RunError, match=r"no checkpoint is left to go on from .*espalier run .*config\.yaml"):
+    with pytest.raises(NoCheckpointError, match=r"no checkpoint is left to go on from .*espalier run .*config\.yaml"):
         kept.newest()
     assert kept.names() == ["step_0000001", "step_0000002"]
     shutil.rmtree(kept.folder)

@@ -13,7 +13,7 @@ from rich.table import Table
 from espalier.cli.jobs import find_job, load_function
 from espalier.cli.places import find_run, split_words
 from espalier.core.data import DataRoot
-from espalier.core.errors import RunError
+from espalier.core.errors import NoCheckpointError, RunError
 from espalier.core.folder import newest_unfinished, read_config
 from espalier.core.recipe.resolve import Recipe, load_recipe
 from espalier.core.run import Run
@@ -92,8 +92,9 @@ def _execute(recipe: Recipe, run: Run, data_root: Path | None) -> int:
                 run.finish(figures)
     except KeyboardInterrupt:
         run.stop.request()
-    except Exception:
-        console.print(f"failed{_way_on(run, again)}", markup=False, soft_wrap=True)
+    except Exception as error:
+        way_on = "" if isinstance(error, NoCheckpointError) else _way_on(run, again)
+        console.print(f"failed{way_on}", markup=False, soft_wrap=True)
         raise
     if run.stop.requested:
         console.print(f"stopped{_way_on(run, again)}", markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from espalier.core.errors import DataError, RunError
+from espalier.core.errors import DataError, NoCheckpointError, RunError
 from espalier.core.files import atomic_dir, sweep, sync_tree, write_atomic, write_json
 from espalier.core.text import parse_json, read_text, text_lines
 
@@ -54,7 +54,7 @@ class Checkpoints:
     def newest(self) -> Path | None:
         """The newest checkpoint that is whole; newer ones are set aside, and that is said.
 
-        None where the run has not come to its first. Raises RunError where it had, and none is left.
+        None where the run has not come to its first. Raises NoCheckpointError where it had, and none is left.
         """
         sweep(self._folder)
         faults: dict[Path, str] = {}
@@ -68,7 +68,7 @@ class Checkpoints:
             return path
         if faults or self._record.exists():
             why = "; ".join(faults.values()) or f"step {self._recorded()} was written, and is gone"
-            raise RunError(
+            raise NoCheckpointError(
                 f"{self._folder}: no checkpoint is left to go on from ({why}). Put one back from a copy; or begin"
                 f" again on purpose: espalier run {self._folder.parent / 'config.yaml'}"
             )

@@ -20,6 +20,10 @@ class RunError(EspalierError):
     """A run folder cannot be used as asked: it is missing, finished, or in use by another process."""
 
 
+class NoCheckpointError(RunError):
+    """All checkpoints of a run are broken or gone."""
+
+
 class MissingExtraError(EspalierError):
     """An optional dependency is not installed."""
 

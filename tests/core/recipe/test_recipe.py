@@ -47,6 +47,12 @@ class Train(Config):
             raise ValueError("slow mode takes 5 steps or more")
         return self
 
+    @model_validator(mode="after")
+    def _odd_rate(self) -> "Train":
+        if self.optim.lr == 13:
+            raise ValueError("optim.lr: 13 is unlucky")
+        return self
+
 
 JOB = Job("toy.train", "a toy", Train, lambda: lambda config, run: {})
 
@@ -151,6 +157,7 @@ def test_every_float_survives_override_and_dump(lr: float) -> None:
         ("optim:\n  lr: 1\n  beta: 1", (), r"r\.yaml:4: unknown key 'optim\.beta'; did you mean 'betas'\?"),
         ("optim: {xyz: {a: 1}}", (), r"r\.yaml:2: unknown key 'optim\.xyz'; there is betas, lr"),
         ("", ("optim.lrr=1",), r"override optim\.lrr=1: unknown key 'optim\.lrr'; did you mean 'lr'\?"),
+        ("optim:\n  lr: 1", ("optim.lr=13",), r"^override optim\.lr=13: optim\.lr: 13 is unlucky$"),
         ("tasks:\n- kind: maths\n  levl: 1", (), r"r\.yaml:4: unknown key 'tasks\.0\.levl'; did you mean 'level'\?"),
         ("tasks:\n- kind: math", (), r"r\.yaml:3: 'tasks\.0' cannot have kind 'math'; did you mean 'maths'\?"),
         ("tasks:\n- level: 1", (), r"r\.yaml:3: 'tasks\.0' must have a key 'kind'"),

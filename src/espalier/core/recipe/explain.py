@@ -43,11 +43,21 @@ def explain(error: ValidationError, roots: Models, layers: Layers) -> list[str]:
 
 def _line(detail: ErrorDetails, roots: Models, layers: Layers) -> str:
     path = _data_path(detail, layers.data)
+    if named := _named(detail, layers):
+        return f"{layers.origin(named)}: {detail['ctx']['error']}"
     origin = layers.origin(path) or next(
         (o for n in range(len(path) - 1, 0, -1) if (o := layers.origins.get(path[:n]))), None
     )
     where = f"{origin}: " if origin else ""
     return f"{where}{_problem(detail, roots, path)}"
+
+
+def _named(detail: ErrorDetails, layers: Layers) -> KeyPath | None:
+    """The key with which a validator's own message begins (`algorithm.name: ...`), if it was set somewhere."""
+    if detail["type"] != "value_error":
+        return None
+    key = str(detail["ctx"]["error"]).partition(": ")[0]
+    return next((path for path in layers.origins if dotted_name(path) == key), None)
 
 
 def _problem(detail: ErrorDetails, roots: Models, path: KeyPath) -> str:
