@@ -184,3 +184,16 @@ def test_a_broken_file_of_a_run_is_named(tmp_path: Path, name: str, content: str
     (run.path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(EspalierError, match=says):
         Run.reopen(run.path)
+
+
+def test_a_config_that_was_cut_short_is_not_resumed_with_defaults(tmp_path: Path) -> None:
+    with Run.create(tmp_path, job="toy", name="cut", config={"steps": 4, "momentum": 0.95}) as run:
+        run.metrics.log(1, {"loss": 1.0})
+    file = run.path / "config.yaml"
+    whole = file.read_text()
+    for end in (whole.index("momentum"), len(whole) - len("5\n...\n"), len(whole) - len("...\n")):
+        file.write_text(whole[:end])
+        with pytest.raises(RunError, match=r"config\.yaml is cut short"):
+            Run.reopen(run.path)
+    file.write_text(whole)
+    Run.reopen(run.path)

@@ -20,7 +20,11 @@ from espalier.core.environment import environment
 from espalier.core.errors import ConfigError, DataError, RunError
 from espalier.core.recipe import yaml12
 from espalier.core.recipe.layers import read_yaml
+from espalier.core.text import read_text
 from espalier.core.typed import read_typed
+
+END = "...\n"
+"""The last line of a config, YAML's own mark of a document's end: a file that was cut short lacks it."""
 
 Status = Literal["running", "interrupted", "failed", "finished"]
 
@@ -45,7 +49,7 @@ def make_folder(root: Path, name: str, config: Mapping[str, Any]) -> tuple[Path,
     parent.mkdir(parents=True, exist_ok=True)
     files.sweep(parent)
     with files.temporary(parent / "run", folder=True) as temp:
-        (temp / "config.yaml").write_text(yaml12.dump(config))
+        (temp / "config.yaml").write_text(yaml12.dump(config) + END)
         (temp / "environment.json").write_text(json.dumps(environment(), indent=2))
         (temp / "metrics.jsonl").touch()
         (temp / "checkpoints").mkdir()
@@ -70,8 +74,13 @@ def _rename_unique(temp: Path, wanted: Path) -> Path:
 
 
 def open_folder(path: Path) -> tuple[dict[str, Any], IO[str]]:
-    """The config of an existing run folder, and its lock. Clears away what a killed process left half-written."""
+    """The config of an existing run folder, and its lock. Clears away what a killed process left half-written.
+
+    Raises RunError where the config was cut short: what it lacks would become a default.
+    """
     config = read_config(path)
+    if not read_text(path / "config.yaml").rstrip().endswith(END.rstrip()):
+        raise RunError(f"{path / 'config.yaml'} is cut short: its last line must be `{END.rstrip()}`")
     lock = take_lock(path)
     for folder in (path, path / "checkpoints", path / "artefacts"):
         files.sweep(folder)

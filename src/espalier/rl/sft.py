@@ -29,7 +29,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
     if run.resumed and (found := checkpoints.latest()):
         path, state = found
         await learner.load(path)
-    run.metrics.rewind(state.step)
+    run.metrics.rewind(state.step, without="" if state.step else "eval/")
     await scene.check_room(config.rollout, run.say)
     evaluator = scene.evaluator(config.rollout, config.evaluation)
     figures = dict(state.figures)

@@ -84,7 +84,7 @@ class Training:
         learner = self._learner(config.learner.over(config.steps), "learner")
         if path:
             await learner.load(path)
-        run.metrics.rewind(config.warm_start.steps + state.step)
+        run.metrics.rewind(config.warm_start.steps + state.step, without="" if state.step else "eval/")
         parts = Parts(
             engine=setting.engine,
             learner=learner,

@@ -59,6 +59,17 @@ def test_the_names_of_the_line_itself_are_refused(path: Path) -> None:
     assert path.read_text() == ""
 
 
+def test_rewind_may_forget_what_comes_again_at_the_step_itself(path: Path) -> None:
+    log = MetricLog(path, seconds=lambda: 0.0)
+    for step, name in ((5, "eval/avg"), (6, "loss"), (6, "eval/avg"), (7, "loss")):
+        log.log(step, {name: 1.0})
+    log.rewind(6, without="eval/")
+    assert [(step, name) for name, points in log.history().items() for step, *_ in points] == [
+        (5, "eval/avg"),
+        (6, "loss"),
+    ]
+
+
 def test_rewind_forgets_what_lies_beyond_the_step(path: Path) -> None:
     log = MetricLog(path, seconds=lambda: 0.0)
     for step in range(1, 6):

@@ -57,6 +57,16 @@ def test_a_step_whose_gradients_were_not_finite_is_idle():
     assert "no optimizer step moved the weights (2 had gradients that were not finite)" in told
 
 
+def test_a_penalty_of_length_is_nothing_to_learn_a_task_from():
+    groups = step([0.0, -0.5], [0.0, -1.0])
+    for group in groups:
+        for row in group.rows:
+            row.rewards = {"numeric": 0.0, "overlong": row.reward or 0.0}
+    told = watch().look(1, groups, MOVED)
+    assert told is not None
+    assert "all 4 rewards are 0 (numeric gave 0 to all, overlong gave -1 to 0)" in told
+
+
 def test_too_many_in_a_row_end_the_run_with_words():
     idle = watch()
     for number in (1, 2):

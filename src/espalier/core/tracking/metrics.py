@@ -60,10 +60,19 @@ class MetricLog:
         """Everything logged so far."""
         return read_history(self.path)
 
-    def rewind(self, step: int) -> None:
-        """Forget what was logged beyond `step`, atomically; a resumed run logs it again."""
+    def rewind(self, step: int, *, without: str = "") -> None:
+        """Forget what was logged beyond `step`, atomically; a resumed run logs it again.
+
+        `without`: forget lines at `step`, too, that hold a metric whose name begins so.
+        """
+
+        def kept(record: Mapping[str, Any]) -> bool:
+            if without and record["step"] == step:
+                return not any(name.startswith(without) for name in record)
+            return bool(record["step"] <= step)
+
         self._file.close()
-        lines = [f"{line}\n" for line, record in _records(self.path) if record["step"] <= step]
+        lines = [f"{line}\n" for line, record in _records(self.path) if kept(record)]
         write_atomic(self.path, "".join(lines))
         self._file = self.path.open("a", encoding="utf-8")
 

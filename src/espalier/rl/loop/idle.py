@@ -62,16 +62,21 @@ class IdleWatch:
         return {name: value for name, value in asdict(self).items() if name in ("idle", "solved")}
 
     def _reason(self, groups: Sequence[Played], rows: Sequence[Trajectory], trained: Mapping[str, float]) -> str | None:
-        rewards = {row.reward for row in rows}
+        rewards = {_judged(row) for row in rows}
         if len(rewards) == 1:
             return f"all {len(rows)} rewards are {rewards.pop():g} ({_components(rows)}); {_first(groups)}"
-        if self.by_group and not any(group.informative for group in groups):
+        if self.by_group and all(len({_judged(row) for row in group.rows}) == 1 for group in groups):
             equal = f"the rewards within each of the {len(groups)} groups are equal"
             return f"{equal} ({_components(rows)}); {_first(groups)}"
         if trained["updates"] == 0.0:
             skipped = trained["grad_skipped"]
             return f"no optimizer step moved the weights ({skipped:.0f} had gradients that were not finite)"
         return None
+
+
+def _judged(row: Trajectory) -> float:
+    """The reward without the penalty of its length, which says nothing about the task."""
+    return (row.reward or 0.0) - row.rewards.get("overlong", 0.0)
 
 
 def _components(rows: Sequence[Trajectory]) -> str:

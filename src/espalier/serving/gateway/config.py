@@ -96,7 +96,7 @@ class GatewayConfig(Config):
     """A request that was not placed by then is refused with 503."""
     grace_seconds: NonNegativeFloat = 10.0
     """Seconds that open requests get at shutdown, before each is ended with an error."""
-    body_bytes: PositiveInt = 32 * 1024 * 1024
+    body_bytes: PositiveInt = 8 * 1024 * 1024
     """Largest body of a request."""
     failures: PositiveInt = 3
     """Failures in a row after which an instance is left alone. One is enough where nobody listens."""
