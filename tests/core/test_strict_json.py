@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espalier.core.strict_json import DEPTH, loads
+from espalier.core.strict_json import BODY_PARTS, DEPTH, has_more_parts, loads
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -65,5 +65,36 @@ def test_the_way_to_a_value_is_not_kept_for_each_in_full() -> None:
 def test_parts_are_counted(text: str) -> None:
     parts = 3 if "[[" in text else 4
     assert loads(text, most=parts) == json.loads(text)
-    with pytest.raises(ValueError, match=rf"0: more than {parts - 1} texts, keys, lists and objects"):
+    with pytest.raises(ValueError, match=rf"more than {parts - 1} texts, keys, lists and objects"):
         loads(text, most=parts - 1)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def parts_of(value: object) -> int:
+    if isinstance(value, dict):
+        return sum(1 + isinstance(one, str | list | dict) + parts_of(one) for one in value.values())
+    if isinstance(value, list):
+        return sum(isinstance(one, str | list | dict) + parts_of(one) for one in value)
+    return 0
+
+
+@given(st.lists(JSON) | st.dictionaries(st.text(), JSON), st.booleans())
+def test_parts_are_counted_without_reading(value: object, ascii_only: bool) -> None:
+    text, parts = json.dumps(value, ensure_ascii=ascii_only), parts_of(value)
+    assert not has_more_parts(text, parts)
+    assert has_more_parts(text, parts - 1)
+
+
+def test_millions_of_parts_are_refused_before_anything_is_made_of_them() -> None:
+    body = b'{"prompt": [' + b",".join([b"[1]"] * 2_000_000) + b"]}"
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="more than 65,536 texts"):
+        loads(body, most=BODY_PARTS)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 3 * len(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import Stage, on_stage, until
 
+from espalier.core.errors import DataError
 from espalier.serving.config import PrefixConfig, SchedulerConfig
 from espalier.serving.gateway.app import Gateway
 from espalier.serving.gateway.client import read_body
@@ -173,15 +175,24 @@ def test_the_admin_application_is_not_the_clients() -> None:
 
 @pytest.mark.parametrize("depth", [200, 900])
 def test_deep_and_wide_bodies_take_time_in_proportion(depth: int) -> None:
-    """A hundred thousand texts below hundreds of lists: as quick as on the top."""
-    texts = ", ".join(['"w"'] * 100_000)
+    """Sixty thousand texts below hundreds of lists: as quick as on the top."""
+    texts = ", ".join(['"w"'] * 60_000)
     body = f'{{"prompt": {"[" * depth}{texts}{"]" * depth}}}'.encode()
     loop = asyncio.new_event_loop()
     begun = loop.time()
     said = read_body(body)
-    assert TokenEstimate(1.0).of(said).tokens == 100_000
+    assert TokenEstimate(1.0).of(said).tokens == 60_000
     assert loop.time() - begun < 1.0
     loop.close()
+
+
+@pytest.mark.parametrize("part", ["[1]", "{}", '""'])
+def test_millions_of_parts_are_refused_at_once(part: str) -> None:
+    body = f'{{"prompt": [{",".join([part] * 1_500_000)}]}}'.encode()
+    begun = time.process_time()
+    with pytest.raises(DataError, match="the body has more than 65,536 texts, keys, lists and objects"):
+        read_body(body)
+    assert time.process_time() - begun < 0.5
 
 
 json_values = st.recursive(

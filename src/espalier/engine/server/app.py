@@ -32,9 +32,6 @@ Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 BODY_BYTES = 8 * 2**20
 """Longest body. Reading one takes about half a second, which other requests wait for."""
 
-BODY_PARTS = 2**16
-"""Most texts, keys, lists and objects in a body: looking at each takes up to 20 microseconds."""
-
 SLOWEST = 60.0
 """Seconds in which a client must take a piece of a stream. One that takes none is left: it would keep its place."""
 
@@ -75,7 +72,7 @@ def build_app(service: Service, *, keys: Sequence[str] = ()) -> Starlette:
 def _endpoint(service: Service, kind: type[Body], make: Callable[[Body, Service], Job]) -> Endpoint:
     def read(body: bytes) -> Job:
         try:
-            content = strict_json.loads(body, most=BODY_PARTS)
+            content = strict_json.loads(body, most=strict_json.BODY_PARTS)
         except ValueError as error:
             raise ApiError(f"the body is not JSON that can be answered: {error}") from None
         return make(kind.model_validate(content), service)

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from espalier.core.errors import DataError
+from espalier.core.strict_json import BODY_PARTS, has_more_parts
 from espalier.serving.gateway.engines.adapters import DEADLINE_HEADER
 
 
@@ -22,7 +23,9 @@ def has_key(headers: Mapping[str, str], keys: Sequence[SecretStr]) -> bool:
 
 
 def read_body(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request. Raises DataError that says what else it is."""
+    """The JSON object of a request. Raises DataError that says what else it is, or that it has too many parts."""
+    if has_more_parts(body, BODY_PARTS):
+        raise DataError(f"the body has more than {BODY_PARTS:,} texts, keys, lists and objects")
     try:
         said = json.loads(body.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
