@@ -61,7 +61,7 @@ HISTORY = Reader(
 def _run_folder(name: str) -> Any:
     def make(folder: Path) -> Path:
         (folder / ".lock").touch()
-        (folder / "config.yaml").write_text("job: robots.flight\nname: small\nseed: 1\nn: 3\n")
+        (folder / "config.yaml").write_text("job: robots.flight\nname: small\nseed: 1\nn: 3\n...\n")
         (folder / "state.json").write_text('{"status": "finished", "seconds": 2.5, "error": ""}\n')
         (folder / "environment.json").write_text('{"python": "3.11", "resumed": []}\n')
         (folder / "result.json").write_text('{"accuracy": 0.5, "none": null, "seconds": 2.5}\n')
@@ -110,6 +110,8 @@ def _opened(file: Path) -> Any:
 
 def _config_reference(file: Path) -> Any:
     found = yaml_of(file)
+    if not file.read_bytes().rstrip().endswith(b"..."):
+        raise ValueError("cut short")
     if not {"job", "name", "seed"} <= set(found):
         raise ValueError(found)
     return found
@@ -121,7 +123,7 @@ CONFIG = Reader(
     _opened,
     _config_reference,
     NEUTRAL_TEXT,
-    (bad_byte, named("key twice", lambda content, _: (content + b"seed: 8\n", 5))),
+    (bad_byte, named("key twice", lambda content, _: (content.replace(b"...", b"seed: 8\n..."), 5))),
     OTHER_TEXT,
 )
 
