@@ -199,6 +199,18 @@ def test_an_engine_that_dies_loses_no_request_that_had_no_byte() -> None:
     in_world(check)
 
 
+def test_an_engine_that_is_given_up_and_back_at_once_loses_no_request() -> None:
+    async def check(world: World) -> None:
+        waiting = [asyncio.create_task(world.ask(90, 2)) for _ in range(30)]
+        await asyncio.sleep(0.05)
+        for number in (0, 1):
+            world.gateway.dispatcher.failed(number, "by order", final=True)
+            world.gateway.dispatcher.healthy(number)
+        assert {status for status, _ in await asyncio.gather(*waiting)} == {200}
+
+    in_world(check)
+
+
 def test_no_engine_at_all() -> None:
     async def check(world: World) -> None:
         for runner in world.runners:

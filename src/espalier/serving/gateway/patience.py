@@ -9,11 +9,12 @@ from types import TracebackType
 class Patience:
     """`async with Patience(seconds) as patience:` raises TimeoutError when nothing has `moved` in it for so long.
 
-    One timer, however much moves: a token costs no more than a look at the clock. expired: whether it has.
+    One timer, however much moves: a token costs no more than a look at the clock. expired: whether the time was up,
+    or cut short. hurried: whether it was cut short.
     """
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.expired = seconds, False
+        self.seconds, self.expired, self.hurried = seconds, False, False
         self._timeout = asyncio.timeout(None)
         self._last = 0.0
 
@@ -53,6 +54,7 @@ class Patience:
 
     def _unless_moved(self, last: float) -> None:
         if self._last == last:
+            self.hurried = self._active
             self._expire()
 
     def _expire(self) -> None:

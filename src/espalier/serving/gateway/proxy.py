@@ -110,7 +110,7 @@ class Proxy:
                 if ticket.ended:
                     ticket.outcome = "refused"
                     return refuse(503, CLOSING, UNAVAILABLE)
-                if patience.expired and not self._is_well(ticket):
+                if patience.hurried or (patience.expired and not self._is_well(ticket)):
                     raise FailedError("it has fallen silent") from None
                 if patience.expired and not ticket.streamed:
                     ticket.outcome = "expired"
