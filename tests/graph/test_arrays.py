@@ -146,11 +146,27 @@ def test_parquet_columns_go_by_name(tmp_path: Path) -> None:
 
     table = pa.table({"weight": [7, 8], "target": pa.array([1, 2], pa.uint64()), "source": [0, 1]})
     parquet.write_table(table, tmp_path / "e.parquet")
-    assert edges_of(read_edges(tmp_path / "e.parquet")) == [(0, 1), (1, 2)]
+    with pytest.warns(UserWarning, match=r"e\.parquet: column weight is not read"):
+        assert edges_of(read_edges(tmp_path / "e.parquet")) == [(0, 1), (1, 2)]
     (tmp_path / "e.parquet").write_bytes((tmp_path / "e.parquet").read_bytes()[:-9])
     np.save(tmp_path / "x.npy", np.eye(3))
     with pytest.raises(DataError, match=r"e\.parquet: this cannot be read as Parquet"):
         convert(tmp_path / "e.parquet", tmp_path / "x.npy", tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("u,v,weight,time\n0,1,0.5,3\n1,2,2,4\n", "columns weight, time are"), ("0 1 0.5\n1 2 2\n", "column 3 is")],
+)
+def test_columns_that_are_not_read_are_named(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "e.csv").write_text(text)
+    with pytest.warns(UserWarning, match=rf"e\.csv:1: {named} not read: edges have no weights"):
+        assert edges_of(read_edges(tmp_path / "e.csv")) == [(0, 1), (1, 2)]
+
+
+def test_weights_of_pyg_are_named() -> None:
+    with pytest.warns(UserWarning, match="edge_weight is not read"):
+        Graph.from_pyg(data(edge_weight=torch.ones(2)))
 
 
 def data(**changes: Any) -> Any:

@@ -1,7 +1,9 @@
 """The base of every config section: frozen, strict about unknown keys, field docstrings as help."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import NoneType
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -11,7 +13,9 @@ from espalier.core.recipe.layers import Layers
 
 
 class Config(BaseModel):
-    """Frozen pydantic model. Unknown keys are errors; numbers are finite; the string under a field is its help text."""
+    """Frozen pydantic model. Unknown keys are errors, and so are `true` and `"3"` in the place of a number; numbers are
+    finite; the string under a field is its help text.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -23,13 +27,15 @@ class Config(BaseModel):
     def _sections_begin_with_their_defaults(cls, data: Any) -> Any:
         """A section given in part keeps what its default in this class says, not what the section's class says.
 
-        A section that goes by another `name` than the default is something else, and keeps nothing of it.
+        A section of another variant than the default (see `selector`) is something else, and keeps nothing of it.
         """
         if not isinstance(data, Mapping):
             return data
         out = dict(data)
         for name, field in cls.model_fields.items():
             default, given = field.default, out.get(name)
+            if _only_numbers(cls, name):
+                out |= {name: _no_number(given)} if name in out else {}
             if isinstance(given, Mapping) and isinstance(default, Config) and field.annotation is type(default):
                 out[name] = _from(default, given)
         return out
@@ -43,10 +49,45 @@ class Config(BaseModel):
             raise ConfigError("; ".join(explain(error, [cls], Layers(values)))) from None
 
 
+@cache
+def _only_numbers(model: type[BaseModel], name: str) -> bool:
+    """Whether a field takes numbers, lists of numbers and None, and nothing else."""
+    kinds = set(_leaves(model.model_fields[name].annotation))
+    return bool(kinds & {int, float}) and kinds <= {int, float, NoneType, Ellipsis}
+
+
+class _NoNumber:
+    """Something that looks like a number to pydantic and is none in a recipe."""
+
+    def __init__(self, value: bool | str) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return str(self._value).lower() if isinstance(self._value, bool) else repr(self._value)
+
+
+def _no_number(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_no_number(item) for item in value]
+    return _NoNumber(value) if isinstance(value, bool | str) else value
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation is made of; what stands beside a type in `Annotated` is none."""
+    if hasattr(annotation, "__metadata__"):
+        annotation = annotation.__origin__
+    parts = get_args(annotation)
+    if not parts:
+        yield annotation
+    for part in parts:
+        yield from _leaves(part)
+
+
 def _from(default: Config, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    own = getattr(default, "name", None)
-    if given.get("name", own) != own:
-        return given
+    if default.selector is not None:
+        own = getattr(default, default.selector)
+        if given.get(default.selector, own) != own:
+            return given
     out = {name: getattr(default, name) for name in default.model_fields_set} | dict(given)
     for name, value in given.items():
         section = getattr(default, name, None)

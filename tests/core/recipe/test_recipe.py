@@ -128,10 +128,11 @@ def test_a_list_is_replaced_and_its_old_origins_with_it(write: Write) -> None:
     assert ("tasks", 1) not in layers.origins
 
 
-def test_an_override_may_be_a_whole_list_or_mapping(load: Load) -> None:
+def test_an_override_that_is_a_list_replaces_and_one_that_is_a_mapping_merges(load: Load) -> None:
     recipe = load("optim: {lr: 1}", "tasks=[{kind: maths, level: 2}]", "optim={betas: [0, 0]}")
     assert train(recipe).tasks == (Maths(level=2),)
-    assert train(recipe).optim == Optim(betas=(0, 0))
+    assert train(recipe).optim == Optim(lr=1, betas=(0, 0))
+    assert train(load("optim: {lr: 1}", "optim={}")).optim == Optim(lr=1)
     assert ("tasks.0.level", 2, "override tasks=[{kind: maths, level: 2}]") in list(recipe.values())
 
 

@@ -106,8 +106,8 @@ class Layers:
 def read_layers(files: Sequence[Path], overrides: Sequence[str] = (), selector: Selector = _no_variants) -> Layers:
     """Merge YAML `files` left to right, then apply overrides `a.b=value`, whose values are YAML too.
 
-    All overrides together are one layer. Raises ConfigError, naming the file and line or the override, where one cannot
-    be read or applied.
+    All overrides together are one layer. A mapping as a value merges, as in a file. Raises ConfigError, naming the file
+    and line or the override, where one cannot be read or applied.
     """
     layers = Layers(selector=selector)
     for file in files:
@@ -117,8 +117,9 @@ def read_layers(files: Sequence[Path], overrides: Sequence[str] = (), selector: 
     read: list[_Override] = []
     for text in overrides:
         with _within_reason(f"override {text[:80]}"):
-            read.append(_read_override(text))
-            _choose(layers, read[-1])
+            read += (parts := list(_read_override(text)))
+            for part in parts:
+                _choose(layers, part)
     for override in read:
         with _within_reason(override.origin[:90]):
             _apply(layers, override)
@@ -198,12 +199,23 @@ class _Override:
         return f"override {self.text}"
 
 
-def _read_override(text: str) -> _Override:
+def _read_override(text: str) -> Iterator[_Override]:
+    """One for each value; a mapping holds several."""
     dotted, equals, value = text.partition("=")
     names = dotted.split(".")
     if not equals or not all(names):
         raise ConfigError(f"{text!r} is not an override: write key=value, for example seed=1 or optim.lr=3e-4")
-    return _Override(text, names, _compose_value(text, value))
+    node = _compose_value(text, value)
+    _plain(node, lambda _: f"override {text}", (), {})
+    yield from _leaves(text, names, node)
+
+
+def _leaves(text: str, names: list[str], node: yaml.Node) -> Iterator[_Override]:
+    if isinstance(node, yaml.MappingNode) and node.value:
+        for key, value in node.value:
+            yield from _leaves(text, [*names, key.value], value)
+    else:
+        yield _Override(text, names, node)
 
 
 def _choose(layers: Layers, override: _Override) -> None:
@@ -235,9 +247,17 @@ def _apply(layers: Layers, override: _Override) -> None:
         if isinstance(target, dict) and not isinstance(target.get(name), dict | list):
             layers.put(path, {}, {path: override.origin})
         target = target[key]
-    path = (*path, _key(target, last, path, override))
+    key = _key(target, last, path, override)
+    path = (*path, key)
+    if isinstance(override.node, yaml.MappingNode) and _holds_mapping(target, key):
+        return  # an empty mapping has nothing to set
     origins: Origins = {path: override.origin}
     layers.put(path, _plain(override.node, lambda _: override.origin, path, origins), origins)
+
+
+def _holds_mapping(target: Any, key: Key) -> bool:
+    inside = target.get(key) if isinstance(target, dict) else target[key]
+    return isinstance(inside, dict)
 
 
 def _key(target: Any, name: str, path: KeyPath, override: _Override) -> Key:

@@ -37,14 +37,14 @@ class Rows(NamedTuple):
 class Columns:
     """The form of a file. separator: None for white space. count: columns of each line. wanted: those to be read.
 
-    first: the line that says so, for messages. header: whether it only names the columns.
+    first: the line that says so, for messages. names: of the columns, where that line is a header.
     """
 
     separator: str | None
     count: int
     wanted: tuple[int, ...]
     first: int
-    header: bool = False
+    names: tuple[str, ...] = ()
 
 
 def read_integers(file: Path, columns: int) -> Rows:
@@ -76,13 +76,13 @@ def sniffed(file: Path, pairs: Sequence[tuple[str, str]] = ()) -> Columns | None
         names = [cell.lower() for cell in cells] if header else []
         wanted = next((pair for pair in pairs if all(names.count(name) == 1 for name in pair)), None)
         places = (0, 1) if wanted is None else (names.index(wanted[0]), names.index(wanted[1]))
-        return Columns(separator, len(cells), places, number, header)
+        return Columns(separator, len(cells), places, number, tuple(cells) if header else ())
     return None
 
 
 def number_blocks(file: Path, form: Columns) -> Iterator[Rows]:
     """The wanted columns, block by block. Raises DataError by file and line."""
-    above = form.first if form.header else form.first - 1
+    above = form.first if form.names else form.first - 1
     for number, block in text_blocks(file):
         start = 0
         while number <= above and start < len(block):
@@ -149,12 +149,13 @@ def _are_names(cells: Sequence[str]) -> bool:
 
 def _number(cell: str, where: str) -> int:
     if not _WHOLE.fullmatch(cell):
-        what = "an empty cell" if not cell else f"{_short(cell)!r}"
+        what = "an empty cell" if not cell else f"{shorter(cell)!r}"
         raise DataError(f"{where}: {what} is not a whole number")
     if len(cell) > _DIGITS and (len(cell) > 2 * _DIGITS or abs(int(cell)) > _LARGEST):
-        raise DataError(f"{where}: {_short(cell)} is too large a number")
+        raise DataError(f"{where}: {shorter(cell)} is too large a number")
     return int(cell)
 
 
-def _short(cell: str) -> str:
-    return cell if len(cell) <= 40 else f"{cell[:37]}..."
+def shorter(text: str, most: int = 40) -> str:
+    """Text of at most so many characters, for messages."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."

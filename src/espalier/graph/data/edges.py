@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +13,8 @@ import torch.nn.functional as F
 
 from espalier.core.errors import DataError, MissingExtraError
 from espalier.graph.data.arrays import as_features, as_labels, read_array
-from espalier.graph.data.columns import number_blocks, read_integers, sniffed
-from espalier.graph.data.graph import Graph, symmetric
+from espalier.graph.data.columns import number_blocks, read_integers, shorter, sniffed
+from espalier.graph.data.graph import Graph, symmetric, warn_unread
 from espalier.graph.ops.features import pack
 
 DEGREES = 64
@@ -35,7 +35,7 @@ class Edges(NamedTuple):
 
 
 def read_edges(file: Path, features: Path | None = None, labels: Path | None = None) -> Graph:
-    """The undirected graph of the node numbers in the first two columns of `file`; other columns are not read.
+    """The undirected graph of the node numbers in the first two columns of `file`; a warning names the others.
 
     A CSV may begin with a header; columns that it, or a Parquet file, calls source and target (`NAMES`) come first.
     features: `.npy` (N, F); without one, degrees on a logarithmic scale stand in. labels: `.npy` (N,), or a text file
@@ -96,8 +96,15 @@ def _text(file: Path) -> Iterator[Edges]:
         return
     if form.count < 2:
         raise DataError(f"{file}:{form.first}: one column, where the two ends of an edge are needed")
+    _warn(f"{file}:{form.first}", form.names or range(1, form.count + 1), form.wanted)
     for rows in number_blocks(file, form):
         yield Edges(rows.values, partial(_line, file, rows.lines))
+
+
+def _warn(where: str, columns: Sequence[str | int], wanted: Sequence[int]) -> None:
+    if others := [str(column) for place, column in enumerate(columns) if place not in wanted]:
+        is_or_are = "columns {} are" if len(others) > 1 else "column {} is"
+        warn_unread(where, is_or_are.format(shorter(", ".join(others), 80)))
 
 
 def _line(file: Path, lines: Any, row: int) -> str:
@@ -121,6 +128,7 @@ def _parquet(file: Path) -> Iterator[Edges]:
             raise DataError(f"{file}: one column, where the two ends of an edge are needed")
         called = next((pair for pair in NAMES if all(names.count(name) == 1 for name in pair)), tuple(names[:2]))
         places = [names.index(name) for name in called]
+        _warn(str(file), opened.schema_arrow.names, places)
         for batch in opened.iter_batches():
             columns = [batch.column(place) for place in places]
             yield Edges(np.stack([_whole(column, file, first) for column in columns], 1), partial(_row, file, first))

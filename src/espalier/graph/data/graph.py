@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -128,6 +129,11 @@ class Graph:
         many = "" if self.ptr is None else f"{self.n_graphs} graphs, "
         edges = f"{self.adj.nnz // 2} edges, {self.n_features} {kind} features"
         return f"Graph({self.name}: {many}{self.n_nodes} nodes, {edges}, {self.n_classes} classes)"
+
+
+def warn_unread(where: str, what: str) -> None:
+    """Say that a file or an object holds what a graph here cannot: edges have neither weights nor attributes."""
+    warnings.warn(f"{where}: {what} not read: edges have no weights or attributes here", UserWarning, stacklevel=3)
 
 
 def symmetric(source: Tensor, target: Tensor, n: int, name: str) -> CSR:

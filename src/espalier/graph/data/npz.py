@@ -13,7 +13,7 @@ from torch import Tensor
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
 from espalier.graph.data.arrays import as_features, as_integers, as_labels, as_mask
-from espalier.graph.data.graph import Graph, check_members, checked_matrix, symmetric
+from espalier.graph.data.graph import Graph, check_members, checked_matrix, symmetric, warn_unread
 from espalier.graph.ops.csr import SparseMatrix
 from espalier.graph.ops.features import pack
 
@@ -83,6 +83,8 @@ def _benchmark(file: Path, arrays: dict[str, Any]) -> Graph:
     if not n == pattern.shape[1] == x.shape[0]:
         raise DataError(f"{file}: adj is {pattern.shape[0]} x {pattern.shape[1]}, attr has {x.shape[0]} rows")
     adj = symmetric(pattern.csr.rows, pattern.csr.columns, n, str(file))
+    if bool((pattern.values != 1).any()):
+        warn_unread(str(file), "the weights in adj_data are")
     y = _labels(file, "labels", _get(file, arrays, "labels"), n)
     binary = SparseMatrix(x.csr, (x.values > 0).float())
     dense = binary.csr.nnz >= 0.1 * x.shape[0] * x.shape[1]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from espalier.core.errors import DataError, MissingExtraError
 from espalier.graph.data.arrays import as_features, as_integers, as_labels, as_mask
-from espalier.graph.data.graph import Graph, check_members, symmetric
+from espalier.graph.data.graph import Graph, check_members, symmetric, warn_unread
 from espalier.graph.ops.csr import CSR
 from espalier.graph.ops.features import pack
 
@@ -19,8 +19,8 @@ MASKS = ("train", "val", "test")
 def from_pyg(data: Any, name: str) -> Graph:
     """The graph of a `Data`, or the set of graphs of a `Batch`: edges are made symmetric, duplicates and self-loops go.
 
-    Weights and attributes of edges are not read. Of several splits in one mask the first counts. Raises DataError where
-    edges, features, labels or masks are not usable.
+    Weights and attributes of edges are not read; a warning names them. Of several splits in one mask the first counts.
+    Raises DataError where edges, features, labels or masks are not usable.
     """
     try:
         from torch_geometric.data import Data
@@ -32,6 +32,9 @@ def from_pyg(data: Any, name: str) -> Graph:
     n = int(data.num_nodes or 0)
     source, target = _edges(data, name)
     adj = symmetric(source, target, n, name)
+    for key in ("edge_weight", "edge_attr"):
+        if data.get(key) is not None:
+            warn_unread(name, f"{key} is")
     x = data.x
     if x is None:
         raise DataError(f"{name}: the Data has no features x; torch_geometric.transforms.OneHotDegree makes some")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from espalier.core.errors import DataError
 from espalier.graph.data.columns import read_integers
-from espalier.graph.data.graph import Graph, symmetric
+from espalier.graph.data.graph import Graph, symmetric, warn_unread
 
 DEGREE_CAP = 400
 """Degrees from here on share one feature."""
@@ -25,6 +25,9 @@ def read_tu(raw: Path, name: str) -> Graph:
     labels = torch.from_numpy(read_integers(raw / f"{name}_graph_labels.txt", 1).values[:, 0])
     member = _members(raw / f"{name}_graph_indicator.txt", labels.numel())
     edges = _edges(raw / f"{name}_A.txt", member)
+    for part in ("edge_labels", "edge_attributes"):
+        if (raw / f"{name}_{part}.txt").exists():
+            warn_unread(str(raw), f"{name}_{part}.txt is")
     adj = symmetric(edges[:, 0], edges[:, 1], member.numel(), f"{raw}/{name}_A.txt")
     ptr = torch.zeros(labels.numel() + 1, dtype=torch.int64)
     torch.cumsum(torch.bincount(member, minlength=labels.numel()), 0, out=ptr[1:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -11,6 +11,8 @@ from espalier.core.config import Config
 
 class OptimConfig(Config):
     """How gradients become weights. Steps are optimizer steps."""
+
+    selector: ClassVar[str | None] = "name"
 
     name: Literal["adamw", "muon"] = "adamw"
     """`adamw` for everything, or `muon` for the matrices inside the layers with AdamW for the rest."""
