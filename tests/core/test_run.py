@@ -113,6 +113,15 @@ def test_two_processes_cannot_hold_one_run(tmp_path: Path) -> None:
     assert "is in use by another process (process " in other.stderr
 
 
+def test_a_lock_that_is_no_file(tmp_path: Path) -> None:
+    run = create(tmp_path)
+    run.__exit__(None, None, None)
+    (run.path / ".lock").unlink()
+    (run.path / ".lock").mkdir()
+    with pytest.raises(RunError, match=r"cannot lock .*\.lock: Is a directory"):
+        Run.reopen(run.path)
+
+
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not a run folder"):
         Run.reopen(tmp_path)

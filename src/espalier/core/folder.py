@@ -102,8 +102,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def take_lock(path: Path) -> IO[str]:
-    """Hold the run folder until the returned file is closed. Raises RunError where another process holds it."""
-    lock = (path / ".lock").open("a+")
+    """Hold the run folder until the returned file is closed. Raises RunError where that cannot be, as where another
+    process holds it.
+    """
+    lock = _open_lock(path, "a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -117,9 +119,16 @@ def take_lock(path: Path) -> IO[str]:
     return lock
 
 
+def _open_lock(path: Path, mode: str) -> IO[str]:
+    try:
+        return (path / ".lock").open(mode)
+    except OSError as error:
+        raise RunError(f"cannot lock {path}: {path / '.lock'}: {error.strerror}") from None
+
+
 def is_locked(path: Path) -> bool:
     """Whether a process holds the run folder now."""
-    with (path / ".lock").open("a") as lock:
+    with _open_lock(path, "a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
