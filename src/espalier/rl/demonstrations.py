@@ -12,7 +12,8 @@ from espalier.core.seed import rng
 from espalier.envs.api import Env, Task, TaskSet
 from espalier.lm.chat import Renderer
 from espalier.rl.rollout.notices import Notices, failed
-from espalier.rl.trajectory import Group, Status, Trajectory
+from espalier.rl.trajectory import Status, Trajectory
+from espalier.rl.unit import Unit
 
 
 class Demonstrations:
@@ -31,16 +32,16 @@ class Demonstrations:
         """
         return self._row(index, self._tasks.task("train", index))
 
-    def batch(self, start: int, count: int) -> list[Group]:
-        """Demonstrations `start:start + count`, each a group of its own; those that fail are left out."""
-        groups = []
+    def batch(self, start: int, count: int) -> list[Unit]:
+        """Demonstrations `start:start + count`, each a unit of its own; those that fail are left out."""
+        units = []
         for index in range(start, start + count):
             task = self._tasks.task("train", index)
             try:
-                groups.append([self._row(index, task)])
+                units.append(Unit([self._row(index, task)]))
             except (DataError, EnvError) as error:
                 self._notices.once(failed(task, error))
-        return groups
+        return units
 
     def _row(self, index: int, task: Task) -> Trajectory:
         messages = self._tasks.demonstrate(task, rng(self._seed, "demonstration", index))

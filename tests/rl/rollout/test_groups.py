@@ -14,7 +14,8 @@ from espalier.lm.decoder import Decoder
 from espalier.rewards.config import ENV_REWARD
 from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
-from espalier.rl.rollout.groups import GroupPlayer, Played
+from espalier.rl.rollout.api import ScoredGroup
+from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.trajectory import Status
 
 TOKENS = tokenizer()
@@ -34,7 +35,7 @@ def model() -> Decoder:
 
 def play(
     model: Decoder, make: Callable[[], ScriptedEnv], *, seed: int = 0, group: int = 7, **settings: object
-) -> tuple[Played, LocalEngine]:
+) -> tuple[ScoredGroup, LocalEngine]:
     config = RolloutConfig.model_validate({"samples_per_group": 4, "max_tokens": 12, **settings})
     engine = LocalEngine(model, max_rows=8, max_len=64)
     player = GroupPlayer(engine, PlainRenderer(TOKENS), ScriptedTasks(make), Rubric(ENV_REWARD), config, seed=seed)

@@ -31,11 +31,13 @@ class PackError(EspalierError):
 class Columns:
     """All rows of a step, end to end: N tokens of R rows, and what is known of each token.
 
-    offsets: [R+1] start of each row, and the end. tokens, versions: [N]. behave: [N] log-prob when sampled.
+    offsets: [R+1] start of each row, and the end. block: [R] rows of one number share a micro-batch.
+    tokens, versions: [N]. behave: [N] log-prob when sampled.
     rl, ce, ref: [N] weight in each loss stream, zero where the token feeds none.
     """
 
     offsets: Ints
+    block: Ints
     tokens: Ints
     versions: Ints
     behave: Floats
@@ -89,8 +91,8 @@ class Packed:
         return torch.from_numpy(np.searchsorted(ends, at, side="right")).to(self.tokens.device)
 
 
-def columns(rows: Sequence[Trajectory], *, ref: bool = True) -> Columns:
-    """Flatten `rows`; without `ref` the stream of that name is off.
+def columns(rows: Sequence[Trajectory], *, block: Ints | None = None, ref: bool = True) -> Columns:
+    """Flatten `rows`; without `ref` the stream of that name is off, and without `block` each row is one of its own.
 
     Raises PackError where a row gives weight to its first token, or its lists are not aligned.
     """
@@ -116,6 +118,7 @@ def columns(rows: Sequence[Trajectory], *, ref: bool = True) -> Columns:
     none = np.zeros(size, np.float32)
     result = Columns(
         offsets=offsets,
+        block=np.arange(len(rows)) if block is None else block,
         tokens=column(lambda row: row.tokens, np.int64),
         versions=column(lambda row: row.versions, np.int64),
         behave=column(lambda row: row.logprobs, np.float32),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, field
 from functools import partial
 
 from espalier.core.errors import EnvError
@@ -19,43 +18,18 @@ from espalier.lm.chat import Renderer
 from espalier.rewards.length import soft_overlong
 from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.episode import play
 from espalier.rl.rollout.notices import Notices
 from espalier.rl.rollout.rounds import Rounds
 from espalier.rl.rollout.session import Session
-from espalier.rl.trajectory import Group, Status, Trajectory
-
-
-@dataclass(slots=True)
-class Played:
-    """A scored group: its rows, their episodes, and what it took.
-
-    least: rows without which it is of no use. errors: one for each attempt that failed, of which `repaired` were played
-    again. wasted: tokens that failed attempts sampled.
-    """
-
-    index: int
-    task: Task
-    rows: Group = field(default_factory=list)
-    episodes: list[Episode] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    repaired: int = 0
-    wasted: int = 0
-    least: int = 1
-
-    @property
-    def usable(self) -> bool:
-        """Whether enough members are left."""
-        return len(self.rows) >= self.least
-
-    @property
-    def informative(self) -> bool:
-        """Whether the members' rewards differ at all (exact comparison: equal rewards give zero advantage)."""
-        return len({row.reward for row in self.rows}) > 1
+from espalier.rl.trajectory import Status, Trajectory
 
 
 class GroupPlayer:
-    """Plays groups with one engine and one rubric. `seed` names the noise; equal calls give equal groups.
+    """Implements `espalier.rl.rollout.api.Player`: independent attempts with one engine and one rubric.
+
+    `seed` names the noise; equal calls give equal groups.
 
     `overlong`: tokens before `config.max_tokens` over which the reward falls (DAPO's soft punishment); 0 for none.
     `least`: rows that a group of several members needs; 2 where the algorithm compares them. `rounds`: attempts that
@@ -87,10 +61,10 @@ class GroupPlayer:
         self._seed = seed
         self._notices = notices
 
-    async def play(self, index: int, task: Task, members: int | None = None) -> Played:
-        """Play group `index`: `members` attempts (the config's number unless given), in the order of their index."""
+    async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
+        """See `Player`."""
         count = members or self._config.samples_per_group
-        played = Played(index, task, least=min(self._least, count))
+        played = ScoredGroup(index, task, least=min(self._least, count))
         if self._rounds:
             self._rounds.enter(count)
         try:
@@ -104,14 +78,14 @@ class GroupPlayer:
                 played.episodes.append(result[1])
         return played
 
-    async def _member(self, played: Played, member: int) -> tuple[Trajectory, Episode] | None:
+    async def _member(self, played: ScoredGroup, member: int) -> tuple[Trajectory, Episode] | None:
         try:
             return await self._attempts(played, member)
         finally:
             if self._rounds:
                 self._rounds.leave()
 
-    async def _attempts(self, played: Played, member: int) -> tuple[Trajectory, Episode] | None:
+    async def _attempts(self, played: ScoredGroup, member: int) -> tuple[Trajectory, Episode] | None:
         for attempt in range(self._config.repairs + 1):
             row, episode = await self._attempt(played, member, attempt)
             if row.status != Status.FAILED:
@@ -121,7 +95,7 @@ class GroupPlayer:
             played.repaired += attempt < self._config.repairs
         return None
 
-    async def _attempt(self, played: Played, member: int, attempt: int) -> tuple[Trajectory, Episode]:
+    async def _attempt(self, played: ScoredGroup, member: int, attempt: int) -> tuple[Trajectory, Episode]:
         config, task = self._config, played.task
         row = Trajectory(task.env, task.key, played.index, member)
         sampling = Sampling(
