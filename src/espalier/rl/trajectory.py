@@ -28,7 +28,10 @@ class Status(StrEnum):
 
 @dataclass(slots=True)
 class Turn:
-    """Tokens `start:end` were spoken by `role`. `reward` is the environment's for this turn, `seconds` its duration."""
+    """Tokens `start:end` were spoken by `role`. `seconds` is its duration.
+
+    `reward` is the environment's for this turn; in a scored row, times its weight in the rubric.
+    """
 
     start: int
     end: int

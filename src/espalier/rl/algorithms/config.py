@@ -33,6 +33,9 @@ class Algorithm(Config):
     advantage: Advantage = "group_std"
     """Where credit comes from: the reward itself, its distance from the group's mean (divided by the group's standard
     deviation with `group_std`, from the mean of the others with `leave_one_out`), or a critic (`gae`)."""
+    turn_rewards: bool = False
+    """Credit what the environment pays for a turn to the tokens up to the end of that turn, and not to those after it.
+    For `reward` and `gae` advantages; without it the whole reward comes with the last token."""
     whiten: Literal["none", "batch", "task"] = "none"
     """Shift and scale token advantages to mean 0 and deviation 1, over the whole batch or within each task."""
     gamma: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -97,6 +100,10 @@ class Algorithm(Config):
             )
         if self.dual_clip is not None and self.loss != "ppo":
             raise ConfigError(f"algorithm.dual_clip belongs to loss=ppo, not {self.loss}; set it to null")
+        if self.turn_rewards and self.advantage not in ("reward", "gae"):
+            raise ConfigError(
+                f"algorithm.turn_rewards: advantage={self.advantage} compares whole rows; use reward or gae"
+            )
         if self.correction_low > self.correction_high:
             raise ConfigError("algorithm.correction_low must not exceed correction_high")
         return self

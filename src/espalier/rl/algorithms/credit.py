@@ -93,9 +93,7 @@ def _estimate(
         totals = flat.rewards - np.bincount(flat.row, penalty, len(flat.rewards))
         estimator = {"group_mean": group_mean, "group_std": group_std, "leave_one_out": leave_one_out}
         return np.repeat(estimator[algorithm.advantage](totals, ids), flat.lengths), None
-    rewards = -penalty
-    has_tokens = flat.lengths > 0
-    rewards[flat.offsets[1:][has_tokens] - 1] += flat.rewards[has_tokens]
+    rewards = flat.by_token(turns=algorithm.turn_rewards) - penalty
     if values is None:
         return returns_to_go(rewards, flat.offsets, algorithm.gamma), None
     return gae(rewards, values, flat.offsets, algorithm.gamma, algorithm.lam)
@@ -103,8 +101,9 @@ def _estimate(
 
 @dataclass(frozen=True, slots=True)
 class _Flat:
-    """The sampled tokens of rows, end to end. lengths, rewards, tasks: [R]; offsets: [R+1]; row: [size]."""
+    """The sampled tokens of `rows`, end to end. lengths, rewards, tasks: [R]; offsets: [R+1]; row: [size]."""
 
+    rows: list[Trajectory]
     masks: list[np.ndarray]
     lengths: np.ndarray
     offsets: np.ndarray
@@ -118,6 +117,7 @@ class _Flat:
         lengths = np.array([int(m.sum()) for m in masks], np.int64)
         names = {name: i for i, name in enumerate(sorted({row.task for row in rows}))}
         return _Flat(
+            rows=rows,
             masks=masks,
             lengths=lengths,
             offsets=np.concatenate(([0], np.cumsum(lengths))),
@@ -129,6 +129,19 @@ class _Flat:
     @property
     def size(self) -> int:
         return int(self.offsets[-1])
+
+    def by_token(self, *, turns: bool) -> Floats:
+        """[size] what each token earns: the last of a row its reward, less what its turns earned where they fell."""
+        result, rest = np.zeros(self.size), self.rewards.copy()
+        for i, row in enumerate(self.rows if turns else ()):
+            sampled = np.cumsum(self.masks[i])
+            for turn in row.turns:
+                if turn.reward is not None and turn.end and sampled[turn.end - 1]:
+                    result[self.offsets[i] + sampled[turn.end - 1] - 1] += turn.reward
+                    rest[i] -= turn.reward
+        has_tokens = self.lengths > 0
+        result[self.offsets[1:][has_tokens] - 1] += rest[has_tokens]
+        return result
 
     def take(self, columns: list[list[float]]) -> Floats:
         """Values at the sampled tokens, from one list per row over all its tokens."""
