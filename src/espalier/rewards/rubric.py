@@ -11,6 +11,7 @@ from typing import assert_never
 from espalier.core.errors import ConfigError, EnvError, nearest
 from espalier.envs.api import Episode
 from espalier.envs.workers.process import CallError
+from espalier.rewards.answer import Answer, AnswerConfig
 from espalier.rewards.api import Reward
 from espalier.rewards.config import AnyComponentConfig, RewardsConfig, component_name
 from espalier.rewards.environment import EnvRewardConfig, environment
@@ -80,6 +81,8 @@ async def _value(name: str, reward: Reward, episode: Episode) -> float:
 def build(config: AnyComponentConfig) -> Reward:
     """The reward of a component."""
     match config:
+        case AnswerConfig():
+            return Answer()
         case EnvRewardConfig():
             return environment
         case ExactConfig():
