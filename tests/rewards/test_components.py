@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import EnvError
+from espalier.rewards.answer import Answer, chosen
 from espalier.rewards.environment import environment
 from espalier.rewards.exact import ExactConfig, exact
 from espalier.rewards.form import FormatConfig, form
@@ -183,5 +184,64 @@ def test_a_regex_that_backtracks_without_end_is_cut_off():
 
 def test_env():
     assert environment(episode("x", env_reward=0.25)) == 0.25
-    with pytest.raises(EnvError, match=r"sums: the environment gives no reward of its own; put one into `rewards`"):
+    assert [environment(episode(text, "7")) for text in ("so 7", "#### 8")] == [1.0, 0.0], "the reference decides"
+    with pytest.raises(EnvError, match=r"sums: there is no reference answer, and the environment gives no reward"):
         environment(episode("x"))
+
+
+@pytest.mark.parametrize(
+    ("reference", "right", "wrong"),
+    [
+        (
+            "1,234",
+            ["1234", "it is 1234", "9 of them\n#### 1234", "\\boxed{1234}"],
+            ["", "1234 or 5", "1235", "1234\n#### 5"],
+        ),
+        (
+            "The Eiffel Tower",
+            [
+                "eiffel tower",
+                " The Eiffel tower. ",
+                "So the answer is: Eiffel Tower.\nI am sure.",
+                "\\boxed{Eiffel Tower}",
+            ],
+            ["", "the", "Eiffel", "Eiffel Tower or Louvre", "Eiffel Tower\n#### Louvre"],
+        ),
+        ("+", ["+", " + "], ["", "-", "++"]),
+    ],
+)
+def test_answers_by_the_form_of_the_reference(reference: str, right: list[str], wrong: list[str]):
+    judge = Answer()
+    assert [judge(episode(text, reference)) for text in right] == [1.0] * len(right)
+    assert [judge(episode(text, reference)) for text in wrong] == [0.0] * len(wrong)
+
+
+@pytest.mark.parametrize(
+    ("response", "letter"),
+    [
+        ("B", "B"),
+        ("b", "B"),
+        (" (B)", "B"),
+        ("B) a dog", "B"),
+        ("**B.** because", "B"),
+        ("B\nA is wrong", "B"),
+        ("A dog", "B"),
+        ("dog", "B"),
+        ("Not A. The answer is (B).", "B"),
+        ("A or C? Answer: C", "C"),
+        ("\\boxed{C}", "C"),
+        ("Option C: the fish", "C"),
+        ("A cat sat", None),
+        ("A or B", None),
+        ("E", None),
+        ("AB", None),
+        ("", None),
+        ("\\boxed{A} or \\boxed{B}", None),
+    ],
+)
+def test_the_choice_that_a_response_takes(response: str, letter: str | None):
+    assert chosen(response, ["a cat", "a dog", "the fish", "a bird"]) == letter
+
+
+def test_equal_choices_are_told_apart_by_letter_only():
+    assert [chosen(text, ["one", "one", "two"]) for text in ("one", "B", "two")] == [None, "B", "C"]

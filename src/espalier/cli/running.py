@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         seed=recipe.run.seed,
         trackers=recipe.run.trackers,
         config=recipe.config.model_dump(mode="json"),
-        data=DataRoot.find(args.data_root),
+        data=DataRoot.find(args.data_root).near(files),
     )
     return _execute(recipe, started, args.data_root)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from espalier.core.errors import DataError
+from espalier.core.recipe.beside import folders_of
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -17,6 +18,8 @@ class DataRoot:
     """A folder of data sets, or None where none is known: that is an error only once a file is asked for."""
 
     path: Path | None
+    beside: tuple[Path, ...] = ()
+    """Folders of the recipe, where `locate` looks first."""
 
     @staticmethod
     def find(
@@ -29,6 +32,26 @@ class DataRoot:
             return DataRoot(Path(named))
         beside = checkout.parent / "shared" / "data"
         return DataRoot(beside if (checkout / "pyproject.toml").is_file() and beside.is_dir() else None)
+
+    def near(self, files: Iterable[Path]) -> DataRoot:
+        """The same root, for a recipe of these files."""
+        return replace(self, beside=folders_of(files))
+
+    def locate(self, path: Path) -> Path:
+        """The existing file or folder `path`: beside the recipe, else in the working directory, else below the root.
+
+        Raises DataError that lists where it was looked for.
+        """
+        path = path.expanduser() if path.parts[:1] == ("~",) else path
+        places = [*self.beside, Path.cwd(), *([self.path] if self.path else [])]
+        tried = [path] if path.is_absolute() else list(dict.fromkeys(place / path for place in places))
+        for place in tried:
+            if place.exists():
+                return place
+        if path.is_absolute():
+            raise DataError(f"there is no {path}")
+        unknown = "" if self.path else ". No data root is known: set ESPALIER_DATA or pass --data-root"
+        raise DataError(f"there is no {path}: looked for {', '.join(map(str, tried))}{unknown}")
 
     def file(self, name: str) -> Path:
         """The existing file or folder `name`, a path relative to the root. Raises DataError saying what to set."""

@@ -1,48 +1,86 @@
-"""Code of the user's own, named in a recipe as `package.module:callable`."""
+"""Code of the user's own, named in a recipe as `./file.py:callable` or `package.module:callable`."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
 import sys
 import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from espalier.core.errors import ConfigError
+from espalier.core.errors import ConfigError, nearest
 
-PATTERN = r"^[\w.]+:[\w.]+$"
+PATTERN = r"^(?:[\w.]+|.+\.py):[\w.]+$"
 """What such a name looks like."""
+MOST_NAMES = 40
+"""Names of a module that an error suggests from at most."""
 _OURS = str(Path(__file__).resolve().parents[1])
 _LIBRARY = tuple(str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib"))
 _INSTALLED = ("site-packages", "dist-packages")
 
 
 def imported(where: str) -> Callable[..., Any]:
-    """The callable at `where`; modules in the working directory are found. Raises ConfigError where it is not there.
+    """The callable at `where`, in a file or a module; modules in the working directory are found.
 
-    It runs with the rights of this process: import only what you trust.
+    Raises ConfigError where it is not there. It runs with the rights of this process: import only what you trust.
     """
-    module_name, _, name = where.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+    module_name, _, name = where.rpartition(":")
+    load = _file if module_name.endswith(".py") else _module
     try:
-        found: Any = importlib.import_module(module_name)
+        found: Any = load(module_name)
     except ImportError as error:
-        raise ConfigError(f"{where}: {error}; is the module installed, or in {here}?") from error
+        raise ConfigError(f"{where}: {error}; is the module installed, or in {Path.cwd()}?") from error
+    except ConfigError:
+        raise
     except (Exception, SystemExit) as error:
         place = culprit(error) or module_name
         raise ConfigError(f"{where}: importing it raised {type(error).__name__}: {error} ({place})") from error
     for part in name.split("."):
         if not hasattr(found, part):
-            raise ConfigError(f"{where}: {module_name} has no {name}")
+            names = [known for known in dir(found) if not known.startswith("_")]
+            good = nearest(name, names) if len(names) <= MOST_NAMES else ""
+            raise ConfigError(f"{where}: {module_name} has no {name}{good}")
         found = getattr(found, part)
     if not callable(found):
         raise ConfigError(f"{where} is {type(found).__name__}, which cannot be called")
     result: Callable[..., Any] = found
     return result
+
+
+def _module(name: str) -> ModuleType:
+    _add_to_path(Path.cwd())
+    return importlib.import_module(name)
+
+
+def _file(name: str) -> ModuleType:
+    """The module of a file, under a name that no other module has; modules beside the file are found."""
+    path = Path(name).expanduser().absolute()
+    if not path.is_file():
+        raise ConfigError(f"there is no {name} beside the recipe or in the working directory {Path.cwd()}")
+    unique = f"{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}"
+    if unique in sys.modules:
+        return sys.modules[unique]
+    _add_to_path(path.parent)
+    spec = importlib.util.spec_from_file_location(unique, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be imported")
+    module = sys.modules[unique] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[unique]
+        raise
+    return module
+
+
+def _add_to_path(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 
 def culprit(error: BaseException) -> str:

@@ -35,6 +35,12 @@ class Task:
         """Where the user wrote the task, as `file:line`; empty where it was drawn."""
         return str(self.data.get("source", ""))
 
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """All columns of the row that the task was made of; empty where it was drawn."""
+        row: Mapping[str, Any] = self.data.get("row", {})
+        return row
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import assert_never
 
 from espalier.core.data import DataRoot
-from espalier.envs.adapters.jsonl import Jsonl, JsonlConfig
 from espalier.envs.adapters.plugin import PluginConfig, PluginTasks
 from espalier.envs.adapters.reasoning_gym import ReasoningGym, ReasoningGymConfig, gallery_pool
+from espalier.envs.adapters.table import Table, TableConfig
 from espalier.envs.api import TaskSet
 from espalier.envs.catalogue.brackets import Brackets, BracketsConfig
 from espalier.envs.catalogue.calculator import Calculator, CalculatorConfig
@@ -46,8 +46,6 @@ def _build(
             return Countdown(config, seed)
         case GuessNumberConfig():
             return GuessNumber(config, seed)
-        case JsonlConfig():
-            return Jsonl(config, seed, data, say)
         case MultiplicationConfig():
             return Multiplication(config, seed)
         case PluginConfig():
@@ -58,5 +56,7 @@ def _build(
             return Reverse(config, seed)
         case SortingConfig():
             return Sorting(config, seed)
+        case TableConfig():
+            return Table(config, seed, data, say)
         case _:
             assert_never(config)

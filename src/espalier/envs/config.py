@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from espalier.envs.adapters.jsonl import JsonlConfig
 from espalier.envs.adapters.plugin import PluginConfig
 from espalier.envs.adapters.reasoning_gym import ReasoningGymConfig
+from espalier.envs.adapters.table import TableConfig
 from espalier.envs.catalogue.brackets import BracketsConfig
 from espalier.envs.catalogue.calculator import CalculatorConfig
 from espalier.envs.catalogue.chain_sums import ChainSumsConfig
@@ -24,12 +24,12 @@ AnyTaskConfig = Annotated[
     | ChainSumsConfig
     | CountdownConfig
     | GuessNumberConfig
-    | JsonlConfig
     | MultiplicationConfig
     | PluginConfig
     | ReasoningGymConfig
     | ReverseConfig
-    | SortingConfig,
+    | SortingConfig
+    | TableConfig,
     Field(discriminator="env"),
 ]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from espalier.core.errors import EnvError
 from espalier.core.messages import Message, ToolSpec
 from espalier.envs.api import Step, Task
 
-Ask = Callable[[Task], str]
+Ask = Callable[[Task], str | Sequence[Message]]
+"""The user's message, or all of the opening messages."""
 Judge = Callable[[Task, str], float]
 
 
@@ -28,7 +29,8 @@ class QuestionEnv:
     async def reset(self, task: Task) -> list[Message]:
         """The question."""
         self._task = task
-        return [Message.user(self._ask(task))]
+        asked = self._ask(task)
+        return [Message.user(asked)] if isinstance(asked, str) else list(asked)
 
     async def step(self, action: Message) -> Step:
         """The end, with the judge's reward."""

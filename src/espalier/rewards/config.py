@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from espalier.rewards.answer import AnswerConfig
 from espalier.rewards.environment import EnvRewardConfig
 from espalier.rewards.exact import ExactConfig
 from espalier.rewards.form import FormatConfig
@@ -17,7 +18,8 @@ from espalier.rewards.plugin import PluginRewardConfig
 from espalier.rewards.repetition import RepetitionConfig
 
 AnyComponentConfig = Annotated[
-    EnvRewardConfig
+    AnswerConfig
+    | EnvRewardConfig
     | ExactConfig
     | FormatConfig
     | LengthConfig

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from espalier.core.errors import ConfigError, EnvError
-from espalier.core.plugins import PATTERN, imported
+from espalier.core.plugins import imported
+from espalier.core.recipe.beside import PluginName
 from espalier.envs.api import Episode
 from espalier.envs.workers.deadline import deadline
 from espalier.envs.workers.process import CallError, OverrunError
@@ -29,8 +30,8 @@ class PluginRewardConfig(ComponentConfig):
 
     kind: Literal["plugin"] = "plugin"
     """The reward."""
-    function: str = Field(pattern=PATTERN)
-    """Where it is, as `package.module:callable`; modules in the working directory are found."""
+    function: PluginName
+    """Where it is, as `./file.py:callable` beside the recipe, or `package.module:callable`."""
     scope: Literal["episode", "group"] = "episode"
     """What it judges at a time."""
     options: dict[str, Any] = Field(default={})

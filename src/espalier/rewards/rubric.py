@@ -12,6 +12,7 @@ from typing import TypeVar, assert_never
 from espalier.core.errors import ConfigError, EnvError, nearest
 from espalier.envs.api import Episode, Task
 from espalier.envs.workers.process import CallError
+from espalier.rewards.answer import Answer, AnswerConfig
 from espalier.rewards.api import GroupReward, Reward
 from espalier.rewards.config import AnyComponentConfig, RewardsConfig, component_name
 from espalier.rewards.environment import EnvRewardConfig, environment
@@ -134,6 +135,8 @@ def _numbers(name: str, values: Iterable[float], task: Task) -> list[float]:
 def build(config: AnyComponentConfig) -> Reward:
     """The reward of a component."""
     match config:
+        case AnswerConfig():
+            return Answer()
         case EnvRewardConfig():
             return environment
         case ExactConfig():

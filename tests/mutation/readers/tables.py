@@ -20,7 +20,8 @@ from mutators import (
 from oracle import Open, Reader
 
 from espalier.core.data import DataRoot
-from espalier.envs.adapters.jsonl import Jsonl, JsonlConfig
+from espalier.envs.adapters.columns import ColumnsConfig
+from espalier.envs.adapters.table import Table, TableConfig
 from espalier.serving.model.calibrate import read_measurements
 from readers.traces import file_of, json_lines
 
@@ -96,8 +97,9 @@ def _jsonl(folder: Path) -> Path:
 
 def _tasks(file: Path) -> Any:
     """The first epoch of tasks, each once, sorted."""
-    config = JsonlConfig(path=file, heldout_path=file.parent / "heldout.jsonl")
-    tasks, found = Jsonl(config, 0, DataRoot(None)), {}
+    columns = ColumnsConfig(question="question", answer="answer")
+    config = TableConfig(path=file, heldout_path=file.parent / "heldout.jsonl", columns=columns)
+    tasks, found = Table(config, 0, DataRoot(None)), {}
     for index in range(12):
         task = tasks.task("train", index)
         found[task.key] = [task.data["question"], str(task.data["answer"])]

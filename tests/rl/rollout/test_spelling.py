@@ -113,7 +113,7 @@ def rows(path: Path, strange: int) -> Path:
 
 def test_a_run_goes_on_past_strange_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     settings = config(
-        tasks=[{"env": "jsonl", "path": str(rows(tmp_path / "sums.jsonl", 9))}],
+        tasks=[{"env": "table", "path": str(rows(tmp_path / "sums.jsonl", 9))}],
         rewards=[{"kind": "numeric", "otherwise": "last_number"}],
         warm_start={**SMALL["warm_start"], "steps": 3},
         steps=1,
@@ -132,7 +132,7 @@ def test_a_run_goes_on_past_strange_characters(tmp_path: Path, capsys: pytest.Ca
 def test_supervised_training_without_a_usable_demonstration_ends_in_words(tmp_path: Path):
     given = {
         **{name: SMALL[name] for name in ("model", "rollout", "engine", "evaluation")},
-        "tasks": [{"env": "jsonl", "path": str(rows(tmp_path / "sums.jsonl", 1)), "reference": "final_number"}],
+        "tasks": [{"env": "table", "path": str(rows(tmp_path / "sums.jsonl", 1)), "reference": "final_number"}],
         "rewards": [{"kind": "numeric"}],
         "steps": 40,
         "rows_per_step": 2,

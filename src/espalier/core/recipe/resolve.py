@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
 from espalier.core.job import Job
+from espalier.core.recipe.beside import context_of
 from espalier.core.recipe.explain import explain
 from espalier.core.recipe.layers import KeyPath, Layers, dotted_name, read_layers
 from espalier.core.recipe.variants import Variants, bases
@@ -81,8 +82,9 @@ def load_recipe(files: Sequence[Path], overrides: Sequence[str], find_job: Calla
     layers.data.setdefault("name", files[-1].stem)
     own = {key: value for key, value in layers.data.items() if key in RunConfig.model_fields}
     rest = {key: value for key, value in layers.data.items() if key not in RunConfig.model_fields}
-    run, problems = _check(RunConfig, own, job, layers)
-    config, more = _check(job.config, rest, job, layers)
+    context = context_of(files)
+    run, problems = _check(RunConfig, own, job, layers, context)
+    config, more = _check(job.config, rest, job, layers, context)
     if run is None or config is None:
         raise ConfigError("\n".join([*problems, *more]))
     return Recipe(run, job, config, layers)
@@ -98,7 +100,7 @@ def load_settings(model: type[C], files: Sequence[Path], overrides: Sequence[str
     """
     layers = read_layers(files, overrides, Variants((model,)).selector)
     try:
-        return model.model_validate(layers.data)
+        return model.model_validate(layers.data, context=context_of(files))
     except ValidationError as error:
         raise ConfigError("\n".join(explain(error, (model,), layers))) from None
 
@@ -113,9 +115,11 @@ def schema(job: Job) -> dict[str, Any]:
     return merged
 
 
-def _check(model: type[C], data: dict[str, Any], job: Job, layers: Layers) -> tuple[C | None, list[str]]:
+def _check(
+    model: type[C], data: dict[str, Any], job: Job, layers: Layers, context: Mapping[str, Any]
+) -> tuple[C | None, list[str]]:
     try:
-        return model.model_validate(data), []
+        return model.model_validate(data, context=context), []
     except ValidationError as error:
         return None, explain(error, (job.config, RunConfig), layers)
 

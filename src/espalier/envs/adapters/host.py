@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any, TypeVar
@@ -19,21 +20,21 @@ AHEAD = 64
 """Tasks that are made at once at most: they are asked for one after another."""
 AHEAD_SECONDS = 0.02
 """Time that is spent on those that nobody asked for yet."""
-MEMBERS = ("name", "task", "env", "tools", "demonstrate")
-"""What a task set has."""
+MEMBERS = ("name", "task", "env")
+"""What a task set must have; without `tools` it offers none, without `demonstrate` it cannot warm a model up."""
 
 
 class Host:
     """Calls `factory(seed=..., **options)`, and what it returned. Raises ConfigError saying what about it is wrong."""
 
     def __init__(self, factory: str, seed: int, options: Mapping[str, Any]) -> None:
-        tasks = imported(factory)(seed=seed, **options)
-        if not isinstance(tasks, TaskSet):
-            missing = [name for name in MEMBERS if not hasattr(tasks, name)]
+        make = imported(factory)
+        tasks = make(**({"seed": seed} if _takes_seed(make) else {}), **options)
+        if missing := [name for name in MEMBERS if not hasattr(tasks, name)]:
             raise ConfigError(
                 f"{factory} returned {type(tasks).__name__}, which is no TaskSet: it lacks {', '.join(missing)}"
             )
-        self._tasks = tasks
+        self._tasks: TaskSet = tasks
         self._envs: dict[int, Env] = {}
 
     def name(self) -> str:
@@ -51,7 +52,7 @@ class Host:
 
     def tools(self, task: Task) -> Sequence[ToolSpec]:
         """See `TaskSet`."""
-        return tuple(self._tasks.tools(task))
+        return tuple(self._tasks.tools(task)) if hasattr(self._tasks, "tools") else ()
 
     def _task(self, split: Split, index: int) -> tuple[Task, Sequence[ToolSpec]]:
         task = _of_type(self._tasks.task(split, index), Task, "task")
@@ -59,13 +60,15 @@ class Host:
 
     def demonstrate(self, task: Task, rng: Random) -> list[Message]:
         """See `TaskSet`."""
+        if not hasattr(self._tasks, "demonstrate"):
+            raise EnvError(f"{self._tasks.name} has no demonstrations: give its class a method demonstrate(task, rng)")
         return _messages(self._tasks.demonstrate(task, rng), "demonstrate")
 
     async def reset(self, episode: int, task: Task) -> tuple[list[Message], list[ToolSpec]]:
         """Begin an episode: the opening messages, and the environment's tools."""
         self._envs[episode] = env = self._tasks.env(task)
         messages = _messages(await env.reset(task), "reset")
-        return messages, list(env.tools())
+        return messages, list(env.tools()) if hasattr(env, "tools") else []
 
     async def step(self, episode: int, action: Message) -> Step:
         """The environment's answer."""
@@ -80,8 +83,13 @@ class Host:
 
     async def close(self, episode: int) -> None:
         """Free what the episode held."""
-        if (env := self._envs.pop(episode, None)) is not None:
+        if (env := self._envs.pop(episode, None)) is not None and hasattr(env, "close"):
             await env.close()
+
+
+def _takes_seed(make: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(make).parameters
+    return "seed" in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
 
 
 def _messages(found: Any, what: str) -> list[Message]:

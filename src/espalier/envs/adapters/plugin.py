@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt
 
 from espalier.core.errors import ConfigError, EnvError
 from espalier.core.messages import Message, ToolSpec
-from espalier.core.plugins import PATTERN
+from espalier.core.recipe.beside import PluginName
 from espalier.envs.adapters.host import Host
 from espalier.envs.api import Split, Step, Task
 from espalier.envs.procedural import TaskConfig
@@ -31,8 +31,8 @@ class PluginConfig(TaskConfig):
 
     env: Literal["plugin"] = "plugin"
     """The environment."""
-    factory: str = Field(pattern=PATTERN)
-    """Where the factory is, as `package.module:callable`; modules in the working directory are found."""
+    factory: PluginName
+    """Where the factory is, as `./file.py:callable` beside the recipe, or `package.module:callable`."""
     options: dict[str, Any] = Field(default={})
     """Its keyword arguments, besides `seed`."""
     workers: PositiveInt = 1

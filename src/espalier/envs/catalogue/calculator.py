@@ -15,18 +15,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from espalier.core.errors import EnvError
 from espalier.core.messages import Message, ToolCall, ToolSpec
-from espalier.envs.api import Env, Step, Task
+from espalier.envs.api import Env, Task
 from espalier.envs.arithmetic import evaluate
 from espalier.envs.catalogue.slips import slipped
 from espalier.envs.procedural import Procedural, TaskConfig, final
+from espalier.envs.tools.box import ToolBox
+from espalier.envs.tools.env import ToolEnv
 
-TOOL = ToolSpec(
-    "calculate",
-    "One operation on two whole numbers, such as 12*34.",
-    {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]},
-)
 _CALL = re.compile(r"(-?\d{1,18})([+*-])(\d{1,18})")
 _OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
@@ -63,63 +59,47 @@ class Calculator(Procedural[CalculatorConfig]):
 
     def env(self, task: Task) -> Env:
         """See `TaskSet`."""
-        return CalculatorEnv(self.name, self.config.calls)
+        return ToolEnv(self.name, TOOLS, opening, judge, calls=self.config.calls)
 
     def tools(self, task: Task) -> Sequence[ToolSpec]:
         """See `TaskSet`."""
-        return (TOOL,)
+        return TOOLS.specs
 
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
         """See `TaskSet`."""
-        opening = Message.user(f"{task.data['expression']}=")
+        messages = opening(task)
         if rng.random() < self.config.direct:
-            return [opening, Message.assistant(f"#{slipped(int(task.answer), 0.9, rng)}")]
-        messages = [opening]
+            return [*messages, Message.assistant(f"#{slipped(int(task.answer), 0.9, rng)}")]
         for number, step in enumerate(operations(task.data["expression"])):
-            call = ToolCall(TOOL.name, {"expression": step}, id=f"call_{number}")
-            messages += [Message.assistant("", tool_calls=(call,)), Message.tool(calculate(call), call.id)]
+            call = ToolCall("calculate", {"expression": step}, id=f"call_{number}")
+            messages += [Message.assistant("", tool_calls=(call,)), Message.tool(worked(step), call.id)]
         return [*messages, Message.assistant(f"#{task.answer}")]
 
 
-class CalculatorEnv:
-    """Answers calls; judges the first message without one."""
-
-    def __init__(self, name: str, calls: int) -> None:
-        self.name = name
-        self._calls = calls
-        self._task: Task | None = None
-
-    def tools(self) -> list[ToolSpec]:
-        """The calculator."""
-        return [TOOL]
-
-    async def reset(self, task: Task) -> list[Message]:
-        """The expression."""
-        self._task = task
-        return [Message.user(f"{task.data['expression']}=")]
-
-    async def step(self, action: Message) -> Step:
-        """The results of calls, or the verdict: 1.0 for `#` and the right value."""
-        if self._task is None:
-            raise EnvError(f"{self.name}: step before reset")
-        if not action.tool_calls:
-            return Step(reward=float(final(action.content) == self._task.answer))
-        self._calls -= len(action.tool_calls)
-        results = [(call, calculate(call)) for call in action.tool_calls]
-        wrong = sum(result == "error" for _, result in results)
-        info = {"calls": float(len(results)), "call_errors": float(wrong)}
-        if self._calls < 0:
-            return Step(reward=0.0, info=info)
-        return Step(tuple(Message.tool(result, call.id) for call, result in results), done=False, info=info)
-
-    async def close(self) -> None:
-        """Nothing to free."""
+def opening(task: Task) -> list[Message]:
+    """The expression."""
+    return [Message.user(f"{task.data['expression']}=")]
 
 
-def calculate(call: ToolCall) -> str:
-    """The tool: one operation on two whole numbers; `error` for anything else."""
-    found = _CALL.fullmatch(str(call.arguments.get("expression", "")))
-    if call.name != TOOL.name or found is None:
+def judge(task: Task, said: str) -> float:
+    """1.0 for `#` and the right value."""
+    return float(final(said) == task.answer)
+
+
+async def calculate(expression: str) -> str:
+    """One operation on two whole numbers, such as 12*34."""
+    if (result := worked(expression)) == "error":
+        raise ValueError(expression)
+    return result
+
+
+TOOLS = ToolBox([calculate], explain=False)
+
+
+def worked(expression: str) -> str:
+    """The result of one operation; `error` for anything else."""
+    found = _CALL.fullmatch(expression)
+    if found is None:
         return "error"
     left, sign, right = found.groups()
     return str(_OPERATIONS[sign](int(left), int(right)))
