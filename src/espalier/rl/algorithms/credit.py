@@ -12,6 +12,7 @@ from espalier.rl.algorithms.advantages import Floats, Ints, group_mean, group_st
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.divergence import kl_estimate
 from espalier.rl.algorithms.gae import gae, returns_to_go
+from espalier.rl.algorithms.plugin import AlgorithmError, PluginConfig
 from espalier.rl.trajectory import Group, Trajectory
 
 
@@ -89,6 +90,8 @@ def _estimate(
     algorithm: Algorithm, flat: _Flat, ids: Ints, penalty: Floats, values: Floats | None
 ) -> tuple[Floats, Floats | None]:
     """Advantages (and returns) of all sampled tokens, before whitening."""
+    if algorithm.plugin and algorithm.plugin.advantage:
+        return _of_plugin(algorithm.plugin, flat, ids, penalty), None
     if algorithm.needs_group:
         totals = flat.rewards - np.bincount(flat.row, penalty, len(flat.rewards))
         estimator = {"group_mean": group_mean, "group_std": group_std, "leave_one_out": leave_one_out}
@@ -97,6 +100,23 @@ def _estimate(
     if values is None:
         return returns_to_go(rewards, flat.offsets, algorithm.gamma), None
     return gae(rewards, values, flat.offsets, algorithm.gamma, algorithm.lam)
+
+
+def _of_plugin(plugin: PluginConfig, flat: _Flat, ids: Ints, penalty: Floats) -> Floats:
+    rewards = flat.rewards - np.bincount(flat.row, penalty, len(flat.rewards))
+    inputs = {"rewards": rewards, "group": ids, "lengths": flat.lengths, "rows": flat.rows}
+    found = plugin.call("advantage", inputs)
+    try:
+        parts = [np.broadcast_to(np.asarray(part, np.float64), n) for part, n in zip(found, flat.lengths, strict=True)]
+    except (TypeError, ValueError) as error:
+        raise AlgorithmError(
+            f"algorithm.plugin.advantage: {plugin.advantage} must give a number for each of {len(flat.rewards)} rows, "
+            f"or a list of one for each of its sampled tokens ({error})"
+        ) from None
+    credit = np.concatenate(parts) if parts else np.zeros(0)
+    if not np.isfinite(credit).all():
+        raise AlgorithmError(f"algorithm.plugin.advantage: {plugin.advantage} gave numbers that are not finite")
+    return credit
 
 
 @dataclass(frozen=True, slots=True)
