@@ -29,8 +29,8 @@ $(STAMPS)/dev: $(STAMPS)/rl
 	@touch $@
 
 demo: $(STAMPS)/rl  ## post-train a small language model with reinforcement learning, then print where its report is
-	@echo "==> espalier run recipes/rl/quickstart.yaml"
-	@$(BIN)/espalier run recipes/rl/quickstart.yaml $(ARGS)
+	@echo "==> espalier run rl/quickstart"
+	@$(BIN)/espalier run rl/quickstart $(ARGS)
 
 test: $(STAMPS)/dev  ## run the tests
 	@echo "==> pytest"

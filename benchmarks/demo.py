@@ -1,6 +1,6 @@
 """The demo, seed after seed: held-out accuracy before and after reinforcement learning, wall time, memory.
 
-Each seed is `espalier run recipes/rl/quickstart.yaml`, or the recipe named, in a process of its own, as `make demo`
+Each seed is `espalier run rl/quickstart`, or the recipe named, in a process of its own, as `make demo`
 runs it. The worst seed counts.
 """
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> int:
     """Run it."""
     parser = arguments(__doc__ or "")
-    parser.add_argument("--recipe", default="recipes/rl/quickstart.yaml", help="default: %(default)s")
+    parser.add_argument("--recipe", default="rl/quickstart", help="default: %(default)s")
     parser.add_argument("--seeds", type=int, default=5, help="default: %(default)s; 1 with --quick")
     parser.add_argument("overrides", nargs="*", help="key=value, as for `espalier run`")
     args = parser.parse_args()

@@ -139,7 +139,7 @@ def plain(files: Files, seed: int) -> float:
 
 
 def ours(seed: int) -> float:
-    """Accuracy in % of one seed of `recipes/graph/graphmae_mutag.yaml`."""
+    """Accuracy in % of one seed of `graph/graphmae_mutag`."""
     config = PretrainConfig.of(
         data={"name": "MUTAG"},
         method={

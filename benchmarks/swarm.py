@@ -1,7 +1,7 @@
 """Swarm: a plan's time, formations that lose vehicles and messages in a forest, a light show, a thousand vehicles.
 
 "peer" is the target of the design, or least squares on the same flight, or Swarm-Formation's graph metric f_s. One
-core. Flights are those of recipes/robots/formation_120.yaml, each seed in a forest of its own, and formation_1000.yaml.
+core. Flights are those of robots/formation_120, each seed in a forest of its own, and robots/formation_1000.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from espalier.robots.swarm.register.spatiotemporal import register, target
 from espalier.robots.swarm.show.save import save_flight
 from espalier.robots.swarm.traj.graph_metric import Graph, graph, random_edges, shape_error, wanted
 
-RECIPES = Path(__file__).parents[1] / "recipes" / "robots"
+RECIPES = Path(__file__).parents[1] / "src" / "espalier" / "recipes" / "robots"
 POLES, DENSE = 27, 80
 """Poles of the recipe's forest; and of the density of the reference's scene: 60 on 34 x 15 m."""
 F1, PLACES_M = 0.95, 0.1

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs" / "rl"
-RECIPES = Path(__file__).parents[2] / "recipes"
 BLOCK = re.compile(r'```(?:python|yaml) title="(?P<name>[^"]+)"\n(?P<text>.*?)```', re.DOTALL)
 
 
@@ -41,7 +40,7 @@ def test_the_algorithm_and_the_group_reward_of_ones_own_train(tmp_path: Path):
         "{kind: plugin, name: brevity, function: ./brevity.py:brevity, options: {free: 1}}]",
         *("steps=2", "warm_start.steps=3", "rollout.groups_per_step=4", "evaluation.tasks=8", "evaluation.browse=2"),
     ]
-    command = [sys.executable, "-m", "espalier", "run", RECIPES / "rl" / "quickstart.yaml", *settings]
+    command = [sys.executable, "-m", "espalier", "run", "rl/quickstart", *settings]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (folder,) = tmp_path.glob("runs/quickstart/*")

@@ -125,7 +125,7 @@ def _call(verb: str, words: Sequence[str]) -> int:
 
 def _help() -> str:
     lines = [f"  {verb:<8} {summary}" for verb, summary in VERBS.items()]
-    end = "`espalier VERB --help` says more. To begin: espalier run recipes/rl/quickstart.yaml"
+    end = "`espalier VERB --help` says more. To begin: espalier run rl/quickstart"
     return "\n".join(["usage: espalier VERB ...", "", *lines, "", end])
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from espalier.core.errors import ConfigError, RunError, nearest
 
 RECIPES = Path("recipes")
+"""Recipes of the user's own, in the working directory."""
+SHIPPED = Path(__file__).resolve().parents[1] / "recipes"
+"""Those of the package, which are found from anywhere."""
 
 
 def split_words(words: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -20,10 +23,10 @@ def split_words(words: Sequence[str]) -> tuple[list[Path], list[str]]:
 
 
 def find_recipe(word: str) -> Path:
-    """The file `word`, or the recipe below `recipes/` that is called so (`rl/quickstart`, `quickstart`)."""
+    """The file `word`, or the recipe that is called so (`rl/quickstart`, `quickstart`): see `all_recipes`."""
     if Path(word).is_file():
         return Path(word)
-    names = {short_name(path): path for path in all_recipes()}
+    names = all_recipes()
     wanted = word.removesuffix(".yaml").removeprefix(f"{RECIPES}/")
     if wanted in names:
         return names[wanted]
@@ -33,18 +36,17 @@ def find_recipe(word: str) -> Path:
     if same:
         raise ConfigError(f"several recipes are called {word!r}: {', '.join(map(str, same))}")
     stems = {path.stem for path in names.values()} if "/" not in wanted else names
-    good = nearest(wanted, stems) or f"; there is no recipe below {RECIPES}/ here"
-    raise ConfigError(f"there is no recipe {word!r}{good}")
+    raise ConfigError(f"there is no recipe {word!r}{nearest(wanted, stems)}")
 
 
-def all_recipes() -> list[Path]:
-    """The recipes below `recipes/` of the current folder."""
-    return sorted(RECIPES.rglob("*.yaml"))
-
-
-def short_name(path: Path) -> str:
-    """`rl/quickstart` for `recipes/rl/quickstart.yaml`."""
-    return path.relative_to(RECIPES).with_suffix("").as_posix()
+def all_recipes() -> dict[str, Path]:
+    """The package's recipes and those below `recipes/` of the working directory, which go before, by name."""
+    found = {
+        path.relative_to(root).with_suffix("").as_posix(): path
+        for root in (SHIPPED, RECIPES)
+        for path in root.rglob("*.yaml")
+    }
+    return dict(sorted(found.items()))
 
 
 def find_run(word: str) -> Path:

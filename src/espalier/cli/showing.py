@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from espalier.cli.jobs import all_jobs, find_job
-from espalier.cli.places import RECIPES, all_recipes, find_run, short_name, split_words
+from espalier.cli.places import all_recipes, find_run, split_words
 from espalier.core.recipe.resolve import load_recipe, schema
 from espalier.core.report.build import build
 from espalier.core.text import text_lines
@@ -18,9 +18,8 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def show_list(args: argparse.Namespace) -> int:
-    """Print the recipes below `recipes/` and the jobs of every domain, each with a line of summary."""
-    recipes = {short_name(path): _summary(path) for path in all_recipes()}
-    _print_section(f"recipes ({RECIPES}/)", recipes or {"none": f"there is no recipe below {RECIPES}/ here"})
+    """Print the recipes and the jobs, each with a line of summary."""
+    _print_section("recipes", {name: _summary(path) for name, path in all_recipes().items()})
     jobs = {job.name: job.summary for job in all_jobs()}
     _print_section("jobs", jobs)
     return 0
