@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from espalier.cli.places import find_recipe
 from espalier.core.errors import ConfigError, MissingExtraError, nearest
 from espalier.core.job import Job, JobFunction
+
+
+def _core() -> tuple[Job, ...]:
+    from espalier.core.study.cells import Finder
+    from espalier.core.study.jobs import jobs
+
+    return jobs(Finder(find_job, find_recipe))
 
 
 def _rl() -> tuple[Job, ...]:
@@ -33,6 +41,7 @@ def _robots() -> tuple[Job, ...]:
 
 
 DOMAINS: Mapping[str, Callable[[], tuple[Job, ...]]] = {
+    "core": _core,
     "rl": _rl,
     "graph": _graph,
     "serving": _serving,
