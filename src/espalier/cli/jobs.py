@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 
 from espalier.cli.places import find_recipe
@@ -10,10 +11,10 @@ from espalier.core.job import Job, JobFunction
 
 
 def _core() -> tuple[Job, ...]:
-    from espalier.core.study.cells import Finder
+    from espalier.core.study.cells import House
     from espalier.core.study.jobs import jobs
 
-    return jobs(Finder(find_job, find_recipe))
+    return jobs(House(find_job, find_recipe, (sys.executable, "-P", "-m", "espalier.cli.cell")))
 
 
 def _rl() -> tuple[Job, ...]:

@@ -49,14 +49,17 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Finder:
-    """How a study finds what its recipe names: jobs by name, recipes by file or name."""
+class House:
+    """What a study is told of the rooms above: jobs by name, recipes by file or name, and the command line's program,
+    the words to which `run RECIPE` and `resume RUN` are added.
+    """
 
     job: Callable[[str], Job]
     recipe: Callable[[str], Path]
+    program: tuple[str, ...]
 
 
-def cells_of(config: StudyConfig, first: int, finder: Finder) -> list[Cell]:
+def cells_of(config: StudyConfig, first: int, house: House) -> list[Cell]:
     """All cells, seed by seed, each seed's warm start before the arms. first: the first seed.
 
     Raises ConfigError, naming the arm and key, where one of the recipes is wrong.
@@ -65,12 +68,12 @@ def cells_of(config: StudyConfig, first: int, finder: Finder) -> list[Cell]:
     for seed in range(first, first + config.seeds):
         warm = None
         if config.warm_start is not None:
-            recipe = _resolve([("warm_start", config.warm_start)], None, seed, finder)
+            recipe = _resolve([("warm_start", config.warm_start)], None, seed, house)
             warm = Cell(WARM_ARM, seed, recipe, digest(recipe, None))
             found.append(warm)
         for arm in config.running:
             parts = [("base", config.base), (f"arms.{arm}", config.arms[arm])]
-            recipe = _resolve(parts, config.recipe, seed, finder)
+            recipe = _resolve(parts, config.recipe, seed, house)
             asks = WARM_START in json.dumps(recipe.resolved)
             if asks and warm is None:
                 raise ConfigError(f"arms.{arm}: {WARM_START} stands for a warm start, and the study has none")
@@ -103,9 +106,9 @@ def _known(section: Any, plain: Any) -> Any:
     return plain
 
 
-def _resolve(parts: Sequence[tuple[str, Mapping[str, Any]]], base: str | None, seed: int, finder: Finder) -> Recipe:
+def _resolve(parts: Sequence[tuple[str, Mapping[str, Any]]], base: str | None, seed: int, house: House) -> Recipe:
     """A recipe of mappings, later ones laid over earlier ones, perhaps over a file's."""
-    files = [finder.recipe(base)] if base else []
+    files = [house.recipe(base)] if base else []
 
     def read(selector: Selector) -> Layers:
         layers = read_layers(files, (), selector)
@@ -114,7 +117,7 @@ def _resolve(parts: Sequence[tuple[str, Mapping[str, Any]]], base: str | None, s
         layers.put(("seed",), seed, {("seed",): "the study's seeds"})
         return layers
 
-    return resolve(read, finder.job, name="cell", where=parts[0][0])
+    return resolve(read, house.job, name="cell", where=parts[0][0])
 
 
 def _origins(where: str, value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

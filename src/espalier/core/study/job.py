@@ -9,7 +9,7 @@ from typing import get_args
 from espalier.core.errors import RunError
 from espalier.core.files import write_atomic
 from espalier.core.run import Run
-from espalier.core.study.cells import Cell, Finder, cells_of
+from espalier.core.study.cells import Cell, House, cells_of
 from espalier.core.study.config import StudyConfig
 from espalier.core.study.measure import AXES, curve_of, result_of
 from espalier.core.study.report import blocks, log_curves
@@ -19,17 +19,17 @@ from espalier.core.study.targets import CellResult, Row, Verdict, judge
 from espalier.core.text import read_object
 
 
-def study(config: StudyConfig, run: Run, finder: Finder) -> dict[str, float]:
+def study(config: StudyConfig, run: Run, house: House) -> dict[str, float]:
     """Returns the value of each claim and control, and how many have which verdict.
 
     Writes `artefacts/results.json` and `artefacts/table.md`. A study that is asked to stop returns nothing; a resume
     runs the cells that are missing. Raises ConfigError, before any cell runs, where the recipe of one is wrong.
     """
     config = config.chosen()
-    cells = cells_of(config, run.seed, finder)
+    cells = cells_of(config, run.seed, house)
     folder = config.cache or run.checkpoints / "cells"
     run.say(f"{len(config.running)} arms x {config.seeds} seeds, {len(cells)} cells: {', '.join(config.running)}")
-    Cells(run, cells, folder, workers=config.workers, threads=config.threads, seconds=config.seconds_per_cell).work()
+    Cells(config, run, cells, folder, house.program).work()
     if run.stop.requested:
         return {}
     found = [(cell, _folder(folder, cell)) for cell in cells if not cell.is_warm]

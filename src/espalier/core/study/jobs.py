@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 from espalier.core.job import Job, JobFunction
-from espalier.core.study.cells import Finder
+from espalier.core.study.cells import House
 from espalier.core.study.config import StudyConfig
 
 
-def jobs(finder: Finder) -> tuple[Job, ...]:
-    """`finder` knows the jobs and recipes of all rooms, which the core does not."""
+def jobs(house: House) -> tuple[Job, ...]:
+    """`house` knows the jobs and recipes of all rooms, which the core does not."""
 
     def load() -> JobFunction:
         from espalier.core.study.job import study
 
-        return partial(study, finder=finder)
+        return partial(study, house=house)
 
     return (Job("core.study", "arms x seeds of a recipe, with intervals, controls and verdicts", StudyConfig, load),)

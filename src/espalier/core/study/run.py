@@ -24,6 +24,7 @@ from espalier.core.folder import newest_unfinished, read_state
 from espalier.core.recipe import yaml12
 from espalier.core.run import Run
 from espalier.core.study.cells import DIGITS, Cell
+from espalier.core.study.config import StudyConfig
 from espalier.core.text import read_object
 from espalier.core.tracking.progress import Progress, duration
 
@@ -49,17 +50,18 @@ class _Process:
 
 
 class Cells:
-    """The cells of one study. `seconds` is what one takes, where that is known."""
+    """The cells of the study `config`, in `folder`. program: the command line's words."""
 
     def __init__(
-        self, run: Run, cells: Sequence[Cell], folder: Path, *, workers: int, threads: int, seconds: float | None
+        self, config: StudyConfig, run: Run, cells: Sequence[Cell], folder: Path, program: Sequence[str]
     ) -> None:
         self._run = run
         self._cells = cells
         self._folder = folder
-        self._workers = workers
-        self._threads = threads
-        self._seconds = seconds
+        self._program = program
+        self._workers = config.workers
+        self._threads = config.threads
+        self._seconds = config.seconds_per_cell
         self._running: list[_Process] = []
         self._failed: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +125,7 @@ class Cells:
         threads = str(self._threads)
         with log.open("ab") as out:
             popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "espalier.core.study.cell", *words],
+                [*self._program, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -30,7 +30,7 @@ class Cost:
         forwarded = trained.get("tokens/forwarded", 0.0) + generated + prefilled
         seconds = time.process_time() - self._begun
         for name, spent in zip(NAMES, (generated, forwarded, seconds), strict=True):
-            self._figures[name] = self._figures.get(name, 0.0) + spent
+            self._figures[name] = self._figures.pop(name, 0.0) + spent  # the last of the figures
 
     @property
     def metrics(self) -> dict[str, float]:
