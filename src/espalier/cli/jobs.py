@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from espalier.cli.places import find_recipe
 from espalier.core.errors import ConfigError, MissingExtraError, nearest
 from espalier.core.job import Job, JobFunction
+from espalier.core.study.cells import House
 
 
 def _core() -> tuple[Job, ...]:
-    from espalier.core.study.cells import House
     from espalier.core.study.jobs import jobs
 
-    return jobs(House(find_job, find_recipe, (sys.executable, "-P", "-m", "espalier.cli.cell")))
+    return jobs(HOUSE)
 
 
 def _rl() -> tuple[Job, ...]:
@@ -60,6 +60,10 @@ def find_job(name: str) -> Job:
     if name not in jobs:
         raise ConfigError(f"there is no job {name!r}{nearest(name, jobs)}")
     return jobs[name]
+
+
+HOUSE = House(find_job, find_recipe, (sys.executable, "-P", "-m", "espalier.cli.cell"))
+"""What a study is told of the jobs, the recipes and the command line."""
 
 
 def all_jobs() -> list[Job]:

@@ -48,6 +48,14 @@ def test_the_t_distribution_agrees_with_scipy(n: int, t: float) -> None:
     assert t_quantile(0.975, n) == pytest.approx(stats.t.ppf(0.975, n), rel=1e-12)
 
 
+def test_three_pairs_by_hand() -> None:
+    found = paired([3.0, 4.0, 5.0], [1.0, 1.0, 1.0])  # differences 2, 3, 4: t(0.975, 2) = 4.3027, error 1 / sqrt(3)
+    assert found.value == 3.0
+    assert found.high is not None
+    assert found.high - 3.0 == pytest.approx(4.3027 / 3**0.5, abs=1e-3)
+    assert found.p == pytest.approx(0.0351, abs=1e-3)
+
+
 def test_pairs_are_made_by_seed() -> None:
     found = paired_by_seed({1: 3.0, 0: 2.0, 7: 100.0}, {0: 1.0, 1: 1.0})
     assert (found.value, found.n) == (1.5, 2)

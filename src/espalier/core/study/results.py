@@ -67,8 +67,9 @@ def table(rows: Sequence[Row]) -> list[list[str | Number]]:
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str | Number]]) -> str:
     """A table in Markdown. Numbers are rounded to three figures; None is an empty cell."""
-    lines = [columns, ["---"] * len(columns), *([_cell(cell) for cell in row] for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    lines = [["---"] * len(columns), *([_cell(cell) for cell in row] for row in rows)]
+    header = f"| {' | '.join(columns).lstrip()} |\n"
+    return header + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _cell(cell: str | Number) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +13,10 @@ import numpy as np
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
-from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Block, Image, Number, Table
 from espalier.core.run import Run
+from espalier.core.study.pieces import made
+from espalier.core.study.results import markdown
 from espalier.robots.terrain.compare.config import TableConfig
 from espalier.robots.terrain.compare.pictures import draw_errors
 from espalier.robots.terrain.compare.protocol import circle, judge, scans_of
@@ -44,21 +47,19 @@ Results = Mapping[str, list[dict[str, Any]]]
 
 def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     """Drive and judge what is missing; each finished drive is a file, which a resumed run skips."""
-    folder = run.checkpoints / "drives"
-    folder.mkdir(parents=True, exist_ok=True)
-    tasks = list(_tasks(config, run.seed))
+    found = made(
+        run,
+        list(_tasks(config, run.seed)),
+        partial(_drive, config, run.data),
+        partial(_file, run.checkpoints / "drives"),
+        title="drives",
+        tell=partial(_tell, config.methods[-1]),
+    )
+    if run.stop.requested:
+        return {}
     results: dict[str, list[dict[str, Any]]] = {}
-    with run.progress(len(tasks), "drives") as progress:
-        for done, task in enumerate(tasks, 1):
-            if run.stop.requested:
-                return {}
-            file = folder / f"{task.name}-{task.seed}.json"
-            if not has_piece(file, run.say):
-                write_piece(file, _drive(config, task, run.data))
-            found = read_piece(file)
-            results.setdefault(task.name, []).append(found)
-            progress.update(done, {"error": found[config.methods[-1]]["error"]})
-            progress.note(f"{task.name}, seed {task.seed}")
+    for task, piece in found:
+        results.setdefault(task.name, []).append(piece)
     return _report(config, run, results)
 
 
@@ -73,11 +74,19 @@ def _tasks(config: TableConfig, first: int) -> Iterator[Task]:
             yield Task(scene.kind, scene.model_copy(update={"seed": scene.seed + seed}), seed)
 
 
-def _drive(config: TableConfig, task: Task, root: DataRoot) -> dict[str, Any]:
+def _drive(config: TableConfig, root: DataRoot, task: Task) -> dict[str, Any]:
     points = ground_of(task.source, root).points
     poses = circle(points, config.scans, config.sensor_height_m)
     scans = scans_of(points, config.lidar, poses, task.seed)
     return {name: asdict(found) for name, found in judge(points, scans, config.methods, config.mapper).items()}
+
+
+def _file(folder: Path, task: Task) -> Path:
+    return folder / f"{task.name}-{task.seed}.json"
+
+
+def _tell(method: str, task: Task, piece: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
+    return f"{task.name}, seed {task.seed}", {"error": piece[method]["error"]}
 
 
 def _report(config: TableConfig, run: Run, results: Results) -> dict[str, float]:
@@ -99,9 +108,7 @@ def _report(config: TableConfig, run: Run, results: Results) -> dict[str, float]
             1, Table("Beside the published table", ["scene", "sgp", "fsgp", "fsgp_bgk"], published, note=note)
         )
     run.report(blocks)
-    lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    write_atomic(run.artefact("table.md"), "\n".join([*lines, ""]))
+    write_atomic(run.artefact("table.md"), markdown(columns, rows))
     figures = {
         f"{name}: {method}": _mean(found, method, "error")
         for name, found in results.items()
