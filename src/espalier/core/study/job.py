@@ -28,7 +28,7 @@ def study(config: StudyConfig, run: Run, house: House) -> dict[str, float]:
     config = config.chosen()
     cells = cells_of(config, run.seed, house)
     folder = config.cache or run.checkpoints / "cells"
-    run.say(f"{len(config.running)} arms x {config.seeds} seeds, {len(cells)} cells: {', '.join(config.running)}")
+    run.say(f"arms: {', '.join(config.running)}; seeds: {config.seeds}; cells, warm starts among them: {len(cells)}")
     Cells(config, run, cells, folder, house.program).work()
     if run.stop.requested:
         return {}
@@ -72,4 +72,5 @@ def _report(config: StudyConfig, run: Run, rows: Sequence[Row], values: Sequence
     write_atomic(run.artefact("table.md"), markdown(COLUMNS, shown))
     run.report(blocks(config, rows, values))
     for name, kind, value, interval, target, seeds, verdict in shown:
-        run.say(f"{verdict}: {kind} {name!r}: {value} ({interval}), target {target}, {seeds} seeds")
+        said = f"{value} ({interval or 'no interval'}), target {target}, seeds {seeds}"
+        run.say(f"{verdict}: {kind} {name!r}: {said}")

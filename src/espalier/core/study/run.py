@@ -153,8 +153,8 @@ class Cells:
     def _estimate(self, cells: int) -> None:
         if self._seconds is not None and cells:
             left = cells * self._seconds / min(self._workers, cells)
-            each = f"{cells} cells of {duration(self._seconds)}, {self._workers} at a time"
-            self._run.say(f"estimate: {each}: {duration(left)}")
+            said = f"{duration(left)} for cells: {cells}, of {duration(self._seconds)} each, {self._workers} at a time"
+            self._run.say(f"estimate: {said}")
 
     def _learned(self) -> float | None:
         """The mean time of the cells that have finished."""
