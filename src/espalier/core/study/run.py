@@ -135,8 +135,9 @@ class Cells:
         return _Process(popen, cell, log)
 
     def _collect(self, progress: Progress, waiting: list[Cell]) -> None:
-        for process in [process for process in self._running if process.popen.poll() is not None]:
-            self._running.remove(process)
+        ended = [process for process in self._running if process.popen.poll() is not None]
+        self._running = [process for process in self._running if process not in ended]
+        for process in ended:
             cell, folder = process.cell, finished(self._folder, process.cell)
             if folder is None:
                 if not self._run.stop.requested:
@@ -148,7 +149,8 @@ class Cells:
             if self._seconds is None and not cell.is_warm:
                 self._seconds = seconds
                 self._estimate(len(waiting) + len(self._running))
-        progress.update(len(self._cells) - len(waiting) - len(self._running), {})
+        if ended:
+            progress.update(len(self._cells) - len(waiting) - len(self._running), {})
 
     def _estimate(self, cells: int) -> None:
         if self._seconds is not None and cells:
