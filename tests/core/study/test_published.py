@@ -11,7 +11,7 @@ from espalier.cli.jobs import HOUSE, find_job
 from espalier.core.recipe.resolve import load_recipe
 from espalier.core.study.cells import cells_of
 from espalier.core.study.config import StudyConfig
-from espalier.core.study.results import Results, read_results
+from espalier.core.study.results import COLUMNS, Results, markdown, read_results, table
 from espalier.core.study.targets import Row, judge
 
 ROOT = Path(__file__).parents[3]
@@ -76,3 +76,8 @@ def test_every_cell_of_a_study_resolves(recipe: Path, variant: str) -> None:
     found = cells_of(chosen, 0, HOUSE)
     assert len({cell.digest for cell in found}) == len(found)
     assert any(name in config.controls for name, _ in chosen.statements()), "a smoke variant keeps its control"
+
+
+def test_the_page_shows_the_published_table() -> None:
+    found = read_results(ROOT / "docs" / "systems" / "results" / "skip_zero_variance.json")
+    assert markdown(COLUMNS, table(found.rows)) in (ROOT / "docs" / "studies.md").read_text()
