@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,10 +48,10 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     found = made(
         run,
         list(_tasks(config, run.seed)),
-        partial(_drive, config, run.data),
-        partial(_file, run.checkpoints / "drives"),
+        lambda task: _drive(config, task, run.data),
+        lambda task: run.checkpoints / "drives" / f"{task.name}-{task.seed}.json",
         title="drives",
-        tell=partial(_tell, config.methods[-1]),
+        tell=lambda task, piece: (f"{task.name}, seed {task.seed}", {"error": piece[config.methods[-1]]["error"]}),
     )
     if run.stop.requested:
         return {}
@@ -74,19 +72,11 @@ def _tasks(config: TableConfig, first: int) -> Iterator[Task]:
             yield Task(scene.kind, scene.model_copy(update={"seed": scene.seed + seed}), seed)
 
 
-def _drive(config: TableConfig, root: DataRoot, task: Task) -> dict[str, Any]:
+def _drive(config: TableConfig, task: Task, root: DataRoot) -> dict[str, Any]:
     points = ground_of(task.source, root).points
     poses = circle(points, config.scans, config.sensor_height_m)
     scans = scans_of(points, config.lidar, poses, task.seed)
     return {name: asdict(found) for name, found in judge(points, scans, config.methods, config.mapper).items()}
-
-
-def _file(folder: Path, task: Task) -> Path:
-    return folder / f"{task.name}-{task.seed}.json"
-
-
-def _tell(method: str, task: Task, piece: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
-    return f"{task.name}, seed {task.seed}", {"error": piece[method]["error"]}
 
 
 def _report(config: TableConfig, run: Run, results: Results) -> dict[str, float]:
