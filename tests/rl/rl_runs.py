@@ -49,5 +49,5 @@ def finish(run: Run, settings: TrainConfig) -> dict[str, float]:
 def trace(folder: Path) -> list[dict[str, Any]]:
     """What the run in `folder` logged, less everything about time."""
     lines = (json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines())
-    timed = ("time/", "seconds", "engine/tokens_s")
+    timed = ("time/", "seconds", "engine/tokens_s", "cost/cpu_seconds")
     return [{k: v for k, v in line.items() if not k.startswith(timed)} for line in lines]

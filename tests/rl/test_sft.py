@@ -29,7 +29,9 @@ def test_supervised_training_lowers_the_loss_and_leaves_a_model(tmp_path: Path):
     with begin(tmp_path) as run:
         figures = sft(SFTConfig.of(**GIVEN), run)
     history = run.metrics.history()
-    assert figures.keys() == {"accuracy_before", "accuracy_after"}
+    assert list(figures) == ["accuracy_before", "accuracy_after", "generated_tokens", "forwarded_tokens", "cpu_seconds"]
+    assert figures["generated_tokens"] == 0.0
+    assert figures["forwarded_tokens"] == sum(point.value for point in history["tokens/forwarded"])
     assert [point.step for point in history["eval/avg"]] == [0, 20, 40]
     assert history["loss/ce"][-1].value < 0.6 * history["loss/ce"][0].value
     assert "Cross entropy" in (run.path / "report.html").read_text()

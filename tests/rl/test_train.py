@@ -29,7 +29,8 @@ from espalier.rl.train import train
 def test_a_run_leaves_model_report_samples_and_figures(tmp_path: Path):
     run = start(tmp_path, config())
     figures = finish(run, config())
-    assert figures.keys() == {"accuracy_before", "accuracy_after"}
+    accuracies, costs = ["accuracy_before", "accuracy_after"], ["generated_tokens", "forwarded_tokens", "cpu_seconds"]
+    assert list(figures) == accuracies + costs
     assert load_model(run.path / "model").config.hidden_size == 32
     page = (run.path / "report.html").read_text()
     assert "Held-out accuracy" in page

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 
+from espalier.cli.places import find_recipe
 from espalier.core.errors import ConfigError, MissingExtraError, nearest
 from espalier.core.job import Job, JobFunction
+from espalier.core.study.cells import House
+
+
+def _core() -> tuple[Job, ...]:
+    from espalier.core.study.jobs import jobs
+
+    return jobs(HOUSE)
 
 
 def _rl() -> tuple[Job, ...]:
@@ -33,6 +42,7 @@ def _robots() -> tuple[Job, ...]:
 
 
 DOMAINS: Mapping[str, Callable[[], tuple[Job, ...]]] = {
+    "core": _core,
     "rl": _rl,
     "graph": _graph,
     "serving": _serving,
@@ -50,6 +60,10 @@ def find_job(name: str) -> Job:
     if name not in jobs:
         raise ConfigError(f"there is no job {name!r}{nearest(name, jobs)}")
     return jobs[name]
+
+
+HOUSE = House(find_job, find_recipe, (sys.executable, "-P", "-m", "espalier.cli.cell"))
+"""What a study is told of the jobs, the recipes and the command line."""
 
 
 def all_jobs() -> list[Job]:

@@ -28,6 +28,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="+", metavar="RECIPE | key=value", help="recipe files, merged, then overrides")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     parser.add_argument("--resume", action="store_true", help="go on with the recipe's unfinished run, if there is one")
+    parser.add_argument("--smoke", action="store_true", help="a study's small variant, the same as variant=smoke")
     _add_data_root(parser)
 
 
@@ -43,7 +44,7 @@ def _add_data_root(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a recipe in a new folder, or in that of its unfinished run."""
-    files, overrides = split_words(args.words)
+    files, overrides = split_words([*args.words, *(["variant=smoke"] if args.smoke else [])])
     recipe = load_recipe(files, overrides, find_job)
     for line in recipe.layers.dropped:
         print(line)

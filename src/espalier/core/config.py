@@ -21,6 +21,9 @@ class Config(BaseModel):
 
     selector: ClassVar[str | None] = None
     """The field that names a variant of the section and so gives its other fields their defaults."""
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields added since results were published, whose defaults change nothing: at their defaults they are left out of
+    the hashes by which a study knows its cells."""
 
     @model_validator(mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ QUEUE = 1024
 
 class EngineConfig(Config):
     """The engine that samples."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"kind"})
 
     kind: Literal["local"] = "local"
     """`local`: embedded in this process."""

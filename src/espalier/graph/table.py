@@ -10,14 +10,15 @@ from pathlib import Path
 from time import perf_counter
 
 from espalier.core.data import DataRoot
-from espalier.core.files import sweep, write_atomic
-from espalier.core.pieces import has_piece, read_piece, write_piece
+from espalier.core.files import write_atomic
 from espalier.core.report.blocks import Number, Table
 from espalier.core.run import Run
-from espalier.core.workers import worked
+from espalier.core.study.pieces import Found, made
+from espalier.core.study.results import markdown
+from espalier.core.study.stats import paired_by_seed
 from espalier.graph.config import PretrainConfig, TableConfig
 from espalier.graph.experiment import run_experiment, use_threads
-from espalier.graph.tasks.statistics import Summary, paired, summary
+from espalier.graph.tasks.statistics import Summary, summary
 
 Task = tuple[str, str, PretrainConfig, int]
 """Row, column, recipe and seed."""
@@ -29,36 +30,38 @@ Results = dict[tuple[str, str], dict[int, Figures]]
 def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     """Run what is missing and write the table. Each finished seed of each cell is a file: a resumed run skips it."""
     folder = config.results or run.checkpoints / "cells"
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
     tasks = [
         (row, column, recipe, run.seed + k) for row, column, recipe, seeds in config.chosen() for k in range(seeds)
     ]
-    waiting = [task for task in tasks if not has_piece(_file(folder, task), run.say)]
-    if len(waiting) < len(tasks):
-        run.say(f"{len(tasks) - len(waiting)} of {len(tasks)} results are there already")
-    cores = max(len(os.sched_getaffinity(0)), 1)
-    one, begin = partial(_one, folder, run.data), partial(use_threads, max(cores // config.workers, 1))
-    ended = worked(waiting, one, config.workers, lambda: run.stop.requested, begin)
-    with run.progress(len(tasks), "cells") as progress:
-        progress.update(len(tasks) - len(waiting), {})
-        for done, (task, seconds) in enumerate(ended, 1):
-            score = 100 * read_piece(_file(folder, task))["score"]
-            progress.update(len(tasks) - len(waiting) + done, {f"{task[0]} on {task[1]}": score})
-            progress.note(f"{task[0]} on {task[1]}, seed {task[3]}: {score:.2f} in {seconds:.0f} s")
-            _write(config, run, folder)
-    _write(config, run, folder)
-    return _figures(config, folder, run.seed)
+    begin = partial(use_threads, max(len(os.sched_getaffinity(0)) // config.workers, 1))
+    write = partial(_write, config, run)
+    found = made(
+        run,
+        tasks,
+        partial(_one, run.data),
+        partial(_file, folder),
+        title="cells",
+        tell=_tell,
+        workers=config.workers,
+        begin=begin,
+        after=write,
+    )
+    write(found)
+    return {f"{row}/{column}": _summary(seeds, "score").mean for (row, column), seeds in _results(found).items()}
 
 
-def _one(folder: Path, root: DataRoot, task: Task) -> float:
-    """Run and write; the seconds that it took."""
+def _one(root: DataRoot, task: Task) -> dict[str, float]:
+    """The figures, and the seconds that they took."""
     _, _, recipe, seed = task
     begun = perf_counter()
     found = run_experiment(recipe, seed, root=root)
-    seconds = perf_counter() - begun
-    write_piece(_file(folder, task), {**found, "seconds": round(seconds, 2)})
-    return seconds
+    return {**found, "seconds": round(perf_counter() - begun, 2)}
+
+
+def _tell(task: Task, found: Figures) -> tuple[str, dict[str, float]]:
+    row, column, _, seed = task
+    score = 100 * found["score"]
+    return f"{row} on {column}, seed {seed}: {score:.2f} in {found['seconds']:.0f} s", {f"{row} on {column}": score}
 
 
 def _file(folder: Path, task: Task) -> Path:
@@ -67,42 +70,31 @@ def _file(folder: Path, task: Task) -> Path:
     return folder / f"{row}-{column}-{digest}-{seed}.json".replace("/", "_")
 
 
-def _results(config: TableConfig, folder: Path, first: int) -> Results:
-    """The figures of each finished seed of each cell."""
-    found: Results = {}
-    for row, column, recipe, seeds in config.chosen():
-        for seed in range(first, first + seeds):
-            file = _file(folder, (row, column, recipe, seed))
-            if file.exists():
-                found.setdefault((row, column), {})[seed] = read_piece(file)
-    return found
-
-
-def _figures(config: TableConfig, folder: Path, first: int) -> dict[str, float]:
-    results = _results(config, folder, first)
-    return {f"{row}/{column}": _summary(found, "score").mean for (row, column), found in results.items()}
+def _results(found: Found[Task]) -> Results:
+    results: Results = {}
+    for (row, column, _, seed), figures in found:
+        results.setdefault((row, column), {})[seed] = figures
+    return results
 
 
 def _summary(found: Mapping[int, Figures], name: str) -> Summary:
     return summary([figures[name] for figures in found.values()])
 
 
-def _write(config: TableConfig, run: Run, folder: Path) -> None:
-    scores = _results(config, folder, run.seed)
+def _write(config: TableConfig, run: Run, found: Found[Task]) -> None:
+    scores = _results(found)
     columns = [column for column in config.data if any(key[1] == column for key in scores)]
     rows: list[list[str | Number]] = []
-    lines = ["| | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
     for row in config.rows:
         if not any(key[0] == row for key in scores):
             continue
         cells = [_cell(config, row, column, scores) for column in columns]
         rows.append([row, *cells])
-        lines.append(f"| {row} | " + " | ".join(cells) + " |")
     note = "mean ± standard deviation over (seeds), in %; final: after the last epoch of the probe; [published]"
     if config.baseline:
         note += f"; against {config.baseline}: mean difference over seeds with its 95% interval"
     run.report([Table(run.name, ["", *columns], rows, wide=True, note=note)])
-    write_atomic(run.artefact("table.md"), "\n".join([*lines, "", note, ""]))
+    write_atomic(run.artefact("table.md"), f"{markdown(['', *columns], rows)}\n{note}\n")
 
 
 def _cell(config: TableConfig, row: str, column: str, scores: Results) -> str:
@@ -117,8 +109,12 @@ def _cell(config: TableConfig, row: str, column: str, scores: Results) -> str:
     if cell.published is not None:
         text += f" [{cell.published:g}" + (f" ± {cell.std:g}]" if cell.std is not None else "]")
     base = scores.get((config.baseline, column), {})
-    both = sorted(values.keys() & base.keys())
-    if row != config.baseline and len(both) > 1:
-        gap = paired([values[s]["score"] for s in both], [base[s]["score"] for s in both])
-        text += f"; {100 * gap.difference:+.2f} ({100 * gap.low:+.2f} to {100 * gap.high:+.2f})"
+    if row != config.baseline and len(values.keys() & base.keys()) > 1:
+        gap = paired_by_seed(_scores(values), _scores(base))
+        text += f"; {gap.value:+.2f} ({gap.low:+.2f} to {gap.high:+.2f})"
     return text
+
+
+def _scores(found: Mapping[int, Figures]) -> dict[int, float]:
+    """In %, by seed."""
+    return {seed: 100 * figures["score"] for seed, figures in found.items()}

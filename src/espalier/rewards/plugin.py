@@ -6,7 +6,7 @@ import inspect
 import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -27,6 +27,8 @@ class PluginRewardConfig(ComponentConfig):
     made once, as `Class(**options)`, and then called with the episodes alone: it may keep what it likes between calls.
     The code has your rights: name only what you trust.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"scope"})
 
     kind: Literal["plugin"] = "plugin"
     """The reward."""

@@ -11,6 +11,7 @@ from espalier.rl.assemble import setting
 from espalier.rl.config import SFTConfig
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.loop.checkpoints import Checkpoints, State
+from espalier.rl.loop.cost import Cost
 from espalier.rl.loop.supervise import Supervision
 from espalier.rl.report import supervised_report
 
@@ -39,7 +40,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
         async def evaluate(step: int) -> None:
             await scene.engine.load(await learner.publish())
             evaluation = await evaluator()
-            run.metrics.log(step, evaluation.metrics)
+            run.metrics.log(step, evaluation.metrics | Cost(figures).metrics)
             figures.setdefault("accuracy_before", evaluation.accuracy)
             figures["accuracy_after"] = evaluation.accuracy
             progress.note(f"step {step}: {evaluation.summary}")

@@ -45,13 +45,14 @@ class Training:
         if found and found[1].stage == "rl":
             return await self._reinforce(*found)
         path, step = (found[0], found[1].step) if found else (None, 0)
-        if not await self._warm_start(path, step):
+        figures = dict(found[1].figures) if found else {}
+        if not await self._warm_start(path, step, figures):
             return {}
         warm = self._config.warm_start
-        return await self._reinforce(None, State("rl", 0, cursor=warm.steps * warm.rows_per_step))
+        return await self._reinforce(None, State("rl", 0, cursor=warm.steps * warm.rows_per_step, figures=figures))
 
-    async def _warm_start(self, path: Path | None, start: int) -> bool:
-        """Supervised training of the model in place; returns whether it was finished."""
+    async def _warm_start(self, path: Path | None, start: int, figures: dict[str, float]) -> bool:
+        """Supervised training of the model in place, its cost in `figures`; returns whether it was finished."""
         run, config, warm = self._run, self._config, self._config.warm_start
         if not warm.steps:
             return True
@@ -75,6 +76,7 @@ class Training:
             rows=warm.rows_per_step,
             save_every=config.checkpoint.every,
             stage="warm_start",
+            figures=figures,
         )
         with run.progress(warm.steps, "warm start") as progress:
             return await supervision.train(progress, start)

@@ -135,6 +135,17 @@ def test_skipping_groups_without_a_difference_leaves_the_update_as_it_is(name: s
     assert metrics["loss/rl"] == pytest.approx(expected["loss/rl"], rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("correction", "skip", "passes"),
+    [("bypass", False, 1), ("bypass", True, 1), ("none", False, 2), ("none", True, 2)],  # none needs those before, too
+)
+def test_tokens_of_each_forward_pass_are_counted(correction: str, skip: bool, passes: int) -> None:
+    groups, row = even(rollouts(groups=4), 3), algorithm("grpo", correction=correction)
+    found = update(learner(decoder(), row, skip=skip, updates_per_step=2), groups)
+    computed = groups[3:] if skip else groups
+    assert found["tokens/forwarded"] == passes * sum(len(row.tokens) for group in computed for row in group)
+
+
 @pytest.mark.parametrize("extra", [{"entropy_coef": 0.01}, {"kl_coef": 0.1}])
 def test_groups_without_a_difference_keep_their_kl_and_entropy(extra: dict[str, float]) -> None:
     row, model = algorithm("grpo", **extra), decoder()

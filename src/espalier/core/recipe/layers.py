@@ -30,7 +30,8 @@ Selector = Callable[[KeyPath], tuple[str, Any] | None]
 """The key that names the variant of the section at a path, and its default; None where there are no variants."""
 
 
-def _no_variants(path: KeyPath) -> tuple[str, Any] | None:
+def no_variants(path: KeyPath) -> tuple[str, Any] | None:
+    """A selector for which no section has variants."""
     return None
 
 
@@ -44,7 +45,7 @@ class Layers:
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, str] = field(default_factory=dict)
-    selector: Selector = _no_variants
+    selector: Selector = no_variants
     dropped: list[str] = field(default_factory=list)
 
     def origin(self, path: KeyPath) -> str | None:
@@ -103,7 +104,7 @@ class Layers:
         self.origins = kept | {p: where for p, where in origins.items() if p[: len(path)] == path}
 
 
-def read_layers(files: Sequence[Path], overrides: Sequence[str] = (), selector: Selector = _no_variants) -> Layers:
+def read_layers(files: Sequence[Path], overrides: Sequence[str] = (), selector: Selector = no_variants) -> Layers:
     """Merge YAML `files` left to right, then apply overrides `a.b=value`, whose values are YAML too.
 
     All overrides together are one layer. A mapping as a value merges, as in a file. Raises ConfigError, naming the file

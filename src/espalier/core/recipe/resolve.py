@@ -15,7 +15,7 @@ from espalier.core.errors import ConfigError
 from espalier.core.job import Job
 from espalier.core.recipe.beside import context_of
 from espalier.core.recipe.explain import explain
-from espalier.core.recipe.layers import KeyPath, Layers, dotted_name, read_layers
+from espalier.core.recipe.layers import KeyPath, Layers, Selector, dotted_name, no_variants, read_layers
 from espalier.core.recipe.variants import Variants, bases
 from espalier.core.tracking.sinks import Tracker
 
@@ -69,17 +69,35 @@ def load_recipe(files: Sequence[Path], overrides: Sequence[str], find_job: Calla
 
     Raises ConfigError that names each bad key, where it was set and what was probably meant.
     """
-    layers = read_layers(files, overrides)
+
+    def read(selector: Selector) -> Layers:
+        return read_layers(files, overrides, selector)
+
+    return resolve(read, find_job, files=files, name=files[-1].stem, where=str(files[-1]))
+
+
+def resolve(
+    read: Callable[[Selector], Layers],
+    find_job: Callable[[str], Job],
+    *,
+    files: Sequence[Path],
+    name: str,
+    where: str,
+) -> Recipe:
+    """The recipe of the layers that `read` returns, given what knows the sections with variants.
+
+    files: those that it names are looked for beside these. name: the run's, where the layers set none. where: what an
+    error about all of it names. Raises ConfigError.
+    """
+    layers = read(no_variants)
     if not isinstance(layers.data.get("job"), str):
-        raise ConfigError(
-            f"{files[-1]}: a recipe names its job, for example `job: rl.train`; `espalier list` shows them"
-        )
+        raise ConfigError(f"{where}: a recipe names its job, for example `job: rl.train`; `espalier list` shows them")
     try:
         job = find_job(layers.data["job"])
     except ConfigError as error:
         raise ConfigError(f"{layers.origins[('job',)]}: {error}") from None
-    layers = read_layers(files, overrides, Variants((job.config, RunConfig)).selector)
-    layers.data.setdefault("name", files[-1].stem)
+    layers = read(Variants((job.config, RunConfig)).selector)
+    layers.data.setdefault("name", name)
     own = {key: value for key, value in layers.data.items() if key in RunConfig.model_fields}
     rest = {key: value for key, value in layers.data.items() if key not in RunConfig.model_fields}
     context = context_of(files)

@@ -12,6 +12,7 @@ from torch import Tensor
 from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Block, Curves, Number, Table
 from espalier.core.run import Run
+from espalier.core.study.stats import paired
 from espalier.graph.align.batches import Mixture
 from espalier.graph.align.config import AlignConfig
 from espalier.graph.align.features import centred, hashed_text, project_words, sentence_transformer, with_features
@@ -25,7 +26,7 @@ from espalier.graph.preparation import split
 from espalier.graph.sampling.clusters import Clusters
 from espalier.graph.tasks.evaluate import judge
 from espalier.graph.tasks.fewshot import few_shot
-from espalier.graph.tasks.statistics import paired, summary
+from espalier.graph.tasks.statistics import summary
 from espalier.graph.train.batches import Batches
 from espalier.graph.train.fit import Trainer
 
@@ -134,8 +135,8 @@ def _report(results: list[Scores]) -> list[Block]:
             values = [result[who][name] for result in results]
             text = str(summary(values))
             if who != ALIGNED and len(results) > 1:
-                gap = paired([result[ALIGNED][name] for result in results], values)
-                text += f" ({100 * gap.difference:+.2f}: {100 * gap.low:+.2f} to {100 * gap.high:+.2f})"
+                gap = paired([100 * result[ALIGNED][name] for result in results], [100 * value for value in values])
+                text += f" ({gap.value:+.2f}: {gap.low:+.2f} to {gap.high:+.2f})"
             cells.append(text)
         rows.append([who, *cells])
     note = f"accuracy in % over {len(results)} seeds; in brackets the aligned encoder's lead and its 95% interval"

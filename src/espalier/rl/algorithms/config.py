@@ -28,6 +28,7 @@ class Algorithm(Config):
     """
 
     selector: ClassVar[str | None] = "name"
+    later: ClassVar[frozenset[str]] = frozenset({"plugin", "turn_rewards"})
 
     name: str = "grpo"
     """The row of the table that gives the fields not set here."""

@@ -82,6 +82,7 @@ class TorchLearner:
             self.critic = critic if critic is not None else Critic.beside(model)
             self._critic_optimizer = Optimizer(self.critic.named_parameters(), config.critic.optim)
         self._version = 0
+        self._forwarded = 0
 
     @property
     def version(self) -> int:
@@ -93,7 +94,7 @@ class TorchLearner:
 
         Raises LearnerError after `max_skipped` optimizer steps in a row whose gradients were not finite.
         """
-        begun = time.perf_counter()
+        begun, self._forwarded = time.perf_counter(), 0
         data = experience(units, self.algorithm, self._passes(), self._score, skip=self._skip)
         rows = trained_rows(data.table)
         figures = Figures(data, self._version)
@@ -104,7 +105,8 @@ class TorchLearner:
         self._version += 1
         if self.reference is not None:
             self.reference.follow(self.model)
-        return figures.metrics() | {"lr": self._optimizer.lr, "time/train": time.perf_counter() - begun}
+        spent = {"tokens/forwarded": float(self._forwarded), "time/train": time.perf_counter() - begun}
+        return figures.metrics() | {"lr": self._optimizer.lr} | spent
 
     async def publish(self) -> TensorUpdate:
         """See `Learner.publish`. The tensors are the learner's own, not copies."""
@@ -148,6 +150,7 @@ class TorchLearner:
         )
 
     def _score(self, table: Columns, rows: Ints, run: Pass) -> Floats:
+        self._forwarded += int(table.lengths[rows].sum())
         return forward_only(run, table, self._deal(table, rows), self._device, self._context)
 
     def _deal(self, table: Columns, rows: Ints) -> list[Ints]:
@@ -180,6 +183,7 @@ class TorchLearner:
         """Gradients of all micro-batches, which add up. The event loop gets a turn after each."""
         parts: list[Stats] = []
         for batch in batches:
+            self._forwarded += len(batch.tokens)
             with self._context:
                 loss, stats = loss_of(batch)
             loss.backward()

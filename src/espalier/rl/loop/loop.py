@@ -20,6 +20,7 @@ from espalier.rl.learner.api import Learner, Metrics
 from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.checkpoints import Checkpoints, State
 from espalier.rl.loop.collect import Collected, Collector
+from espalier.rl.loop.cost import Cost
 from espalier.rl.loop.evaluate import Evaluation, Evaluator
 from espalier.rl.loop.figures import engine_figures, rollout_figures
 from espalier.rl.loop.idle import IdleWatch
@@ -64,6 +65,7 @@ class Loop:
         self._saving = 0.0
         self.step = state.step
         self.figures = dict(state.figures)
+        self._cost = Cost(self.figures)
         groups = config.rollout.groups_per_step
         self._idle = IdleWatch(
             config.stop_after_idle, config.algorithm.needs_group, config.evaluation.correct_above, **state.idle
@@ -116,13 +118,15 @@ class Loop:
         started = self._clock()
         evaluation = await self._parts.evaluator()
         await self.publish()
-        self._run.metrics.log(self._offset + self.step, evaluation.metrics | {"time/evaluate": self._clock() - started})
+        metrics = evaluation.metrics | self._cost.metrics | {"time/evaluate": self._clock() - started}
+        self._run.metrics.log(self._offset + self.step, metrics)
         progress.note(f"step {self.step}: {evaluation.summary}")
         return evaluation
 
     async def _one(self, progress: Progress) -> None:
         parts, config = self._parts, self._config
         begun = self._clock()
+        self._cost.begin()
         before = await parts.engine.stats()
         collected = await self._collector.collect()
         generated = self._clock()
@@ -132,6 +136,7 @@ class Loop:
         if config.shuffle_rewards:
             shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
         trained = await parts.learner.update([group.unit for group in groups])
+        self._cost.add(trained, metrics)
         self._admission.advance()
         published = self._clock()
         await self.publish()
@@ -144,6 +149,7 @@ class Loop:
             "time/step": now - begun,
             "time/save": self._saving,
         }
+        metrics |= self._cost.metrics
         self._run.metrics.log(self._offset + self.step, metrics)  # before the checkpoint: a resume finds it written
         self._tell(progress, collected, trained)
         await self._periodic(progress)

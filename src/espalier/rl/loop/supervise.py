@@ -12,6 +12,7 @@ from espalier.core.tracking.progress import Progress
 from espalier.rl.demonstrations import Demonstrations
 from espalier.rl.learner.api import Learner
 from espalier.rl.loop.checkpoints import Checkpoints, State
+from espalier.rl.loop.cost import Cost
 
 Evaluate = Callable[[int], Awaitable[None]]
 
@@ -41,6 +42,10 @@ class Supervision:
     evaluate_every: int = 1
     figures: dict[str, float] = field(default_factory=dict)
     _idle: int = field(default=0, init=False)
+    _cost: Cost = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._cost = Cost(self.figures)
 
     async def train(self, progress: Progress, start: int) -> bool:
         """Go on from step `start`; returns whether all steps were done.
@@ -63,6 +68,7 @@ class Supervision:
 
     async def _step(self, index: int) -> dict[str, float]:
         begun = time.perf_counter()
+        self._cost.begin()
         batch = self.demonstrations.batch(index * self.rows, self.rows)
         drawn = time.perf_counter()
         metrics = dict(await self.learner.update(batch)) if batch else {}
@@ -72,7 +78,9 @@ class Supervision:
                 f"none of the demonstrations of {IDLE} steps can be used, see the warnings: "
                 "nothing is left to learn from"
             )
+        self._cost.add(metrics)
         return metrics | {
+            **self._cost.metrics,
             "demonstrations/failed": float(self.rows - len(batch)),
             "time/demonstrate": drawn - begun,
             "time/train": time.perf_counter() - drawn,

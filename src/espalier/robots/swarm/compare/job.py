@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from espalier.core.files import sweep, write_atomic
-from espalier.core.pieces import has_piece, read_piece, write_piece
+from espalier.core.files import write_atomic
 from espalier.core.report.blocks import Block, Image, Number, Table
 from espalier.core.run import Run
 from espalier.core.seed import derive
-from espalier.core.workers import worked
+from espalier.core.study.pieces import made
+from espalier.core.study.results import markdown
 from espalier.robots.swarm.compare.config import TableConfig, Way
 from espalier.robots.swarm.compare.pictures import draw_cases
 from espalier.robots.swarm.fleet.figures import figures
@@ -57,21 +58,19 @@ class Task(NamedTuple):
 
 def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     """Fly what is missing and report. Each finished flight is a file, which a resumed run skips."""
-    folder = run.checkpoints / "flights"
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
     seeds = range(run.seed, run.seed + config.seeds)
-    tasks = [Task(*one) for one in product(config.cases, config.methods, seeds)]
-    waiting = [task for task in tasks if not has_piece(_file(folder, task), run.say)]
-    ended = worked(waiting, partial(_fly, config, folder), config.workers, lambda: run.stop.requested)
-    with run.progress(len(tasks), "flights") as progress:
-        progress.update(len(tasks) - len(waiting), {})
-        for done, (task, error) in enumerate(ended, 1):
-            progress.update(len(tasks) - len(waiting) + done, {"error_percent": error})
-            progress.note(f"{task.method}, {task.case}, seed {task.seed}: error {error:.2f}%")
+    pieces = made(
+        run,
+        [Task(*one) for one in product(config.cases, config.methods, seeds)],
+        partial(_fly, config),
+        partial(_file, run.checkpoints / "flights"),
+        title="flights",
+        tell=_tell,
+        workers=config.workers,
+    )
     if run.stop.requested:
         return {}
-    found = {task: read_piece(_file(folder, task))["figures"] for task in tasks}
+    found = {task: piece["figures"] for task, piece in pieces}
     averages = {
         (case, method): _average([found[Task(case, method, seed)] for seed in seeds])
         for case, method in product(config.cases, config.methods)
@@ -79,12 +78,15 @@ def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     return _report(config, run, averages)
 
 
-def _fly(config: TableConfig, folder: Path, task: Task) -> float:
-    """Fly and write; the error in percent."""
+def _fly(config: TableConfig, task: Task) -> dict[str, Any]:
+    """The task and its figures; those that are not finite become None."""
     found = figures(simulate(config.flight(task.case, task.method), task.seed))
-    known = {name: value if np.isfinite(value) else None for name, value in found.items()}
-    write_piece(_file(folder, task), {**task._asdict(), "figures": known})
-    return found["error_percent"]
+    return {**task._asdict(), "figures": {name: value if np.isfinite(value) else None for name, value in found.items()}}
+
+
+def _tell(task: Task, piece: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
+    error = math.nan if piece["figures"]["error_percent"] is None else piece["figures"]["error_percent"]
+    return f"{task.method}, {task.case}, seed {task.seed}: error {error:.2f}%", {"error_percent": error}
 
 
 def _file(folder: Path, task: Task) -> Path:
@@ -110,13 +112,7 @@ def _report(config: TableConfig, run: Run, averages: Averages) -> dict[str, floa
     for case in config.cases:
         rows = [[method, *_cells(averages[case, method])] for method in config.methods]
         blocks.append(Table(case, ["method", *SHOWN.values()], rows, wide=True, note=note))
-        lines += [
-            f"**{case}**",
-            "",
-            "| method | " + " | ".join(SHOWN.values()) + " |",
-            "| --- " * (len(SHOWN) + 1) + "|",
-        ]
-        lines += ["| " + " | ".join(_written(cell) for cell in row) + " |" for row in rows] + [""]
+        lines += [f"**{case}**", "", markdown(["method", *SHOWN.values()], rows)]
     run.report(blocks)
     write_atomic(run.artefact("table.md"), "\n".join(lines))
     return {
@@ -129,7 +125,3 @@ def _report(config: TableConfig, run: Run, averages: Averages) -> dict[str, floa
 
 def _cells(average: Mapping[str, float]) -> list[Number]:
     return [average.get(name) for name in SHOWN]
-
-
-def _written(cell: str | Number) -> str:
-    return cell if isinstance(cell, str) else "" if cell is None else f"{cell:.3g}"

@@ -11,9 +11,10 @@ import numpy as np
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
-from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Block, Image, Number, Table
 from espalier.core.run import Run
+from espalier.core.study.pieces import made
+from espalier.core.study.results import markdown
 from espalier.robots.terrain.compare.config import TableConfig
 from espalier.robots.terrain.compare.pictures import draw_errors
 from espalier.robots.terrain.compare.protocol import circle, judge, scans_of
@@ -44,21 +45,19 @@ Results = Mapping[str, list[dict[str, Any]]]
 
 def make_table(config: TableConfig, run: Run) -> dict[str, float]:
     """Drive and judge what is missing; each finished drive is a file, which a resumed run skips."""
-    folder = run.checkpoints / "drives"
-    folder.mkdir(parents=True, exist_ok=True)
-    tasks = list(_tasks(config, run.seed))
+    found = made(
+        run,
+        list(_tasks(config, run.seed)),
+        lambda task: _drive(config, task, run.data),
+        lambda task: run.checkpoints / "drives" / f"{task.name}-{task.seed}.json",
+        title="drives",
+        tell=lambda task, piece: (f"{task.name}, seed {task.seed}", {"error": piece[config.methods[-1]]["error"]}),
+    )
+    if run.stop.requested:
+        return {}
     results: dict[str, list[dict[str, Any]]] = {}
-    with run.progress(len(tasks), "drives") as progress:
-        for done, task in enumerate(tasks, 1):
-            if run.stop.requested:
-                return {}
-            file = folder / f"{task.name}-{task.seed}.json"
-            if not has_piece(file, run.say):
-                write_piece(file, _drive(config, task, run.data))
-            found = read_piece(file)
-            results.setdefault(task.name, []).append(found)
-            progress.update(done, {"error": found[config.methods[-1]]["error"]})
-            progress.note(f"{task.name}, seed {task.seed}")
+    for task, piece in found:
+        results.setdefault(task.name, []).append(piece)
     return _report(config, run, results)
 
 
@@ -99,9 +98,7 @@ def _report(config: TableConfig, run: Run, results: Results) -> dict[str, float]
             1, Table("Beside the published table", ["scene", "sgp", "fsgp", "fsgp_bgk"], published, note=note)
         )
     run.report(blocks)
-    lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    write_atomic(run.artefact("table.md"), "\n".join([*lines, ""]))
+    write_atomic(run.artefact("table.md"), markdown(columns, rows))
     figures = {
         f"{name}: {method}": _mean(found, method, "error")
         for name, found in results.items()

@@ -1,0 +1,1 @@
+"""Studies: arms x seeds, a process a cell, paired intervals, claims with controls, and verdicts."""
