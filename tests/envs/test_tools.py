@@ -321,7 +321,7 @@ def test_demonstrations_make_their_calls():
         ToolTasks([add], ROWS, name="sums").demonstrate(task, Random(0))
 
 
-def test_rows_are_split_by_their_question_and_come_once_an_epoch():
+def test_rows_are_split_by_their_content_and_come_once_an_epoch():
     tasks = ToolTasks([add], ROWS, seed=1)
     keys = [[tasks.task(split, i).key for i in range(81)] for split in ("train", "heldout")]
     assert len(set(keys[0])) + len(set(keys[1])) == 81

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat
 
 from espalier.core.data import DataRoot
-from espalier.core.errors import ConfigError, DataError, EnvError
+from espalier.core.errors import ConfigError, DataError, NoDemonstrationsError
 from espalier.core.messages import Message, ToolSpec
 from espalier.core.recipe.beside import PluginName, RecipePath
 from espalier.envs.adapters.columns import LETTERS, ColumnsConfig, Record, found_columns, read_record
@@ -120,7 +120,7 @@ class Table:
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
         """The solution as the table has it, less the calculator annotations of GSM8K; of choices, the letter."""
         if not task.data["solution"]:
-            raise EnvError(f"{task.source}: the table has no answer to demonstrate")
+            raise NoDemonstrationsError(f"{task.source}: the table has no answer to demonstrate")
         return [*self._opening(task), Message.assistant(_ANNOTATION.sub("", task.data["solution"]))]
 
     def _opening(self, task: Task) -> list[Message]:
