@@ -235,6 +235,18 @@ def test_an_asynchronous_tool_has_the_deadline_too():
     assert found == Answer("later: the call took longer than 0.1 s", fault=True)
 
 
+def peek(place: int, task: Task) -> str:
+    """Look at a letter of the answer."""
+    return task.answer[place]
+
+
+def test_a_tool_is_given_the_task_and_the_model_does_not_see_it():
+    assert list(Tool.of(peek).spec.parameters["properties"]) == ["place"]
+    assert answer([peek], "peek", {"place": 0}) == Answer("3")
+    found = answer([peek], "peek", {"place": 0, "task": {}})
+    assert found.text == "peek: there is no argument 'task'; there is place. It is called as peek(place: int)"
+
+
 class Shop:
     """A basket for each episode."""
 

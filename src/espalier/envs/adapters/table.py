@@ -166,16 +166,17 @@ class Table:
     def _guesses(self) -> str:
         given, found = self._config.columns, self.columns
         names = {part: name for part, name in found.model_dump().items() if name and getattr(given, part) is None}
-        parts = [f"{part} is the column {_named(name)}" for part, name in names.items()]
-        if self.rule is None:
-            parts.append("there are no answers, so that `rewards` needs a judge of its own")
-        elif self._config.reference == "auto":
-            parts.append(f"{explained(self.rule)} (reference: {self.rule})")
-        return "; ".join(parts) or "columns and reference as given"
+        parts = []
+        if names:
+            parts.append(f"columns: {{{', '.join(f'{part}: {_named(name)}' for part, name in names.items())}}}")
+        if self.rule and self._config.reference == "auto":
+            parts.append(f"reference: {self.rule} ({explained(self.rule)})")
+        found = f"found {', '.join(parts)}" if parts else "columns and reference as given"
+        return found if self.rule else f"{found}; there are no answers, so that `rewards` needs a judge of its own"
 
 
 def _named(name: str | Sequence[str]) -> str:
-    return repr(name) if isinstance(name, str) else f"each of {', '.join(name)}"
+    return name if isinstance(name, str) else f"[{', '.join(name)}]"
 
 
 def _rows(config: TableConfig, data: DataRoot) -> tuple[list[Row], list[Row] | None]:
