@@ -73,8 +73,8 @@ def sums(draw: random.Random) -> Iterator[dict[str, object]]:
 def write_tasks(folder: Path) -> dict[str, Path]:
     """Files and recipes; returns the recipes by what they show."""
     made: tuple[tuple[str, Callable[[random.Random], Iterator[dict[str, object]]], str, int, int], ...] = (
-        ("multiple choice, CSV", quiz, "csv", 30, 4),
-        ("plain questions, CSV", words, "csv", 60, 8),
+        ("multiple choice, CSV", quiz, "csv", 16, 4),
+        ("plain questions, CSV", words, "csv", 30, 8),
         ("GSM8K's form, JSONL", sums, "jsonl", 60, 48),
     )
     recipes = {}

@@ -10,8 +10,8 @@ from espalier.envs.adapters.table import Table, TableConfig
 TABLES = {
     "gsm8k.jsonl": '{"question": "Tom has 3 pens and buys 4. How many now?", "answer": "3+4=<<3+4=7>>7\\n#### 7"}\n',
     "quiz.csv": "question,A,B,C,answer\nWhat barks?,a cat,a dog,a fish,B\n",
-    "arc.json": '[{"question": "What barks?", "choices": {"text": ["cat", "dog"], "label": ["1", "2"]}, "answerKey": "2"}]',
-    "chat.jsonl": '{"messages": [{"role": "user", "content": "Capital of Peru?"}, {"role": "assistant", "content": "Lima"}]}\n',
+    "arc.json": '[{"question": "What barks?", "choices": {"text": ["cat", "dog"], "label": [1, 2]}, "answerKey": 2}]',
+    "chat.jsonl": '{"messages": [{"role": "user", "content": "Peru?"}, {"role": "assistant", "content": "Lima"}]}\n',
 }
 
 with tempfile.TemporaryDirectory() as folder:
