@@ -171,8 +171,8 @@ class Table:
             parts.append(f"columns: {{{', '.join(f'{part}: {_named(name)}' for part, name in names.items())}}}")
         if self.rule and self._config.reference == "auto":
             parts.append(f"reference: {self.rule} ({explained(self.rule)})")
-        found = f"found {', '.join(parts)}" if parts else "columns and reference as given"
-        return found if self.rule else f"{found}; there are no answers, so that `rewards` needs a judge of its own"
+        said = f"found {', '.join(parts)}" if parts else "columns and reference as given"
+        return said if self.rule else f"{said}; there are no answers, so that `rewards` needs a judge of its own"
 
 
 def _named(name: str | Sequence[str]) -> str:
