@@ -26,7 +26,8 @@ from espalier.lm.tokens import load_tokenizer
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
 from espalier.rl.learner.learner import TorchLearner
-from espalier.rl.trajectory import Group, Trajectory
+from espalier.rl.trajectory import Trajectory
+from espalier.rl.unit import Unit
 from grpo_trl import Peer, Seen
 from grpo_workload import LEARNING_RATE, Step, Workload, reward, write_model
 
@@ -72,9 +73,9 @@ class Ours:
         completions = await asyncio.gather(*requests)
         generated = time.perf_counter()
         rewards = [reward(self.tokenizer.decode(c.tokens, skip_special=True)) for c in completions]
-        groups = self._groups(asked, completions, rewards)
+        units = self._units(asked, completions, rewards)
         scored = time.perf_counter()
-        await self.learner.update(groups)
+        await self.learner.update(units)
         await self.engine.load(await self.learner.publish())
         ended = time.perf_counter()
         assert [len(c.tokens) for c in completions] == lengths, "the engine sampled another number of tokens"
@@ -95,9 +96,9 @@ class Ours:
             Completion(ids, logprobs[-len(ids) :], [], [0] * len(ids), "length", 0, 0, 0.0)
             for ids, logprobs in zip(seen.completions, scores, strict=True)
         ]
-        return (await self.learner.update(self._groups(prompts, completions, seen.rewards)))["grad_norm"]
+        return (await self.learner.update(self._units(prompts, completions, seen.rewards)))["grad_norm"]
 
-    def _groups(self, prompts: list[list[int]], completions: list[Completion], rewards: list[float]) -> list[Group]:
+    def _units(self, prompts: list[list[int]], completions: list[Completion], rewards: list[float]) -> list[Unit]:
         rows = []
         for i, (prompt, completion, value) in enumerate(zip(prompts, completions, rewards, strict=True)):
             group, member = divmod(i, self.work.samples)
@@ -105,7 +106,7 @@ class Ours:
             row.observe(prompt)
             row.sample(completion.tokens, completion.logprobs, completion.versions)
             rows.append(row)
-        return [rows[i : i + self.work.samples] for i in range(0, len(rows), self.work.samples)]
+        return [Unit(rows[i : i + self.work.samples]) for i in range(0, len(rows), self.work.samples)]
 
 
 def best_batch(folder: Path, work: Workload) -> int:

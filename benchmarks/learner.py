@@ -30,6 +30,7 @@ from espalier.rl.algorithms.table import algorithm
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.trajectory import Group, Trajectory
+from espalier.rl.unit import Unit
 
 ROWS, SAMPLES, SHORTEST, LONGEST, PROMPT, VOCABULARY = 128, 8, 20, 60, 8, 64
 BATCHES = (16, 32, 64, 128)
@@ -100,13 +101,13 @@ class Packed:
 
     def __init__(self, groups: list[Group], budget: int) -> None:
         config = LearnerConfig(optim=OptimConfig(lr=LR), tokens_per_microbatch=budget)
-        self.groups = groups
+        self.units = [Unit(group) for group in groups]
         self.tokens = sum(len(row.tokens) for group in groups for row in group)
         self.learner = TorchLearner(model(), config, algorithm("dapo"), seed=0)
 
     def step(self) -> tuple[float, float]:
         """Loss and gradient norm of one step."""
-        metrics = asyncio.run(self.learner.update(self.groups))
+        metrics = asyncio.run(self.learner.update(self.units))
         return metrics.get("loss/ce", metrics.get("loss/rl", 0.0)), metrics["grad_norm"]
 
     def __call__(self) -> float:

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espalier.core.errors import EngineError
-from espalier.engine.api import Completion, Engine, PauseMode, Sampling, WeightUpdate
+from espalier.engine.api import Completion, Engine, PauseMode, Sampling
 from espalier.engine.local import LocalEngine
+from espalier.engine.updates import TensorUpdate
 from espalier.lm.decoder import Decoder
 
 PROMPT = [5, 6, 7, 8]
@@ -24,8 +25,8 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(main(), 60))  # type: ignore[arg-type]
 
 
-def update(model: Decoder, version: int) -> WeightUpdate:
-    return WeightUpdate(version, dict(model.named_parameters()))
+def update(model: Decoder, version: int) -> TensorUpdate:
+    return TensorUpdate(version, dict(model.named_parameters()))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -262,7 +263,7 @@ def test_a_wrong_update_changes_nothing(model: Decoder) -> None:
             ({**tensors, name: tensor[:2]}, "shape"),
         ):
             with pytest.raises(EngineError, match=message):
-                await local.load(WeightUpdate(5, wrong))
+                await local.load(TensorUpdate(5, wrong))
         assert local.version == 0
         assert await local.score(PROMPT) == before
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from engine_models import VOCABULARY, complete, decoder, engine, reference
 
-from espalier.engine.api import Completion, Sampling, WeightUpdate
+from espalier.engine.api import Completion, Sampling
 from espalier.engine.local import LocalEngine
+from espalier.engine.updates import TensorUpdate
 from espalier.lm.decoder import Decoder
 
 PROMPT = list(range(1, 25))
@@ -105,7 +106,7 @@ def test_the_cache_never_crosses_versions() -> None:
         model, other = decoder(seed=0), decoder(seed=5)
         local = engine(model)
         await local.generate(PROMPT, Sampling(max_tokens=8), session="talk")
-        await local.load(WeightUpdate(1, dict(other.named_parameters())))
+        await local.load(TensorUpdate(1, dict(other.named_parameters())))
         again = await local.generate(PROMPT, Sampling(max_tokens=8), session="talk")
         assert (again.cached, again.prefilled) == (0, len(PROMPT))
         assert again.versions == [1] * 8

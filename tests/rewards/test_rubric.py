@@ -135,3 +135,84 @@ def test_weights_must_be_finite(weight: object):
 def test_an_empty_rubric_is_refused():
     with pytest.raises(ValidationError):
         rubric()
+
+
+GROUP_REWARDS = """
+calls = []
+
+
+def shortest(episodes, bonus=1.0):
+    least = min(len(e.response) for e in episodes)
+    return [bonus * (len(e.response) == least) for e in episodes]
+
+
+async def too_few(episodes):
+    return [1.0]
+
+
+def no_list(episodes):
+    return 3
+
+
+class Counting:
+    def __init__(self, start):
+        self.seen = start
+
+    def __call__(self, episode):
+        self.seen += 1
+        return self.seen
+"""
+
+
+@pytest.fixture
+def group_rewards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"group_rewards_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(GROUP_REWARDS)
+    monkeypatch.chdir(tmp_path)
+    return name
+
+
+def test_a_reward_of_a_whole_group(group_rewards: str) -> None:
+    judge = rubric(
+        {"kind": "exact"},
+        {
+            "kind": "plugin",
+            "name": "short",
+            "function": f"{group_rewards}:shortest",
+            "scope": "group",
+            "options": {"bonus": 4.0},
+            "weight": 0.5,
+        },
+    )
+    episodes = [episode("4", "4"), episode("four", "4"), episode("5", "4")]
+
+    async def main() -> list[Scores]:
+        judged = await asyncio.gather(*map(judge.judge, episodes))
+        compared = await judge.compare(episodes)
+        assert compared == [{"short": 4.0}, {"short": 0.0}, {"short": 4.0}]
+        return [judge.scores(one | other) for one, other in zip(judged, compared, strict=True)]
+
+    scores = asyncio.run(main())
+    assert [s.components["exact"] for s in scores] == [1.0, 0.0, 0.0]
+    assert [s.components["short"] for s in scores] == [2.0, 0.0, 2.0]
+    assert [(s.total, s.verdict) for s in scores] == [(3.0, 1.0), (0.0, 0.0), (2.0, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [("too_few", "'g' gave 1 numbers for 2 episodes"), ("no_list", "no_list gave int, not a list of numbers")],
+)
+def test_a_group_needs_a_number_for_each_episode(group_rewards: str, function: str, message: str) -> None:
+    where = f"{group_rewards}:{function}"
+    judge = rubric({"kind": "plugin", "name": "g", "function": where, "scope": "group"})
+    with pytest.raises(EnvError, match=message):
+        asyncio.run(judge.compare([episode("a"), episode("b")]))
+
+
+def test_a_class_keeps_what_it_likes(group_rewards: str) -> None:
+    judge = rubric({"kind": "plugin", "function": f"{group_rewards}:Counting", "options": {"start": 10}})
+
+    async def main() -> list[float]:
+        return [(await judge.score(episode("x"))).total for _ in range(3)]
+
+    assert asyncio.run(main()) == [11.0, 12.0, 13.0]

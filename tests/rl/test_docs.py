@@ -12,6 +12,7 @@ from espalier.cli.main import main
 from espalier.cli.new import contents
 
 DOCS = Path(__file__).parents[2] / "docs" / "rl"
+RECIPES = Path(__file__).parents[2] / "recipes"
 BLOCK = re.compile(r'```(?:python|yaml) title="(?P<name>[^"]+)"\n(?P<text>.*?)```', re.DOTALL)
 
 
@@ -23,7 +24,7 @@ def test_the_environment_and_the_reward_of_ones_own_train(tmp_path: Path):
     shown = files("environments.md") | files("rewards.md")
     for name, text in shown.items():
         (tmp_path / name).write_text(text)
-    reward = "rewards=[{kind: env}, {kind: plugin, name: brevity, function: brevity:brevity, options: {free: 1}}]"
+    reward = "rewards=[{kind: env}, {kind: plugin, name: brevity, function: ./brevity.py:brevity, options: {free: 1}}]"
     command = [sys.executable, "-m", "espalier", "run", "parity.yaml", reward]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -56,6 +57,25 @@ def test_the_recipe_of_ones_own_table_runs(tmp_path: Path, monkeypatch: pytest.M
     assert main(["run", "quiz.yaml", *small, "evaluation.tasks=2"]) == 0
     (logged,) = tmp_path.glob("runs/quiz/*/metrics.jsonl")
     assert "reward/component/env" in logged.read_text()
+
+
+def test_the_algorithm_and_the_group_reward_of_ones_own_train(tmp_path: Path):
+    for name, text in (files("algorithms.md") | files("rewards.md")).items():
+        (tmp_path / name).write_text(text)
+    settings = [
+        "algorithm.plugin={advantage: ./my_algorithm.py:above_median, loss: ./my_algorithm.py:soft_clip}",
+        "algorithm.plugin.options={tau: 2.0}",
+        "rewards=[{kind: env}, {kind: plugin, name: short, function: ./shortest.py:shortest, scope: group}, "
+        "{kind: plugin, name: brevity, function: ./brevity.py:brevity, options: {free: 1}}]",
+        *("steps=2", "warm_start.steps=3", "rollout.groups_per_step=4", "evaluation.tasks=8", "evaluation.browse=2"),
+    ]
+    command = [sys.executable, "-m", "espalier", "run", RECIPES / "rl" / "quickstart.yaml", *settings]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.glob("runs/quickstart/*")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert any("reward/component/short" in line for line in lines)
+    assert any("loss/rl" in line for line in lines)
 
 
 @pytest.mark.parametrize(

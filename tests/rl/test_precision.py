@@ -18,6 +18,7 @@ from espalier.rl.config import SFTConfig, TrainConfig
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.trajectory import Status, Trajectory
+from espalier.rl.unit import Unit
 
 
 @pytest.mark.parametrize("section", [TrainConfig, SFTConfig])
@@ -46,7 +47,7 @@ def test_every_adapter_on_a_bf16_base_moves_at_a_small_learning_rate() -> None:
     ids = language.tokenizer.encode("1+1=2")
     row.observe(ids, "assistant")
     row.weights = {"ce": [0.0] + [1.0] * (len(ids) - 1)}
-    asyncio.run(learner.update([[row]]))
+    asyncio.run(learner.update([Unit([row])]))
     for name, parameter in language.decoder.named_parameters():
         moved = (parameter != before[name]).float().mean().item()
         assert moved > 0.9 if "lora_" in name else moved == 0.0, name

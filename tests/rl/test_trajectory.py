@@ -36,11 +36,12 @@ def test_lag_counts_from_the_oldest_token():
 
 
 def test_fork_shares_the_prefix_as_context():
-    child = row().fork(4)
+    child = row().fork(4, 2)
     child.check()
     assert child.tokens == [5, 6, 7, 8]
     assert not any(child.mask)
     assert child.origin == (1, 4)
+    assert child.member == 2
     assert [(t.start, t.end) for t in child.turns] == [(0, 3), (3, 4)]
     child.sample([2], [-1.0], [4])
     assert row().tokens == [5, 6, 7, 8, 9, 4, 1]
@@ -49,7 +50,7 @@ def test_fork_shares_the_prefix_as_context():
 @pytest.mark.parametrize("at", [0, 8, -1])
 def test_fork_outside_the_row_is_refused(at: int):
     with pytest.raises(ValueError, match="cannot fork"):
-        row().fork(at)
+        row().fork(at, 2)
 
 
 def test_sample_refuses_lists_of_different_length():

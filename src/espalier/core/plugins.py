@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -9,11 +10,13 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from espalier.core.errors import ConfigError, nearest
+from espalier.core.text import read_text
 
 PATTERN = r"^(?:[\w.]+|.+\.py):[\w.]+$"
 """What such a name looks like."""
@@ -81,6 +84,46 @@ def _file(name: str) -> ModuleType:
 def _add_to_path(folder: Path) -> None:
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
+
+
+class Parameter(NamedTuple):
+    """A parameter of a function, and whether it has no default."""
+
+    name: str
+    required: bool
+
+
+@cache
+def parameters(where: str) -> tuple[Parameter, ...]:
+    """The parameters of the function at `where`, read from its file without running it.
+
+    Raises ConfigError where there is no file, or no `def` of that name at its top level.
+    """
+    module, _, name = where.rpartition(":")
+    path = Path(module).expanduser() if module.endswith(".py") else _source(module)
+    if path is None or not path.is_file():
+        raise ConfigError(f"{where}: there is no {module} beside the recipe or in the working directory {Path.cwd()}")
+    try:
+        tree = ast.parse(read_text(path), str(path))
+    except SyntaxError as error:
+        raise ConfigError(f"{path}:{error.lineno}: {error.msg}") from None
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if name not in functions:
+        raise ConfigError(f"{where}: {path} has no function {name!r}{nearest(name, list(functions))}")
+    given = functions[name].args
+    plain = [*given.posonlyargs, *given.args]
+    optional = [False] * (len(plain) - len(given.defaults)) + [True] * len(given.defaults)
+    optional += [default is not None for default in given.kw_defaults]
+    return tuple(Parameter(arg.arg, not o) for arg, o in zip([*plain, *given.kwonlyargs], optional, strict=True))
+
+
+def _source(module: str) -> Path | None:
+    _add_to_path(Path.cwd())
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 def culprit(error: BaseException) -> str:

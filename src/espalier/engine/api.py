@@ -7,15 +7,16 @@ bits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    import torch
+    from espalier.engine.updates import WeightUpdate
 
 Finish = Literal["stop", "length", "abort"]
 PauseMode = Literal["abort", "finish", "keep"]
+UpdateKind = Literal["tensors", "shared", "files", "adapter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,33 @@ class Completion:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class WeightUpdate:
-    """New weights for an engine: tensors by Hugging Face parameter name, and the version they carry."""
+class Progress(NamedTuple):
+    """News of a streamed request: one token, its untempered log-prob, and the most probable (token, log-prob) there.
 
-    version: int
-    tensors: Mapping[str, torch.Tensor]
+    `finish` is set with the last token, and with token -1 if the request was aborted.
+    """
+
+    token: int
+    raw_logprob: float
+    top: list[tuple[int, float]]
+    finish: Finish | None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do. Whatever needs more is refused before the run starts.
+
+    updates: the forms in which it takes new weights. pauses: its modes of `pause`. versions: whether the version is
+    known of each token, or only of each request. score, sessions: whether it has them. seeded: whether equal seeds give
+    the tokens of the embedded engine.
+    """
+
+    updates: frozenset[UpdateKind]
+    pauses: frozenset[PauseMode] = frozenset(("abort", "finish", "keep"))
+    versions: Literal["token", "request"] = "token"
+    score: bool = True
+    sessions: bool = True
+    seeded: bool = True
 
 
 @dataclass(slots=True)
@@ -83,6 +105,11 @@ class Engine(Protocol):
     """Token ids in, token ids out."""
 
     @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    @property
     def version(self) -> int:
         """The policy version that samples now."""
         ...
@@ -90,6 +117,11 @@ class Engine(Protocol):
     @property
     def max_len(self) -> int:
         """Longest sequence in tokens, prompt and completion together."""
+        ...
+
+    @property
+    def max_rows(self) -> int:
+        """Sequences that it samples at the same time; further requests wait."""
         ...
 
     async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
@@ -108,7 +140,10 @@ class Engine(Protocol):
         ...
 
     async def load(self, update: WeightUpdate) -> None:
-        """Take new weights. The version flips after the last tensor."""
+        """Take new weights. The version flips after the last tensor.
+
+        Raises EngineError, before anything is changed, where they do not fit, or come in a form that it does not take.
+        """
         ...
 
     async def resume(self) -> None:
@@ -121,4 +156,23 @@ class Engine(Protocol):
 
     async def stats(self) -> EngineStats:
         """Counters and queue lengths."""
+        ...
+
+
+class StreamingEngine(Engine, Protocol):
+    """An engine that hands out tokens as they are sampled: what a server needs."""
+
+    def describe(self) -> str:
+        """Its rows, its context and its memory, in words."""
+        ...
+
+    def check(self, prompt: Sequence[int], sampling: Sampling) -> None:
+        """Raise EngineError where a request cannot be served: settings out of range, unknown ids, too long."""
+        ...
+
+    def stream(self, prompt: Sequence[int], sampling: Sampling, *, top: int = 0) -> AsyncGenerator[Progress, None]:
+        """Like `generate`, token by token, with the `top` most probable ones at each place.
+
+        The last item carries the finish reason. Closing the iterator early frees the row.
+        """
         ...

@@ -16,7 +16,10 @@ QUEUE = 1024
 
 
 class EngineConfig(Config):
-    """The embedded engine."""
+    """The engine that samples."""
+
+    kind: Literal["local"] = "local"
+    """`local`: embedded in this process."""
 
     max_rows: int = Field(default=MAX_ROWS, ge=1)
     """Sequences that decode at the same time. On two CPU cores 64 to 256 are about equally fast."""

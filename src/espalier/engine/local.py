@@ -18,7 +18,7 @@ import numpy as np
 
 from espalier.core.errors import EngineError
 from espalier.engine import memory
-from espalier.engine.api import Completion, EngineStats, PauseMode, Sampling, WeightUpdate
+from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Progress, Sampling
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
 from espalier.engine.forward.fused import FusedRunner, fusible
 from espalier.engine.forward.runner import DecoderRunner, Runner
@@ -26,9 +26,10 @@ from espalier.engine.kv.slab import Slab
 from espalier.engine.memory import Sizes
 from espalier.engine.sampler import check
 from espalier.engine.scoring import score_rows
-from espalier.engine.sequence import Progress, Sequence
+from espalier.engine.sequence import Sequence
 from espalier.engine.stepper import Stepper
-from espalier.engine.weights import assign
+from espalier.engine.updates import WeightUpdate
+from espalier.engine.weights import take
 from espalier.lm.decoder import Decoder
 
 
@@ -54,8 +55,8 @@ class LocalEngine:
         )
         self.model = copy.deepcopy(model) if weights == "copy" else model
         shape, parameter = self.model.config, next(self.model.parameters())
-        sizes = Sizes(max_rows, max_len, retain_rows)
-        memory.require(shape, parameter.dtype, sizes, memory.free_bytes(parameter.device))
+        self._sizes = Sizes(max_rows, max_len, retain_rows)
+        memory.require(shape, parameter.dtype, self._sizes, memory.free_bytes(parameter.device))
         slab = Slab(
             layers=shape.num_hidden_layers,
             rows=max_rows + retain_rows,
@@ -76,6 +77,12 @@ class LocalEngine:
         self._scores: list[tuple[list[int], asyncio.Future[list[float]]]] = []
 
     @property
+    def capabilities(self) -> Capabilities:
+        """See `Engine`. Weights that are shared with the learner change by the learner's own tensors alone."""
+        shared = self.config.weights == "alias"
+        return Capabilities(updates=frozenset(("tensors",) if shared else ("tensors", "shared", "files", "adapter")))
+
+    @property
     def version(self) -> int:
         """The policy version that samples now."""
         return self._stepper.stats.version
@@ -84,6 +91,11 @@ class LocalEngine:
     def max_len(self) -> int:
         """See `Engine`."""
         return self.config.max_len
+
+    @property
+    def max_rows(self) -> int:
+        """See `Engine`."""
+        return self.config.max_rows
 
     async def generate(self, prompt: Ordered[int], sampling: Sampling, *, session: str = "") -> Completion:
         """See `Engine`. A request that cannot fit raises EngineError; cancelling the awaiting task frees its row."""
@@ -141,7 +153,11 @@ class LocalEngine:
 
     async def load(self, update: WeightUpdate) -> None:
         """See `Engine`. All names and shapes are checked before the first tensor is taken."""
-        assign(self.model, update.tensors, alias=self.config.weights == "alias")
+        if update.kind not in self.capabilities.updates:
+            raise EngineError(
+                f"this engine shares the learner's weights, and takes none as {update.kind}: set engine.weights=copy"
+            )
+        take(self.model, update, alias=self.config.weights == "alias")
         self._stepper.set_version(update.version)
 
     async def resume(self) -> None:
@@ -159,6 +175,13 @@ class LocalEngine:
         """See `Engine`."""
         stepper = self._stepper
         return replace(stepper.stats, running=len(stepper.running), waiting=len(stepper.scheduler.waiting))
+
+    def describe(self) -> str:
+        """See `StreamingEngine`."""
+        config, shape = self.config, self.model.config
+        need = memory.cache_bytes(shape, next(self.model.parameters()).dtype, self._sizes)
+        context = f"{config.max_len} of the model's {shape.max_position_embeddings} positions"
+        return f"{config.max_rows} rows and {config.retain_rows} retained, {context}, {need / memory.GIB:.2f} GiB"
 
     def _wake(self) -> None:
         if (self._driver is None or self._driver.done()) and self._runnable:

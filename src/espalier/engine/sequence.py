@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from espalier.engine.api import Finish, Sampling
-
-
-class Progress(NamedTuple):
-    """News of a streamed request: one token, its untempered log-prob, and the most probable (token, log-prob) there.
-
-    `finish` is set with the last token, and with token -1 if the request was aborted.
-    """
-
-    token: int
-    raw_logprob: float
-    top: list[tuple[int, float]]
-    finish: Finish | None
+from espalier.engine.api import Finish, Progress, Sampling
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,7 @@ from espalier.core.sockets import address, listening
 from espalier.engine.config import QUEUE, EngineConfig
 
 if TYPE_CHECKING:
-    from espalier.engine.server.service import Service
+    pass
 
 KEY_VARIABLE = "ESPALIER_API_KEY"
 _DEFAULTS = {
@@ -79,7 +79,7 @@ def serve(args: argparse.Namespace) -> int:
         from espalier.engine.server.running import run
 
         service = load_service(args)
-        greeting = f"{service.name} on {address(bound, args.host)} (Ctrl-C ends it): {_said(service)}"
+        greeting = f"{service.name} on {address(bound, args.host)} (Ctrl-C ends it): {service.engine.describe()}"
         run(service, bound, keys=keys, grace=args.grace, greeting=greeting)
     return 0
 
@@ -90,15 +90,3 @@ def api_keys(given: list[str], environ: Mapping[str, str]) -> list[str]:
     if any(not key or not key.isascii() or not key.isprintable() or " " in key for key in keys):
         raise ConfigError(f"--api-key or {KEY_VARIABLE}: a key is one word of printable ASCII characters")
     return keys
-
-
-def _said(service: Service) -> str:
-    """How large the engine is, and whether memory made it smaller than the model's context."""
-    from espalier.engine.memory import GIB, Sizes, cache_bytes
-
-    engine = service.engine
-    config, shape = engine.config, engine.model.config
-    sizes = Sizes(config.max_rows, config.max_len, config.retain_rows)
-    need = cache_bytes(shape, next(engine.model.parameters()).dtype, sizes)
-    context = f"{config.max_len} of the model's {shape.max_position_embeddings} positions"
-    return f"{config.max_rows} rows and {config.retain_rows} retained, {context}, {need / GIB:.2f} GiB"

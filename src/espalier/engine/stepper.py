@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from espalier.core.errors import EngineError
-from espalier.engine.api import Completion, EngineStats, Finish
+from espalier.engine.api import Completion, EngineStats, Finish, Progress
 from espalier.engine.config import EngineConfig
 from espalier.engine.forward.bags import Bags
 from espalier.engine.forward.plan import StepAttention, make_step
@@ -26,7 +26,7 @@ from espalier.engine.kv.rows import Rows
 from espalier.engine.kv.slab import Slab
 from espalier.engine.sampler import Sampler
 from espalier.engine.scheduler import Scheduler, chunks
-from espalier.engine.sequence import Progress, Sequence
+from espalier.engine.sequence import Sequence
 
 Finished = tuple[Sequence, Completion | EngineError]
 """A request, and its completion or why it failed."""

@@ -1,13 +1,49 @@
-"""Taking new weights."""
+"""Taking new weights into a decoder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 
-from espalier.core.errors import EngineError
+from espalier.core.errors import DataError, EngineError
+from espalier.engine.updates import AdapterUpdate, FileUpdate, SharedUpdate, TensorUpdate, WeightUpdate
+from espalier.lm.decoder import Decoder
+from espalier.lm.files import load_model
+from espalier.lm.lora import adapted, read_adapters
+
+
+def take(model: Decoder, update: WeightUpdate, *, alias: bool) -> None:
+    """Give `model` the weights of `update`. `alias` shares the memory of tensors, otherwise they are copied.
+
+    Raises EngineError, before anything is changed, where they cannot be read or do not fit.
+    """
+    try:
+        match update:
+            case TensorUpdate():
+                assign(model, update.tensors, alias=alias)
+            case SharedUpdate():
+                with update.tensors() as tensors:
+                    assign(model, tensors, alias=False)
+            case FileUpdate():
+                assign(model, load_model(update.folder).state_dict(), alias=False)
+            case AdapterUpdate():
+                _take_adapters(model, update)
+            case _:
+                assert_never(update)
+    except DataError as error:
+        raise EngineError(f"the weights of version {update.version} cannot be taken: {error}") from error
+
+
+@torch.no_grad()
+def _take_adapters(model: Decoder, update: AdapterUpdate) -> None:
+    if not adapted(model):
+        raise EngineError("the engine's model has no adapters to replace: build it with model.lora")
+    own = model.state_dict()
+    for name, tensor in read_adapters(model, update.folder).items():
+        own[name].copy_(tensor)
 
 
 @torch.no_grad()

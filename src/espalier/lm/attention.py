@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -40,17 +40,38 @@ class _Bucket:
         return rows, width
 
 
+class _Places(NamedTuple):
+    """Between flat [N, heads] and padded [rows, heads, width] of every bucket in turn.
+
+    there: flat index of each padded place. back: a padded place of each flat index. copies: further places of flat
+    indices that several rows share.
+    """
+
+    there: Tensor
+    back: Tensor
+    copies: Tensor
+
+
 class PackedAttention:
     """Causal attention within each of the rows that are packed end to end, for training and scoring.
 
     Rows are padded on the right, in buckets of similar length, and only in here. A causal mask keeps right padding out
     of sight by itself. Where each token goes is worked out once and serves every layer, forward and backward.
+
+    `flat` [sum of lengths] is the place of each token of each row among the N tokens, which rows with a common prefix
+    may share; without it the rows lie end to end.
     """
 
-    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
-        self.buckets = _buckets(np.asarray(lengths, np.int64), torch.device(device))
-        self.count = int(sum(lengths))
-        self._places: dict[int, tuple[Tensor, Tensor]] = {}
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        device: torch.device | str = "cpu",
+        flat: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        self.count = int(sum(lengths)) if flat is None else int(flat.max(initial=-1)) + 1
+        flat = np.arange(self.count) if flat is None else flat
+        self.buckets = _buckets(np.asarray(lengths, np.int64), flat, torch.device(device))
+        self._places: dict[int, _Places] = {}
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attention`."""
@@ -66,15 +87,14 @@ class PackedAttention:
             strict=True,
         )
         outs = [_attend(*part, heads, kv_heads) for part in parts]
-        out: Tensor = _Collect.apply(torch.cat(outs), query_places[1])  # type: ignore[no-untyped-call]
+        out: Tensor = _Collect.apply(torch.cat(outs), query_places.back)  # type: ignore[no-untyped-call]
         return out.view(q.shape)
 
-    def _spread(self, x: Tensor, places: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+    def _spread(self, x: Tensor, places: _Places) -> tuple[Tensor, ...]:
         rows = _Spread.apply(x.reshape(-1, x.shape[-1]), *places)  # type: ignore[no-untyped-call]
         return torch.split(rows, [bucket.tokens.numel() * x.shape[1] for bucket in self.buckets])
 
-    def _place(self, heads: int) -> tuple[Tensor, Tensor]:
-        """Between flat [N, heads] and padded [rows, heads, width] of every bucket in turn: both index lists."""
+    def _place(self, heads: int) -> _Places:
         if heads in self._places:
             return self._places[heads]
         head = torch.arange(heads, device=self.buckets[0].tokens.device)[:, None]
@@ -83,8 +103,9 @@ class PackedAttention:
         back = torch.empty(self.count * heads, dtype=torch.long, device=there.device)
         slots = real.nonzero()[:, 0]
         back[there[slots]] = slots
-        self._places[heads] = there, back
-        return there, back
+        copies = slots[back[there[slots]] != slots]
+        self._places[heads] = _Places(there, back, copies)
+        return self._places[heads]
 
 
 def packed_positions(lengths: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
@@ -94,7 +115,7 @@ def packed_positions(lengths: Sequence[int], device: torch.device | str = "cpu")
     return torch.from_numpy(np.arange(size.sum()) - np.repeat(starts, size)).to(device)
 
 
-def _buckets(lengths: npt.NDArray[np.int64], device: torch.device) -> list[_Bucket]:
+def _buckets(lengths: npt.NDArray[np.int64], flat: npt.NDArray[np.int64], device: torch.device) -> list[_Bucket]:
     starts = np.cumsum(lengths) - lengths
     order = np.argsort(-lengths, kind="stable")
     buckets = []
@@ -102,7 +123,7 @@ def _buckets(lengths: npt.NDArray[np.int64], device: torch.device) -> list[_Buck
         size = int(np.count_nonzero(lengths[order] >= SLACK * width))
         chosen, order = order[:size], order[size:]
         real = np.arange(width) < lengths[chosen, None]
-        tokens = starts[chosen, None] + np.where(real, np.arange(width), 0)
+        tokens = flat[starts[chosen, None] + np.where(real, np.arange(width), 0)]
         buckets.append(_Bucket(torch.from_numpy(tokens).to(device), torch.from_numpy(real).to(device)))
     return buckets
 
@@ -124,14 +145,17 @@ class _Spread(torch.autograd.Function):
     """Rows to their padded places. Padding is copied from somewhere, and its gradient is nil by the causal mask."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor) -> Tensor:
-        ctx.save_for_backward(back)
+    def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor, copies: Tensor) -> Tensor:
+        ctx.save_for_backward(there, back, copies)
         return x.index_select(0, there)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (back,) = ctx.saved_tensors
-        return grads[0].index_select(0, back), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        there, back, copies = ctx.saved_tensors
+        grad = grads[0].index_select(0, back)
+        if len(copies):
+            grad.index_add_(0, there[copies], grads[0][copies])
+        return grad, None, None, None
 
 
 class _Collect(torch.autograd.Function):

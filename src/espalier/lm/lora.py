@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -130,18 +131,42 @@ def load_adapters(model: Decoder, path: Path) -> None:
 
     Raises DataError, naming file and tensor, where they do not fit it.
     """
-    config, file = _read_config(path / CONFIG), path / WEIGHTS
-    tensors = load_tensors(file)
+    config = _read_config(path / CONFIG)
     try:
         targeted = _targeted(model, config)
     except ConfigError as error:
         raise DataError(f"{path / CONFIG}: {error}") from error
+    tensors = _read_tensors(path / WEIGHTS, {name: (layer, config.rank) for name, layer in targeted.items()})
+    inject(model, config)
+    own = model.state_dict()
+    for name, tensor in tensors.items():
+        own[name].copy_(tensor)
+
+
+def read_adapters(model: Decoder, path: Path) -> dict[str, Tensor]:
+    """The adapters in the folder `path` by the parameter of the adapted `model` that each replaces.
+
+    Raises DataError, naming file and tensor or field, where they are not adapters of the same layers, rank and alpha.
+    """
+    config, layers = _read_config(path / CONFIG), _layers(model)
+    for name, layer in layers.items():
+        if (config.rank, config.alpha) != (layer.rank, layer.alpha):
+            raise DataError(
+                f"{path / CONFIG}: rank {config.rank} and alpha {config.alpha:g}; those of {name} are {layer.rank} and "
+                f"{layer.alpha:g}"
+            )
+    return _read_tensors(path / WEIGHTS, {name: (layer, layer.rank) for name, layer in layers.items()})
+
+
+def _read_tensors(file: Path, layers: Mapping[str, tuple[nn.Linear, int]]) -> dict[str, Tensor]:
+    """The tensors of adapters for `layers`, each with its rank, by the name of the parameter that each becomes."""
+    tensors = load_tensors(file)
     shapes = {
         f"{PREFIX}{name}.{part}": shape
-        for name, layer in targeted.items()
+        for name, (layer, rank) in layers.items()
         for part, shape in (
-            ("lora_A.weight", (config.rank, layer.in_features)),
-            ("lora_B.weight", (layer.out_features, config.rank)),
+            ("lora_A.weight", (rank, layer.in_features)),
+            ("lora_B.weight", (layer.out_features, rank)),
         )
     }
     if odd := sorted(shapes.keys() ^ tensors.keys()):
@@ -149,10 +174,7 @@ def load_adapters(model: Decoder, path: Path) -> None:
     for name, shape in shapes.items():
         if tensors[name].shape != shape:
             raise DataError(f"{file}: tensor {name} has shape {list(tensors[name].shape)}, not {list(shape)}")
-    inject(model, config)
-    for name, layer in _layers(model).items():
-        for part, tensor in _parts(layer).items():
-            tensor.copy_(tensors[f"{PREFIX}{name}.{part}"])
+    return {name.removeprefix(PREFIX).removesuffix(".weight"): tensor for name, tensor in tensors.items()}
 
 
 def _read_config(file: Path) -> LoraConfig:

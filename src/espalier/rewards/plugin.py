@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -20,12 +21,19 @@ from espalier.rewards.component import ComponentConfig
 
 
 class PluginRewardConfig(ComponentConfig):
-    """What `function(episode, **options)` returns, perhaps async. It has your rights: name only code you trust."""
+    """What your own `function(episode, **options)` returns, perhaps async.
+
+    With `scope: group` it is called once for all finished attempts at a task, and returns a number for each. A class is
+    made once, as `Class(**options)`, and then called with the episodes alone: it may keep what it likes between calls.
+    The code has your rights: name only what you trust.
+    """
 
     kind: Literal["plugin"] = "plugin"
     """The reward."""
     function: PluginName
     """Where it is, as `./file.py:callable` beside the recipe, or `package.module:callable`."""
+    scope: Literal["episode", "group"] = "episode"
+    """What it judges at a time."""
     options: dict[str, Any] = Field(default={})
     """Its keyword arguments."""
     seconds: PositiveFloat = 60.0
@@ -50,9 +58,16 @@ class Plugin:
 
     async def __call__(self, episode: Episode) -> float:
         """Raises EnvError where the function raises, gives no number or takes too long."""
+        return float(await self._ask("score", episode))
+
+    async def compare(self, episodes: Sequence[Episode]) -> list[float]:
+        """A number for each episode. Raises EnvError as above."""
+        return list(await self._ask("compare", list(episodes)))
+
+    async def _ask(self, method: str, judged: object) -> Any:
         try:
             async with deadline(self._seconds):
-                return float(await next(self._turn).ask("score", episode))
+                return await next(self._turn).ask(method, judged)
         except TimeoutError:
             raise EnvError(f"{self._name} took longer than {self._seconds:g} s (its option `seconds`)") from None
         except OverrunError as error:
@@ -69,13 +84,27 @@ class Function:
 
     def __init__(self, function: str, options: Mapping[str, Any]) -> None:
         self._name = function
-        self._function = imported(function)
-        self._options = options
+        found = imported(function)
+        self._function = found(**options) if isinstance(found, type) else partial(found, **options)
 
     async def score(self, episode: Episode) -> float:
         """What it returns, as a number."""
-        found = self._function(episode, **self._options)
-        value = await found if inspect.isawaitable(found) else found
+        return self._number(await self._called(episode))
+
+    async def compare(self, episodes: list[Episode]) -> list[float]:
+        """What it returns, as one number for each episode."""
+        values = await self._called(episodes)
+        try:
+            items = list(values)
+        except TypeError:
+            raise EnvError(f"{self._name} gave {type(values).__name__}, not a list of numbers") from None
+        return [self._number(value) for value in items]
+
+    async def _called(self, judged: object) -> Any:
+        found = self._function(judged)
+        return await found if inspect.isawaitable(found) else found
+
+    def _number(self, value: Any) -> float:
         try:
             return float(value)
         except (TypeError, ValueError):

@@ -1,18 +1,19 @@
-"""A rubric: the weighted sum of reward components."""
+"""A rubric: the weighted sum of reward components, of single episodes and of whole groups."""
 
 from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from espalier.core.errors import ConfigError, EnvError, nearest
-from espalier.envs.api import Episode
+from espalier.envs.api import Episode, Task
 from espalier.envs.workers.process import CallError
 from espalier.rewards.answer import Answer, AnswerConfig
-from espalier.rewards.api import Reward
+from espalier.rewards.api import GroupReward, Reward
 from espalier.rewards.config import AnyComponentConfig, RewardsConfig, component_name
 from espalier.rewards.environment import EnvRewardConfig, environment
 from espalier.rewards.exact import ExactConfig, exact
@@ -23,6 +24,9 @@ from espalier.rewards.numeric import Numeric, NumericConfig
 from espalier.rewards.pattern import Regex, RegexConfig
 from espalier.rewards.plugin import Plugin, PluginRewardConfig
 from espalier.rewards.repetition import RepetitionConfig, repetition
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,47 +39,97 @@ class Scores:
 
 
 class Rubric:
-    """Scores episodes. `verdict` names the component that decides on right and wrong: the first unless given.
+    """Scores episodes: one by one, and those of a group together.
 
-    Where that component does not apply to an episode's task, the first one that does decides. Raises ConfigError where
-    no component has the name.
+    `verdict` names the component that decides on right and wrong: the first unless given. Where that component does not
+    apply to an episode's task, the first one that does decides. Raises ConfigError where no component has the name.
     """
 
     def __init__(self, config: RewardsConfig, *, verdict: str | None = None) -> None:
-        self._components = [(component, component_name(component), build(component)) for component in config]
-        names = [name for _, name, _ in self._components]
-        if verdict is not None and verdict not in names:
+        self._components = {component_name(component): component for component in config}
+        self._judges: dict[str, Reward] = {}
+        self._group_judges: dict[str, GroupReward] = {}
+        for name, component in self._components.items():
+            if isinstance(component, PluginRewardConfig) and component.scope == "group":
+                self._group_judges[name] = Plugin(component).compare
+            else:
+                self._judges[name] = build(component)
+        if verdict is not None and verdict not in self._components:
+            names = list(self._components)
             raise ConfigError(f"evaluation.component: the rewards have no {verdict!r}{nearest(verdict, names)}")
         self._verdict = verdict
 
     async def score(self, episode: Episode) -> Scores:
-        """Raises EnvError where a component cannot judge, gives no finite number, or none applies."""
-        weighted: dict[str, float] = {}
-        raw: dict[str, float] = {}
-        for component, name, reward in self._components:
-            if not component.tasks or episode.task.env in component.tasks:
-                raw[name] = await _value(name, reward, episode)
-                weighted[name] = component.weight * raw[name] + 0.0  # never -0.0
-        if not raw:
+        """The scores of an episode that is a group of its own. Raises EnvError as `judge` and `compare` do."""
+        (compared,) = await self.compare([episode])
+        return self.scores(await self.judge(episode) | compared)
+
+    async def judge(self, episode: Episode) -> dict[str, float]:
+        """The unweighted value of each component that judges single episodes.
+
+        Raises EnvError where one cannot judge or gives no finite number, or where no component at all applies.
+        """
+        if not any(self._applies(name, episode.task) for name in self._components):
             raise EnvError(f"no reward applies to the task set {episode.task.env!r}: see `rewards.*.tasks`")
-        decides = self._verdict if self._verdict in raw else next(iter(raw))
-        return Scores(weighted, math.fsum(weighted.values()), raw[decides])
+        found: dict[str, float] = {}
+        for name, reward in self._judges.items():
+            if self._applies(name, episode.task):
+                (found[name],) = _numbers(name, [await _awaited(name, reward, episode)], episode.task)
+        return found
+
+    async def compare(self, episodes: Sequence[Episode]) -> list[dict[str, float]]:
+        """For each episode of a group, which has one task, the unweighted value of each component that judges groups.
+
+        Raises EnvError where one cannot judge, or does not give one finite number for each episode.
+        """
+        found: list[dict[str, float]] = [{} for _ in episodes]
+        for name, reward in self._group_judges.items():
+            if episodes and self._applies(name, episodes[0].task):
+                values = _numbers(name, await _awaited(name, reward, episodes), episodes[0].task)
+                if len(values) != len(episodes):
+                    raise EnvError(f"the reward {name!r} gave {len(values)} numbers for {len(episodes)} episodes")
+                for scores, value in zip(found, values, strict=True):
+                    scores[name] = value
+        return found
+
+    def scores(self, values: Mapping[str, float]) -> Scores:
+        """The weighted sum of what `judge` and `compare` found of an episode, in the order of the components."""
+        applying = [name for name in self._components if name in values]
+        weighted = {name: self._components[name].weight * values[name] + 0.0 for name in applying}  # never -0.0
+        decides = self._verdict if self._verdict is not None and self._verdict in values else applying[0]
+        return Scores(weighted, math.fsum(weighted.values()), values[decides])
+
+    def turn_weight(self, task: Task) -> float:
+        """The weight of the environment's own rewards, which fall turn by turn; 0 where they are not paid for."""
+        own = (name for name, component in self._components.items() if isinstance(component, EnvRewardConfig))
+        return math.fsum(self._components[name].weight for name in own if self._applies(name, task))
+
+    def _applies(self, name: str, task: Task) -> bool:
+        sets = self._components[name].tasks
+        return not sets or task.env in sets
 
 
-async def _value(name: str, reward: Reward, episode: Episode) -> float:
+async def _awaited(name: str, reward: Callable[[A], R | Awaitable[R]], judged: A) -> R:
+    """What the reward gives, whatever goes wrong in it as an EnvError."""
     try:
-        found = reward(episode)
-        value = await found if inspect.isawaitable(found) else found
-        number = float(value)
+        found = reward(judged)
+        return await found if inspect.isawaitable(found) else found
     except CallError as error:
         raise EnvError(f"the reward {name!r} raised {error}") from None
     except EnvError:
         raise
     except Exception as error:
         raise EnvError(f"the reward {name!r} raised {type(error).__name__}: {error}") from error
-    if not math.isfinite(number):
-        raise EnvError(f"the reward {name!r} gave {number} for the task {episode.task.key} of {episode.task.env}")
-    return number
+
+
+def _numbers(name: str, values: Iterable[float], task: Task) -> list[float]:
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EnvError(f"the reward {name!r} raised {type(error).__name__}: {error}") from error
+    if bad := [number for number in numbers if not math.isfinite(number)]:
+        raise EnvError(f"the reward {name!r} gave {bad[0]} for the task {task.key} of {task.env}")
+    return numbers
 
 
 def build(config: AnyComponentConfig) -> Reward:

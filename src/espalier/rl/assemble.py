@@ -10,8 +10,8 @@ import torch
 
 from espalier.core.run import Run
 from espalier.core.seed import derive
-from espalier.engine.config import EngineConfig
-from espalier.engine.local import LocalEngine
+from espalier.engine.api import Engine
+from espalier.engine.build import build_engine
 from espalier.envs.api import TaskSet
 from espalier.envs.build import build_tasks
 from espalier.lm.build import LanguageModel, build
@@ -22,6 +22,7 @@ from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, Train
 from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.loop.evaluate import Evaluator
 from espalier.rl.loop.source import heldout
+from espalier.rl.rollout.api import Player
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.notices import Notices
 from espalier.rl.room import check_room, prompt_lengths
@@ -39,11 +40,11 @@ class Setting:
     language: LanguageModel
     tasks: TaskSet
     rubric: Rubric
-    engine: LocalEngine
+    engine: Engine
     seed: int
     notices: Notices
 
-    def player(self, rollout: RolloutConfig, purpose: str, algorithm: Algorithm | None = None) -> GroupPlayer:
+    def player(self, rollout: RolloutConfig, purpose: str, algorithm: Algorithm | None = None) -> Player:
         """A player of groups whose noise is named by `purpose`; with `algorithm`, groups that it can train on."""
         return GroupPlayer(
             self.engine,
@@ -100,19 +101,7 @@ def setting(config: TrainConfig | SFTConfig, run: Run) -> Setting:
         language,
         tasks,
         Rubric(config.rewards, verdict=config.evaluation.component),
-        engine_for(language, config.engine),
+        build_engine(language.decoder, config.engine),
         run.seed,
         Notices(run.say),
-    )
-
-
-def engine_for(language: LanguageModel, config: EngineConfig) -> LocalEngine:
-    """The embedded engine over the model's own weights."""
-    return LocalEngine(
-        language.decoder,
-        max_rows=config.max_rows,
-        max_len=config.max_len,
-        prefill_tokens=config.prefill_tokens,
-        retain_rows=config.retain_rows,
-        weights=config.weights,
     )

@@ -16,7 +16,7 @@ from espalier.envs.api import Task
 from espalier.lm.tokens import Tokenizer
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.credit import advantages
-from espalier.rl.rollout.groups import GroupPlayer, Played
+from espalier.rl.rollout.api import Player, ScoredGroup
 from espalier.rl.trajectory import Trajectory
 
 _SET = TypeAdapter(list[Sample])
@@ -33,7 +33,7 @@ class Browser:
 
     def __init__(
         self,
-        player: GroupPlayer,
+        player: Player,
         tasks: Sequence[Task],
         algorithm: Algorithm,
         tokenizer: Tokenizer,
@@ -55,14 +55,14 @@ class Browser:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self._folder / f"{name}.json", samples)
 
-    def _rated(self, group: Played) -> Iterator[tuple[Trajectory, Sequence[float]]]:
+    def _rated(self, group: ScoredGroup) -> Iterator[tuple[Trajectory, Sequence[float]]]:
         """Each row with its tokens' advantages; zero where no other attempt is left to compare it with."""
         compared = [[0.0] * len(row.tokens) for row in group.rows]
         if len(group.rows) > 1:
             compared = advantages(self._algorithm.model_copy(update=_BY_GROUP), [group.rows]).advantages
         yield from zip(group.rows, compared, strict=True)
 
-    def _sample(self, group: Played, row: Trajectory, advantage: Sequence[float]) -> dict[str, Any]:
+    def _sample(self, group: ScoredGroup, row: Trajectory, advantage: Sequence[float]) -> dict[str, Any]:
         passages = []
         for turn in row.turns:
             ids = row.tokens[turn.start : turn.end]

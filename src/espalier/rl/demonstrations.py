@@ -12,7 +12,8 @@ from espalier.core.seed import rng
 from espalier.envs.api import Env, Task, TaskSet
 from espalier.lm.chat import Renderer
 from espalier.rl.rollout.notices import Notices, failed
-from espalier.rl.trajectory import Group, Status, Trajectory
+from espalier.rl.trajectory import Status, Trajectory
+from espalier.rl.unit import Unit
 
 
 class Demonstrations:
@@ -31,23 +32,23 @@ class Demonstrations:
         """
         return self._row(index, self._tasks.task("train", index))
 
-    def batch(self, start: int, count: int) -> list[Group]:
-        """Demonstrations `start:start + count`, each a group of its own; those that fail are left out.
+    def batch(self, start: int, count: int) -> list[Unit]:
+        """Demonstrations `start:start + count`, each a unit of its own; those that fail are left out.
 
         Raises ConfigError where none of the tasks has any.
         """
-        groups, lacking = [], list[EnvError]()
+        units, lacking = [], list[EnvError]()
         for index in range(start, start + count):
             task = self._tasks.task("train", index)
             try:
-                groups.append([self._row(index, task)])
+                units.append(Unit([self._row(index, task)]))
             except NoDemonstrationsError as error:
                 lacking.append(error)
             except (DataError, EnvError) as error:
                 self._notices.once(failed(task, error))
         if len(lacking) == count:
             raise ConfigError(f"{lacking[0]}. A warm start needs some: leave it out (warm_start.steps=0), or add them")
-        return groups
+        return units
 
     def _row(self, index: int, task: Task) -> Trajectory:
         messages = self._tasks.demonstrate(task, rng(self._seed, "demonstration", index))

@@ -28,7 +28,10 @@ class Status(StrEnum):
 
 @dataclass(slots=True)
 class Turn:
-    """Tokens `start:end` were spoken by `role`. `reward` is the environment's for this turn, `seconds` its duration."""
+    """Tokens `start:end` were spoken by `role`. `seconds` is its duration.
+
+    `reward` is the environment's for this turn; in a scored row, times its weight in the rubric.
+    """
 
     start: int
     end: int
@@ -48,7 +51,8 @@ class Trajectory:
     rewards: component name -> weighted value; reward: their sum, None before scoring.
     advantages: per token, set by credit assignment (or by a tree search). weights: per-token weight of each stream; an
     absent one has weight 1 on masked tokens for "rl" and "ref", and 0 for "ce".
-    origin: (member index of the parent row, token offset) when forked.
+    origin: (member of the row it was forked from, token offset); None where it was not forked. Members differ within a
+    group, so the whole line of forks is known (`Unit.ancestors`).
     """
 
     task: str
@@ -92,11 +96,13 @@ class Trajectory:
     def _turn(self, role: str, length: int) -> None:
         self.turns.append(Turn(len(self.tokens), len(self.tokens) + length, role))
 
-    def fork(self, at: int) -> Trajectory:
-        """A new open row that shares tokens `:at` as context (mask False: the parent trains them)."""
+    def fork(self, at: int, member: int) -> Trajectory:
+        """A new open row, `member` of the same group, that shares tokens `:at` as context: this row trains them."""
         if not 0 < at <= len(self.tokens):
             raise ValueError(f"cannot fork at {at}: the row has {len(self.tokens)} tokens")
-        child = Trajectory(self.task, self.key, self.group, self.member, info=dict(self.info))
+        if member == self.member:
+            raise ValueError(f"a fork of member {member} needs a number of its own")
+        child = Trajectory(self.task, self.key, self.group, member, info=dict(self.info))
         child.tokens, child.versions, child.logprobs = (
             self.tokens[:at],
             self.versions[:at],

@@ -17,6 +17,7 @@ from espalier.rl.algorithms.advantages import LonelyRowError, group_mean, group_
 from espalier.rl.algorithms.credit import CreditError, advantages
 from espalier.rl.algorithms.gae import gae
 from espalier.rl.algorithms.table import ALGORITHMS, algorithm
+from espalier.rl.trajectory import Trajectory
 
 ESTIMATORS = {"group_mean": group_mean, "group_std": group_std, "leave_one_out": leave_one_out}
 GROUPED = [name for name, row in ALGORITHMS.items() if row.needs_group]
@@ -234,3 +235,31 @@ def test_whitening_is_exact_idempotent_and_never_nan(pairs: list[tuple[float, in
         elif np.ptp(own) == 0.0:
             assert not once[part == p].any()
     np.testing.assert_allclose(whiten(once, part), once, atol=1e-6)
+
+
+def paid_by_turn(turns: list[tuple[int, int, float | None]], reward: float) -> Trajectory:
+    """A row of turns: tokens of context, tokens sampled, and what the turn earned."""
+    row = Trajectory("t", "k", reward=reward)
+    for context, sampled, paid in turns:
+        row.observe([1] * context)
+        row.sample([2] * sampled, [-1.0] * sampled, [0] * sampled)
+        row.turns[-1].reward = paid
+    return row
+
+
+def test_rewards_of_turns_are_credited_where_they_fall() -> None:
+    row = paid_by_turn([(2, 2, 1.0), (1, 1, None), (1, 2, -3.0)], reward=2.0)  # 4.0 more from other components
+    plain = advantages(algorithm("reinforce"), [[row]]).advantages[0]
+    assert plain == [0, 0, 2, 2, 0, 2, 0, 2, 2]
+    by_turn = algorithm("reinforce", turn_rewards=True)
+    assert advantages(by_turn, [[row]]).advantages[0] == [0, 0, 2, 2, 0, 1, 0, 1, 1]
+    halved = algorithm("reinforce", turn_rewards=True, gamma=0.5)
+    assert advantages(halved, [[row]]).advantages[0] == [0, 0, 0.5625, 1.125, 0, 0.25, 0, 0.5, 1]
+    zeros = [[0.0] * 9]
+    ppo = algorithm("ppo", turn_rewards=True, whiten="none", kl_coef=0.0)
+    assert advantages(ppo, [[row]], zeros).advantages[0] == [0, 0, 2, 2, 0, 1, 0, 1, 1]
+
+
+def test_groups_have_no_turns() -> None:
+    with pytest.raises(ConfigError, match="turn_rewards: advantage=group_std compares whole rows"):
+        algorithm("grpo", turn_rewards=True)

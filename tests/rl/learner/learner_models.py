@@ -15,6 +15,7 @@ from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.trajectory import Group, Trajectory
+from espalier.rl.unit import Unit
 
 VOCABULARY = 23
 
@@ -74,7 +75,7 @@ def demonstrations(seed: int = 0, rows: int = 6) -> list[Group]:
 
 def update(learner: TorchLearner, groups: list[Group]) -> dict[str, float]:
     """One update."""
-    return dict(asyncio.run(learner.update(groups)))
+    return dict(asyncio.run(learner.update([Unit(rows) for rows in groups])))
 
 
 def gradients(learner: TorchLearner, groups: list[Group]) -> tuple[dict[str, Tensor], dict[str, float]]:

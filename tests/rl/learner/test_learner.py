@@ -24,6 +24,7 @@ from espalier.rl.learner.learner import LearnerError, TorchLearner
 from espalier.rl.learner.mismatch import mismatch
 from espalier.rl.learner.precision import autocast, has_bf16
 from espalier.rl.trajectory import Group, Trajectory
+from espalier.rl.unit import Unit
 
 
 def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -168,7 +169,7 @@ def test_reinforcement_finds_the_rewarded_token(name: str) -> None:
             row.sample(completion.tokens, completion.logprobs, completion.versions)
             row.reward = completion.tokens.count(7) / 2
             group.append(row)
-        await learner.update([group])
+        await learner.update([Unit(group)])
         await engine.load(await learner.publish())
         return float(np.mean([row.reward or 0.0 for row in group]))
 

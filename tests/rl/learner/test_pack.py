@@ -35,7 +35,7 @@ def test_columns_and_a_micro_batch_by_hand() -> None:
 
 
 def test_streams_default_to_the_mask_and_ce_to_nothing() -> None:
-    plain, demonstration, mixed = row([1], [2, 3]), row([1], []), row([1], [2, 3])
+    plain, demonstration, mixed = row([1], [2, 3]), row([8], []), row([9], [2, 3])
     demonstration.observe([2, 3], "assistant")
     demonstration.weights = {"ce": [0, 1, 0.5]}
     mixed.weights = {"rl": [0, 0, 2], "ce": [0, 1, 0], "ref": [0, 0, 0]}
@@ -46,6 +46,29 @@ def test_streams_default_to_the_mask_and_ce_to_nothing() -> None:
     batch = pack(table, [0, 1, 2], CPU)
     assert batch.policy.tolist() == [1, 2, 8]
     assert batch.ce.tolist() == [4, 5, 7]
+
+
+def test_what_rows_begin_with_alike_is_computed_once() -> None:
+    group = [row([1, 2, 3], [4, 5]), row([1, 2, 3], [6]), row([1, 2], [3, 7])]
+    batch = pack(columns(group), [0, 1, 2], CPU)
+    assert batch.tokens.tolist() == [4, 5, 6, 1, 2, 3, 7]  # the last row trains the 3
+    assert batch.positions.tolist() == [3, 4, 3, 0, 1, 2, 3]
+    assert batch.flat.tolist() == [3, 4, 5, 0, 1, 3, 4, 5, 2, 3, 4, 5, 6]
+    assert batch.policy.tolist() == [0, 1, 2, 5, 6]
+    assert batch.predictors(batch.policy).tolist() == [5, 0, 5, 4, 5]
+    assert batch.rows(batch.policy).tolist() == [0, 0, 1, 2, 2]
+
+
+def test_a_fork_shares_what_its_parent_trains() -> None:
+    parent = row([1, 2], [3, 4])
+    child = parent.fork(3, 1)
+    child.sample([5], [-1.0], [3])
+    grandchild = child.fork(4, 2)
+    grandchild.sample([6], [-1.0], [3])
+    batch = pack(columns([grandchild, child, parent]), [0, 1, 2], CPU)
+    assert batch.tokens.tolist() == [6, 5, 1, 2, 3, 4]
+    assert batch.flat.tolist() == [2, 3, 4, 1, 0, 2, 3, 4, 1, 2, 3, 4, 5]
+    assert [batch.tokens[i].item() for i in batch.policy] == [6, 5, 3, 4]
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.randoms(use_true_random=False))

@@ -11,7 +11,7 @@ from espalier.envs.api import Episode, Step, Task
 from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.collect import Collector, StarvedError
 from espalier.rl.loop.source import TaskSource, heldout
-from espalier.rl.rollout.groups import Played
+from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory
 
 TASKS = ScriptedTasks(lambda: ScriptedEnv(lambda turn, action: Step(reward=0.0)))
@@ -25,7 +25,7 @@ class Player:
         self.running = self.most = 0
         self.cancelled = 0
 
-    async def play(self, index: int, task: Task, members: int | None = None) -> Played:
+    async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
         self.running += 1
         self.most = max(self.most, self.running)
         try:
@@ -37,9 +37,9 @@ class Player:
             self.running -= 1
         values = self.rewards(index)
         if values is None:
-            return Played(index, task, errors=["it broke"], least=2)
+            return ScoredGroup(index, task, errors=["it broke"], least=2)
         rows = [Trajectory(task.env, task.key, index, m, reward=value) for m, value in enumerate(values)]
-        return Played(index, task, rows, [Episode(task, []) for _ in rows])
+        return ScoredGroup(index, task, rows, [Episode(task, []) for _ in rows])
 
 
 def collector(player: Player, *, groups: int = 4, resample: bool = False, limit: int = 8) -> Collector:
@@ -143,7 +143,7 @@ def test_replacements_start_when_the_whole_round_is_over():
     order: list[int] = []
     play = player.play
 
-    async def noted(index: int, task: Task, members: int | None = None) -> Played:
+    async def noted(index: int, task: Task, members: int | None = None) -> ScoredGroup:
         played = await play(index, task, members)
         order.append(index)
         return played

@@ -7,7 +7,7 @@ from espalier.core.errors import EspalierError
 from espalier.envs.api import Episode, Task
 from espalier.rl.config import EvaluationConfig
 from espalier.rl.loop.evaluate import GIVE_UP, Evaluation, EvaluationError, Evaluator
-from espalier.rl.rollout.groups import Played
+from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory
 
 SCORES = {"a": [1.0, 1.0, 0.0, 0.0], "b": [0.0, 0.0, 0.0, 1.0], "c": [0.5, 0.98, 1.0]}
@@ -15,13 +15,13 @@ SCORES = {"a": [1.0, 1.0, 0.0, 0.0], "b": [0.0, 0.0, 0.0, 1.0], "c": [0.5, 0.98,
 
 
 class Player:
-    async def play(self, index: int, task: Task, members: int | None = None) -> Played:
+    async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
         assert members == 4
         rows = [
             Trajectory(task.env, task.key, index, m, tokens=[0] * 3, mask=[False, True, True], info={"verdict": s})
             for m, s in enumerate(SCORES[task.key])
         ]
-        return Played(index, task, rows, [Episode(task, []) for _ in rows], errors=["x"] * (4 - len(rows)))
+        return ScoredGroup(index, task, rows, [Episode(task, []) for _ in rows], errors=["x"] * (4 - len(rows)))
 
 
 def evaluate(*tasks: Task) -> Evaluation:
@@ -53,14 +53,14 @@ class Breaking:
         self.good, self.wasted = good, wasted
         self.played: list[int] = []
 
-    async def play(self, index: int, task: Task, members: int | None = None) -> Played:
+    async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
         for _ in range(10 * (index + 1)):  # turns of the event loop, not seconds: the order holds on a busy machine
             await asyncio.sleep(0)
         self.played.append(index)
         if index < self.good:
-            return Played(index, task, errors=[f"mine.py:7: broke at {index}"], wasted=self.wasted)
+            return ScoredGroup(index, task, errors=[f"mine.py:7: broke at {index}"], wasted=self.wasted)
         row = Trajectory(task.env, task.key, index, tokens=[0] * 2, mask=[False, True], info={"verdict": 1.0})
-        return Played(index, task, [row] * 4, [Episode(task, [])] * 4)
+        return ScoredGroup(index, task, [row] * 4, [Episode(task, [])] * 4)
 
 
 def broken(good: int, wasted: int) -> tuple[Breaking, Evaluator]:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from espalier.core.messages import Message
 from espalier.envs.api import Episode, Task
 from espalier.rl.loop.idle import IdleWatch, NothingToLearnError
-from espalier.rl.rollout.groups import Played
+from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory
 
 MOVED = {"updates": 1.0, "grad_skipped": 0.0}
 
 
-def step(*groups: Sequence[float], verdict: float = 0.0, answer: str = "an answer") -> list[Played]:
+def step(*groups: Sequence[float], verdict: float = 0.0, answer: str = "an answer") -> list[ScoredGroup]:
     task = Task("toy", "k", {"answer": "72"})
     played = []
     for index, rewards in enumerate(groups):
@@ -23,7 +23,7 @@ def step(*groups: Sequence[float], verdict: float = 0.0, answer: str = "an answe
             Trajectory("toy", "k", index, reward=r, rewards={"numeric": r}, info={"verdict": verdict}) for r in rewards
         ]
         episode = Episode(task, [Message.user("q"), Message.assistant(answer)])
-        played.append(Played(index, task, rows, [episode] * len(rows)))
+        played.append(ScoredGroup(index, task, rows, [episode] * len(rows)))
     return played
 
 

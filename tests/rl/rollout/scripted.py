@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from espalier.core.messages import Message, ToolSpec
-from espalier.engine.api import Completion, EngineStats, Finish, PauseMode, Sampling, WeightUpdate
+from espalier.engine.api import Completion, EngineStats, Finish, PauseMode, Sampling
+from espalier.engine.updates import WeightUpdate
 from espalier.envs.api import Split, Step, Task
 from espalier.lm.chat.plain import PlainRenderer
 from espalier.lm.tokens import Tokenizer, char_tokenizer

@@ -1,10 +1,12 @@
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from scripted import TASK, ScriptedEnv, ScriptedTasks, tokenizer
 
+from espalier.core.errors import EnvError
 from espalier.core.messages import Message
 from espalier.engine.local import LocalEngine
 from espalier.envs.api import Episode, Step
@@ -12,9 +14,11 @@ from espalier.lm.chat.plain import PlainRenderer
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.rewards.config import ENV_REWARD
+from espalier.rewards.environment import EnvRewardConfig
 from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
-from espalier.rl.rollout.groups import GroupPlayer, Played
+from espalier.rl.rollout.api import ScoredGroup
+from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.trajectory import Status
 
 TOKENS = tokenizer()
@@ -34,7 +38,7 @@ def model() -> Decoder:
 
 def play(
     model: Decoder, make: Callable[[], ScriptedEnv], *, seed: int = 0, group: int = 7, **settings: object
-) -> tuple[Played, LocalEngine]:
+) -> tuple[ScoredGroup, LocalEngine]:
     config = RolloutConfig.model_validate({"samples_per_group": 4, "max_tokens": 12, **settings})
     engine = LocalEngine(model, max_rows=8, max_len=64)
     player = GroupPlayer(engine, PlainRenderer(TOKENS), ScriptedTasks(make), Rubric(ENV_REWARD), config, seed=seed)
@@ -141,9 +145,7 @@ def test_a_group_says_whether_it_can_teach(model: Decoder):
 
 def test_a_reward_that_cannot_judge_fails_the_attempt(model: Decoder):
     class Refusing(Rubric):
-        async def score(self, episode: Episode):  # type: ignore[no-untyped-def]
-            from espalier.core.errors import EnvError
-
+        async def judge(self, episode: Episode) -> dict[str, float]:
             raise EnvError("no verdict")
 
     config = RolloutConfig(samples_per_group=2, max_tokens=4, repairs=0)
@@ -158,6 +160,43 @@ def test_a_reward_that_cannot_judge_fails_the_attempt(model: Decoder):
     )
     played = asyncio.run(player.play(0, TASK))
     assert played.errors == ["no verdict", "no verdict"]
+
+
+def test_a_group_is_scored_together_once_all_have_finished(model: Decoder):
+    asked: list[int] = []
+
+    class Ranked(Rubric):
+        async def compare(self, episodes: Sequence[Episode]) -> list[dict[str, float]]:
+            asked.append(len(episodes))
+            if len(episodes) < 4:
+                raise EnvError("too few to rank")
+            return [{"env": float(place)} for place, _ in enumerate(episodes)]
+
+    config = RolloutConfig(samples_per_group=4, max_tokens=4, repairs=0)
+    engine = LocalEngine(model, max_rows=8, max_len=64)
+    tasks = ScriptedTasks(lambda: ScriptedEnv(length))
+    player = GroupPlayer(engine, PlainRenderer(TOKENS), tasks, Ranked(ENV_REWARD), config, seed=0)
+    played = asyncio.run(player.play(0, TASK))
+    assert [row.reward for row in played.rows] == [0.0, 1.0, 2.0, 3.0]
+    assert [row.info["verdict"] for row in played.rows] == [0.0, 1.0, 2.0, 3.0]
+    failed = asyncio.run(player.play(1, TASK, members=2))
+    assert (failed.rows, failed.errors, asked) == ([], ["too few to rank"], [4, 2])
+    assert failed.wasted > 0
+
+
+def test_rewards_of_turns_carry_the_weight_of_the_rubric(model: Decoder):
+    def twice(turn: int, action: Message) -> Step:
+        return Step((Message.user("more"),), reward=float(turn), done=turn == 2)
+
+    config = RolloutConfig(samples_per_group=1, max_turns=2, max_tokens=20)
+    engine = LocalEngine(model, max_rows=8, max_len=128)
+    rubric = Rubric([EnvRewardConfig(weight=0.5)])
+    tasks = ScriptedTasks(lambda: ScriptedEnv(twice))
+    player = GroupPlayer(engine, PlainRenderer(TOKENS), tasks, rubric, config, seed=0)
+    (row,) = asyncio.run(player.play(0, TASK)).rows
+    paid = [turn.reward for turn in row.turns if turn.reward is not None]
+    assert paid == [0.5, 1.0][: len(paid)]
+    assert row.reward == math.fsum(paid)
 
 
 def test_turns_of_one_conversation_prefill_only_what_is_new(model: Decoder):

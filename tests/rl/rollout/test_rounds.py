@@ -11,7 +11,7 @@ from espalier.engine.api import Completion, Sampling
 from espalier.envs.api import Episode, Step
 from espalier.lm.chat.plain import PlainRenderer
 from espalier.rewards.config import ENV_REWARD
-from espalier.rewards.rubric import Rubric, Scores
+from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.rounds import Rounds
@@ -27,14 +27,14 @@ def test_failed_attempts_are_repaired_once_all_others_are_judged(delays: tuple[f
             return await super().generate(prompt, sampling, session=session)
 
     class Slow(Rubric):
-        async def score(self, episode: Episode) -> Scores:
+        async def judge(self, episode: Episode) -> dict[str, float]:
             count = events.count("asked")
             events.append("asked")
             await asyncio.sleep(delays[count % 3])
             events.append("judged")
             if count in (0, 1, 3):
                 raise EnvError("no verdict")
-            return Scores({"env": 1.0}, 1.0, 1.0)
+            return {"env": 1.0}
 
     config = RolloutConfig(samples_per_group=3, max_tokens=4, repairs=2)
     tasks = ScriptedTasks(lambda: ScriptedEnv(lambda turn, action: Step()))

@@ -24,7 +24,8 @@ from espalier.rl.loop.supervise import Supervision
 from espalier.rl.rollout.episode import play
 from espalier.rl.rollout.notices import MOST, Notices
 from espalier.rl.sft import sft
-from espalier.rl.trajectory import Group, Status
+from espalier.rl.trajectory import Status
+from espalier.rl.unit import Unit
 
 
 class Asking(ScriptedEnv):
@@ -86,8 +87,8 @@ class Letters:
 def test_demonstrations_that_fail_are_left_out():
     said: list[str] = []
     demonstrations = Demonstrations(Letters(), PlainRenderer(tokenizer()), Notices(said.append), seed=0)  # type: ignore[arg-type]
-    groups = demonstrations.batch(0, 10)
-    assert [group[0].key for group in groups] == ["1", "2", "4", "7", "8"]
+    units = demonstrations.batch(0, 10)
+    assert [unit.rows[0].key for unit in units] == ["1", "2", "4", "7", "8"]
     assert len(said) == 5
     assert "letters, task 3: character '☃'" in said[1]
     with pytest.raises(DataError, match="'☃'"):
@@ -147,7 +148,7 @@ def test_supervised_training_without_a_usable_demonstration_ends_in_words(tmp_pa
 
 def test_steps_without_a_usable_demonstration_end_in_words(tmp_path: Path):
     class Unusable:
-        def batch(self, start: int, count: int) -> list[Group]:
+        def batch(self, start: int, count: int) -> list[Unit]:
             return []
 
     with Run.create(tmp_path, job="rl.sft", name="none", data=DataRoot(None)) as run:

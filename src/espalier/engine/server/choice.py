@@ -8,9 +8,7 @@ from typing import Any
 
 from espalier.core.errors import EngineError
 from espalier.core.messages import Message, ToolCall
-from espalier.engine.api import Sampling
-from espalier.engine.local import LocalEngine
-from espalier.engine.sequence import Progress
+from espalier.engine.api import Progress, Sampling, StreamingEngine
 from espalier.engine.server.errors import ApiError
 from espalier.engine.server.reading import Piece, Reading
 from espalier.engine.server.stops import Stops
@@ -58,7 +56,7 @@ class Choice:
         self.index, self.prompt, self.sampling, self.wish = index, prompt, sampling, wish
         self.count = 0
 
-    async def deltas(self, engine: LocalEngine, *, streamed: bool) -> AsyncGenerator[Delta, None]:
+    async def deltas(self, engine: StreamingEngine, *, streamed: bool) -> AsyncGenerator[Delta, None]:
         """The answer in pieces, or in one if not `streamed`."""
         wish, ids, delta = self.wish, list[int](), Delta(self.index)
         reading, note = wish.read(self.prompt), wish.note() if wish.note else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from espalier.engine.sequence import Progress
+from espalier.engine.api import Progress
 from espalier.lm.tokens import Tokenizer
 
 MOST = 2**18

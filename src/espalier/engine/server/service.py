@@ -15,9 +15,8 @@ from uuid import uuid4
 
 from espalier.core.errors import EngineError
 from espalier.core.seed import derive
-from espalier.engine.api import Sampling
+from espalier.engine.api import Sampling, StreamingEngine
 from espalier.engine.config import QUEUE
-from espalier.engine.local import LocalEngine
 from espalier.engine.server.choice import Choice, Delta, Wish
 from espalier.engine.server.errors import ApiError, as_api_error
 from espalier.engine.server.gate import Gate, Ticket
@@ -32,7 +31,7 @@ class Service:
     """The model that is served, under `name`, since `created` (Unix seconds). `queue` choices may wait for a row."""
 
     name: str
-    engine: LocalEngine
+    engine: StreamingEngine
     tokenizer: Tokenizer
     renderer: Renderer
     created: int
@@ -41,15 +40,15 @@ class Service:
     names: Names = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(self.engine.config.max_rows, self.queue)
+        self.gate = Gate(self.engine.max_rows, self.queue)
         self.names = Names(self.tokenizer)
 
     def check_length(self, characters: int, param: str) -> None:
         """Raise ApiError for a text that cannot fit, before it is encoded: that may take long."""
-        longest = self.engine.config.max_len * self.tokenizer.longest
+        longest = self.engine.max_len * self.tokenizer.longest
         if characters > longest:
             raise ApiError(
-                f"the prompt has {characters} characters; this model's context is {self.engine.config.max_len} tokens, "
+                f"the prompt has {characters} characters; this model's context is {self.engine.max_len} tokens, "
                 f"which hold {longest} at most",
                 param=param,
                 code="context_length_exceeded",
@@ -90,11 +89,11 @@ class Service:
     ) -> Sampling:
         """The settings of `request` for one of its prompts. Raises ApiError where it cannot be continued so."""
         param = "messages" if isinstance(request, ChatRequest) else "prompt"
-        room = self.engine.config.max_len - len(prompt)
+        room = self.engine.max_len - len(prompt)
         if room < (limit or 1):
             raise ApiError(
                 f"the prompt has {len(prompt)} tokens and {limit or 1} are to follow; this model's context is "
-                f"{self.engine.config.max_len} tokens",
+                f"{self.engine.max_len} tokens",
                 param=param,
                 code="context_length_exceeded",
             )
@@ -145,13 +144,13 @@ class Job:
     streamed: bool
     wants_usage: bool
 
-    async def answer(self, engine: LocalEngine, ticket: Ticket) -> dict[str, Any]:
+    async def answer(self, engine: StreamingEngine, ticket: Ticket) -> dict[str, Any]:
         """Everything in one object."""
         async with aclosing(self._deltas(engine, ticket)) as deltas:
             done = {delta.index: self.form.whole(delta) async for delta in deltas}
         return self.form.envelope(self.form.whole_kind, [done[index] for index in sorted(done)], self._usage())
 
-    async def events(self, engine: LocalEngine, ticket: Ticket) -> AsyncGenerator[str, None]:
+    async def events(self, engine: StreamingEngine, ticket: Ticket) -> AsyncGenerator[str, None]:
         """Server-sent events: chunks as they come, the token counts if wanted, `[DONE]`. An error becomes an event."""
         kind = self.form.chunk_kind
         try:
@@ -164,10 +163,10 @@ class Job:
         except Exception as error:
             yield _event(as_api_error(error).body)
 
-    async def _deltas(self, engine: LocalEngine, ticket: Ticket) -> AsyncGenerator[Delta, None]:
+    async def _deltas(self, engine: StreamingEngine, ticket: Ticket) -> AsyncGenerator[Delta, None]:
         """What the choices say, as it comes. No more of them are begun at a time than the engine has rows."""
         todo = iter(self.choices)
-        workers = min(len(self.choices), engine.config.max_rows)
+        workers = min(len(self.choices), engine.max_rows)
         tasks = [asyncio.create_task(self._work(todo, engine, ticket)) for _ in range(workers)]
         try:
             unfinished = len(self.choices)
@@ -180,7 +179,7 @@ class Job:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self, todo: Iterator[Choice], engine: LocalEngine, ticket: Ticket) -> None:
+    async def _work(self, todo: Iterator[Choice], engine: StreamingEngine, ticket: Ticket) -> None:
         """Sample one choice after the other of those that nobody has begun."""
         try:
             for choice in todo:

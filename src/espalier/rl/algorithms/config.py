@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
+from espalier.rl.algorithms.plugin import PluginConfig
 from espalier.rl.algorithms.rows import ROWS
 
 Advantage = Literal["reward", "group_mean", "group_std", "leave_one_out", "gae"]
@@ -33,6 +34,11 @@ class Algorithm(Config):
     advantage: Advantage = "group_std"
     """Where credit comes from: the reward itself, its distance from the group's mean (divided by the group's standard
     deviation with `group_std`, from the mean of the others with `leave_one_out`), or a critic (`gae`)."""
+    turn_rewards: bool = False
+    """Credit what the environment pays for a turn to the tokens up to the end of that turn, and not to those after it.
+    For `reward` and `gae` advantages; without it the whole reward comes with the last token."""
+    plugin: PluginConfig | None = None
+    """Your own functions for any of the three: advantage, loss, correction."""
     whiten: Literal["none", "batch", "task"] = "none"
     """Shift and scale token advantages to mean 0 and deviation 1, over the whole batch or within each task."""
     gamma: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -97,6 +103,10 @@ class Algorithm(Config):
             )
         if self.dual_clip is not None and self.loss != "ppo":
             raise ConfigError(f"algorithm.dual_clip belongs to loss=ppo, not {self.loss}; set it to null")
+        if self.turn_rewards and self.advantage not in ("reward", "gae"):
+            raise ConfigError(
+                f"algorithm.turn_rewards: advantage={self.advantage} compares whole rows; use reward or gae"
+            )
         if self.correction_low > self.correction_high:
             raise ConfigError("algorithm.correction_low must not exceed correction_high")
         return self
@@ -105,7 +115,8 @@ class Algorithm(Config):
     def title(self) -> str:
         """The name, and the fields that differ from its row of the table: `grpo (clip_high=0.28)`."""
         row = dict(type(self)(name=self.name))
-        changed = [f"{field}={value}" for field, value in self if value != row[field]]
+        changed = [f"{field}={value}" for field, value in self if value != row[field] and field != "plugin"]
+        changed += [f"{part}={where}" for part, where in (self.plugin.named if self.plugin else {}).items()]
         return f"{self.name} ({', '.join(changed)})" if changed else self.name
 
     def over(self, length: int) -> Algorithm:
@@ -115,16 +126,20 @@ class Algorithm(Config):
     @property
     def needs_group(self) -> bool:
         """Whether a row is judged against others of its group, so that groups need two rows or more."""
+        if self.plugin and self.plugin.advantage:
+            return self.plugin.asks_for("advantage", "group")
         return self.advantage in ("group_mean", "group_std", "leave_one_out")
 
     @property
     def needs_values(self) -> bool:
         """Whether credit needs a critic's values."""
-        return self.advantage == "gae"
+        return self.advantage == "gae" and not (self.plugin and self.plugin.advantage)
 
     @property
     def needs_prox(self) -> bool:
         """Whether `prox` matters once the weights have moved within a step; until then it equals `new`."""
+        if self.plugin and (self.plugin.correction or self.plugin.asks_for("loss", "prox")):
+            return True
         return self.correction in ("none", "tis", "icepop", "decoupled")
 
     @property

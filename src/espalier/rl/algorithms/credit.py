@@ -12,6 +12,7 @@ from espalier.rl.algorithms.advantages import Floats, Ints, group_mean, group_st
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.divergence import kl_estimate
 from espalier.rl.algorithms.gae import gae, returns_to_go
+from espalier.rl.algorithms.plugin import AlgorithmError, PluginConfig
 from espalier.rl.trajectory import Group, Trajectory
 
 
@@ -89,22 +90,40 @@ def _estimate(
     algorithm: Algorithm, flat: _Flat, ids: Ints, penalty: Floats, values: Floats | None
 ) -> tuple[Floats, Floats | None]:
     """Advantages (and returns) of all sampled tokens, before whitening."""
+    if algorithm.plugin and algorithm.plugin.advantage:
+        return _of_plugin(algorithm.plugin, flat, ids, penalty), None
     if algorithm.needs_group:
         totals = flat.rewards - np.bincount(flat.row, penalty, len(flat.rewards))
         estimator = {"group_mean": group_mean, "group_std": group_std, "leave_one_out": leave_one_out}
         return np.repeat(estimator[algorithm.advantage](totals, ids), flat.lengths), None
-    rewards = -penalty
-    has_tokens = flat.lengths > 0
-    rewards[flat.offsets[1:][has_tokens] - 1] += flat.rewards[has_tokens]
+    rewards = flat.by_token(turns=algorithm.turn_rewards) - penalty
     if values is None:
         return returns_to_go(rewards, flat.offsets, algorithm.gamma), None
     return gae(rewards, values, flat.offsets, algorithm.gamma, algorithm.lam)
 
 
+def _of_plugin(plugin: PluginConfig, flat: _Flat, ids: Ints, penalty: Floats) -> Floats:
+    rewards = flat.rewards - np.bincount(flat.row, penalty, len(flat.rewards))
+    inputs = {"rewards": rewards, "group": ids, "lengths": flat.lengths, "rows": flat.rows}
+    found = plugin.call("advantage", inputs)
+    try:
+        parts = [np.broadcast_to(np.asarray(part, np.float64), n) for part, n in zip(found, flat.lengths, strict=True)]
+    except (TypeError, ValueError) as error:
+        raise AlgorithmError(
+            f"algorithm.plugin.advantage: {plugin.advantage} must give a number for each of {len(flat.rewards)} rows, "
+            f"or a list of one for each of its sampled tokens ({error})"
+        ) from None
+    credit = np.concatenate(parts) if parts else np.zeros(0)
+    if not np.isfinite(credit).all():
+        raise AlgorithmError(f"algorithm.plugin.advantage: {plugin.advantage} gave numbers that are not finite")
+    return credit
+
+
 @dataclass(frozen=True, slots=True)
 class _Flat:
-    """The sampled tokens of rows, end to end. lengths, rewards, tasks: [R]; offsets: [R+1]; row: [size]."""
+    """The sampled tokens of `rows`, end to end. lengths, rewards, tasks: [R]; offsets: [R+1]; row: [size]."""
 
+    rows: list[Trajectory]
     masks: list[np.ndarray]
     lengths: np.ndarray
     offsets: np.ndarray
@@ -118,6 +137,7 @@ class _Flat:
         lengths = np.array([int(m.sum()) for m in masks], np.int64)
         names = {name: i for i, name in enumerate(sorted({row.task for row in rows}))}
         return _Flat(
+            rows=rows,
             masks=masks,
             lengths=lengths,
             offsets=np.concatenate(([0], np.cumsum(lengths))),
@@ -129,6 +149,19 @@ class _Flat:
     @property
     def size(self) -> int:
         return int(self.offsets[-1])
+
+    def by_token(self, *, turns: bool) -> Floats:
+        """[size] what each token earns: the last of a row its reward, less what its turns earned where they fell."""
+        result, rest = np.zeros(self.size), self.rewards.copy()
+        for i, row in enumerate(self.rows if turns else ()):
+            sampled = np.cumsum(self.masks[i])
+            for turn in row.turns:
+                if turn.reward is not None and turn.end and sampled[turn.end - 1]:
+                    result[self.offsets[i] + sampled[turn.end - 1] - 1] += turn.reward
+                    rest[i] -= turn.reward
+        has_tokens = self.lengths > 0
+        result[self.offsets[1:][has_tokens] - 1] += rest[has_tokens]
+        return result
 
     def take(self, columns: list[list[float]]) -> Floats:
         """Values at the sampled tokens, from one list per row over all its tokens."""

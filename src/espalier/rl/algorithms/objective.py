@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from espalier.core.errors import ConfigError
 from espalier.rl.algorithms import correction, policy
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.divergence import kl_loss
+from espalier.rl.algorithms.plugin import AlgorithmError, PluginConfig
 from espalier.rl.algorithms.policy import TokenLoss
 from espalier.rl.algorithms.reduce import Denominators, reduce
 
@@ -93,7 +95,9 @@ def merge(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
 
 def _old(algorithm: Algorithm, batch: TokenBatch) -> Tensor:
     """The denominator of the policy ratio."""
-    return _prox(batch) if algorithm.needs_prox else batch.behave
+    if algorithm.plugin and algorithm.plugin.correction:
+        return _prox(batch)
+    return _prox(batch) if algorithm.correction in ("none", "tis", "icepop", "decoupled") else batch.behave
 
 
 def _prox(batch: TokenBatch) -> Tensor:
@@ -103,6 +107,10 @@ def _prox(batch: TokenBatch) -> Tensor:
 def _token_loss(algorithm: Algorithm, batch: TokenBatch, present: Tensor) -> TokenLoss:
     new, old, adv = batch.new, _old(algorithm, batch), batch.advantage
     low, high = algorithm.clip_low, algorithm.clip_high
+    if algorithm.plugin and algorithm.plugin.loss:
+        loss = _of_plugin(algorithm.plugin, "loss", batch, present, {"old": old})
+        never = torch.zeros_like(present, dtype=torch.bool)
+        return TokenLoss(loss, policy.log_ratio(new.detach(), old).exp(), never, never)
     if algorithm.loss == "reinforce":
         return policy.reinforce(new, old, adv)
     if algorithm.loss == "ppo":
@@ -114,6 +122,8 @@ def _token_loss(algorithm: Algorithm, batch: TokenBatch, present: Tensor) -> Tok
 
 def _correction_weight(algorithm: Algorithm, batch: TokenBatch, present: Tensor) -> Tensor | None:
     """[M] importance weights, or None where all are one."""
+    if algorithm.plugin and algorithm.plugin.correction:
+        return _of_plugin(algorithm.plugin, "correction", batch, present, {}).detach()
     new, behave = batch.new, batch.behave
     low, high = algorithm.correction_low, algorithm.correction_high
     if algorithm.correction == "tis":
@@ -127,6 +137,25 @@ def _correction_weight(algorithm: Algorithm, batch: TokenBatch, present: Tensor)
     if algorithm.correction == "double_sided":
         return correction.double_sided(new, behave, low=algorithm.clip_low, high=algorithm.clip_high)
     return None
+
+
+def _of_plugin(
+    plugin: PluginConfig,
+    part: Literal["loss", "correction"],
+    batch: TokenBatch,
+    present: Tensor,
+    more: dict[str, Tensor],
+) -> Tensor:
+    """[M] what a function of the user's own gives."""
+    own = {"new": batch.new, "behave": batch.behave, "prox": _prox(batch), "advantage": batch.advantage}
+    found = plugin.call(part, own | {"row": batch.row, "present": present} | more)
+    name = f"algorithm.plugin.{part}: {plugin.named[part]}"
+    if not isinstance(found, Tensor) or found.shape != batch.new.shape:
+        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise AlgorithmError(f"{name} must give a tensor of {len(batch.new)} numbers, one for each token, not {shape}")
+    if part == "loss" and batch.new.requires_grad and not found.requires_grad:
+        raise AlgorithmError(f"{name} gave a loss without a gradient: it must depend on `new`")
+    return found
 
 
 def _reference_loss(algorithm: Algorithm, batch: TokenBatch, denominators: Denominators) -> Tensor:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from espalier.engine.api import WeightUpdate
-from espalier.rl.trajectory import Group
+from espalier.engine.updates import WeightUpdate
+from espalier.rl.unit import Unit
 
 Metrics = Mapping[str, float]
 
 
 class Learner(Protocol):
-    """Turns groups into gradient steps. `version` counts the updates; tokens tagged v were sampled by version v."""
+    """Turns units of rows into gradient steps.
+
+    `version` counts the updates; tokens tagged v were sampled by version v.
+    """
 
     @property
     def version(self) -> int:
         """Number of updates done."""
         ...
 
-    async def update(self, groups: list[Group]) -> Metrics:
-        """One training step over all rows of `groups` (perhaps several optimizer steps). Version rises by one."""
+    async def update(self, units: Sequence[Unit]) -> Metrics:
+        """One training step over all rows of `units` (perhaps several optimizer steps). Version rises by one."""
         ...
 
     async def publish(self) -> WeightUpdate:

@@ -6,21 +6,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
-
-def slices(rows: int, parts: int, order: np.random.Generator) -> list[list[int]]:
-    """Rows 0..rows-1 dealt at random into at most `parts` disjoint pieces, sizes differing by at most one."""
-    if parts == 1:
-        return [list(range(rows))] if rows else []
-    pieces = np.array_split(order.permutation(rows), parts)
-    return [sorted(piece.tolist()) for piece in pieces if len(piece)]
+Blocks = Sequence[Sequence[int]]
+"""Indices of rows; those of one block stay together."""
 
 
-def microbatches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices of `lengths` in pieces of at most `budget` tokens (a longer row goes alone), about equal in tokens.
+def blocks_of(labels: Sequence[int]) -> list[list[int]]:
+    """The indices of equal labels together, in the order in which the labels first appear."""
+    found: dict[int, list[int]] = {}
+    for index, label in enumerate(labels):
+        found.setdefault(label, []).append(index)
+    return list(found.values())
 
-    Rows are sorted by length and cut in order: neighbours are alike, so attention that pads inside a micro-batch
+
+def slices(blocks: Blocks, parts: int, order: np.random.Generator) -> list[list[int]]:
+    """Blocks of rows dealt at random into at most `parts` disjoint pieces, whose numbers of blocks differ by at most 1.
+
+    Each piece holds indices of rows in rising order.
+    """
+    dealt = np.array_split(order.permutation(len(blocks)), parts) if parts > 1 else [np.arange(len(blocks))]
+    return [sorted(i for block in piece for i in blocks[block]) for piece in dealt if len(piece)]
+
+
+def microbatches(blocks: Blocks, lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """The rows of `blocks` in pieces of at most `budget` tokens (a longer block goes alone), about equal in tokens.
+
+    Blocks are sorted by length and cut in order: neighbours are alike, so attention that pads inside a micro-batch
     computes little padding. Longest first, so that the peak of memory comes at once.
     """
+    pieces = _equal_pieces([sum(lengths[i] for i in block) for block in blocks], budget)
+    return [[i for block in piece for i in blocks[block]] for piece in pieces]
+
+
+def _equal_pieces(lengths: Sequence[int], budget: int) -> list[list[int]]:
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     parts = -(-sum(lengths) // budget)
     while True:

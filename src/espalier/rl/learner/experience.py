@@ -12,7 +12,8 @@ from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.credit import Credit, advantages
 from espalier.rl.learner.pack import Columns, Floats, Ints, columns, trained_rows
 from espalier.rl.learner.stages import Pass
-from espalier.rl.trajectory import Group, Trajectory
+from espalier.rl.trajectory import Trajectory
+from espalier.rl.unit import Unit
 
 Bools = NDArray[np.bool_]
 
@@ -50,14 +51,14 @@ class Experience:
 
 
 def experience(
-    groups: Sequence[Group], algorithm: Algorithm, passes: Passes, score: Score, *, skip: bool = False
+    units: Sequence[Unit], algorithm: Algorithm, passes: Passes, score: Score, *, skip: bool = False
 ) -> Experience:
-    """Pack the rows of all groups, run the passes and assign credit. With `skip`, only rows that move are computed.
+    """Pack the rows of all units, run the passes and assign credit. With `skip`, only rows that move are computed.
 
     Rows without a reward that feed no policy loss, such as demonstrations, take no part in credit.
     """
-    rows = [row for group in groups for row in group]
-    table = columns(rows, ref=algorithm.needs_reference)
+    rows = [row for unit in units for row in unit.rows]
+    table = columns(rows, block=_blocks(units), ref=algorithm.needs_reference)
     trained = trained_rows(table)
     judged = _judged(rows, table)
     if not judged.any():
@@ -70,7 +71,7 @@ def experience(
     in_reward = algorithm.needs_reference and algorithm.kl_as == "reward"
     prox, ref = (run(passes.prox, trained), run(passes.ref, trained)) if in_reward else (None, None)
     kl = prox - ref if prox is not None and ref is not None else None
-    credit = _credit(algorithm, groups, table, judged, values, kl)
+    credit = _credit(algorithm, units, table, judged, values, kl)
     advantage = _everywhere(table, credit.advantages, judged)
     moving = _moving(algorithm, table, advantage)
     computed = trained[moving[trained]] if skip else trained
@@ -80,14 +81,23 @@ def experience(
     return Experience(table, advantage, moving, computed, prox, ref, values, returns)
 
 
+def _blocks(units: Sequence[Unit]) -> Ints:
+    """[R] a number for each row, shared by the rows of an indivisible unit."""
+    labels: list[int] = []
+    for unit in units:
+        start, count = len(labels), len(unit.rows)
+        labels += [start] * count if unit.indivisible else range(start, start + count)
+    return np.array(labels, np.int64)
+
+
 def _moving(algorithm: Algorithm, table: Columns, advantage: Floats) -> Bools:
-    """[R] whether a row can move the policy: without credit, cross entropy, KL or entropy bonus it cannot."""
+    """[R] whether a row, or one of its block, can move the policy: by credit, cross entropy, KL or entropy bonus."""
     moving = ((advantage != 0) & (table.rl != 0)) | (table.ce != 0)
     if algorithm.entropy_coef:
         moving |= table.rl != 0
     if algorithm.needs_reference and algorithm.kl_as == "loss":
         moving |= table.ref != 0
-    return table.counts(moving) > 0
+    return np.isin(table.block, table.block[table.counts(moving) > 0])
 
 
 def _judged(rows: Sequence[Trajectory], table: Columns) -> np.ndarray:
@@ -98,14 +108,14 @@ def _judged(rows: Sequence[Trajectory], table: Columns) -> np.ndarray:
 
 def _credit(
     algorithm: Algorithm,
-    groups: Sequence[Group],
+    units: Sequence[Unit],
     table: Columns,
     judged: np.ndarray,
     values: Floats | None,
     kl: Floats | None,
 ) -> Credit:
     numbers = iter(judged.tolist())
-    kept = [[row for row in group if next(numbers)] for group in groups]
+    kept = [[row for row in unit.rows if next(numbers)] for unit in units]
 
     def split(column: Floats | None) -> list[list[float]] | None:
         return None if column is None else [part for part, one in zip(table.split(column), judged, strict=True) if one]

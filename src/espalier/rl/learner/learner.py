@@ -13,13 +13,13 @@ from torch import Tensor
 
 from espalier.core.errors import ConfigError, DataError, EspalierError
 from espalier.core.seed import np_rng
-from espalier.engine.api import WeightUpdate
+from espalier.engine.updates import TensorUpdate
 from espalier.lm.decoder import Decoder
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.objective import Stats, merge
 from espalier.rl.learner import checkpoint
 from espalier.rl.learner.api import Metrics
-from espalier.rl.learner.balance import microbatches, slices
+from espalier.rl.learner.balance import blocks_of, microbatches, slices
 from espalier.rl.learner.config import LearnerConfig
 from espalier.rl.learner.critic import Critic
 from espalier.rl.learner.experience import Experience, Passes, experience
@@ -30,7 +30,7 @@ from espalier.rl.learner.pack import Columns, Floats, Ints, Packed, pack, traine
 from espalier.rl.learner.precision import autocast
 from espalier.rl.learner.reference import Reference
 from espalier.rl.learner.stages import Pass, forward_only, policy_pass, value_pass
-from espalier.rl.trajectory import Group
+from espalier.rl.unit import Unit
 
 
 class LearnerError(EspalierError):
@@ -88,27 +88,27 @@ class TorchLearner:
         """Number of updates done."""
         return self._version
 
-    async def update(self, groups: list[Group]) -> Metrics:
+    async def update(self, units: Sequence[Unit]) -> Metrics:
         """See `Learner.update`. Rows that can move nothing are a step without optimizer steps, not an error.
 
         Raises LearnerError after `max_skipped` optimizer steps in a row whose gradients were not finite.
         """
         begun = time.perf_counter()
-        data = experience(groups, self.algorithm, self._passes(), self._score, skip=self._skip)
+        data = experience(units, self.algorithm, self._passes(), self._score, skip=self._skip)
         rows = trained_rows(data.table)
         figures = Figures(data, self._version)
         for epoch in range(self.config.epochs):
             order = np_rng(self._seed, "slices", self._version, epoch)
-            for piece in slices(len(rows), self.config.updates_per_step, order):
+            for piece in slices(blocks_of(data.table.block[rows].tolist()), self.config.updates_per_step, order):
                 await self._optimise(data, rows[piece], figures)
         self._version += 1
         if self.reference is not None:
             self.reference.follow(self.model)
         return figures.metrics() | {"lr": self._optimizer.lr, "time/train": time.perf_counter() - begun}
 
-    async def publish(self) -> WeightUpdate:
+    async def publish(self) -> TensorUpdate:
         """See `Learner.publish`. The tensors are the learner's own, not copies."""
-        return WeightUpdate(self._version, checkpoint.weights(self.model, frozen=True))
+        return TensorUpdate(self._version, checkpoint.weights(self.model, frozen=True))
 
     async def save(self, path: Path) -> None:
         """See `Learner.save`."""
@@ -152,8 +152,8 @@ class TorchLearner:
 
     def _deal(self, table: Columns, rows: Ints) -> list[Ints]:
         """The rows in micro-batches."""
-        lengths = table.lengths[rows].tolist()
-        return [rows[piece] for piece in microbatches(lengths, self.config.tokens_per_microbatch)]
+        blocks, lengths = blocks_of(table.block[rows].tolist()), table.lengths[rows].tolist()
+        return [rows[piece] for piece in microbatches(blocks, lengths, self.config.tokens_per_microbatch)]
 
     def _packed(self, table: Columns, rows: Ints) -> list[Packed]:
         return [pack(table, piece, self._device) for piece in self._deal(table, rows)]

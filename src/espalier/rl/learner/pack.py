@@ -1,7 +1,7 @@
 """Rows of Python lists become flat columns once a step, and flat columns become tensors once a micro-batch.
 
-A token at flat position `t` is predicted by the hidden state at `t - 1`. The first token of a row has no context, so
-`t - 1` never crosses into the row before.
+A token is predicted by the hidden state of the token before it. The first token of a row has no context, and so no
+weight.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ class PackError(EspalierError):
 class Columns:
     """All rows of a step, end to end: N tokens of R rows, and what is known of each token.
 
-    offsets: [R+1] start of each row, and the end. tokens, versions: [N]. behave: [N] log-prob when sampled.
+    offsets: [R+1] start of each row, and the end. block: [R] rows of one number share a micro-batch.
+    tokens, versions: [N]. behave: [N] log-prob when sampled.
     rl, ce, ref: [N] weight in each loss stream, zero where the token feeds none.
     """
 
     offsets: Ints
+    block: Ints
     tokens: Ints
     versions: Ints
     behave: Floats
@@ -65,32 +67,39 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """One micro-batch on the device.
+    """One micro-batch on the device: U tokens, each computed once, also where several rows begin with it.
 
-    lengths: tokens of each of its rows. tokens, positions: [N], positions restart at each row. source: [N] where each
-    token stands in the step's columns. policy, ce: [M] the flat positions whose log-probs the policy's streams (rl or
-    ref) and cross entropy need.
+    lengths: tokens of each row. flat: [sum of lengths] which of the U tokens each token of each row is. tokens,
+    positions: [U]. source: [U] where each stands in the step's columns. row: [U] the row that trains it. before: [U]
+    the token whose hidden state predicts it. policy, ce: [M] tokens whose log-probs the policy's streams (rl or ref)
+    and cross entropy need.
     """
 
     lengths: list[int]
+    flat: Ints
     tokens: Tensor
     positions: Tensor
     source: Ints
+    row: Ints
+    before: Ints
     policy: Ints
     ce: Ints
 
     def gather(self, column: NDArray[Any], at: Ints) -> Tensor:
-        """Values of a step-wide column at this micro-batch's positions `at`: [M]."""
+        """Values of a step-wide column at this micro-batch's tokens `at`: [M]."""
         return torch.from_numpy(column[self.source[at]]).to(self.tokens.device)
 
     def rows(self, at: Ints) -> Tensor:
-        """[M] row index, within the micro-batch, of the positions `at`."""
-        ends = np.cumsum(self.lengths)
-        return torch.from_numpy(np.searchsorted(ends, at, side="right")).to(self.tokens.device)
+        """[M] row index, within the micro-batch, of the tokens `at`."""
+        return torch.from_numpy(self.row[at]).to(self.tokens.device)
+
+    def predictors(self, at: Ints) -> Tensor:
+        """[M] index of the token before each of the tokens `at`."""
+        return torch.from_numpy(self.before[at]).to(self.tokens.device)
 
 
-def columns(rows: Sequence[Trajectory], *, ref: bool = True) -> Columns:
-    """Flatten `rows`; without `ref` the stream of that name is off.
+def columns(rows: Sequence[Trajectory], *, block: Ints | None = None, ref: bool = True) -> Columns:
+    """Flatten `rows`; without `ref` the stream of that name is off, and without `block` each row is one of its own.
 
     Raises PackError where a row gives weight to its first token, or its lists are not aligned.
     """
@@ -116,6 +125,7 @@ def columns(rows: Sequence[Trajectory], *, ref: bool = True) -> Columns:
     none = np.zeros(size, np.float32)
     result = Columns(
         offsets=offsets,
+        block=np.arange(len(rows)) if block is None else block,
         tokens=column(lambda row: row.tokens, np.int64),
         versions=column(lambda row: row.versions, np.int64),
         behave=column(lambda row: row.logprobs, np.float32),
@@ -135,19 +145,57 @@ def trained_rows(table: Columns) -> Ints:
 
 
 def pack(table: Columns, rows: Ints, device: torch.device) -> Packed:
-    """The given rows of the table, in that order, as one micro-batch."""
+    """The given rows of the table, in that order, as one micro-batch.
+
+    What a row has before its first weighted token is computed once for all rows that begin with it: the prompt of a
+    group, the stem of a tree.
+    """
     lengths = table.lengths[rows]
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     positions = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
     source = positions + np.repeat(table.offsets[rows], lengths)
+    weighted = (table.rl[source] != 0) | (table.ref[source] != 0)
+    trained = weighted | (table.ce[source] != 0)
+    owner = _owners(table.tokens[source], starts, lengths, trained)
+    own = owner == np.arange(len(owner))
+    flat = (np.cumsum(own) - 1)[owner]
+    kept = source[own]
     return Packed(
         lengths=lengths.tolist(),
-        tokens=torch.from_numpy(table.tokens[source]).to(device),
-        positions=torch.from_numpy(positions).to(device),
-        source=source,
-        policy=np.flatnonzero((table.rl[source] != 0) | (table.ref[source] != 0)),
-        ce=np.flatnonzero(table.ce[source]),
+        flat=flat,
+        tokens=torch.from_numpy(table.tokens[kept]).to(device),
+        positions=torch.from_numpy(positions[own]).to(device),
+        source=kept,
+        row=np.repeat(np.arange(len(rows)), lengths)[own],
+        before=np.concatenate(([0], flat))[: len(flat)][own],
+        policy=np.flatnonzero(weighted[own]),
+        ce=np.flatnonzero(table.ce[kept]),
     )
+
+
+def _owners(tokens: Ints, starts: Ints, lengths: Ints, trained: NDArray[np.bool_]) -> Ints:
+    """[sum of lengths] for each token of the rows, laid end to end, the place that is computed for it.
+
+    That is its own from the row's first trained token on. Before, it is the same token of a row that begins alike: of
+    the one that is trained from the earliest token on, as this may train some of them.
+    """
+    owner = np.arange(len(tokens))
+    counts = [_first(trained[start : start + n]) for start, n in zip(starts, lengths, strict=True)]
+    earliest = sorted(range(len(counts)), key=counts.__getitem__)
+    for count in sorted(set(counts) - {0}):
+        first: dict[bytes, int] = {}
+        for row in earliest:
+            if lengths[row] >= count:
+                start = int(starts[row])
+                found = first.setdefault(tokens[start : start + count].tobytes(), start)
+                if counts[row] == count:
+                    owner[start : start + count] = owner[found : found + count]
+    return owner
+
+
+def _first(trained: NDArray[np.bool_]) -> int:
+    """The index of the first true value, or the length."""
+    return int(trained.argmax()) if trained.any() else len(trained)
 
 
 def _flat(values: Iterable[Sequence[Any]], size: int, dtype: type[np.generic]) -> NDArray[Any]:

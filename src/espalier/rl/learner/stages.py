@@ -19,16 +19,15 @@ Pass = Callable[[Packed], Tensor]
 
 
 def hidden_states(model: Decoder, batch: Packed) -> Tensor:
-    """[N, hidden] of every token of the micro-batch."""
-    return model(batch.tokens, batch.positions, PackedAttention(batch.lengths, batch.tokens.device))
+    """[U, hidden] of every token of the micro-batch."""
+    return model(batch.tokens, batch.positions, PackedAttention(batch.lengths, batch.tokens.device, batch.flat))
 
 
 def token_logprobs(
     model: Decoder, hidden: Tensor, batch: Packed, at: Ints, temperature: float, *, entropy: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """Log-probs [M] of the tokens at flat positions `at`, and on request the entropy of what they were drawn from."""
-    index = torch.from_numpy(at).to(hidden.device)
-    before = hidden.index_select(0, index - 1)
+    """Log-probs [M] of the tokens `at`, and on request the entropy of what they were drawn from."""
+    before, index = hidden.index_select(0, batch.predictors(at)), torch.from_numpy(at).to(hidden.device)
     return logprobs(model, before, batch.tokens[index], temperature=temperature, entropy=entropy)
 
 
@@ -45,8 +44,8 @@ def value_pass(critic: Critic) -> Pass:
     """Values of the states in which the policy's tokens were chosen."""
 
     def run(batch: Packed) -> Tensor:
-        before = torch.from_numpy(batch.policy - 1).to(batch.tokens.device)
-        return critic(batch.tokens, batch.positions, PackedAttention(batch.lengths, batch.tokens.device), before)
+        attend = PackedAttention(batch.lengths, batch.tokens.device, batch.flat)
+        return critic(batch.tokens, batch.positions, attend, batch.predictors(batch.policy))
 
     return run
 

@@ -13,7 +13,7 @@ from espalier.core.errors import EspalierError
 from espalier.envs.api import Task
 from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.source import TaskSource
-from espalier.rl.rollout.groups import GroupPlayer, Played
+from espalier.rl.rollout.api import Player, ScoredGroup
 
 
 class StarvedError(EspalierError):
@@ -24,7 +24,7 @@ class StarvedError(EspalierError):
 class Collected:
     """Groups for one step, by index, how the others ended (`filtered`, `failed`, `repaired`), and what went wrong."""
 
-    groups: list[Played]
+    groups: list[ScoredGroup]
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
 
@@ -38,14 +38,14 @@ class Collector:
     """
 
     def __init__(
-        self, player: GroupPlayer, source: TaskSource, admission: Admission, *, resample: bool, max_rejected: int
+        self, player: Player, source: TaskSource, admission: Admission, *, resample: bool, max_rejected: int
     ) -> None:
         self._player = player
         self._source = source
         self._admission = admission
         self._resample = resample
         self._max_rejected = max_rejected
-        self._running: list[asyncio.Task[Played]] = []
+        self._running: list[asyncio.Task[ScoredGroup]] = []
 
     async def collect(self) -> Collected:
         """Wait until a step's worth of groups is there, in the order of their index."""
@@ -62,7 +62,7 @@ class Collector:
         self._admission.start()
         self._running.append(asyncio.create_task(self._player.play(index, task)))
 
-    def _judge(self, played: Played, found: Collected) -> None:
+    def _judge(self, played: ScoredGroup, found: Collected) -> None:
         counts = found.counts
         counts["repaired"] += played.repaired
         found.errors += played.errors

@@ -13,7 +13,7 @@ from espalier.core.errors import EspalierError
 from espalier.envs.api import Task
 from espalier.rl.algorithms.evaluation import bootstrap_interval, pass_at_k
 from espalier.rl.config import EvaluationConfig
-from espalier.rl.rollout.groups import GroupPlayer, Played
+from espalier.rl.rollout.api import Player, ScoredGroup
 
 GIVE_UP = 8
 """Tasks all of whose answers could not be judged, with none that could, after which an evaluation ends."""
@@ -45,7 +45,7 @@ class Evaluation:
 class Evaluator:
     """Plays the same held-out `tasks` each time."""
 
-    def __init__(self, player: GroupPlayer, tasks: Sequence[Task], config: EvaluationConfig) -> None:
+    def __init__(self, player: Player, tasks: Sequence[Task], config: EvaluationConfig) -> None:
         self._player = player
         self._tasks = list(tasks)
         self._config = config
@@ -56,7 +56,7 @@ class Evaluator:
         Raises EvaluationError where every attempt failed: early, where answers were sampled and could not be judged.
         """
         groups = await self._play()
-        by_env: dict[str, list[Played]] = defaultdict(list)
+        by_env: dict[str, list[ScoredGroup]] = defaultdict(list)
         for group in groups:
             by_env[group.task.env].append(group)
         metrics = self._figures("eval", groups)
@@ -67,7 +67,7 @@ class Evaluator:
         error = next((group.errors[-1] for group in groups if len(group.rows) < self._config.samples), "")
         return Evaluation(metrics["eval/avg"], metrics, failed, error)
 
-    async def _play(self) -> list[Played]:
+    async def _play(self) -> list[ScoredGroup]:
         """All tasks, in order."""
         samples = self._config.samples
         plays = [asyncio.create_task(self._player.play(i, task, samples)) for i, task in enumerate(self._tasks)]
@@ -88,12 +88,12 @@ class Evaluator:
             raise EvaluationError(f"every attempt at the {len(groups)} held-out tasks failed: {groups[0].errors[-1]}")
         return groups
 
-    def correct(self, group: Played) -> list[bool]:
+    def correct(self, group: ScoredGroup) -> list[bool]:
         """The verdict on each attempt; attempts that failed count as wrong."""
         verdicts = [row.info["verdict"] > self._config.correct_above for row in group.rows]
         return verdicts + [False] * (self._config.samples - len(verdicts))
 
-    def _figures(self, prefix: str, groups: Sequence[Played]) -> dict[str, float]:
+    def _figures(self, prefix: str, groups: Sequence[ScoredGroup]) -> dict[str, float]:
         n = self._config.samples
         correct = np.array([sum(self.correct(group)) for group in groups], dtype=np.float64)
         low, high = bootstrap_interval(correct / n, seed=0)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from espalier.engine.api import EngineStats
-from espalier.rl.rollout.groups import Played
+from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Status
 
 
-def rollout_figures(groups: Sequence[Played], counts: Counter[str], version: int) -> dict[str, float]:
+def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version: int) -> dict[str, float]:
     """Rewards, lengths, turns, lag and environment figures of a step's groups. `version` is the one trained from."""
     rows = [row for group in groups for row in group.rows]
     episodes = [episode for group in groups for episode in group.episodes]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from espalier.core.errors import EspalierError
-from espalier.rl.rollout.groups import Played
+from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory
 
 _SHOWN = 160
@@ -32,7 +32,7 @@ class IdleWatch:
     idle: int = 0
     solved: int = 0
 
-    def look(self, step: int, groups: Sequence[Played], trained: Mapping[str, float]) -> str | None:
+    def look(self, step: int, groups: Sequence[ScoredGroup], trained: Mapping[str, float]) -> str | None:
         """Count a step; returns what to tell the user at the first of several in a row.
 
         Raises NothingToLearnError at the last one, unless the task is solved.
@@ -61,7 +61,9 @@ class IdleWatch:
         """The counters, for a checkpoint."""
         return {name: value for name, value in asdict(self).items() if name in ("idle", "solved")}
 
-    def _reason(self, groups: Sequence[Played], rows: Sequence[Trajectory], trained: Mapping[str, float]) -> str | None:
+    def _reason(
+        self, groups: Sequence[ScoredGroup], rows: Sequence[Trajectory], trained: Mapping[str, float]
+    ) -> str | None:
         rewards = {_judged(row) for row in rows}
         if len(rewards) == 1:
             return f"all {len(rows)} rewards are {rewards.pop():g} ({_components(rows)}); {_first(groups)}"
@@ -89,7 +91,7 @@ def _components(rows: Sequence[Trajectory]) -> str:
     return ", ".join(parts) or "no component applied"
 
 
-def _first(groups: Sequence[Played]) -> str:
+def _first(groups: Sequence[ScoredGroup]) -> str:
     """The first task's first answer, beside what was expected."""
     group = groups[0]
     expected = f", expected {_short(group.task.answer)}" if group.task.answer else ""

@@ -24,7 +24,7 @@ from espalier.rl.loop.evaluate import Evaluation, Evaluator
 from espalier.rl.loop.figures import engine_figures, rollout_figures
 from espalier.rl.loop.idle import IdleWatch
 from espalier.rl.loop.source import TaskSource
-from espalier.rl.rollout.groups import GroupPlayer, Played
+from espalier.rl.rollout.api import Player, ScoredGroup
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Parts:
 
     engine: Engine
     learner: Learner
-    player: GroupPlayer
+    player: Player
     source: TaskSource
     evaluator: Evaluator
     checkpoints: Checkpoints
@@ -131,7 +131,7 @@ class Loop:
         metrics = rollout_figures(groups, collected.counts, self._admission.version) | engine_figures(before, after)
         if config.shuffle_rewards:
             shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
-        trained = await parts.learner.update([group.rows for group in groups])
+        trained = await parts.learner.update([group.unit for group in groups])
         self._admission.advance()
         published = self._clock()
         await self.publish()
@@ -177,7 +177,7 @@ class Loop:
         self._saving = self._clock() - begun
 
 
-def shuffle_rewards(groups: list[Played], random: Random) -> None:
+def shuffle_rewards(groups: list[ScoredGroup], random: Random) -> None:
     """Deal the rewards of the step out at random among its rows: the negative control."""
     rows = [row for group in groups for row in group.rows]
     rewards = [row.reward for row in rows]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from espalier.core.errors import EnvError
@@ -19,43 +20,27 @@ from espalier.lm.chat import Renderer
 from espalier.rewards.length import soft_overlong
 from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.episode import play
 from espalier.rl.rollout.notices import Notices
 from espalier.rl.rollout.rounds import Rounds
 from espalier.rl.rollout.session import Session
-from espalier.rl.trajectory import Group, Status, Trajectory
+from espalier.rl.trajectory import Status, Trajectory
 
 
-@dataclass(slots=True)
-class Played:
-    """A scored group: its rows, their episodes, and what it took.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A row, its episode, and what the components that judge single episodes found."""
 
-    least: rows without which it is of no use. errors: one for each attempt that failed, of which `repaired` were played
-    again. wasted: tokens that failed attempts sampled.
-    """
-
-    index: int
-    task: Task
-    rows: Group = field(default_factory=list)
-    episodes: list[Episode] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    repaired: int = 0
-    wasted: int = 0
-    least: int = 1
-
-    @property
-    def usable(self) -> bool:
-        """Whether enough members are left."""
-        return len(self.rows) >= self.least
-
-    @property
-    def informative(self) -> bool:
-        """Whether the members' rewards differ at all (exact comparison: equal rewards give zero advantage)."""
-        return len({row.reward for row in self.rows}) > 1
+    row: Trajectory
+    episode: Episode
+    values: dict[str, float]
 
 
 class GroupPlayer:
-    """Plays groups with one engine and one rubric. `seed` names the noise; equal calls give equal groups.
+    """Implements `espalier.rl.rollout.api.Player`: independent attempts with one engine and one rubric.
+
+    `seed` names the noise; equal calls give equal groups.
 
     `overlong`: tokens before `config.max_tokens` over which the reward falls (DAPO's soft punishment); 0 for none.
     `least`: rows that a group of several members needs; 2 where the algorithm compares them. `rounds`: attempts that
@@ -87,10 +72,10 @@ class GroupPlayer:
         self._seed = seed
         self._notices = notices
 
-    async def play(self, index: int, task: Task, members: int | None = None) -> Played:
-        """Play group `index`: `members` attempts (the config's number unless given), in the order of their index."""
+    async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
+        """See `Player`."""
         count = members or self._config.samples_per_group
-        played = Played(index, task, least=min(self._least, count))
+        played = ScoredGroup(index, task, least=min(self._least, count))
         if self._rounds:
             self._rounds.enter(count)
         try:
@@ -98,30 +83,27 @@ class GroupPlayer:
                 attempts = [group.create_task(self._member(played, member)) for member in range(count)]
         except BaseExceptionGroup as errors:  # a bug, not data: the first one tells most
             raise errors.exceptions[0] from errors
-        for attempt in attempts:
-            if (result := attempt.result()) is not None:
-                played.rows.append(result[0])
-                played.episodes.append(result[1])
+        await self._score(played, [result for attempt in attempts if (result := attempt.result()) is not None])
         return played
 
-    async def _member(self, played: Played, member: int) -> tuple[Trajectory, Episode] | None:
+    async def _member(self, played: ScoredGroup, member: int) -> Attempt | None:
         try:
             return await self._attempts(played, member)
         finally:
             if self._rounds:
                 self._rounds.leave()
 
-    async def _attempts(self, played: Played, member: int) -> tuple[Trajectory, Episode] | None:
+    async def _attempts(self, played: ScoredGroup, member: int) -> Attempt | None:
         for attempt in range(self._config.repairs + 1):
-            row, episode = await self._attempt(played, member, attempt)
-            if row.status != Status.FAILED:
-                return row, episode
-            played.errors.append(row.error or "failed")
-            played.wasted += row.sampled
+            found = await self._attempt(played, member, attempt)
+            if found.row.status != Status.FAILED:
+                return found
+            played.errors.append(found.row.error or "failed")
+            played.wasted += found.row.sampled
             played.repaired += attempt < self._config.repairs
         return None
 
-    async def _attempt(self, played: Played, member: int, attempt: int) -> tuple[Trajectory, Episode]:
+    async def _attempt(self, played: ScoredGroup, member: int, attempt: int) -> Attempt:
         config, task = self._config, played.task
         row = Trajectory(task.env, task.key, played.index, member)
         sampling = Sampling(
@@ -138,18 +120,35 @@ class GroupPlayer:
         session = Session(self._engine, self._renderer, row, sampling, name=name)
         begin = partial(self._rounds.begin, (played.index, member)) if self._rounds else None
         episode = await play(env, task, session, config, self._notices, begin)
+        values: dict[str, float] = {}
         if row.status != Status.FAILED:
-            await self._score(row, episode)
-        return row, episode
+            try:
+                values = await self._rubric.judge(episode)
+            except EnvError as error:
+                row.status, row.error = Status.FAILED, str(error)
+        return Attempt(row, episode, values)
 
-    async def _score(self, row: Trajectory, episode: Episode) -> None:
+    async def _score(self, played: ScoredGroup, attempts: list[Attempt]) -> None:
+        """Judge the attempts as a group, and put those into `played` with what all components found."""
+        episodes = [attempt.episode for attempt in attempts]
         try:
-            scores = await self._rubric.score(episode)
+            compared = await self._rubric.compare(episodes)
         except EnvError as error:
-            row.status, row.error = Status.FAILED, str(error)
+            played.errors.append(str(error))
+            played.wasted += sum(attempt.row.sampled for attempt in attempts)
             return
+        for attempt, more in zip(attempts, compared, strict=True):
+            self._finish(attempt.row, played.task, attempt.values | more)
+        played.rows, played.episodes = [attempt.row for attempt in attempts], episodes
+
+    def _finish(self, row: Trajectory, task: Task, values: Mapping[str, float]) -> None:
+        scores = self._rubric.scores(values)
         row.rewards = dict(scores.components)
         row.info["verdict"] = scores.verdict
         if self._overlong:
             row.rewards["overlong"] = soft_overlong(row.sampled, self._config.max_tokens, self._overlong)
         row.reward = math.fsum(row.rewards.values())
+        weight = self._rubric.turn_weight(task)
+        for turn in row.turns:
+            if turn.reward is not None:
+                turn.reward *= weight

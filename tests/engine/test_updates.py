@@ -1,0 +1,119 @@
+"""New weights in each of their forms give the same engine."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from engine_models import decoder, engine
+
+from espalier.core.errors import EngineError
+from espalier.engine.local import LocalEngine
+from espalier.engine.updates import AdapterUpdate, FileUpdate, Place, SharedUpdate, TensorUpdate, WeightUpdate, share
+from espalier.lm.config import LoraConfig
+from espalier.lm.decoder import Decoder
+from espalier.lm.files import save_model
+from espalier.lm.lora import inject, save_adapters
+
+PROMPT = [5, 6, 7, 8]
+
+
+def weights(model: Decoder) -> dict[str, torch.Tensor]:
+    return dict(model.named_parameters())
+
+
+def as_tensors(model: Decoder, folder: Path) -> WeightUpdate:
+    return TensorUpdate(3, weights(model))
+
+
+def as_files(model: Decoder, folder: Path) -> WeightUpdate:
+    save_model(model, folder / "model")
+    return FileUpdate(3, folder / "model")
+
+
+def in_shared_memory(model: Decoder, folder: Path) -> WeightUpdate:
+    return share(3, weights(model))
+
+
+async def scores(local: LocalEngine, update: WeightUpdate) -> list[float]:
+    await local.load(update)
+    assert local.version == update.version
+    return await local.score(PROMPT)
+
+
+@pytest.mark.parametrize("form", [as_tensors, as_files, in_shared_memory])
+def test_every_form_gives_the_same_engine(form: Callable[[Decoder, Path], WeightUpdate], tmp_path: Path) -> None:
+    other = decoder(seed=1)
+    wanted = asyncio.run(engine(other).score(PROMPT))
+    update = form(other, tmp_path)
+    local = engine(decoder(seed=0), weights="copy")
+    assert update.kind in local.capabilities.updates
+    assert asyncio.run(scores(local, update)) == wanted
+    if isinstance(update, SharedUpdate):
+        update.file.unlink()
+        assert asyncio.run(local.score(PROMPT)) == wanted
+
+
+def test_an_adapter_replaces_the_adapter_alone(tmp_path: Path) -> None:
+    config = LoraConfig(rank=2, alpha=4.0, targets=("q_proj", "down_proj"))
+    own, other = decoder(seed=0), decoder(seed=0)
+    for model, seed in ((own, 0), (other, 1)):
+        inject(model, config, seed=seed)
+    with torch.no_grad():
+        for name, parameter in other.named_parameters():
+            if name.endswith("lora_B"):
+                parameter.normal_(generator=torch.Generator().manual_seed(2))
+    save_adapters(other, tmp_path)
+    local = engine(own, weights="copy")
+    before = asyncio.run(local.score(PROMPT))
+    after = asyncio.run(scores(local, AdapterUpdate(3, tmp_path)))
+    assert after == asyncio.run(engine(other).score(PROMPT))
+    assert after != before
+    plain = engine(decoder(), weights="copy")
+    with pytest.raises(EngineError, match="has no adapters to replace"):
+        asyncio.run(plain.load(AdapterUpdate(4, tmp_path)))
+
+
+def test_weights_shared_with_the_learner_are_not_overwritten(tmp_path: Path) -> None:
+    local = engine(decoder(), weights="alias")
+    with pytest.raises(EngineError, match=r"takes none as files: set engine\.weights=copy"):
+        asyncio.run(local.load(FileUpdate(1, tmp_path)))
+
+
+def test_what_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+    local = engine(decoder(), weights="copy")
+    before = asyncio.run(local.score(PROMPT))
+    good = share(1, weights(decoder(seed=1)))
+    name = good.places[0].name
+    broken = [
+        (FileUpdate(1, tmp_path), "version 1 cannot be taken: .*config.json"),
+        (replace(good, file=tmp_path / "gone"), "version 1 are not in .*gone"),
+        (replace(good, places=[*good.places[1:], Place(name, "float32", (10**9,), 0)]), f"{name} reaches beyond"),
+        (replace(good, places=[*good.places[1:], Place(name, "load", (1,), 0)]), f"{name} .*no tensor"),
+        (replace(good, places=good.places[1:]), f"missing {name}"),
+    ]
+    for update, message in broken:
+        with pytest.raises(EngineError, match=message):
+            asyncio.run(local.load(update))
+    good.file.unlink()
+    assert local.version == 0
+    assert asyncio.run(local.score(PROMPT)) == before
+
+
+def test_shared_memory_crosses_processes() -> None:
+    tensors = {"a": torch.arange(6, dtype=torch.bfloat16).view(2, 3), "b": torch.zeros(0), "c": torch.ones(5).double()}
+    update = share(7, tensors)
+    code = (
+        "import sys; from pathlib import Path; from espalier.engine.updates import Place, SharedUpdate\n"
+        f"update = SharedUpdate(7, Path({str(update.file)!r}), {list(update.places)!r})\n"
+        "with update.tensors() as t: print(t['a'].tolist(), t['b'].shape[0], t['c'].sum().item())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    update.file.unlink()
+    assert done.stdout.strip() == "[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]] 0 5.0", done.stderr
