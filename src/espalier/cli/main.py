@@ -23,7 +23,7 @@ REFUSALS = frozenset(
 VERBS: Mapping[str, str] = {
     "run": "run a recipe",
     "resume": "go on with a run that was stopped or killed",
-    "new": "write a task, an environment or a reward of your own, with a recipe that uses it",
+    "new": "write a task, an environment, a reward or an algorithm of your own, with a recipe",
     "list": "show the recipes and the jobs",
     "config": "show a recipe's values and where each comes from",
     "report": "make the HTML report of a run again",
