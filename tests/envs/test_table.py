@@ -161,9 +161,8 @@ def test_the_rule_is_found_and_said(tmp_path: Path, answer: str, rule: str, take
     tasks = table(path, said)
     assert (tasks.rule, set(answers(tasks).values())) == (rule, {taken})
     (line,) = said
-    assert line.startswith("sums: 29 questions to train on, 1 held out; question is the column 'question'; ")
-    assert line.endswith(f"(reference: {rule})")
-    assert says in line
+    expected = "sums: 29 questions to train on, 1 held out; found columns: {question: question, answer: answer}, "
+    assert line.startswith(f"{expected}reference: {rule} ({says}")
     given = {"columns": {"question": "question", "answer": "answer"}, "reference": "whole"}
     assert table(path, said, **given).rule == "whole"
     assert said[1] == "sums: 29 questions to train on, 1 held out; columns and reference as given"

@@ -235,6 +235,18 @@ def test_an_asynchronous_tool_has_the_deadline_too():
     assert found == Answer("later: the call took longer than 0.1 s", fault=True)
 
 
+def peek(place: int, task: Task) -> str:
+    """Look at a letter of the answer."""
+    return task.answer[place]
+
+
+def test_a_tool_is_given_the_task_and_the_model_does_not_see_it():
+    assert list(Tool.of(peek).spec.parameters["properties"]) == ["place"]
+    assert answer([peek], "peek", {"place": 0}) == Answer("3")
+    found = answer([peek], "peek", {"place": 0, "task": {}})
+    assert found.text == "peek: there is no argument 'task'; there is place. It is called as peek(place: int)"
+
+
 class Shop:
     """A basket for each episode."""
 
@@ -321,7 +333,7 @@ def test_demonstrations_make_their_calls():
         ToolTasks([add], ROWS, name="sums").demonstrate(task, Random(0))
 
 
-def test_rows_are_split_by_their_question_and_come_once_an_epoch():
+def test_rows_are_split_by_their_content_and_come_once_an_epoch():
     tasks = ToolTasks([add], ROWS, seed=1)
     keys = [[tasks.task(split, i).key for i in range(81)] for split in ("train", "heldout")]
     assert len(set(keys[0])) + len(set(keys[1])) == 81

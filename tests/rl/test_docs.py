@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from espalier.cli.main import main
+from espalier.cli.new import contents
+
 DOCS = Path(__file__).parents[2] / "docs" / "rl"
 BLOCK = re.compile(r'```(?:python|yaml) title="(?P<name>[^"]+)"\n(?P<text>.*?)```', re.DOTALL)
 
@@ -28,6 +31,31 @@ def test_the_environment_and_the_reward_of_ones_own_train(tmp_path: Path):
     logged = (folder / "metrics.jsonl").read_text().splitlines()
     assert any("reward/component/brevity" in json.loads(line) for line in logged)
     assert (folder / "report.html").is_file()
+
+
+def test_the_environment_shown_is_the_one_that_new_writes():
+    shown, written = files("environments.md"), contents("env", "boxes")
+    assert {name: shown[name] for name in written} == dict(written)
+    assert len(shown["quiz.yaml"].splitlines()) <= 12
+    lines = [line for line in without_docstrings(shown["boxes.py"]).splitlines() if line.strip()]
+    assert len(lines) <= 15
+    assert len(shown["boxes.yaml"].splitlines()) <= 1 + 8
+
+
+def without_docstrings(text: str) -> str:
+    return re.sub(r'^ *""".*?"""\n', "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_recipe_of_ones_own_table_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rows = [f"Which is even?,{i},{i + 1},{'AB'[i % 2]}" for i in range(60)]
+    (tmp_path / "quiz.csv").write_text("\n".join(["question,A,B,answer", *rows]) + "\n")
+    (tmp_path / "quiz.yaml").write_text(files("environments.md")["quiz.yaml"])
+    monkeypatch.chdir(tmp_path)
+    small = ["model.decoder={hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1}", "evaluation.browse=1"]
+    small += ["steps=2", "warm_start.steps=2", "warm_start.rows_per_step=8", "rollout.samples_per_group=2"]
+    assert main(["run", "quiz.yaml", *small, "evaluation.tasks=2"]) == 0
+    (logged,) = tmp_path.glob("runs/quiz/*/metrics.jsonl")
+    assert "reward/component/env" in logged.read_text()
 
 
 def test_the_algorithm_and_the_group_reward_of_ones_own_train(tmp_path: Path):
@@ -53,6 +81,7 @@ def test_the_algorithm_and_the_group_reward_of_ones_own_train(tmp_path: Path):
     ("script", "page"),
     [
         ("show_tasks.py", "environments.md"),
+        ("show_tables.py", "environments.md"),
         ("show_rewards.py", "rewards.md"),
         ("show_answers.py", "rewards.md"),
     ],

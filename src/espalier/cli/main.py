@@ -23,6 +23,7 @@ REFUSALS = frozenset(
 VERBS: Mapping[str, str] = {
     "run": "run a recipe",
     "resume": "go on with a run that was stopped or killed",
+    "new": "write a task, an environment, a reward or an algorithm of your own, with a recipe",
     "list": "show the recipes and the jobs",
     "config": "show a recipe's values and where each comes from",
     "report": "make the HTML report of a run again",
@@ -41,6 +42,10 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
             from espalier.cli import running
 
             return (running.add_run, running.run) if verb == "run" else (running.add_resume, running.resume)
+        case "new":
+            from espalier.cli import new
+
+            return new.add_new, new.write_new
         case "graph":
             from espalier.cli import graphs
 

@@ -43,6 +43,10 @@ class EnvError(EspalierError):
     """An environment failed. The episode is recorded as failed with this message; the run goes on."""
 
 
+class NoDemonstrationsError(EnvError):
+    """A task set cannot show how its tasks are solved, so that a model cannot be warmed up on it."""
+
+
 def nearest(wrong: str, good: Iterable[str]) -> str:
     """The end of a message about a wrong name: `; did you mean 'X'?`, or what there is to choose from."""
     options = sorted(good)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from espalier.core.errors import DataError, EnvError, EspalierError
+from espalier.core.errors import ConfigError, DataError, EnvError, EspalierError, NoDemonstrationsError
 from espalier.core.messages import Message
 from espalier.core.seed import rng
 from espalier.envs.api import Env, Task, TaskSet
@@ -33,14 +33,21 @@ class Demonstrations:
         return self._row(index, self._tasks.task("train", index))
 
     def batch(self, start: int, count: int) -> list[Unit]:
-        """Demonstrations `start:start + count`, each a unit of its own; those that fail are left out."""
-        units = []
+        """Demonstrations `start:start + count`, each a unit of its own; those that fail are left out.
+
+        Raises ConfigError where none of the tasks has any.
+        """
+        units, lacking = [], list[EnvError]()
         for index in range(start, start + count):
             task = self._tasks.task("train", index)
             try:
                 units.append(Unit([self._row(index, task)]))
+            except NoDemonstrationsError as error:
+                lacking.append(error)
             except (DataError, EnvError) as error:
                 self._notices.once(failed(task, error))
+        if len(lacking) == count:
+            raise ConfigError(f"{lacking[0]}. A warm start needs some: leave it out (warm_start.steps=0), or add them")
         return units
 
     def _row(self, index: int, task: Task) -> Trajectory:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any, TypeVar
 
-from espalier.core.errors import ConfigError, EnvError
+from espalier.core.errors import ConfigError, EnvError, NoDemonstrationsError
 from espalier.core.messages import Message, ToolSpec
 from espalier.core.plugins import imported
 from espalier.envs.api import Env, Split, Step, Task, TaskSet
@@ -61,7 +61,9 @@ class Host:
     def demonstrate(self, task: Task, rng: Random) -> list[Message]:
         """See `TaskSet`."""
         if not hasattr(self._tasks, "demonstrate"):
-            raise EnvError(f"{self._tasks.name} has no demonstrations: give its class a method demonstrate(task, rng)")
+            raise NoDemonstrationsError(
+                f"{self._tasks.name} has no demonstrations: its class lacks demonstrate(task, rng)"
+            )
         return _messages(self._tasks.demonstrate(task, rng), "demonstrate")
 
     async def reset(self, episode: int, task: Task) -> tuple[list[Message], list[ToolSpec]]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat
 
 from espalier.core.data import DataRoot
-from espalier.core.errors import ConfigError, DataError, EnvError
+from espalier.core.errors import ConfigError, DataError, NoDemonstrationsError
 from espalier.core.messages import Message, ToolSpec
 from espalier.core.recipe.beside import PluginName, RecipePath
 from espalier.envs.adapters.columns import LETTERS, ColumnsConfig, Record, found_columns, read_record
@@ -120,7 +120,7 @@ class Table:
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
         """The solution as the table has it, less the calculator annotations of GSM8K; of choices, the letter."""
         if not task.data["solution"]:
-            raise EnvError(f"{task.source}: the table has no answer to demonstrate")
+            raise NoDemonstrationsError(f"{task.source}: the table has no answer to demonstrate")
         return [*self._opening(task), Message.assistant(_ANNOTATION.sub("", task.data["solution"]))]
 
     def _opening(self, task: Task) -> list[Message]:
@@ -166,16 +166,17 @@ class Table:
     def _guesses(self) -> str:
         given, found = self._config.columns, self.columns
         names = {part: name for part, name in found.model_dump().items() if name and getattr(given, part) is None}
-        parts = [f"{part} is the column {_named(name)}" for part, name in names.items()]
-        if self.rule is None:
-            parts.append("there are no answers, so that `rewards` needs a judge of its own")
-        elif self._config.reference == "auto":
-            parts.append(f"{explained(self.rule)} (reference: {self.rule})")
-        return "; ".join(parts) or "columns and reference as given"
+        parts = []
+        if names:
+            parts.append(f"columns: {{{', '.join(f'{part}: {_named(name)}' for part, name in names.items())}}}")
+        if self.rule and self._config.reference == "auto":
+            parts.append(f"reference: {self.rule} ({explained(self.rule)})")
+        said = f"found {', '.join(parts)}" if parts else "columns and reference as given"
+        return said if self.rule else f"{said}; there are no answers, so that `rewards` needs a judge of its own"
 
 
 def _named(name: str | Sequence[str]) -> str:
-    return repr(name) if isinstance(name, str) else f"each of {', '.join(name)}"
+    return name if isinstance(name, str) else f"[{', '.join(name)}]"
 
 
 def _rows(config: TableConfig, data: DataRoot) -> tuple[list[Row], list[Row] | None]:

@@ -72,8 +72,9 @@ class Tools(Protocol):
 
 
 class ToolBox:
-    """Functions as tools. Of a class, the public methods are tools (`close` excepted, which is called at the end); each
-    episode has an object of its own, made with the task where the class takes one.
+    """Functions as tools. A parameter of the type `Task` is given the episode's task, and the model does not see it. Of
+    a class, the public methods are tools (`close` excepted, which is called at the end); each episode has an object of
+    its own, made with the task where the class takes one.
 
     Synchronous functions run in a thread, asynchronous ones on the event loop, both for `seconds` at most. `longest`:
     characters of a result that the model is shown. `explain` off: a fault is the word `error` and no more, for tiny
@@ -104,20 +105,20 @@ class ToolBox:
 
     def open(self, task: Task) -> BoxSession:
         """See `Tools`."""
-        return BoxSession(self, {owner: _made(owner, task) for owner in self._classes})
+        return BoxSession(self, task, {owner: _made(owner, task) for owner in self._classes})
 
-    async def run(self, call: ToolCall, objects: dict[type, Any]) -> Answer:
-        """Answer `call` with the episode's `objects` of the classes."""
+    async def run(self, call: ToolCall, task: Task, objects: dict[type, Any]) -> Answer:
+        """Answer `call` in an episode of `task`, with its `objects` of the classes."""
         try:
-            return self._shown(await self._result(call, objects))
+            return self._shown(await self._result(call, task, objects))
         except ToolFaultError as fault:
             return Answer(str(fault) if self._explain else "error", fault=True)
 
-    async def _result(self, call: ToolCall, objects: dict[type, Any]) -> Any:
+    async def _result(self, call: ToolCall, task: Task, objects: dict[type, Any]) -> Any:
         if call.name not in self._tools:
             raise ToolFaultError(f"there is no tool {call.name!r}{nearest(call.name, self._tools)}")
         tool, owner = self._tools[call.name]
-        arguments = tool.check(call.arguments)
+        arguments = tool.check(call.arguments) | dict.fromkeys(tool.given, task)
         function = tool.function if owner is None else getattr(objects[owner], call.name)
         run = _awaited if inspect.iscoroutinefunction(function) else self._in_thread
         try:
@@ -168,13 +169,14 @@ class ToolBox:
 class BoxSession:
     """See `Session`."""
 
-    def __init__(self, box: ToolBox, objects: dict[type, Any]) -> None:
+    def __init__(self, box: ToolBox, task: Task, objects: dict[type, Any]) -> None:
         self._box = box
+        self._task = task
         self._objects = objects
 
     async def answer(self, call: ToolCall) -> Answer:
         """See `Session`."""
-        return await self._box.run(call, self._objects)
+        return await self._box.run(call, self._task, self._objects)
 
     async def close(self) -> None:
         """See `Session`."""

@@ -22,6 +22,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from espalier.core.errors import ConfigError, EspalierError, nearest
 from espalier.core.messages import ToolSpec
+from espalier.envs.api import Task
 
 _SECTION = re.compile(r"(Args|Arguments|Parameters|Params):\s*$")
 _OTHER_SECTION = re.compile(r"(Returns?|Raises|Yields?|Examples?|Notes?):\s*$")
@@ -41,6 +42,8 @@ class Tool:
     takes: str
     adapters: Mapping[str, TypeAdapter[Any]] = field(repr=False)
     required: frozenset[str]
+    given: tuple[str, ...] = ()
+    """Parameters of the type `Task`: they are given the episode's task, and the model does not see them."""
 
     @classmethod
     def of(cls, function: Callable[..., Any], *, method: bool = False) -> Tool:
@@ -54,6 +57,8 @@ class Tool:
             hints = typing.get_type_hints(function, include_extras=True)
         except Exception as error:
             raise ConfigError(f"{where}: its types cannot be read: {error}") from None
+        given = tuple(parameter.name for parameter in parameters if hints.get(parameter.name) is Task)
+        parameters = [parameter for parameter in parameters if parameter.name not in given]
         names = [parameter.name for parameter in parameters]
         summary, texts = read_docstring(inspect.getdoc(function) or "", names)
         adapters, properties = {}, {}
@@ -69,7 +74,7 @@ class Tool:
         schema = {"type": "object", "properties": properties, "required": required}
         takes = f"{function.__name__}({', '.join(str(_shown(p, hints)) for p in parameters)})"
         spec = ToolSpec(function.__name__, summary, schema)
-        return cls(spec, function, takes, adapters, frozenset(required))
+        return cls(spec, function, takes, adapters, frozenset(required), given)
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, converted to the parameters' types. Raises ToolFaultError for wrong or missing ones."""

@@ -12,12 +12,13 @@ def tasks(seed: int) -> ToolTasks:
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
-from espalier.core.errors import ConfigError, EnvError
+from espalier.core.errors import ConfigError, NoDemonstrationsError
 from espalier.core.messages import Message, ToolCall, ToolSpec
 from espalier.envs.api import Env, Split, Task
 from espalier.envs.shuffled import Shuffled
@@ -43,7 +44,7 @@ def same(task: Task, said: str) -> float:
 class ToolTasks:
     """Rows with a `question`, most often an `answer`, and whatever else tools and rewards need (`task.data`).
 
-    `heldout`: the share of rows, by hash of the question, that is held out. `system`: a system message. `judge(task,
+    `heldout`: the share of rows, by hash of the whole row, that is held out. `system`: a system message. `judge(task,
     text)` gives the reward of an answer; without one the answer must be the reference; None leaves it to the recipe's
     rewards. `demonstrate(row, random)` yields the calls and the answer that solve a row, for a warm start. Other
     options are those of `ToolBox`. Raises ConfigError where a row has no question or a split has no row.
@@ -75,7 +76,7 @@ class ToolTasks:
                 raise ConfigError(
                     f"{name}: row {place} must have a text `question`; it has {', '.join(row) or 'nothing'}"
                 )
-            key = instance_key(name, {"question": row["question"]})
+            key = instance_key(name, {"row": json.dumps(row, sort_keys=True, default=str)})
             split = split_of(key, heldout)
             tasks[split].append(Task(name, key, dict(row), split))
         if empty := [split for split, found in tasks.items() if not found]:
@@ -97,7 +98,7 @@ class ToolTasks:
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
         """See `TaskSet`. The calls are made, so that the conversation is one that can happen."""
         if self._solve is None:
-            raise EnvError(f"{self.name} has no demonstrations: pass `demonstrate` to ToolTasks")
+            raise NoDemonstrationsError(f"{self.name} has no demonstrations: pass `demonstrate` to ToolTasks")
         with ThreadPoolExecutor(1) as thread:  # the caller may be inside an event loop
             return thread.submit(asyncio.run, self._shown(task, self._solve(task.data, rng))).result()
 

@@ -140,7 +140,7 @@ def _write(connection: Connection, outbox: queue.SimpleQueue[bytes | None]) -> N
 
 def _error(failure: Failure) -> EspalierError:
     known = getattr(errors, failure.kind, None) if failure.expected else None
-    if known in (errors.ConfigError, errors.DataError, errors.EnvError):
+    if known in (errors.ConfigError, errors.DataError, errors.EnvError, errors.NoDemonstrationsError):
         return known(failure.message)
     if failure.expected:
         return EnvError(failure.message)
