@@ -20,7 +20,8 @@ from espalier.lm.files import load_model, save_model
 from espalier.lm.generation import load_generation, save_generation, stop_tokens
 from espalier.lm.lora import adapted, inject, merged, save_adapters
 from espalier.lm.presets import decoder_config
-from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer, char_tokenizer, load_tokenizer, train_bpe
+from espalier.lm.tokenizer_files import load_tokenizer
+from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer, char_tokenizer, train_bpe
 
 
 @dataclass(slots=True)
