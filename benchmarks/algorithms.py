@@ -83,7 +83,7 @@ def reinforce(folder: Path, name: str, model: Path, seed: int, steps: int) -> fl
         learner["critic"] = {"optim": {"lr": 1e-3}}
     given = {
         **COMMON,
-        "model": {"path": model, "renderer": "plain"},
+        "model": {"pretrained": model, "renderer": "plain"},
         "algorithm": {"name": algorithm},
         "learner": learner,
         "steps": steps,

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def loaded(folder: Path, **section: object) -> LanguageModel:
-    return build(ModelConfig(path=folder, **section), seed=0)  # type: ignore[arg-type]
+    return build(ModelConfig(pretrained=str(folder), **section), seed=0)  # type: ignore[arg-type]
 
 
 def test_all_stop_tokens_are_read(folder: Path) -> None:

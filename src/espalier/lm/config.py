@@ -211,16 +211,17 @@ class TokenizerConfig(Config):
 
 
 class ModelConfig(Config):
-    """The model to train: a checkpoint (`path`) or a tiny model from a preset with random weights."""
+    """The model to train: a checkpoint (`pretrained`) or a tiny model from a preset with random weights."""
 
-    path: Path | None = None
-    """A Hugging Face folder: config.json, safetensors, tokenizer.json. Sets aside preset, decoder and tokenizer."""
+    pretrained: str | None = None
+    """A Hugging Face folder, a GGUF file, a model that `espalier data list` shows, or organisation/name of the Hugging
+    Face hub. Sets aside preset, decoder and tokenizer."""
     preset: Literal["tiny", "small", "moe-tiny"] = "tiny"
-    """Shape of the model when there is no `path`."""
+    """Shape of the model when there is no `pretrained`."""
     decoder: dict[str, Any] = Field(default_factory=dict)
     """Fields of the preset's decoder to change, such as `hidden_size: 256`."""
     tokenizer: TokenizerConfig = TokenizerConfig()
-    """Tokens, when there is no `path`."""
+    """Tokens, when there is no `pretrained`."""
     renderer: Literal["plain", "glm", "template"] | None = None
     """How messages become tokens: as the folder records it, else template where it brings one, else plain."""
     thinking: bool | None = None
@@ -240,7 +241,7 @@ class ModelConfig(Config):
                 raise ConfigError(
                     f"model.decoder.{name} does not exist" + (f": did you mean {near[0]}?" if near else "")
                 )
-        if self.path is None:
+        if self.pretrained is None:
             self._check_tokenizer()
         return self
 
@@ -251,4 +252,4 @@ class ModelConfig(Config):
         if self.renderer == "glm" and kind == "char":
             raise ConfigError("model.renderer=glm has too many markers for single characters: tokenizer.kind=bpe")
         if self.renderer == "template" and kind != "file":
-            raise ConfigError("model.renderer=template needs a chat template: set model.path or model.tokenizer.path")
+            raise ConfigError("model.renderer=template needs a chat template: set model.pretrained or tokenizer.path")
