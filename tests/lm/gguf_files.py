@@ -36,18 +36,24 @@ def vocabulary(size: int = 0) -> tuple[list[str], list[str]]:
 
 
 def write_gguf(
-    path: Path, model: Decoder, kind: str = "F32", *, pre: str = "gpt-2", changes: dict[str, Any] | None = None
+    path: Path,
+    model: Decoder,
+    kind: str = "F32",
+    *,
+    changes: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
 ) -> None:
     """The model in llama.cpp's names and order; matrices in blocks of the kind where rows divide into them.
 
-    The vocabulary has at least the 272 tokens of `vocabulary`. changes: metadata of the architecture to write besides.
+    The vocabulary has at least the 272 tokens of `vocabulary`. changes: metadata of the architecture to write besides;
+    extra: float32 tensors to write besides.
     """
     config, arch = model.config, ARCH[model.config.family]
     writer = gguf.GGUFWriter(path, arch)
     _metadata(writer, config, arch, changes or {})
     tokens, merges = vocabulary(config.vocab_size)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre)
+    writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
     writer.add_token_types([3 if t in SPECIAL else 5 if t.startswith("[PAD") else 1 for t in tokens])
     writer.add_token_merges(merges)
@@ -55,7 +61,7 @@ def write_gguf(
     writer.add_eos_token_id(2)
     writer.add_pad_token_id(0)
     writer.add_chat_template(TEMPLATE)
-    for name, value in _tensors(model, arch).items():
+    for name, value in (_tensors(model, arch) | (extra or {})).items():
         chosen = KINDS[kind] if value.ndim > 1 and value.shape[-1] % 32 == 0 else KINDS["F32"]
         data = gguf.quantize(np.ascontiguousarray(value), chosen)
         writer.add_tensor(name, data, raw_dtype=chosen)

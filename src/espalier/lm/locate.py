@@ -21,7 +21,7 @@ def locate(word: str) -> Path:
     Face hub: in its local cache (HF_HOME), else downloaded. Raises ConfigError or DataError saying what to do.
     """
     path = Path(word)
-    if _exists(path):
+    if word and _exists(path):
         return path
     if word in ITEMS:
         return ITEMS[word].found()
