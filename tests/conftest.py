@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 
 from espalier.core.data import DataRoot
+from espalier.core.fetch.catalogue import SMOLLM2
 
 # A shared machine may stall for longer than any deadline; slowness is measured in benchmarks, not here.
 settings.register_profile("espalier", deadline=None)
@@ -11,7 +12,12 @@ settings.load_profile("espalier")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of real data are skipped, and say so, where there is no data root."""
+    """Tests of real data and of fetched models are skipped, and say so, where these are not there."""
+    if not SMOLLM2.present():
+        for item in items:
+            if item.get_closest_marker("pretrained"):
+                reason = f"{SMOLLM2.name} is not in the data cache: espalier data fetch {SMOLLM2.name}"
+                item.add_marker(pytest.mark.skip(reason=reason))
     if DataRoot.find().path is None:
         for item in items:
             if item.get_closest_marker("data"):

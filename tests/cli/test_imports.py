@@ -22,7 +22,12 @@ def test_starting_imports_nothing_heavy(code: str) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["from espalier.core.run import Run", "from espalier.cli import running, showing", "import espalier.rl.config"],
+    [
+        "from espalier.core.run import Run",
+        "from espalier.cli import data, running, showing",
+        "import espalier.rl.config",
+        "import espalier.cli.data",
+    ],
 )
 def test_configs_and_runs_need_no_torch(code: str) -> None:
     assert not imported_by(code) & (HEAVY - {"numpy"})

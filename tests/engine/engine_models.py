@@ -34,6 +34,9 @@ def decoder(family: str = "qwen3", seed: int = 0, **changes: Any) -> Decoder:
     if family == "glm4_moe":
         shape["moe"] = {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
         shape["qk_norm"] = True
+    if family == "qwen3_moe":
+        experts = {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+        shape["moe"] = {**experts, "n_shared_experts": 0, "first_k_dense_replace": 0}
     model = Decoder(DecoderConfig(**{**shape, **changes}))
     model.reset(seed)
     generator = torch.Generator().manual_seed(seed)

@@ -21,11 +21,17 @@ from espalier.lm.decoder import Decoder
 from espalier.lm.files import save_model
 from espalier.lm.lora import inject
 
-FAMILIES = ["llama", "qwen3", "glm4", "glm4_moe"]
+FAMILIES = ["llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "glm4", "glm4_moe"]
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
 DENSE = [
     ("llama", {}),
     ("llama", {"attention_bias": True}),
+    ("llama", {"rope_scaling": YARN}),
+    ("mistral", {}),
+    ("qwen2", {}),
+    ("qwen2", {"rope_scaling": YARN}),
     ("qwen3", {}),
+    ("glm4", {"rope_scaling": YARN}),
     ("glm4", {}),
     ("glm4", {"attention_bias": True}),
 ]

@@ -38,7 +38,7 @@ def test_seed_decides_the_weights() -> None:
 def test_a_saved_model_is_built_again_and_loads_in_transformers(tmp_path: Path) -> None:
     model = build(ModelConfig(decoder={"num_hidden_layers": 1}), seed=1, texts=TEXTS)
     model.save(tmp_path / "model")
-    again = build(ModelConfig(path=tmp_path / "model", renderer="plain"), seed=2)
+    again = build(ModelConfig(pretrained=str(tmp_path / "model"), renderer="plain"), seed=2)
     ids = model.renderer.opening([Message.user("7+5")])
     assert again.renderer.opening([Message.user("7+5")]) == ids
     row = torch.tensor(ids)
@@ -74,7 +74,7 @@ def test_a_model_smaller_than_its_tokenizer_is_refused(tmp_path: Path) -> None:
     build(ModelConfig(), seed=0, texts=["ab"]).save(tmp_path)
     build(ModelConfig(), seed=0, texts=["abé"]).tokenizer.save(tmp_path)
     with pytest.raises(DataError, match="tokenizer has"):
-        build(ModelConfig(path=tmp_path, renderer="plain"), seed=0)
+        build(ModelConfig(pretrained=str(tmp_path), renderer="plain"), seed=0)
 
 
 def test_a_shape_that_cannot_be_is_explained() -> None:
@@ -87,6 +87,6 @@ def test_a_shape_that_cannot_be_is_explained() -> None:
 def test_a_model_from_scratch_is_read_back_in_its_own_format(tmp_path: Path) -> None:
     language = build(ModelConfig(), seed=0, texts=["ab"])
     language.save(tmp_path)
-    again = build(ModelConfig(path=tmp_path), seed=0)
+    again = build(ModelConfig(pretrained=str(tmp_path)), seed=0)
     assert isinstance(again.renderer, PlainRenderer)
     assert again.renderer.stop == language.renderer.stop

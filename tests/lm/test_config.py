@@ -68,7 +68,7 @@ def test_reads_transformers_4() -> None:
     assert (config.rotary_dim, config.rope_theta, config.moe.n_routed_experts) == (8, 1e6, 8)
     assert config.eos_token_id == (5, 6, 7)
     assert [config.sparse(layer) for layer in range(2)] == [False, True]
-    scaled = from_hf({**LLAMA, "rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", **LLAMA3}})
+    scaled = from_hf({**LLAMA, "rope_theta": 5e5, "rope_scaling": LLAMA3})
     assert scaled.rope_scaling is not None
     assert (scaled.rope_theta, scaled.rope_scaling.factor, scaled.num_key_value_heads) == (5e5, 8.0, 4)
 
@@ -80,7 +80,8 @@ def test_reads_transformers_4() -> None:
         ({"hidden_act": "gelu"}, "gelu"),
         ({"mlp_bias": True}, "mlp_bias"),
         ({"use_sliding_window": True}, "sliding"),
-        ({"rope_scaling": {"type": "yarn", "factor": 2.0}}, "yarn"),
+        ({"rope_scaling": {"type": "longrope", "factor": 2.0}}, "longrope"),
+        ({"rope_scaling": {"type": "yarn"}}, "factor"),
         ({"quantization_config": {"bits": 4}}, "quantised"),
         ({"rms_norm_eps": None}, "rms_norm_eps"),
         ({"num_key_value_heads": 3}, "num_key_value_heads=3"),
@@ -94,11 +95,33 @@ def test_refuses_what_the_decoder_cannot_do(change, words) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_frequencies_are_those_of_transformers(family) -> None:
-    for seed in range(4):
+    for seed in range(5):
         config = random_config(family, seed)
         hf = transformers.AutoConfig.for_model(**to_hf(config))
         peer = transformers.AutoModelForCausalLM.from_config(hf).model.rotary_emb
         torch.testing.assert_close(inverse_frequencies(config), peer.inv_freq, rtol=1e-6, atol=0)
+        assert config.magnitude == pytest.approx(peer.attention_scaling)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"factor": 0.5},
+        {"attention_factor": 1.3},
+        {"beta_fast": 16.0, "beta_slow": 2.0},
+        {"mscale": 0.7, "mscale_all_dim": 1.4},
+        {"mscale": 0.7},
+        {"truncate": False},
+        {"original_max_position_embeddings": 4096},
+    ],
+)
+def test_yarn_is_that_of_transformers(changes) -> None:
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, **changes}
+    config = from_hf({**LLAMA, "head_dim": 64, "rope_parameters": {"rope_theta": 1e4, **yarn}})
+    hf = transformers.AutoConfig.for_model(**to_hf(config))
+    peer = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(hf)
+    torch.testing.assert_close(inverse_frequencies(config), peer.inv_freq, rtol=1e-6, atol=0)
+    assert config.magnitude == pytest.approx(peer.attention_scaling)
 
 
 @pytest.mark.parametrize("interleaved", [False, True])

@@ -21,7 +21,10 @@ from espalier.lm.lora import inject, load_adapters, save_adapters
 
 PEERS = {
     "llama": transformers.LlamaConfig,
+    "mistral": transformers.MistralConfig,
+    "qwen2": transformers.Qwen2Config,
     "qwen3": transformers.Qwen3Config,
+    "qwen3_moe": transformers.Qwen3MoeConfig,
     "glm4": transformers.Glm4Config,
     "glm4_moe": transformers.Glm4MoeConfig,
 }
@@ -35,7 +38,12 @@ def test_every_family_has_a_peer() -> None:
 def test_every_field_of_transformers_is_classified(family) -> None:
     """A field that a later transformers adds fails here first, and must be thought about."""
     content = {name: value for name, value in PEERS[family]().to_dict().items() if value is not None}
-    assert [name for name, value in content.items() if FAMILIES[family].objection(name, value)] == []
+    if family == "mistral":
+        assert FAMILIES[family].objection("sliding_window", content.pop("sliding_window"))
+        content["sliding_window"] = None
+    assert [
+        name for name, value in content.items() if value is not None and FAMILIES[family].objection(name, value)
+    ] == []
     assert from_hf({"head_dim": 128, **content}).family == family  # GLM-4.5's own default is odd, and in no checkpoint
 
 
@@ -44,17 +52,22 @@ def test_fields_left_out_are_what_transformers_takes(family) -> None:
     names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     least = {name: getattr(PEERS[family](), name) for name in (*names, "max_position_embeddings", "rms_norm_eps")}
     least["num_attention_heads"] = 32
-    experts = ("n_routed_experts", "num_experts_per_tok", "moe_intermediate_size") if family == "glm4_moe" else ()
+    counts = {"glm4_moe": "n_routed_experts", "qwen3_moe": "num_experts"}
+    experts = (counts[family], "num_experts_per_tok", "moe_intermediate_size") if family in counts else ()
     least |= {name: getattr(PEERS[family](), name) for name in experts}
+    if family == "mistral":
+        least["sliding_window"] = None  # 4096 if left out
     ours, peer = from_hf({"model_type": family, **least}), PEERS[family](**least)
     assert ours.num_key_value_heads == peer.num_key_value_heads
     assert ours.head_dim == getattr(peer, "head_dim", peer.hidden_size // peer.num_attention_heads)
-    assert ours.attention_bias == peer.attention_bias
+    assert ours.attention_bias == getattr(peer, "attention_bias", family == "qwen2")
     assert ours.tie_word_embeddings == peer.tie_word_embeddings
     assert ours.rope_theta == peer.rope_parameters["rope_theta"]
     assert ours.partial_rotary_factor == peer.rope_parameters.get("partial_rotary_factor", 1.0)
     if ours.moe is not None:
-        assert all(getattr(peer, name) == value for name, value in ours.moe.model_dump().items())
+        named = {"n_routed_experts": "num_experts"} if family == "qwen3_moe" else {}
+        own = ours.moe.model_dump(exclude=set(FAMILIES[family].expert_limits))
+        assert all(getattr(peer, named.get(name, name)) == value for name, value in own.items())
 
 
 ODD = {
@@ -74,6 +87,7 @@ ODD = {
         None,
         {"type": "linear", "factor": 4.0},
         {"rope_type": "dynamic", "factor": 2.0},
+        {"rope_type": "longrope", "factor": 2.0},
         {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8},
         {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
         {"rope_type": "default", "factor": 8.0},
@@ -95,6 +109,9 @@ ODD = {
     "n_shared_experts": [1, 2],
     "scoring_func": ["sigmoid", "softmax"],
     "topk_method": ["noaux_tc", "greedy"],
+    "num_experts": [4, 8],
+    "decoder_sparse_step": [1, 2],
+    "mlp_only_layers": [[], [0], [1, 2]],
     "use_cache": [True, False],
     "initializer_range": [0.5],
     "pretraining_tp": [2],
@@ -151,6 +168,11 @@ def test_a_changed_config_computes_what_transformers_does_or_is_refused(
         ("llama", "partial_rotary_factor", 0.5, "partial_rotary_factor"),
         ("llama", "rope_scaling", {"rope_type": "llama3", "factor": 8.0}, "low_freq_factor"),
         ("llama", "rope_scaling", "dynamic", "dynamic"),
+        ("qwen2", "use_sliding_window", True, "True is not implemented"),
+        ("mistral", "sliding_window", 4096, "4096 is not implemented"),
+        ("qwen3_moe", "mlp_only_layers", [1], "only an empty list"),
+        ("qwen3_moe", "decoder_sparse_step", 2, "decoder_sparse_step"),
+        ("qwen3_moe", "num_local_experts", 4, "num_experts and num_local_experts say different things"),
         ("qwen3", "architectures", ["Qwen3ForSequenceClassification"], "Qwen3ForSequenceClassification"),
     ],
 )

@@ -11,7 +11,8 @@ from espalier.core.messages import Message
 from espalier.lm.build import LanguageModel, build
 from espalier.lm.chat import GLMRenderer, PlainRenderer, TemplateRenderer
 from espalier.lm.config import ModelConfig, TokenizerConfig
-from espalier.lm.tokens import load_tokenizer, train_bpe
+from espalier.lm.tokenizer_files import load_tokenizer
+from espalier.lm.tokens import train_bpe
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -36,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def loaded(folder: Path, **section: object) -> LanguageModel:
-    return build(ModelConfig(path=folder, **section), seed=0)  # type: ignore[arg-type]
+    return build(ModelConfig(pretrained=str(folder), **section), seed=0)  # type: ignore[arg-type]
 
 
 def test_all_stop_tokens_are_read(folder: Path) -> None:

@@ -12,7 +12,8 @@ from transformers import AutoTokenizer
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.lm.detokenizer import Detokenizer
-from espalier.lm.tokens import GLM_ROLES, Tokenizer, char_tokenizer, load_tokenizer, train_bpe, unescape
+from espalier.lm.tokenizer_files import load_tokenizer
+from espalier.lm.tokens import GLM_ROLES, Tokenizer, char_tokenizer, train_bpe, unescape
 
 CHARS = char_tokenizer("0123456789+*=[] \n")
 BPE = train_bpe(["hello world, hello tokens 1234 wörld 中文\n"] * 4, 330)

@@ -1,6 +1,7 @@
 """Random tiny models of every family, ours and transformers'."""
 
 import random
+from typing import Any
 
 import torch
 import transformers
@@ -12,8 +13,22 @@ from espalier.lm.decoder import Decoder
 from espalier.lm.families import FamilyName
 from espalier.lm.hf_config import to_hf
 
-FAMILIES: tuple[FamilyName, ...] = ("llama", "qwen3", "glm4", "glm4_moe")
-LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
+FAMILIES: tuple[FamilyName, ...] = ("llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "glm4", "glm4_moe")
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+SCALINGS: tuple[dict[str, Any] | None, ...] = (
+    None,
+    LLAMA3,
+    {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16},
+    {"rope_type": "linear", "factor": 2.0},
+    {"rope_type": "dynamic", "factor": 2.0},
+)
+"""The seed says which one a family has."""
 
 
 def random_config(family: FamilyName, seed: int) -> DecoderConfig:
@@ -33,8 +48,10 @@ def random_config(family: FamilyName, seed: int) -> DecoderConfig:
         "rms_norm_eps": draw.choice([1e-5, 1e-6]),
         "tie_word_embeddings": draw.random() < 0.5,
         "attention_bias": draw.random() < 0.5,
-        "rope_scaling": LLAMA3 if family == "llama" and seed % 2 else None,
+        "rope_scaling": SCALINGS[seed % len(SCALINGS)],
     }
+    if family in ("mistral", "qwen2"):
+        fields["attention_bias"] = family == "qwen2"
     fields["hidden_size"] = 4 * fields["num_attention_heads"] * draw.randint(1, 3)
     if family == "glm4_moe":
         groups = draw.choice([1, 2, 4])
@@ -49,6 +66,15 @@ def random_config(family: FamilyName, seed: int) -> DecoderConfig:
             "topk_group": draw.randint(1, groups),
             "norm_topk_prob": draw.random() < 0.5,
             "routed_scaling_factor": draw.choice([1.0, 2.5]),
+        }
+    if family == "qwen3_moe":
+        fields["moe"] = {
+            "n_routed_experts": 8,
+            "num_experts_per_tok": draw.choice([1, 2, 3]),
+            "moe_intermediate_size": 8 * draw.randint(1, 3),
+            "n_shared_experts": 0,
+            "first_k_dense_replace": 0,
+            "norm_topk_prob": draw.random() < 0.5,
         }
     return DecoderConfig(**fields)
 

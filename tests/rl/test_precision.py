@@ -56,4 +56,7 @@ def test_every_adapter_on_a_bf16_base_moves_at_a_small_learning_rate() -> None:
 def test_adapters_survive_a_folder(tmp_path: Path) -> None:
     language = build(ModelConfig(dtype="bfloat16", lora={"rank": 2}), seed=0, texts=["1+1=2"])
     language.save(tmp_path)
-    assert build(ModelConfig(path=tmp_path, dtype="bfloat16"), seed=0).decoder.head_weight.dtype == torch.bfloat16
+    assert (
+        build(ModelConfig(pretrained=str(tmp_path), dtype="bfloat16"), seed=0).decoder.head_weight.dtype
+        == torch.bfloat16
+    )

@@ -26,6 +26,7 @@ VERBS: Mapping[str, str] = {
     "new": "write a task, an environment, a reward or an algorithm of your own, with a recipe",
     "list": "show the recipes and the jobs",
     "config": "show a recipe's values and where each comes from",
+    "data": "show what models and data there are, and fetch what is missing",
     "report": "make the HTML report of a run again",
     "serve": "serve a model by the OpenAI protocol",
     "graph": "run a table of graph methods, generate or convert a large graph",
@@ -62,6 +63,10 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
             from espalier.cli import swarm
 
             return swarm.add_swarm, swarm.swarm
+        case "data":
+            from espalier.cli import data
+
+            return data.add_data, data.data
         case "serve":
             from espalier.engine import serve_command
 

@@ -1,16 +1,16 @@
-"""`espalier serve`: a model folder behind an OpenAI-compatible API."""
+"""`espalier serve`: a model behind an OpenAI-compatible API."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espalier.core.errors import ConfigError, DataError, MissingExtraError
+from espalier.core.errors import ConfigError, MissingExtraError
 from espalier.core.sockets import address, listening
 from espalier.engine.config import QUEUE, EngineConfig
+from espalier.lm.locate import locate
 
 if TYPE_CHECKING:
     pass
@@ -26,8 +26,10 @@ _DEFAULTS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", type=Path, help="Hugging Face folder: config.json, safetensors, tokenizer.json")
-    parser.add_argument("--name", help="the model's name in the API (default: the folder's)")
+    parser.add_argument(
+        "model", help="Hugging Face folder, GGUF file, name from `espalier data list`, or organisation/name of the hub"
+    )
+    parser.add_argument("--name", help="the model's name in the API (default: the last part of MODEL)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port", type=int, default=8000, help="port to listen on, 0 for any free one (default: %(default)s)"
@@ -69,8 +71,7 @@ def serve(args: argparse.Namespace) -> int:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(error.name or "uvicorn", "serving") from error
-    if not args.model.is_dir():
-        raise DataError(f"{args.model} is no folder: give one with config.json, model.safetensors and tokenizer.json")
+    locate(args.model)
     if args.grace < 0 or args.queue < 0:
         raise ConfigError("--grace and --queue are 0 or more")
     keys = api_keys(args.api_key, os.environ)

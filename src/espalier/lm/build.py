@@ -16,11 +16,13 @@ from espalier.lm.chat import Renderer
 from espalier.lm.chat.choice import ChatFormat
 from espalier.lm.config import ModelConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import load_model, save_model
-from espalier.lm.generation import load_generation, save_generation, stop_tokens
+from espalier.lm.files import save_model
+from espalier.lm.generation import save_generation, stop_tokens
 from espalier.lm.lora import adapted, inject, merged, save_adapters
 from espalier.lm.presets import decoder_config
-from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer, char_tokenizer, load_tokenizer, train_bpe
+from espalier.lm.pretrained import open_pretrained
+from espalier.lm.tokenizer_files import load_tokenizer
+from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer, char_tokenizer, train_bpe
 
 
 @dataclass(slots=True)
@@ -50,21 +52,20 @@ class LanguageModel:
 
 
 def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> LanguageModel:
-    """The model of the section: loaded from `path`, or made of a preset with weights drawn from `seed`.
+    """The model of the section: loaded as `pretrained` says, or made of a preset with weights drawn from `seed`.
 
     `texts` train a bpe tokenizer, or give a char tokenizer its alphabet. Raises ConfigError or DataError where the
     section, the files and the texts do not fit together.
     """
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
-    if config.path is not None:
-        decoder = load_model(config.path, dtype)
-        tokenizer = load_tokenizer(config.path)
+    if config.pretrained is not None:
+        source = open_pretrained(config.pretrained)
+        decoder, tokenizer = source.decoder(dtype), source.tokenizer()
         if tokenizer.vocab_size > decoder.config.vocab_size:
             raise DataError(
-                f"{config.path}: the tokenizer has {tokenizer.vocab_size} tokens, the model {decoder.config.vocab_size}"
+                f"{source.path}: the tokenizer has {tokenizer.vocab_size} tokens, the model {decoder.config.vocab_size}"
             )
-        recorded = ChatFormat.of_folder(config.path, tokenizer)
-        generation = load_generation(config.path, decoder.config)
+        recorded, generation = source.chat_format(tokenizer), source.generation()
     else:
         tokenizer = _tokenizer(config, texts)
         recorded, generation = ChatFormat.of_tokenizer(tokenizer), {}
@@ -72,7 +73,7 @@ def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> Langu
     form = recorded.model_copy(update={name: value for name, value in chosen.items() if value is not None})
     renderer = form.speak(tokenizer)
     renderer.stop = tuple(dict.fromkeys([*renderer.stop, *stop_tokens(generation)]))
-    if config.path is None:
+    if config.pretrained is None:
         tokens = {"vocab_size": tokenizer.vocab_size, "pad_token_id": tokenizer.pad_id, "eos_token_id": renderer.stop}
         decoder = Decoder(decoder_config(config, **tokens)).to(dtype)
         decoder.reset(derive(seed, "model"))

@@ -12,34 +12,14 @@ from pydantic import Field, model_validator
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
 from espalier.lm.families import FAMILIES, Family, FamilyName
+from espalier.lm.rope_config import RopeScaling, YarnScaling
 
 DEEPEST = 1024
 """No published decoder has nearly as many layers; each takes memory, whatever its width."""
 
 
-class RopeScaling(Config):
-    """Llama 3.1's stretching of the slow rotary frequencies."""
-
-    factor: float = Field(gt=0)
-    """How far the slow frequencies are slowed."""
-    low_freq_factor: float = Field(gt=0)
-    """Wavelengths beyond original_max_position_embeddings / low_freq_factor are slowed in full."""
-    high_freq_factor: float = Field(gt=0)
-    """Wavelengths below original_max_position_embeddings / high_freq_factor are kept."""
-    original_max_position_embeddings: int = Field(gt=0)
-    """Context length before the stretching."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.low_freq_factor >= self.high_freq_factor:
-            raise ConfigError(
-                f"low_freq_factor={self.low_freq_factor} must be below high_freq_factor={self.high_freq_factor}"
-            )
-        return self
-
-
 class MoEConfig(Config):
-    """GLM-4.5's mixture of experts: shared ones that see every token, and routed ones, of which a token takes a few.
+    """A mixture of experts: shared ones see every token, and a token goes to a few of the routed ones.
 
     Field names are Hugging Face's for Glm4Moe.
     """
@@ -50,8 +30,8 @@ class MoEConfig(Config):
     """Routed experts that a token goes to."""
     moe_intermediate_size: int = Field(gt=0)
     """Inner width of one expert."""
-    n_shared_experts: int = Field(1, gt=0)
-    """Experts that every token goes to, kept as one MLP of their joint width."""
+    n_shared_experts: int = Field(1, ge=0)
+    """Experts that every token goes to, kept as one MLP of their joint width; none in qwen3_moe."""
     first_k_dense_replace: int = Field(1, ge=0)
     """The first layers, which have a dense MLP instead of experts."""
     n_group: int = Field(1, gt=0)
@@ -103,7 +83,7 @@ class DecoderConfig(Config):
     rope_theta: float = Field(10000.0, gt=0)
     """Base of the rotary frequencies."""
     rope_scaling: RopeScaling | None = None
-    """Llama 3.1's scaling of them."""
+    """How they are stretched for rows longer than those of pretraining."""
     partial_rotary_factor: float = Field(gt=0, le=1)
     """Share of each head that is rotated: 0.5 in the GLM families unless given, 1 in the others."""
     rms_norm_eps: float = Field(1e-6, gt=0)
@@ -111,11 +91,11 @@ class DecoderConfig(Config):
     tie_word_embeddings: bool = False
     """Use the embedding as output head."""
     attention_bias: bool = False
-    """Biases on the query, key and value projections (and in llama and qwen3 on the output projection)."""
+    """Biases on the query, key and value projections (in llama, qwen3 and qwen3_moe on the output projection too)."""
     qk_norm: bool
-    """Norms over each query and key head: always in qwen3, never in llama and glm4, a choice in glm4_moe."""
+    """Norms over each query and key head: as the family has it, a choice in glm4_moe."""
     moe: MoEConfig | None = None
-    """Experts of the glm4_moe family."""
+    """Experts of the families glm4_moe and qwen3_moe."""
     bos_token_id: int | None = None
     """Written to config.json for other tools."""
     eos_token_id: int | tuple[int, ...] | None = None
@@ -134,6 +114,8 @@ class DecoderConfig(Config):
         if isinstance(family, str) and family in FAMILIES:
             traits = FAMILIES[family]
             derived = {"qk_norm": bool(traits.qk_norm), "partial_rotary_factor": traits.rotary_share}
+            if traits.attention_bias is not None:
+                derived["attention_bias"] = traits.attention_bias
         if isinstance(heads, int) and isinstance(hidden, int) and heads > 0:
             derived |= {"num_key_value_heads": heads, "head_dim": hidden // heads}
         return derived | given
@@ -155,14 +137,30 @@ class DecoderConfig(Config):
             raise ConfigError(f"the {self.family} family rotates whole heads: leave partial_rotary_factor at 1")
         if family.qk_norm not in (None, self.qk_norm):
             raise ConfigError(f"qk_norm={self.qk_norm} does not exist in the {self.family} family: leave it out")
-        if (self.moe is not None) != family.experts:
-            raise ConfigError("the glm4_moe family needs a `moe` section, and the others have none")
+        if family.attention_bias not in (None, self.attention_bias):
+            raise ConfigError(
+                f"attention_bias={self.attention_bias} does not exist in the {self.family} family: leave it out"
+            )
+        if (self.moe is not None) != (family.gate is not None):
+            raise ConfigError("the families glm4_moe and qwen3_moe need a `moe` section, and the others have none")
+        if self.moe is not None:
+            self._check_experts(self.moe)
         return self
+
+    def _check_experts(self, moe: MoEConfig) -> None:
+        for field, value in self.traits.expert_limits.items():
+            if getattr(moe, field) != value:
+                raise ConfigError(f"moe.{field} does not exist in the {self.family} family: {value} is its only value")
 
     @property
     def rotary_dim(self) -> int:
         """Rotated dimensions at the start of each head."""
         return int(self.head_dim * self.partial_rotary_factor)
+
+    @property
+    def magnitude(self) -> float:
+        """What rotated queries and keys are multiplied by: 1 but for YaRN."""
+        return self.rope_scaling.magnitude if isinstance(self.rope_scaling, YarnScaling) else 1.0
 
     @property
     def traits(self) -> Family:
@@ -213,16 +211,17 @@ class TokenizerConfig(Config):
 
 
 class ModelConfig(Config):
-    """The model to train: a checkpoint (`path`) or a tiny model from a preset with random weights."""
+    """The model to train: a checkpoint (`pretrained`) or a tiny model from a preset with random weights."""
 
-    path: Path | None = None
-    """A Hugging Face folder: config.json, safetensors, tokenizer.json. Sets aside preset, decoder and tokenizer."""
+    pretrained: str | None = None
+    """A Hugging Face folder, a GGUF file, a model that `espalier data list` shows, or organisation/name of the Hugging
+    Face hub. Sets aside preset, decoder and tokenizer."""
     preset: Literal["tiny", "small", "moe-tiny"] = "tiny"
-    """Shape of the model when there is no `path`."""
+    """Shape of the model when there is no `pretrained`."""
     decoder: dict[str, Any] = Field(default_factory=dict)
     """Fields of the preset's decoder to change, such as `hidden_size: 256`."""
     tokenizer: TokenizerConfig = TokenizerConfig()
-    """Tokens, when there is no `path`."""
+    """Tokens, when there is no `pretrained`."""
     renderer: Literal["plain", "glm", "template"] | None = None
     """How messages become tokens: as the folder records it, else template where it brings one, else plain."""
     thinking: bool | None = None
@@ -242,7 +241,7 @@ class ModelConfig(Config):
                 raise ConfigError(
                     f"model.decoder.{name} does not exist" + (f": did you mean {near[0]}?" if near else "")
                 )
-        if self.path is None:
+        if self.pretrained is None:
             self._check_tokenizer()
         return self
 
@@ -253,4 +252,4 @@ class ModelConfig(Config):
         if self.renderer == "glm" and kind == "char":
             raise ConfigError("model.renderer=glm has too many markers for single characters: tokenizer.kind=bpe")
         if self.renderer == "template" and kind != "file":
-            raise ConfigError("model.renderer=template needs a chat template: set model.path or model.tokenizer.path")
+            raise ConfigError("model.renderer=template needs a chat template: set model.pretrained or tokenizer.path")

@@ -1,4 +1,4 @@
-"""One decoder for the Llama, Qwen3, GLM-4 and GLM-4.5 families, with Hugging Face's parameter names.
+"""One decoder for the families of `espalier.lm.families`, with Hugging Face's parameter names.
 
 Everything is flat: N tokens with their positions, no batch axis and no padding. Which tokens see which is the attention
 plan's business, so that packed training and a cached engine run the same code.
@@ -117,7 +117,8 @@ class Decoder(nn.Module):
         `routing` records the experts that the tokens go to, or replays recorded ones.
         """
         x = self.model.embed_tokens(tokens)
-        rotate = Rotation(positions, self.frequencies, x.dtype, interleaved=self.config.traits.interleaved)
+        interleaved, magnitude = self.config.traits.interleaved, self.config.magnitude
+        rotate = Rotation(positions, self.frequencies, x.dtype, interleaved=interleaved, magnitude=magnitude)
         for layer in self.model.layers:
             x = layer(x, rotate, attend, routing)
         out: Tensor = self.model.norm(x)

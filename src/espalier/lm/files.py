@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.lm.hf_config import from_hf, to_hf
 from espalier.lm.tensors import save_tensors
+from espalier.lm.weights import named, read_decoder
 
 T = TypeVar("T")
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -29,7 +31,7 @@ def save_model(model: Decoder, path: Path) -> None:
     transformers, vLLM and SGLang load the folder. To replace a whole folder in one step, save into
     `espalier.core.files.atomic_dir`. Raises ConfigError for a model with adapters: merge or save those.
     """
-    own = _tensors(model)
+    own = named(model)
     if any(".lora_" in name for name in own):
         raise ConfigError("the model has LoRA adapters: save them with save_adapters, or merge them first")
     path.mkdir(parents=True, exist_ok=True)
@@ -57,76 +59,43 @@ def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Decoder:
     Raises DataError, naming tensor and file, where a tensor is missing, unexpected or of another shape, before there is
     memory for any.
     """
-    config, shards = load_config(path), _shards(path)
+    config = load_config(path)
     try:
-        _check(path, outline(config), shards)
+        return read_decoder(config, FolderWeights(path), dtype)
     except ConfigError as error:
         raise ConfigError(f"{path / CONFIG}: {error}") from error
-    model = Decoder(config)
-    for parameter in model.parameters():
-        parameter.data = parameter.data.to(dtype)
-    own = _tensors(model)
-    for file in shards:
-        for name, tensor in _read(file, lambda shard, name: shard.get_tensor(name)):
-            if not _ignored(name, config) and (found := expert_names.place(name, own)) is not None:
-                found[1].copy_(tensor)
-    return model
 
 
-def outline(config: DecoderConfig) -> Decoder:
-    """The decoder without memory for its weights. Raises ConfigError where no model can have this shape."""
-    try:
-        with torch.device("meta"):
-            return Decoder(config)
-    except (OverflowError, TypeError, RuntimeError) as error:
-        raise ConfigError(f"no model can have this shape: {str(error).partition(chr(10))[0]}") from None
+class FolderWeights:
+    """The safetensors of a folder."""
 
+    shaped_by = CONFIG
 
-def _check(path: Path, model: Decoder, shards: Sequence[Path]) -> None:
-    own = _tensors(model)
-    room = {name: tensor.numel() for name, tensor in own.items()}
-    for file in shards:
-        for name, shape in _read(file, lambda shard, name: shard.get_slice(name).get_shape()):
-            if _ignored(name, model.config):
-                continue
-            found = expert_names.place(name, own)
-            if found is None:
-                raise DataError(
-                    f"{file}: tensor {name} has no place in a {model.config.family} model of this config.json"
-                )
-            target, part = found
-            if list(part.shape) != shape:
-                raise DataError(f"{file}: tensor {name} has shape {shape}, config.json asks for {list(part.shape)}")
-            room[target] -= part.numel()
-    missing = [name for name, rest in room.items() if rest > 0]
-    if missing:
-        raise DataError(
-            f"{path}: tensor {missing[0]} is missing" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
-        )
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
+    def shapes(self) -> Iterator[tuple[Path, str, list[int]]]:
+        """See `Weights`."""
+        for file in self._shards:
+            for name, shape in _read(file, lambda shard, name: shard.get_slice(name).get_shape()):
+                yield file, name, shape
 
-def _tensors(model: Decoder) -> dict[str, Tensor]:
-    return {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """See `Weights`."""
+        for file in self._shards:
+            yield from _read(file, lambda shard, name: shard.get_tensor(name))
 
-
-def _ignored(name: str, config: DecoderConfig) -> bool:
-    """Old rotary tables, a tied head stored all the same, and GLM-4.5's layer for predicting further tokens."""
-    tied = config.tie_word_embeddings and name == "lm_head.weight"
-    further = config.family == "glm4_moe" and name.startswith(f"model.layers.{config.num_hidden_layers}.")
-    return tied or further or name.endswith("rotary_emb.inv_freq")
-
-
-def _shards(path: Path) -> list[Path]:
-    index = path / INDEX
-    if (path / WEIGHTS).exists():
-        return [path / WEIGHTS]
-    if not index.exists():
-        raise DataError(f"{path}: there is neither {WEIGHTS} nor {INDEX}; weights in other formats are not read")
-    content = read_object(index)
-    places = content.get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
-        raise DataError(f"{index}: there is no weight_map from tensors to files")
-    return [path / name for name in sorted(set(places.values()))]
+    @cached_property
+    def _shards(self) -> list[Path]:
+        path, index = self.path, self.path / INDEX
+        if (path / WEIGHTS).exists():
+            return [path / WEIGHTS]
+        if not index.exists():
+            raise DataError(f"{path}: there is neither {WEIGHTS} nor {INDEX}; weights in other formats are not read")
+        places = read_object(index).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+            raise DataError(f"{index}: there is no weight_map from tensors to files")
+        return [path / name for name in sorted(set(places.values()))]
 
 
 def _read(file: Path, get: Callable[[Any, str], T]) -> Iterator[tuple[str, T]]:

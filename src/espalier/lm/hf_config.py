@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from espalier.core.errors import ConfigError, nearest
-from espalier.lm.config import DecoderConfig, MoEConfig, RopeScaling
+from espalier.lm.config import DecoderConfig, MoEConfig
 from espalier.lm.families import FAMILIES, Family
+from espalier.lm.rope_config import SCALINGS
 
 REQUIRED = (
     "vocab_size",
@@ -39,39 +40,44 @@ def from_hf(values: Mapping[str, Any]) -> DecoderConfig:
     if not isinstance(name, str) or name not in FAMILIES:
         raise ConfigError(f"model_type {name!r} is not one of {', '.join(FAMILIES)}")
     family = FAMILIES[name]
-    given = {field: value for field, value in values.items() if value is not None}
+    given = {field: value for field, value in family.absent.items() if field not in values}
+    given |= {field: value for field, value in values.items() if value is not None}
     _check_known(given, name, family)
     if absent := [field for field in REQUIRED if field not in given]:
         raise ConfigError(f"{', '.join(absent)} is missing")
     for field in (*REQUIRED, *NUMBERS):
         if isinstance(given.get(field), bool | str):
             raise ConfigError(f"{field}: {given[field]!r} is not a number")
-    fields: dict[str, Any] = {field: value for field, value in family.absent.items() if field not in values}
-    fields |= {field: given[field] for field in (*REQUIRED, *OPTIONAL, *TOKENS) if field in given}
+    fields: dict[str, Any] = {field: given[field] for field in (*REQUIRED, *OPTIONAL, *TOKENS) if field in given}
     fields |= {"family": name, **_rope(given, family)}
     if family.qk_norm is None:
         fields["qk_norm"] = given.get("use_qk_norm", False)
-    if family.experts:
-        fields["moe"] = {field: given[field] for field in MoEConfig.model_fields if field in given}
+    if family.gate is not None:
+        fields["moe"] = _experts(given, family)
     return DecoderConfig.of(**fields)
 
 
 def to_hf(config: DecoderConfig) -> dict[str, Any]:
     """The content of a config.json that transformers 5 and vLLM read."""
-    own = config.model_dump(
-        mode="json", exclude={"family", "moe", "qk_norm", "rope_theta", "rope_scaling", "partial_rotary_factor"}
-    )
     family = config.traits
+    elsewhere = {"family", "moe", "qk_norm", "rope_theta", "rope_scaling", "partial_rotary_factor"}
+    if family.attention_bias is not None:
+        elsewhere.add("attention_bias")
+    own = config.model_dump(mode="json", exclude=elsewhere)
     partial = {} if family.rotary_share == 1.0 else {"partial_rotary_factor": config.partial_rotary_factor}
     rope: dict[str, Any] = {"rope_type": "default", "rope_theta": config.rope_theta, **partial}
     if config.rope_scaling is not None:
-        rope |= {"rope_type": "llama3", **config.rope_scaling.model_dump()}
-    experts = {} if config.moe is None else {"use_qk_norm": config.qk_norm, **config.moe.model_dump()}
+        rope |= config.rope_scaling.model_dump(exclude_none=True)
+    experts: dict[str, Any] = {} if family.qk_norm is not None else {"use_qk_norm": config.qk_norm}
+    if config.moe is not None:
+        own_experts = config.moe.model_dump(exclude=set(family.expert_limits))
+        experts |= {_names(field, family)[0]: value for field, value in own_experts.items()}
     return {
         "architectures": [family.architecture],
         "model_type": config.family,
         **own,
         **experts,
+        **family.writes,
         "hidden_act": "silu",
         "attention_dropout": 0.0,
         "rope_parameters": rope,
@@ -79,6 +85,22 @@ def to_hf(config: DecoderConfig) -> dict[str, Any]:
         "rope_theta": config.rope_theta,
         **partial,
     }
+
+
+def _names(field: str, family: Family) -> tuple[str, ...]:
+    """What config.json calls a field of `MoEConfig`."""
+    return family.expert_names.get(field, (field,))
+
+
+def _experts(given: Mapping[str, Any], family: Family) -> dict[str, Any]:
+    found = dict(family.expert_limits)
+    for field in MoEConfig.model_fields:
+        values = [given[name] for name in _names(field, family) if name in given and field not in found]
+        if any(value != values[0] for value in values):
+            raise ConfigError(f"{' and '.join(_names(field, family))} say different things: {values}")
+        if values:
+            found[field] = values[0]
+    return found
 
 
 def _check_known(given: Mapping[str, Any], name: str, family: Family) -> None:
@@ -96,15 +118,17 @@ def _rope(given: Mapping[str, Any], family: Family) -> dict[str, Any]:
     fields: dict[str, Any] = {name: rope.pop(name) for name in ROPE if name in rope}
     if family.rotary_share != 1.0:
         fields.setdefault("partial_rotary_factor", family.rotary_share)
-    if kind == "llama3":
+    if isinstance(kind, str) and kind in SCALINGS:
+        known = SCALINGS[kind].model_fields
         stretch = {"original_max_position_embeddings": given["max_position_embeddings"]}
-        stretch |= {name: rope.pop(name) for name in RopeScaling.model_fields if name in rope}
+        stretch |= {name: rope.pop(name) for name in known if name in rope}
         try:
-            scaling = RopeScaling.of(**stretch)
+            scaling = SCALINGS[kind].of(**{name: value for name, value in stretch.items() if name in known})
         except ConfigError as error:
             raise ConfigError(f"rope_scaling or rope_parameters: {error}") from error
     elif kind != "default":
-        raise ConfigError(f"rope type {kind!r} is not implemented, only 'default' and 'llama3'")
+        kinds = ", ".join(map(repr, ("default", *SCALINGS)))
+        raise ConfigError(f"rope type {kind!r} is not implemented, only {kinds}")
     if rope:
         odd, value = next(iter(rope.items()))
         raise ConfigError(f"the rope type {kind!r} has no field {odd!r} ({value!r}){nearest(odd, ['rope_theta'])}")

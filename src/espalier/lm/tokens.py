@@ -18,7 +18,6 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.files import write_atomic, write_json
-from espalier.core.text import read_object, read_text
 from espalier.lm.detokenizer import REPLACEMENT, Detokenizer, raw_bytes
 
 PLAIN_CONTROL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|tool|>", "</think>")
@@ -39,9 +38,6 @@ _GUARD = "\ufdd0"
 _WORDS = r"\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """What BPE merges within: words and punctuation with their leading space, white space, and every single digit."""
 
-_EOS = ("<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "</s>", "<eos>")
-"""Names that end a text in published vocabularies, tried where no tokenizer_config.json says."""
-
 
 class Tokenizer:
     """A `tokenizers.Tokenizer` with its end and padding tokens.
@@ -61,9 +57,9 @@ class Tokenizer:
         self.vocab_size: int = max(self._ids.values()) + 1
         added = backend.get_added_tokens_decoder().values()
         self.control: frozenset[str] = frozenset(t.content for t in added if t.special or _is_markup(t.content))
-        self.eos_name = _name(config, "eos_token") or ""
+        self.eos_name = token_name(config, "eos_token") or ""
         self.eos_id: int = self.id(self.eos_name)
-        self.pad_id: int = self.id(_name(config, "pad_token") or self.eos_name)
+        self.pad_id: int = self.id(token_name(config, "pad_token") or self.eos_name)
 
     def id(self, token: str) -> int:
         """The id of a token by its name. Raises ConfigError where the vocabulary lacks it."""
@@ -141,7 +137,7 @@ class Tokenizer:
     @property
     def named_tokens(self) -> dict[str, str]:
         """The tokens that tokenizer_config.json names: `bos_token`, `eos_token` and the like."""
-        found = {key: _name(self.config, key) for key in self.config if key.endswith("_token")}
+        found = {key: token_name(self.config, key) for key in self.config if key.endswith("_token")}
         return {key: name for key, name in found.items() if name is not None}
 
     @cached_property
@@ -244,53 +240,6 @@ def train_bpe(
     return Tokenizer(backend, _config(pad=special[0], eos=special[0]))
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a Hugging Face folder, or of a `tokenizer.json` (files beside it count too).
-
-    Raises ConfigError where there is none or nothing says which token ends a text, DataError where a file is broken.
-    """
-    folder, file = (path, path / "tokenizer.json") if path.is_dir() else (path.parent, path)
-    if not file.is_file():
-        raise ConfigError(f"no tokenizer at {file}: name a folder that holds tokenizer.json, or that file")
-    backend = _backend(file)
-    config = _read_json(folder / "special_tokens_map.json") | _read_json(folder / "tokenizer_config.json")
-    if _name(config, "eos_token") is None:
-        found = next((name for name in _EOS if backend.token_to_id(name) is not None), None)
-        if found is None:
-            raise ConfigError(f"{folder}: no eos_token: add it to tokenizer_config.json")
-        config["eos_token"] = found
-    try:
-        return Tokenizer(backend, config, _template(folder, config))
-    except ConfigError as error:
-        raise ConfigError(f"{folder / 'tokenizer_config.json'}: {error}") from error
-
-
-def _backend(file: Path) -> tokenizers.Tokenizer:
-    """The library's tokenizer of a `tokenizer.json`. Raises DataError where it is none."""
-    content = read_text(file)
-    try:
-        return tokenizers.Tokenizer.from_str(content)
-    except Exception as error:  # the library raises bare Exception for a malformed file
-        raise DataError(f"{file}: not a tokenizer file ({error})") from error
-
-
-def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return read_text(file)
-    template = config.get("chat_template")
-    if isinstance(template, list):  # several named ones
-        named = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}
-        template = named.get("default")
-    if template is not None and not isinstance(template, str):
-        raise DataError(f"{folder / 'tokenizer_config.json'}: chat_template is not text")
-    return template
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    return read_object(file) if file.is_file() else {}
-
-
 def _config(*, pad: str, eos: str) -> dict[str, Any]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -300,7 +249,7 @@ def _config(*, pad: str, eos: str) -> dict[str, Any]:
     }
 
 
-def _name(config: Mapping[str, Any], key: str) -> str | None:
+def token_name(config: Mapping[str, Any], key: str) -> str | None:
     """A token's name in tokenizer_config.json, which writes it as a string or as an object with `content`."""
     token = config.get(key)
     token = token.get("content") if isinstance(token, dict) else token

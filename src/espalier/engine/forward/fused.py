@@ -52,7 +52,7 @@ class FusedRunner:
         self.rotary = config.rotary_dim
         angle = torch.outer(torch.arange(max_len, dtype=torch.float32), decoder.frequencies)
         self.epsilon = torch.tensor(config.rms_norm_eps)
-        self.rotation = torch.polar(torch.ones_like(angle), angle)[:, None]
+        self.rotation = torch.polar(torch.full_like(angle, config.magnitude), angle)[:, None]
         self.refresh()
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import torch
 
@@ -14,7 +15,8 @@ from espalier.engine.memory import GIB, Sizes, fit, free_bytes, weight_bytes
 from espalier.engine.server.service import Service
 from espalier.lm.build import build
 from espalier.lm.config import DecoderConfig, ModelConfig
-from espalier.lm.files import CONFIG, load_config, outline
+from espalier.lm.pretrained import open_pretrained
+from espalier.lm.weights import outline
 
 
 def load_service(args: argparse.Namespace) -> Service:
@@ -25,9 +27,9 @@ def load_service(args: argparse.Namespace) -> Service:
     """
     given = {name: getattr(args, name) for name in (*Sizes._fields, "prefill_tokens")}
     EngineConfig.of(**{name: value for name, value in given.items() if value is not None})
-    config = ModelConfig.of(path=args.model, renderer=args.renderer, thinking=args.thinking, dtype=args.dtype)
+    config = ModelConfig.of(pretrained=args.model, renderer=args.renderer, thinking=args.thinking, dtype=args.dtype)
     try:
-        sizes = _sizes(load_config(args.model), args)
+        sizes = _sizes(open_pretrained(args.model).config, args)
         language = build(config, seed=0)
     except OSError as error:
         raise DataError(f"{error.filename or args.model} cannot be read: {error.strerror or error}") from None
@@ -36,7 +38,7 @@ def load_service(args: argparse.Namespace) -> Service:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise ConfigError(f"{args.model} does not fit into memory: {error}") from None
     engine = LocalEngine(language.decoder, **sizes._asdict(), prefill_tokens=args.prefill_tokens)
-    name = args.name or args.model.resolve().name
+    name = args.name or Path(args.model).resolve().name
     return Service(name, engine, language.tokenizer, language.renderer, created=int(time.time()), queue=args.queue)
 
 
@@ -46,7 +48,7 @@ def _sizes(shape: DecoderConfig, args: argparse.Namespace) -> Sizes:
     try:
         parameters = sum(parameter.numel() for parameter in outline(shape).parameters())
     except ConfigError as error:
-        raise ConfigError(f"{args.model / CONFIG}: {error}") from None
+        raise ConfigError(f"{args.model}: {error}") from None
     free, weights = free_bytes(device), weight_bytes(shape, parameters, dtype)
     if weights > free:
         raise ConfigError(

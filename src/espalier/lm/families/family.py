@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +24,22 @@ class Family:
     """The outputs of attention and MLP are normed before they are added."""
     fused_mlp: bool = False
     """Gate and up projection of a dense MLP are one matrix."""
+    attention_bias: bool | None = None
+    """Whether the query, key and value projections have biases; None: config.json says it."""
     output_bias: bool = True
     """With `attention_bias`, attention's output projection has a bias too."""
     qk_norm: bool | None = False
     """Whether query and key heads are normed; None: config.json says it."""
-    experts: bool = False
-    """MLPs may be mixtures of experts."""
+    gate: Literal["sigmoid", "softmax"] | None = None
+    """How a mixture of experts weighs them; None: MLPs are dense."""
+    expert_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What config.json calls fields of `MoEConfig`, where that differs; the first name is written."""
+    expert_limits: Mapping[str, Any] = field(default_factory=dict)
+    """The only value of fields of `MoEConfig` that the family does not have."""
     absent: Mapping[str, Any] = field(default_factory=dict)
     """What transformers takes for fields that a config.json leaves out, where that differs from `DecoderConfig`."""
+    writes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of config.json that are written as well, since transformers would take something else without them."""
     reads: frozenset[str] = frozenset()
     """Fields that shape the decoder, beyond `READ`."""
     harmless: frozenset[str] = frozenset()
@@ -48,7 +56,7 @@ class Family:
             return "is not known here, and might change what the model computes"
         if all(item in neutral[name] for item in (value if isinstance(value, list) else [value])):
             return None
-        return f"is not implemented, only {' or '.join(map(repr, neutral[name]))}"
+        return f"is not implemented, only {' or '.join(map(repr, neutral[name])) or 'an empty list'}"
 
 
 READ = frozenset(
@@ -87,6 +95,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "attention_dropout": (0,),
     "mlp_bias": (False,),
     "use_sliding_window": (False,),
+    "sliding_window": (None,),
     "layer_types": ("full_attention",),
     "is_encoder_decoder": (False,),
     "add_cross_attention": (False,),

@@ -7,7 +7,7 @@ GLM4_MOE = Family(
     rotary_share=0.5,
     output_bias=False,
     qk_norm=None,
-    experts=True,
+    gate="sigmoid",
     absent={"num_key_value_heads": 8},
     reads=frozenset(
         {

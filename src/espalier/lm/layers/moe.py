@@ -1,4 +1,4 @@
-"""Mixture of experts as in GLM-4.5, with a record of who was chosen, which can be replayed."""
+"""Mixture of experts as in GLM-4.5 and Qwen3, with a record of who was chosen, which can be replayed."""
 
 from __future__ import annotations
 
@@ -70,6 +70,25 @@ class Router(nn.Module):
         return scores.topk(self.config.num_experts_per_tok, dim=-1, sorted=False).indices
 
 
+class SoftmaxRouter(nn.Module):
+    """Softmax gate over all experts, of which the most probable are taken (Shazeer et al. 2017); always in fp32."""
+
+    def __init__(self, config: MoEConfig, hidden_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.weight = nn.Parameter(torch.empty(config.n_routed_experts, hidden_size))
+
+    def forward(self, x: Tensor, choice: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x [N, hidden_size] -> weights and experts, both [N, num_experts_per_tok]."""
+        with torch.autocast(x.device.type, enabled=False):
+            scores = F.linear(x.float(), self.weight.float()).softmax(-1)
+        experts = scores.detach().topk(self.config.num_experts_per_tok, dim=-1).indices if choice is None else choice
+        weights = scores.gather(1, experts)
+        if self.config.norm_topk_prob:
+            weights = weights / weights.sum(-1, keepdim=True)
+        return weights, experts
+
+
 class Experts(nn.Module):
     """The routed experts' matrices, stacked: gate_up_proj [E, 2I, hidden], down_proj [E, hidden, I]."""
 
@@ -97,18 +116,19 @@ class Experts(nn.Module):
 
 
 class MoE(nn.Module):
-    """Routed experts plus the shared ones."""
+    """Routed experts plus the shared ones, where there are any."""
 
     def __init__(self, config: DecoderConfig, moe: MoEConfig) -> None:
         super().__init__()
         self.experts = Experts(moe, config.hidden_size)
-        self.gate = Router(moe, config.hidden_size)
-        self.shared_experts = MLP(config.hidden_size, moe.moe_intermediate_size * moe.n_shared_experts)
+        self.gate = (SoftmaxRouter if config.traits.gate == "softmax" else Router)(moe, config.hidden_size)
+        shared = moe.moe_intermediate_size * moe.n_shared_experts
+        self.shared_experts = MLP(config.hidden_size, shared) if shared else None
 
     def forward(self, x: Tensor, routing: Routing | None = None) -> Tensor:
         """[N, hidden] -> [N, hidden]."""
         weights, experts = self.gate(x, None if routing is None else routing.choice())
         if routing is not None:
             routing.record(experts)
-        mixed: Tensor = self.experts(x, weights, experts) + self.shared_experts(x)
-        return mixed
+        mixed: Tensor = self.experts(x, weights, experts)
+        return mixed if self.shared_experts is None else mixed + self.shared_experts(x)

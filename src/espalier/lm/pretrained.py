@@ -1,0 +1,126 @@
+"""A checkpoint, whatever it lies in: what it computes, its weights, and how to speak to it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from espalier.core.errors import ConfigError, DataError
+from espalier.lm.chat.choice import ChatFormat
+from espalier.lm.config import DecoderConfig
+from espalier.lm.decoder import Decoder
+from espalier.lm.files import load_config, load_model
+from espalier.lm.generation import load_generation
+from espalier.lm.gguf.config import read_config
+from espalier.lm.gguf.container import Container
+from espalier.lm.gguf.tokenizer import end_tokens, read_tokenizer
+from espalier.lm.gguf.weights import GgufWeights
+from espalier.lm.locate import is_gguf, locate
+from espalier.lm.tokenizer_files import load_tokenizer
+from espalier.lm.tokens import Tokenizer
+from espalier.lm.weights import read_decoder
+
+
+class Pretrained(Protocol):
+    """A checkpoint. Raises ConfigError or DataError, naming the file, where a part is broken or not implemented."""
+
+    path: Path
+
+    @property
+    def config(self) -> DecoderConfig:
+        """The decoder's shape. Reads no weights."""
+        ...
+
+    def decoder(self, dtype: torch.dtype) -> Decoder:
+        """The decoder with its weights, on CPU."""
+        ...
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, with the chat template where there is one."""
+        ...
+
+    def chat_format(self, tokenizer: Tokenizer) -> ChatFormat:
+        """The chat format that is recorded, else the one that the tokenizer is made for."""
+        ...
+
+    def generation(self) -> dict[str, Any]:
+        """The content of generation_config.json, or what stands for it."""
+        ...
+
+
+def open_pretrained(word: str) -> Pretrained:
+    """The checkpoint that `word` names; see `espalier.lm.locate`."""
+    path = locate(word)
+    return GgufFile(path) if is_gguf(path) else Folder(path)
+
+
+class Folder:
+    """A Hugging Face folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def config(self) -> DecoderConfig:
+        """See `Pretrained`."""
+        return load_config(self.path)
+
+    def decoder(self, dtype: torch.dtype) -> Decoder:
+        """See `Pretrained`."""
+        return load_model(self.path, dtype)
+
+    def tokenizer(self) -> Tokenizer:
+        """See `Pretrained`."""
+        return load_tokenizer(self.path)
+
+    def chat_format(self, tokenizer: Tokenizer) -> ChatFormat:
+        """See `Pretrained`."""
+        return ChatFormat.of_folder(self.path, tokenizer)
+
+    def generation(self) -> dict[str, Any]:
+        """See `Pretrained`."""
+        return load_generation(self.path, self.config)
+
+
+class GgufFile:
+    """A GGUF file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def _container(self) -> Container:
+        return Container(self.path)
+
+    @cached_property
+    def config(self) -> DecoderConfig:
+        """See `Pretrained`."""
+        return read_config(self._container)
+
+    def decoder(self, dtype: torch.dtype) -> Decoder:
+        """See `Pretrained`."""
+        try:
+            return read_decoder(self.config, GgufWeights(self._container, self.config), dtype)
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}: {error}") from error
+
+    def tokenizer(self) -> Tokenizer:
+        """See `Pretrained`."""
+        return read_tokenizer(self._container)
+
+    def chat_format(self, tokenizer: Tokenizer) -> ChatFormat:
+        """See `Pretrained`."""
+        return ChatFormat.of_tokenizer(tokenizer)
+
+    def generation(self) -> dict[str, Any]:
+        """See `Pretrained`."""
+        ends = end_tokens(self._container)
+        for token in ends:
+            if not 0 <= token < self.config.vocab_size:
+                raise DataError(
+                    f"{self.path}: {token} ends a text, and is not a token id below {self.config.vocab_size}"
+                )
+        return {"eos_token_id": ends}
