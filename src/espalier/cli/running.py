@@ -15,6 +15,7 @@ from espalier.cli.places import find_run, split_words
 from espalier.core.data import DataRoot
 from espalier.core.errors import NoCheckpointError, RunError
 from espalier.core.folder import newest_unfinished, read_config
+from espalier.core.recipe.provenance import ORIGINS, save_origins, settings
 from espalier.core.recipe.resolve import Recipe, load_recipe
 from espalier.core.run import Run
 from espalier.core.tracking.progress import duration, readable
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         config=recipe.config.model_dump(mode="json"),
         data=DataRoot.find(args.data_root),
     )
+    save_origins(settings(recipe, files), started.path / ORIGINS)
     return _execute(recipe, started, args.data_root)
 
 

@@ -21,7 +21,9 @@ from espalier.rl.browse import Browser
 from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, TrainConfig
 from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.loop.evaluate import Evaluator
+from espalier.rl.loop.rollout_log import RolloutLog
 from espalier.rl.loop.source import heldout
+from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.notices import Notices
 from espalier.rl.room import check_room, prompt_lengths
@@ -84,6 +86,17 @@ class Setting:
             config.algorithm,
             self.language.tokenizer,
             folder,
+            correct_above=config.evaluation.correct_above,
+        )
+
+    def rollout_log(self, config: TrainConfig, run: Run) -> RolloutLog:
+        """Keeps answers of training for the report."""
+        return RolloutLog(
+            run.artefact(ROLLOUTS),
+            config.rollout_log,
+            config.algorithm,
+            self.language.tokenizer.decode,
+            run.say,
             correct_above=config.evaluation.correct_above,
         )
 
