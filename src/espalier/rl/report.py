@@ -43,7 +43,7 @@ def training_report(
     """Blocks of a run of reinforcement learning. `figures`: those found so far. `told`: its story, once it has one."""
     return [
         ACCURACY,
-        *([Text("What happened", told)] if told else []),
+        *([Text("What happened", told, wide=True)] if told else []),
         _accuracy(figures, "before reinforcement learning"),
         Curves("Reward", ["reward/total"], note="Mean over the rows of a step."),
         Curves("Reward spread", ["reward/spread"], note="Standard deviation within a group, mean over groups."),
@@ -116,10 +116,12 @@ def story(config: TrainConfig, history: History) -> str:
     found = changed(history, "eval/avg")
     if found is None:
         return f"{whole}."
-    interval = "" if found.lo is None or found.hi is None else f", 95% interval {found.lo:+.1%} to {found.hi:+.1%}"
+    gain = f"{100 * found.gain:+.1f} points"
+    if found.lo is not None and found.hi is not None:
+        gain += f", 95% interval {100 * found.lo:+.1f} to {100 * found.hi:+.1f}"
     sentence = {
         "rose": f"Accuracy rose to {found.after:.1%}",
         "fell": f"Accuracy fell to {found.after:.1%}: the model became worse",
         "no clear change": f"At the end it solved {found.after:.1%}, which is no clear change",
     }[found.verdict]
-    return f"{whole}, where it solved {found.before:.1%} of held-out tasks. {sentence} ({found.gain:+.1%}{interval})."
+    return f"{whole}, where it solved {found.before:.1%} of held-out tasks. {sentence} ({gain})."

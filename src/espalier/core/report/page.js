@@ -59,14 +59,14 @@ function emblem() {
 
 function header(content) {
   const { environment: e, config } = content;
-  const git = e.git ? `commit ${e.git.commit.slice(0, 8)}${e.git.dirty ? ", with changes" : ""}` : null;
-  const seed = config.seed === undefined ? null : `seed ${config.seed}`;
-  const facts = [config.job, e.started?.slice(0, 16).replace("T", " "), duration(content.seconds), `step ${readable(content.steps)}`, seed, git];
+  const git = e?.git ? `commit ${e.git.commit.slice(0, 8)}${e.git.dirty ? ", with changes" : ""}` : null;
+  if (!content.status) return el("header", {}, el("h1", {}, content.name), el("p", { class: "dim" }, content.folder));
+  const facts = [config.job, e.started?.slice(0, 16).replace("T", " "), duration(content.seconds), `step ${readable(content.steps)}`, `seed ${config.seed}`, git];
   return el(
     "header",
     {},
-    el("h1", {}, content.name, content.status ? el("span", { class: `pill ${content.status}` }, content.status) : null),
-    el("p", { class: "dim" }, (content.status ? facts : [content.folder]).filter(Boolean).join("  ·  ")),
+    el("h1", {}, content.name, el("span", { class: `pill ${content.status}` }, content.status)),
+    el("p", { class: "dim" }, facts.filter(Boolean).join("  ·  ")),
     banner(content),
     el("div", { class: "figures" }, content.headlines.map(headlineCard), figures(content)),
     warningBox(content.warnings),
@@ -76,7 +76,7 @@ function header(content) {
 /** What became of a run that has not finished. */
 function banner(content) {
   const { status } = content;
-  if (!status || status === "finished") return null;
+  if (status === "finished") return null;
   const verb = { running: "is ", interrupted: "was " }[status] ?? "";
   return el("p", { class: `banner ${status}` }, `This run ${verb}${STATUS[status]}.`, content.error ? el("code", {}, content.error) : null);
 }
@@ -114,7 +114,7 @@ function note(block) {
 
 /** The blocks of the run, and those that every report has. */
 function blocksOf(content) {
-  const own = [{ kind: "explorer", title: "Any metric", wide: true, metrics: content.metrics }];
+  const own = [{ kind: "explorer", title: "Any metric", wide: true, metrics: content.metrics, runs: content.runs }];
   if (content.origins.length) own.push({ kind: "settings", title: "Settings that were set", wide: true, rows: content.origins });
   if (content.config) own.push({ kind: "pairs", title: "All settings", folded: true, value: content.config });
   if (content.environment) own.push({ kind: "pairs", title: "Environment", folded: true, value: content.environment });

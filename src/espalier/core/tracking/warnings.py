@@ -52,7 +52,7 @@ def read_warnings(path: Path) -> list[Warned]:
     found: dict[tuple[str, int | None], Warned] = {}
     for number, value in read_lines(path):
         try:
-            warned = _WARNED.validate_python(value, strict=True)
+            warned = _WARNED.validate_python(value)
         except ValidationError as error:
             raise DataError(f"{path}:{number}: {error.errors()[0]['msg']}; the file may be deleted") from None
         found.setdefault((warned.text, warned.step), warned)
