@@ -6,6 +6,11 @@ class Beside extends SampleBrowser {
     this.node.classList.add("beside");
   }
 
+  /** Its tokens have no values to colour them by. */
+  chooser() {
+    return null;
+  }
+
   draw() {
     this.tabs.hidden = true;
     this.drawList();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -163,15 +164,16 @@ def _metrics(runs: Sequence[Compared]) -> dict[str, Any]:
 
 def _samples(runs: Sequence[Compared]) -> dict[str, Any] | None:
     """The last set of each run's first browser of samples, side by side; problems that several runs have come first."""
-    sets = []
+    shown: list[list[dict[str, Any]]] = []
     for run in runs:
         block = next((block for block in run.blocks if isinstance(block, b.Samples) and block.sets), None)
-        shown = drawn(block, {}, run.path)["sets"][-1]["samples"] if block else []
-        sets.append({"label": run.label, "samples": shown})
-    keys = [sample["key"] for one in sets for sample in one["samples"]]
-    if not keys:
+        shown.append(drawn(block, {}, run.path)["sets"][-1]["samples"] if block else [])
+    count = Counter(sample["key"] for samples in shown for sample in samples)
+    if not count:
         return None
-    for one in sets:
-        one["samples"].sort(key=lambda sample: -keys.count(sample["key"]))
+    sets = [
+        {"label": run.label, "samples": sorted(samples, key=lambda sample: -count[sample["key"]])}
+        for run, samples in zip(runs, shown, strict=True)
+    ]
     note = "The answers of each run to the same problems, at its end."
     return {"kind": "beside", "title": "Samples side by side", "wide": True, "note": note, "sets": sets}
