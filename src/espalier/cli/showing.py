@@ -89,6 +89,7 @@ def make_report(args: argparse.Namespace) -> int:
 
     content(path)  # what is wrong with the folder is said here, not in the browser
     with listening(HOST, PORT if args.port is None else args.port) as taken:
+        taken.listen()
         print(f"report of {path} on {address(taken, HOST)} (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             serve(path, taken)
