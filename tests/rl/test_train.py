@@ -202,8 +202,16 @@ def test_steps_have_one_number_in_metrics_messages_rollouts_and_checkpoints(
     shown = content(run.path)
     assert shown["steps"] == 64
     titles = {block["title"]: block for block in shown["blocks"]}
-    assert [one["label"] for one in titles["Answers sampled in training"]["sets"]] == [f"step {n}" for n in range(61, 65)]
-    assert {"Reward spread", "Learning rate", "Truncated answers", "pass@k on held-out tasks", "Memory"} <= titles.keys()
+    assert [one["label"] for one in titles["Answers sampled in training"]["sets"]] == [
+        f"step {n}" for n in range(61, 65)
+    ]
+    assert {
+        "Reward spread",
+        "Learning rate",
+        "Truncated answers",
+        "pass@k on held-out tasks",
+        "Memory",
+    } <= titles.keys()
     for title in ("Reward spread", "Learning rate", "Truncated answers", "pass@k on held-out tasks", "Memory"):
         assert titles[title]["series"], f"{title} is drawn, but was not logged"
     assert titles["Samples of held-out tasks"]["sets"][0]["samples"][0]["title"].endswith("=")

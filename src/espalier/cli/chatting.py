@@ -68,8 +68,6 @@ def chat(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> Conversation:
     section = find_model(args.model)
-    import torch
-
     from espalier.engine.api import Sampling
     from espalier.engine.conversation import Conversation
     from espalier.engine.local import LocalEngine
@@ -81,7 +79,6 @@ def _open(args: argparse.Namespace) -> Conversation:
     sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature, top_p=args.top_p, seed=seed)
     check(sampling)
     language = build(ModelConfig.of(**section, dtype=args.dtype), seed=0)
-    torch.set_grad_enabled(False)
     longest = min(args.context, language.decoder.config.max_position_embeddings)
     engine = LocalEngine(language.decoder, max_rows=1, max_len=longest, retain_rows=1)
     conversation = Conversation(engine, language.tokenizer, language.renderer, sampling)

@@ -102,7 +102,13 @@ def _sections(config: Config) -> dict[str, Any]:
 
 def _apply_options(sections: dict[str, Any], args: argparse.Namespace) -> None:
     """Put the options into the sections."""
+    for option in ("n", "limit", "max_tokens"):
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{option.replace('_', '-')} is 1 or more, not {value}")
     temperature = args.temperature
+    if temperature is not None and not 0 <= temperature < float("inf"):
+        raise ConfigError(f"--temperature is 0 (greedy) or more, not {temperature:g}")
     if temperature is None:
         temperature = sections["evaluation"].temperature
     given: Mapping[str, Any] = {

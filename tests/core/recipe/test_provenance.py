@@ -41,9 +41,7 @@ def test_each_setting_that_was_set_with_its_default_its_origin_and_what_the_reci
         "items.0.word": Setting("items.0.word", "x", f"{file}:3"),
         "items.0.size": Setting("items.0.size", 1, f"{file}:3", default=1, differs=False),
         "rate": Setting("rate", 1.0, "override rate=1", default=0.5, recipe=0.25),
-        "section.every": Setting(
-            "section.every", 50, "override section.every=50", default=50, recipe=7, differs=False
-        ),
+        "section.every": Setting("section.every", 50, "override section.every=50", default=50, recipe=7, differs=False),
     }
     save_origins(found, tmp_path / "origins.json")
     assert [row["key"] for row in read_origins(tmp_path / "origins.json")] == [setting.key for setting in found]
@@ -54,6 +52,9 @@ def test_the_default_of_a_named_variant_is_the_variants() -> None:
     from espalier.cli.jobs import find_job
 
     files = [Path(__file__).parents[3] / "recipes/rl/quickstart.yaml"]
-    found = {s.key: s for s in settings(load_recipe(files, ["algorithm.name=dapo", "algorithm.clip_high=0.28"], find_job), files)}
+    found = {
+        s.key: s
+        for s in settings(load_recipe(files, ["algorithm.name=dapo", "algorithm.clip_high=0.28"], find_job), files)
+    }
     assert (found["algorithm.name"].default, found["algorithm.name"].recipe) == ("grpo", "grpo")
     assert (found["algorithm.clip_high"].default, found["algorithm.clip_high"].differs) == (0.28, False)

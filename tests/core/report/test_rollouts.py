@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_of_a_long_run_steps_are_chosen_over_its_whole_length(tmp_path: Path) ->
     shown = rollout_sets(lines.path)
     steps = [int(one["label"].removeprefix("step ")) for one in shown["sets"]]
     assert (len(steps), steps[0], steps[-1], shown["steps"]) == (rollouts.MOST_STEPS, 1, 2000, 2000)
-    assert max(b - a for a, b in zip(steps, steps[1:], strict=False)) <= 35
+    assert max(b - a for a, b in pairwise(steps)) <= 35
 
 
 def test_of_long_answers_fewer_steps_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,12 +26,13 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def port(run: Run) -> Iterator[int]:
+def port(run: Run) -> int:
     taken = listening(HOST, 0)
     taken.listen()
     thread = threading.Thread(target=serve, args=(run.path, taken), daemon=True)
     thread.start()
-    yield taken.getsockname()[1]
+    number: int = taken.getsockname()[1]
+    return number
 
 
 def get(port: int, path: str, **headers: str) -> tuple[int, str, str]:
