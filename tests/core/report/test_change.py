@@ -66,7 +66,8 @@ Share = st.floats(0, 1)
 def test_the_interval_holds_the_difference_and_turns_with_it(values: list[float]) -> None:
     (l1, p1, u1), (l2, p2, u2) = sorted(values[:3]), sorted(values[3:])
     there, back = change((p1, l1, u1), (p2, l2, u2)), change((p2, l2, u2), (p1, l1, u1))
-    assert there.lo is not None and there.hi is not None and back.lo is not None and back.hi is not None
-    assert there.lo <= there.gain <= there.hi
-    assert there.lo == pytest.approx(-back.hi)
-    assert there.hi == pytest.approx(-back.lo)
+    numbers = [value for value in (there.lo, there.hi, back.lo, back.hi) if value is not None]
+    low, high, back_low, back_high = numbers
+    assert low <= there.gain <= high
+    assert low == pytest.approx(-back_high)
+    assert high == pytest.approx(-back_low)

@@ -104,9 +104,7 @@ def test_filter_smoothing_and_sorting_work(run: Run, tmp_path: Path) -> None:
       document.querySelectorAll("th button")[1].click();
     """
     page = drawn(run, tmp_path, script)
-    assert page.count('class="raw"') == 2, (
-        "smoothed curves keep their raw ones (the card, the chosen metric); bands stay"
-    )
+    assert page.count('class="raw"') == 2, "the card's and the chosen metric's; a curve with a band stays"
     assert page.count('class="sample-row"') == 2, "one wrong sample, and one of the rollouts"
     assert page.index("<td>y</td>") < page.index("<td>x</td>")
 
@@ -142,7 +140,8 @@ def test_the_news_are_shown_in_place(run: Run, tmp_path: Path) -> None:
       content.blocks[0].series[0].values[3] = 99;
       content.status = "failed";
       page.show(content);
-      document.title = [before === document.querySelector(".samples"), document.querySelector("[aria-label='Metric']").value].join();
+      const same = before === document.querySelector(".samples");
+      document.title = `${same},${document.querySelector("[aria-label='Metric']").value}`;
     """
     shown = drawn(run, tmp_path, script)
     assert "<title>true,fall</title>" in shown

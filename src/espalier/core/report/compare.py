@@ -171,9 +171,9 @@ def _samples(runs: Sequence[Compared]) -> dict[str, Any] | None:
     count = Counter(sample["key"] for samples in shown for sample in samples)
     if not count:
         return None
-    sets = [
-        {"label": run.label, "samples": sorted(samples, key=lambda sample: -count[sample["key"]])}
-        for run, samples in zip(runs, shown, strict=True)
-    ]
+    sets = []
+    for run, samples in zip(runs, shown, strict=True):
+        samples.sort(key=lambda sample: -count[sample["key"]])
+        sets.append({"label": run.label, "samples": samples})
     note = "The answers of each run to the same problems, at its end."
     return {"kind": "beside", "title": "Samples side by side", "wide": True, "note": note, "sets": sets}

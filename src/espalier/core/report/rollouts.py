@@ -5,8 +5,10 @@ A line is one group: the answers to one prompt in one step.
 
 from __future__ import annotations
 
+import io
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from espalier.core.errors import DataError
-from espalier.core.jsonlines import read_lines
 from espalier.core.report.series import finite
+from espalier.core.text import lines_of, parse_json
 
 MOST_STEPS = 60
 """Steps whose answers a report holds."""
@@ -58,6 +60,8 @@ class RolloutGroup:
 
 
 _GROUP = TypeAdapter(RolloutGroup)
+_BEGIN = re.compile(r'\{"step": (\d{1,15}),')
+"""How a line begins."""
 
 
 def as_line(group: RolloutGroup) -> dict[str, Any]:
@@ -70,27 +74,44 @@ def read_rollouts(path: Path) -> list[RolloutGroup]:
 
     Raises DataError by file and line.
     """
-    groups = []
-    for number, value in read_lines(path):
-        try:
-            groups.append(_GROUP.validate_python(value))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise DataError(f"{path}:{number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    groups = [_parsed(line, f"{path}:{number}") for number, line in _lines(path)]
     return sorted(groups, key=lambda group: group.step)
 
 
 def rollout_sets(path: Path) -> dict[str, Any]:
-    """The `sets` of a browser of samples, one a step, and the number of steps in the file (`steps`)."""
-    by_step: dict[int, list[RolloutGroup]] = defaultdict(list)
-    for group in read_rollouts(path):
-        by_step[group.step].append(group)
-    chosen = _spread(list(by_step), MOST_STEPS)
-    size = sum(_size(group) for step in chosen for group in by_step[step])
+    """The `sets` of a browser of samples, one a step, and the number of steps in the file (`steps`).
+
+    Only the lines that are shown are parsed. Raises DataError as `read_rollouts` does.
+    """
+    by_step: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for number, line in _lines(path):
+        where = f"{path}:{number}"
+        begin = _BEGIN.match(line)
+        by_step[int(begin[1]) if begin else _parsed(line, where).step].append((line, where))
+    chosen = _spread(sorted(by_step), MOST_STEPS)
+    size = sum(len(line) for step in chosen for line, _ in by_step[step])
     if size > MOST_CHARACTERS:
         chosen = _spread(chosen, max(1, len(chosen) * MOST_CHARACTERS // size))
-    sets = [{"label": f"step {step}", "samples": _samples(by_step[step])} for step in chosen]
+    sets = [
+        {"label": f"step {step}", "samples": _samples([_parsed(*found) for found in by_step[step]])} for step in chosen
+    ]
     return {"sets": sets, "steps": len(by_step)}
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbers and texts of the whole lines."""
+    content = path.read_bytes() if path.exists() else b""
+    for number, line in lines_of(io.BytesIO(content[: content.rfind(b"\n") + 1]), path):
+        if line.strip():
+            yield number, line
+
+
+def _parsed(line: str, where: str) -> RolloutGroup:
+    try:
+        return _GROUP.validate_python(parse_json(line, where))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _spread(steps: list[int], most: int) -> list[int]:
@@ -99,11 +120,6 @@ def _spread(steps: list[int], most: int) -> list[int]:
         return steps
     last = len(steps) - 1
     return [steps[last - round(i * last / max(most - 1, 1))] for i in reversed(range(most))]
-
-
-def _size(group: RolloutGroup) -> int:
-    spoken = [*group.prompt, *(turn for answer in group.answers for turn in answer.turns)]
-    return sum(len(one.text) for one in spoken)
 
 
 def _samples(groups: Sequence[RolloutGroup]) -> list[dict[str, Any]]:
