@@ -9,7 +9,7 @@ from espalier.core.messages import Message
 from espalier.core.report.rollouts import RolloutGroup, read_rollouts
 from espalier.envs.api import Episode, Task
 from espalier.rl.algorithms.config import Algorithm
-from espalier.rl.algorithms.table import algorithm
+from espalier.rl.algorithms.table import ALGORITHMS, algorithm
 from espalier.rl.config import RolloutLogConfig
 from espalier.rl.loop.rollout_log import RolloutLog, title
 from espalier.rl.rollout.groups import Played
@@ -71,6 +71,17 @@ def test_a_line_holds_the_prompt_and_each_answer_with_what_it_was_worth(tmp_path
 def test_with_a_critic_the_advantage_is_not_known_here(tmp_path: Path):
     log(tmp_path, algorithm("ppo")).write(1, [played(0, [1.0])])
     assert kept(tmp_path)[0].answers[0].facts["advantage"] is None
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_answers_of_every_algorithm_are_kept(tmp_path: Path, name: str):
+    chosen = ALGORITHMS[name].model_copy(update={"kl_coef": 0.1})
+    log(tmp_path, chosen).write(1, [played(0, [1.0, 0.0]), played(1, [0.5, 0.25])])
+    advantages = [answer.facts["advantage"] for group in kept(tmp_path) for answer in group.answers]
+    if chosen.needs_values:
+        assert advantages == [None] * 4
+    else:
+        assert len({value for value in advantages if isinstance(value, float)}) > 1
 
 
 def test_steps_are_passed_over_forgotten_and_not_written_at_all(tmp_path: Path):

@@ -61,7 +61,7 @@ function header(content) {
   const { environment: e, config } = content;
   const git = e?.git ? `commit ${e.git.commit.slice(0, 8)}${e.git.dirty ? ", with changes" : ""}` : null;
   if (!content.status) return el("header", {}, el("h1", {}, content.name), el("p", { class: "dim" }, content.folder));
-  const facts = [config.job, e.started?.slice(0, 16).replace("T", " "), duration(content.seconds), `step ${readable(content.steps)}`, `seed ${config.seed}`, git];
+  const facts = [config.job, e.started?.slice(0, 16).replace("T", " "), duration(content.seconds), content.steps ? `step ${readable(content.steps)}` : null, `seed ${config.seed}`, git];
   return el(
     "header",
     {},
@@ -114,7 +114,9 @@ function note(block) {
 
 /** The blocks of the run, and those that every report has. */
 function blocksOf(content) {
-  const own = [{ kind: "explorer", title: "Any metric", wide: true, metrics: content.metrics, runs: content.runs }];
+  const own = [];
+  const { metrics, runs } = content;
+  if (Object.keys(metrics.series).length) own.push({ kind: "explorer", title: "Any metric", wide: true, metrics, runs });
   if (content.origins.length) own.push({ kind: "settings", title: "Settings that were set", wide: true, rows: content.origins });
   if (content.config) own.push({ kind: "pairs", title: "All settings", folded: true, value: content.config });
   if (content.environment) own.push({ kind: "pairs", title: "Environment", folded: true, value: content.environment });

@@ -72,12 +72,12 @@ GIB = 2**30
 def memory_figures() -> dict[str, float]:
     """Memory of this process in GiB: resident now and at its peak; on a CUDA device, the most that torch allocated."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    figures = {"memory/peak_gb": peak / GIB}
+    figures = {"memory/peak_gib": peak / GIB}
     statm = Path("/proc/self/statm")
     if statm.exists():
-        figures["memory/resident_gb"] = int(statm.read_text().split()[1]) * resource.getpagesize() / GIB
+        figures["memory/resident_gib"] = int(statm.read_text().split()[1]) * resource.getpagesize() / GIB
     if torch.cuda.is_available():
-        figures["memory/cuda_peak_gb"] = torch.cuda.max_memory_allocated() / GIB
+        figures["memory/cuda_peak_gib"] = torch.cuda.max_memory_allocated() / GIB
     return figures
 
 

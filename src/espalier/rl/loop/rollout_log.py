@@ -96,7 +96,7 @@ class RolloutLog:
             **({"expected": episode.task.answer} if episode.task.answer else {}),
             **(row.rewards if len(row.rewards) > 1 else {}),
         }
-        return Answer(turns, facts, row.info["verdict"] > self._correct_above)
+        return Answer(turns, facts, row.info.get("verdict", 0.0) > self._correct_above)
 
     def _cut(self, text: str) -> str:
         """The text without its middle where it is too long."""
