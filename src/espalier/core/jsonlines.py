@@ -52,10 +52,16 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """
     if not path.exists():
         return
-    content = path.read_bytes()
-    for number, line in lines_of(io.BytesIO(content[: content.rfind(b"\n") + 1]), path):
+    for number, line in lines_of(io.BytesIO(whole_lines(path.read_bytes())), path):
         if line.strip():
             yield number, parse_json(line, f"{path}:{number}")
+
+
+def whole_lines(content: bytes) -> bytes:
+    """Without a last line that has no end, as its writer may be at work or was killed."""
+    begin = max(content.rfind(b"\n"), content.rfind(b"\r")) + 1
+    zeros = len(content) - begin - len(content[begin:].lstrip(b"\0"))  # after a line feed of UTF-16
+    return content[: begin + zeros]
 
 
 def _line(value: Any) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from espalier.core.errors import DataError
+from espalier.core.jsonlines import whole_lines
 from espalier.core.report.series import finite
 from espalier.core.text import lines_of, parse_json
 
@@ -101,7 +102,7 @@ def rollout_sets(path: Path) -> dict[str, Any]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbers and texts of the whole lines."""
     content = path.read_bytes() if path.exists() else b""
-    for number, line in lines_of(io.BytesIO(content[: content.rfind(b"\n") + 1]), path):
+    for number, line in lines_of(io.BytesIO(whole_lines(content)), path):
         if line.strip():
             yield number, line
 
