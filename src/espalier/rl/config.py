@@ -85,6 +85,20 @@ class EvaluationConfig(Config):
     """Held-out tasks whose samples the report shows, before and after training."""
 
 
+class RolloutLogConfig(Config):
+    """Answers sampled in training that are kept in `artefacts/rollouts.jsonl`, for the report."""
+
+    groups: NonNegativeInt = 2
+    """Groups of a step; 0 for none."""
+    every: PositiveInt = 1
+    """Training steps between two that are kept."""
+    max_mb: PositiveFloat = 32.0
+    """Megabytes of the file. When it is larger, every second step in it is dropped, and later ones are kept half as
+    often."""
+    longest: PositiveInt = 20_000
+    """Characters of one text; the middle of a longer one is left out."""
+
+
 class CheckpointConfig(Config):
     """What a run can be resumed from."""
 
@@ -163,6 +177,8 @@ class TrainConfig(Config):
     """Checks on held-out tasks."""
     checkpoint: CheckpointConfig = CheckpointConfig()
     """What a run can be resumed from."""
+    rollout_log: RolloutLogConfig = RolloutLogConfig()
+    """Answers of training that are kept for the report."""
     shuffle_rewards: bool = False
     """Negative control: deal the rewards of each step out at random, so that nothing can be learned."""
 

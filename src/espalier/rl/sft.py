@@ -35,6 +35,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
     evaluator = scene.evaluator(config.rollout, config.evaluation)
     figures = dict(state.figures)
 
+    run.layout(supervised_report(figures))
     with run.progress(config.steps, "supervised fine-tuning") as progress:
 
         async def evaluate(step: int) -> None:
