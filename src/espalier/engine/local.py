@@ -15,12 +15,14 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import torch
 
 from espalier.core.errors import EngineError
 from espalier.engine import memory
 from espalier.engine.api import Completion, EngineStats, PauseMode, Sampling, WeightUpdate
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
 from espalier.engine.forward.fused import FusedRunner, fusible
+from espalier.engine.forward.packed import PackedRunner, packable
 from espalier.engine.forward.runner import DecoderRunner, Runner
 from espalier.engine.kv.slab import Slab
 from espalier.engine.memory import Sizes
@@ -66,7 +68,13 @@ class LocalEngine:
             dtype=parameter.dtype,
             device=parameter.device,
         )
-        runner: Runner = FusedRunner(self.model, slab.max_len) if fusible(self.model) else DecoderRunner(self.model)
+        runner: Runner
+        if packable(self.model):
+            runner = PackedRunner(self.model, slab, "fp32" if parameter.dtype == torch.float32 else "bf16")
+        elif fusible(self.model):
+            runner = FusedRunner(self.model, slab.max_len)
+        else:
+            runner = DecoderRunner(self.model)
         self._stepper = Stepper(runner, slab, self.config, heads=shape.num_attention_heads)
         self._waiting: dict[Sequence, asyncio.Future[Completion]] = {}
         self._sessions: dict[str, int] = {}
