@@ -50,14 +50,18 @@ class LocalEngine:
         prefill_tokens: int = PREFILL_TOKENS,
         retain_rows: int = RETAIN_ROWS,
         weights: Literal["alias", "copy"] = "alias",
+        precision: Literal["fp32", "bf16", "auto"] = "fp32",
     ) -> None:
         self.config = EngineConfig.of(
             max_rows=max_rows, max_len=max_len, prefill_tokens=prefill_tokens, retain_rows=retain_rows, weights=weights
         )
         self.model = copy.deepcopy(model) if weights == "copy" else model
         shape, parameter = self.model.config, next(self.model.parameters())
+        dtype, packed = parameter.dtype, packable(self.model)
+        if precision == "bf16":
+            dtype = torch.bfloat16
         sizes = Sizes(max_rows, max_len, retain_rows)
-        memory.require(shape, parameter.dtype, sizes, memory.free_bytes(parameter.device))
+        memory.require(shape, dtype, sizes, memory.free_bytes(parameter.device))
         slab = Slab(
             layers=shape.num_hidden_layers,
             rows=max_rows + retain_rows,
@@ -65,12 +69,13 @@ class LocalEngine:
             max_len=max_len,
             head_dim=shape.head_dim,
             hidden_size=shape.hidden_size,
-            dtype=parameter.dtype,
+            dtype=dtype,
             device=parameter.device,
+            hidden_dtype=torch.float32 if packed else None,
         )
         runner: Runner
-        if packable(self.model):
-            runner = PackedRunner(self.model, slab, "fp32" if parameter.dtype == torch.float32 else "bf16")
+        if packed:
+            runner = PackedRunner(self.model, slab, "fp32" if dtype == torch.float32 else "bf16")
         elif fusible(self.model):
             runner = FusedRunner(self.model, slab.max_len)
         else:

@@ -18,7 +18,8 @@ CHUNK = 32
 class Slab:
     """Keys and values of `rows` sequences of up to `max_len` tokens, and the final hidden state at every position.
 
-    The hidden states are what lets a fork, or the second sample of a prompt, start without computing anything.
+    The hidden states are what lets a fork, or the second sample of a prompt, start without computing anything. They are of
+    `hidden_dtype` where that is not that of keys and values.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Slab:
         hidden_size: int,
         dtype: torch.dtype,
         device: torch.device,
+        hidden_dtype: torch.dtype | None = None,
     ) -> None:
         self.rows, self.kv_heads, self.head_dim = rows, kv_heads, head_dim
         self.chunks = -(-max_len // CHUNK)
@@ -39,7 +41,7 @@ class Slab:
         self.dtype, self.device = dtype, device
         self.keys = torch.zeros(layers, rows, kv_heads, self.chunks, head_dim, CHUNK, dtype=dtype, device=device)
         self.values = torch.zeros(layers, rows, kv_heads, self.max_len, head_dim, dtype=dtype, device=device)
-        self.hidden = torch.zeros(rows, self.max_len, hidden_size, dtype=dtype, device=device)
+        self.hidden = torch.zeros(rows, self.max_len, hidden_size, dtype=hidden_dtype or dtype, device=device)
         self.key_tables = list(self.keys.view(layers, -1, CHUNK))
         self.value_tables = list(self.values.view(layers, -1, head_dim))
         self._heads = torch.arange(kv_heads, device=device)

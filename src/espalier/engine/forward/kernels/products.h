@@ -59,56 +59,57 @@ INLINE void finish(const V *acc, int kind, float *out, i64 panel, i64 n, const f
     }
 }
 
-INLINE void block(int rows, int half, int kind, i64 k, const float *x, i64 stride, const void *panel, i64 index, float *out,
-                  i64 n, const float *bias) {
+INLINE void block(int rows, int half, int kind, i64 k, const float *x, const void *panel, i64 index, float *out, i64 n,
+                  const float *bias, int ahead) {
     V acc[ROWS][VECTORS] = {};
+    i64 size = (half ? (k + 31) / 32 * 32 : k) * PANEL; /* of a panel */
     if (half) {
         const uint16_t *p = panel;
-        for (i64 i = 0; i + 1 < k; i += 2, p += 2 * PANEL)
-#pragma GCC unroll 4
-            for (int v = 0; v < VECTORS; v++) {
-                U both = *(const U *)(p + v * 2 * LANES);
-                V even = (V)(both << 16), odd = (V)(both & 0xffff0000u);
-#pragma GCC unroll 6
-                for (int r = 0; r < rows; r++) {
-                    acc[r][v] += even * x[r * stride + i];
-                    acc[r][v] += odd * x[r * stride + i + 1];
-                }
+        for (i64 i = 0; i + 1 < k; i += 2, p += 2 * PANEL) {
+            U one = *(const U *)p, two = *(const U *)(p + 2 * LANES);
+            V even[2] = {(V)(one << 16), (V)(two << 16)}, odd[2] = {(V)(one & 0xffff0000u), (V)(two & 0xffff0000u)};
+            if (ahead) __builtin_prefetch(p + size, 0, 2), __builtin_prefetch(p + size + 2 * LANES, 0, 2);
+#pragma GCC unroll 12
+            for (int r = 0; r < rows; r++) {
+                float a = x[r * k + i], b = x[r * k + i + 1];
+                acc[r][0] += even[0] * a, acc[r][1] += even[1] * a;
+                acc[r][0] += odd[0] * b, acc[r][1] += odd[1] * b;
             }
-        if (k % 2)
-            for (int v = 0; v < VECTORS; v++)
-                for (int r = 0; r < rows; r++) acc[r][v] += (V)(*(const U *)(p + v * 2 * LANES) << 16) * x[r * stride + k - 1];
+        }
+        if (k % 2) {
+            U one = *(const U *)p, two = *(const U *)(p + 2 * LANES);
+#pragma GCC unroll 12
+            for (int r = 0; r < rows; r++) {
+                float a = x[r * k + k - 1];
+                acc[r][0] += (V)(one << 16) * a, acc[r][1] += (V)(two << 16) * a;
+            }
+        }
     } else {
         const float *p = panel;
         for (i64 i = 0; i < k; i++, p += PANEL) {
-            V b[VECTORS];
-#pragma GCC unroll 4
-            for (int v = 0; v < VECTORS; v++) b[v] = *(const V *)(p + v * LANES);
-#pragma GCC unroll 6
+            V one = *(const V *)p, two = *(const V *)(p + LANES);
+            if (ahead) __builtin_prefetch(p + size, 0, 2), __builtin_prefetch(p + size + LANES, 0, 2);
+#pragma GCC unroll 12
             for (int r = 0; r < rows; r++) {
-                float a = x[r * stride + i];
-#pragma GCC unroll 4
-                for (int v = 0; v < VECTORS; v++) acc[r][v] += b[v] * a;
+                float a = x[r * k + i];
+                acc[r][0] += one * a, acc[r][1] += two * a;
             }
         }
     }
+#pragma GCC unroll 12
     for (int r = 0; r < rows; r++) finish(acc[r], kind, out + r * n, index, n, bias);
 }
 
 static void block_of(int rows, int half, int kind, i64 k, const float *x, const void *panel, i64 index, float *out, i64 n,
-                     const float *bias) {
-#define CASE(R, HALF_) block(R, HALF_, kind, k, x, k, panel, index, out, n, bias); break;
-#define CASES(R) if (half) { CASE(R, 1) } else { CASE(R, 0) }
+                     const float *bias, int ahead) {
+#define CASE(R) case R: { \
+        if (half) block(R, 1, kind, k, x, panel, index, out, n, bias, ahead); \
+        else block(R, 0, kind, k, x, panel, index, out, n, bias, ahead); \
+        break; }
     switch (rows) {
-        case 1: CASES(1)
-        case 2: CASES(2)
-        case 3: CASES(3)
-#if __AVX512F__ || !__AVX2__
-        case 4: CASES(4)
-        case 5: CASES(5)
-#endif
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #if __AVX512F__
-        case 6: CASES(6)
+        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 #endif
     }
 }
@@ -122,28 +123,36 @@ static void open_tiles(void) {
     for (int t = 0; t < 8; t++) tiles.bytes[t] = 64, tiles.rows[t] = TILE;
     _tile_loadconfig(&tiles);
 }
-/* Sums of 16 rows of a [.., depth] (bf16) with one panel; depth a multiple of 32. */
-INLINE void tiles16(const uint16_t *a, i64 depth, const uint16_t *panel, float *sums) {
+/* Sums of 16 (or, `pair`, 32) rows of a [.., depth] (bf16) with one panel; depth a multiple of 32. `fetch`: how far ahead
+ * to read, 0: not. */
+INLINE void add_tiles(int pair, const uint16_t *a, i64 depth, const uint16_t *panel, float *sums, i64 fetch) {
     _tile_zero(0);
     _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    if (pair) {
+        _tile_zero(2);
+        _tile_zero(3);
+    }
     for (i64 i = 0; i < depth; i += 32) {
         const uint16_t *b = panel + i * PANEL;
+        if (fetch)
+            for (i64 line = 0; line < 32 * PANEL; line += 32) __builtin_prefetch(b + fetch + line, 0, 3);
         _tile_loadd(4, a + i, depth * 2);
-        _tile_loadd(5, b, PANEL * 4);
-        _tile_dpbf16ps(0, 4, 5);
-        _tile_loadd(6, b + 32, PANEL * 4);
-        _tile_dpbf16ps(1, 4, 6);
-        _tile_loadd(5, b + 64, PANEL * 4);
-        _tile_dpbf16ps(2, 4, 5);
-        _tile_loadd(6, b + 96, PANEL * 4);
-        _tile_dpbf16ps(3, 4, 6);
+        _tile_loadd(6, b, PANEL * 4);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, b + 32, PANEL * 4);
+        _tile_dpbf16ps(1, 4, 7);
+        if (pair) {
+            _tile_loadd(5, a + TILE * depth + i, depth * 2);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
     }
     _tile_stored(0, sums, PANEL * 4);
     _tile_stored(1, sums + 16, PANEL * 4);
-    _tile_stored(2, sums + 32, PANEL * 4);
-    _tile_stored(3, sums + 48, PANEL * 4);
+    if (pair) {
+        _tile_stored(2, sums + TILE * PANEL, PANEL * 4);
+        _tile_stored(3, sums + TILE * PANEL + 16, PANEL * 4);
+    }
 }
 #endif
 
@@ -156,17 +165,22 @@ static void multiply(int mode, int kind, i64 m, const float *x, const uint16_t *
         const char *panel = (const char *)w->panels + p * depth * PANEL * (mode ? 2 : 4);
 #if AMX
         if (mode == 2) {
-            float sums[TILE * PANEL] __attribute__((aligned(64)));
-            for (i64 r = 0; r < m; r += TILE) {
-                tiles16(a + r * depth, depth, (const uint16_t *)panel, sums);
-                for (i64 i = 0; i < TILE && r + i < m; i++)
+            float sums[2 * TILE * PANEL] __attribute__((aligned(64)));
+            for (i64 r = 0; r < m; r += 2 * TILE) {
+                i64 near = 4 * 32 * PANEL, fetch = m <= 2 * TILE ? near : r + 2 * TILE >= m ? depth * PANEL : 0;
+                if (r + TILE < m) add_tiles(1, a + r * depth, depth, (const uint16_t *)panel, sums, fetch);
+                else add_tiles(0, a + r * depth, depth, (const uint16_t *)panel, sums, fetch);
+                for (i64 i = 0; i < 2 * TILE && r + i < m; i++)
                     finish((const V *)(sums + i * PANEL), kind, out + (r + i) * w->n, p, w->n, w->bias);
             }
             continue;
         }
 #endif
-        for (i64 r = 0; r < m; r += ROWS)
-            block_of(m - r < ROWS ? m - r : ROWS, mode, kind, w->k, x + r * w->k, panel, p, out + r * w->n, w->n, w->bias);
+        i64 blocks = (m + ROWS - 1) / ROWS; /* of about equally many rows; the last fetches the next panel meanwhile */
+        for (i64 b = 0; b < blocks; b++) {
+            i64 r = m * b / blocks, rows = m * (b + 1) / blocks - r;
+            block_of(rows, mode, kind, w->k, x + r * w->k, panel, p, out + r * w->n, w->n, w->bias, b + 1 == blocks && p + 1 < to);
+        }
     }
 }
 

@@ -22,13 +22,13 @@ typedef int64_t i64;
 #define INLINE static inline __attribute__((always_inline))
 
 #if defined(__AVX512F__)
-enum { LANES = 16, ROWS = 6 };
+enum { LANES = 16, ROWS = 12 };
 #elif defined(__AVX2__)
-enum { LANES = 8, ROWS = 3 };
+enum { LANES = 8, ROWS = 6 };
 #else
-enum { LANES = 4, ROWS = 5 };
+enum { LANES = 4, ROWS = 6 };
 #endif
-enum { VECTORS = 4, PANEL = VECTORS * LANES, HALF = PANEL / 2, CHUNK = 32, HEADS = 4, TILE = 16 };
+enum { VECTORS = 2, PANEL = VECTORS * LANES, HALF = PANEL / 2, CHUNK = 32, HEADS = 4, TILE = 16 };
 
 typedef float V __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t I __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
