@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from espalier.core.errors import EngineError
+from espalier.core.errors import ConfigError, EngineError
+from espalier.core.hardware import has_bf16
 from espalier.engine import memory
 from espalier.engine.api import Completion, EngineStats, PauseMode, Sampling, WeightUpdate
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
@@ -53,13 +54,12 @@ class LocalEngine:
         precision: Literal["fp32", "bf16", "auto"] = "fp32",
     ) -> None:
         self.config = EngineConfig.of(
-            max_rows=max_rows, max_len=max_len, prefill_tokens=prefill_tokens, retain_rows=retain_rows, weights=weights
+            max_rows=max_rows, max_len=max_len, prefill_tokens=prefill_tokens, retain_rows=retain_rows, weights=weights, precision=precision
         )
         self.model = copy.deepcopy(model) if weights == "copy" else model
         shape, parameter = self.model.config, next(self.model.parameters())
-        dtype, packed = parameter.dtype, packable(self.model)
-        if precision == "bf16":
-            dtype = torch.bfloat16
+        packed = packable(self.model)
+        dtype = engine_dtype(self.model, precision, packed=packed)
         sizes = Sizes(max_rows, max_len, retain_rows)
         memory.require(shape, dtype, sizes, memory.free_bytes(parameter.device))
         slab = Slab(
@@ -287,3 +287,15 @@ def _failure(error: Exception, where: str) -> EngineError:
     failure = EngineError(f"the engine failed {where}: {type(error).__name__}: {error}", retryable=True)
     failure.__cause__ = error
     return failure
+
+
+def engine_dtype(model: Decoder, precision: str, *, packed: bool) -> torch.dtype:
+    """What the engine's weights and cache are held in. Raises ConfigError where bf16 is demanded and cannot be."""
+    own = next(model.parameters())
+    if precision == "fp32" or own.dtype != torch.float32:
+        return own.dtype
+    possible = packed and has_bf16(own.device)
+    if precision == "bf16" and not possible:
+        why = "the processor has no bfloat16 matrix instructions" if packed else "the C kernels do not run this model"
+        raise ConfigError(f"engine.precision=bf16: {why}; use fp32 or auto")
+    return torch.bfloat16 if possible else own.dtype

@@ -115,4 +115,5 @@ def engine_for(language: LanguageModel, config: EngineConfig) -> LocalEngine:
         prefill_tokens=config.prefill_tokens,
         retain_rows=config.retain_rows,
         weights=config.weights,
+        precision=config.precision,
     )

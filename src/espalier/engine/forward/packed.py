@@ -7,23 +7,21 @@ families on CPU, with fp32 or bf16 weights; sums, norms and softmax are fp32.
 from __future__ import annotations
 
 import ctypes
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from espalier.core.kernels import count, enabled, open_library, pointer
+from espalier.core.kernels import count, pointer
 from espalier.engine.forward.plan import StepAttention
 from espalier.engine.kv.slab import Slab
+from espalier.engine.native import library
 from espalier.lm.decoder import Decoder
 from espalier.lm.layers.rotary import Rotation
 from espalier.lm.lora import LoraLinear
 
 Precision = Literal["fp32", "bf16"]
 
-SOURCE = Path(__file__).parent / "kernels" / "decoder.c"
 SMALL = 1 << 21
 """Multiplications of a pass below which a second thread costs more than it brings."""
 
@@ -54,31 +52,23 @@ class _Model(ctypes.Structure):
     )
 
 
-@cache
-def _library() -> ctypes.CDLL | None:
-    library = open_library(SOURCE)
-    if library is not None:
-        library.panel_width.restype = library.has_amx.restype = library.scratch_floats.restype = ctypes.c_int64
-    return library
-
-
 def packable(decoder: Decoder) -> bool:
     """Whether `PackedRunner` covers this decoder: a dense family on CPU, no output bias; and a C compiler is there."""
     on_cpu = all(parameter.device.type == "cpu" for parameter in decoder.parameters())
     dtypes = {parameter.dtype for parameter in decoder.parameters()} <= {torch.float32, torch.bfloat16}
     plain = decoder.config.moe is None and not decoder.config.output_bias
-    return on_cpu and dtypes and plain and enabled() and _library() is not None
+    return on_cpu and dtypes and plain and library() is not None
 
 
 class PackedRunner:
     """Runs a dense decoder from packed weights (a copy: the engine samples from the version it loaded)."""
 
     def __init__(self, decoder: Decoder, slab: Slab, precision: Precision) -> None:
-        library = _library()
-        assert library is not None
-        self.decoder, self.slab, self._c = decoder, slab, library
-        self._panel = int(library.panel_width())
-        half = TILES if precision == "bf16" and library.has_amx() else WIDENED
+        kernels = library()
+        assert kernels is not None
+        self.decoder, self.slab, self._c = decoder, slab, kernels
+        self._panel = int(kernels.panel_width())
+        half = TILES if precision == "bf16" and kernels.has_amx() else WIDENED
         self._mode = half if precision == "bf16" else FP32
         self._weights = sum(parameter.numel() for parameter in decoder.parameters())
         self._packed: dict[str, Tensor] = {}

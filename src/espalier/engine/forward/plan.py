@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from espalier.engine.forward.bags import Bags
+from espalier.engine.forward.bags import Bags, Lay
 from espalier.engine.forward.prefill import Patch, Span, make_patches
 
 
@@ -45,9 +46,21 @@ class StepAttention:
 
     def __init__(self, bags: Bags, step: Step, *, scale: float) -> None:
         self.bags, self.slab, self.step, self.scale = bags, bags.slab, step, scale
-        self.slots = self.slab.slots(step.rows, step.positions)
-        self.decode = bags.lay(step.positions[: step.decoding], step.longest)
-        self.patches: list[Patch] = make_patches(step.spans, step.decoding, self.slab) if step.spans else []
+
+    @cached_property
+    def slots(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the step's keys and values are written; made, as the next two, for a runner that attends through this."""
+        return self.slab.slots(self.step.rows, self.step.positions)
+
+    @cached_property
+    def decode(self) -> Lay:
+        """How the rows' newest tokens attend."""
+        return self.bags.lay(self.step.positions[: self.step.decoding], self.step.longest)
+
+    @cached_property
+    def patches(self) -> list[Patch]:
+        """How the prompts being prefilled attend."""
+        return make_patches(self.step.spans, self.step.decoding, self.slab) if self.step.spans else []
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Write k, v [N, kv_heads, head_dim]; attend with q [N, heads, head_dim] -> [N, heads, head_dim]."""

@@ -5,6 +5,7 @@
  */
 #include "layers.h"
 #include "products.h"
+#include "sampling.h"
 
 typedef struct {
     Matrix qkv, o, gate_up, down;

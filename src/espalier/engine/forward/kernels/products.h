@@ -36,7 +36,7 @@ enum { STORE, ADD, SILU };
 
 /* What becomes of the sums `acc` of one row and panel. STORE: out = acc + bias. ADD: out += acc. SILU: the panel's first
  * half is a gate, the second what it opens: out = silu(gate) * up, half as wide. `n`: columns of out. */
-INLINE void finish(const V *acc, int kind, float *out, i64 panel, i64 n, const float *bias) {
+static __attribute__((noinline)) void finish(const V *acc, int kind, float *out, i64 panel, i64 n, const float *bias) {
     i64 width = kind == SILU ? HALF : PANEL, first = panel * width;
     int vectors = kind == SILU ? VECTORS / 2 : VECTORS;
     V value[VECTORS];
@@ -96,8 +96,10 @@ INLINE void block(int rows, int half, int kind, i64 k, const float *x, const voi
             }
         }
     }
+    V sums[ROWS][VECTORS]; /* a copy, so that `acc` stays in registers */
 #pragma GCC unroll 12
-    for (int r = 0; r < rows; r++) finish(acc[r], kind, out + r * n, index, n, bias);
+    for (int r = 0; r < rows; r++) sums[r][0] = acc[r][0], sums[r][1] = acc[r][1];
+    for (int r = 0; r < rows; r++) finish(sums[r], kind, out + r * n, index, n, bias);
 }
 
 static void block_of(int rows, int half, int kind, i64 k, const float *x, const void *panel, i64 index, float *out, i64 n,
