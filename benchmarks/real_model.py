@@ -1,7 +1,7 @@
 """A real language model (SmolLM2-135M): decoding speed and peak memory of a GRPO step.
 
-`python benchmarks/real_model.py FOLDER`, where FOLDER holds config.json, model.safetensors and tokenizer.json. Prompts of
-32 random tokens, 32 new ones at temperature 1, two threads, at 1, 16 and 64 rows; tokens/s against transformers'
+`python benchmarks/real_model.py FOLDER`, where FOLDER holds config.json, model.safetensors and tokenizer.json. Prompts
+of 32 random tokens, 32 new ones at temperature 1, two threads, at 1, 16 and 64 rows; tokens/s against transformers'
 `generate` in fp32 and bf16, and against vLLM's CPU server where `make vllm` made `.venv-vllm`. Sides take turns. bf16
 rows are left out where the processor does not multiply bf16. Memory: a child process without transformers plays and
 trains 8 rows of 16 tokens twice. A peer that is missing is a failure unless `--quick`, which has fewer repeats.
@@ -64,7 +64,11 @@ def main() -> int:
 def speed(folder: Path, precision: str, *, repeats: int, vllm: bool) -> list[Row]:
     """Decoding in one precision against each peer."""
     engine = LocalEngine(
-        load_model(folder).requires_grad_(False), max_rows=max(ROWS), max_len=PROMPT + NEW, retain_rows=0, precision=precision
+        load_model(folder).requires_grad_(False),
+        max_rows=max(ROWS),
+        max_len=PROMPT + NEW,
+        retain_rows=0,
+        precision=precision,
     )
     peers: list[tuple[str, Callable[[int], float], dict[int, float]]] = [
         ("generate", generate(folder, precision), MUST[precision])
@@ -127,7 +131,14 @@ def memory(folder: Path, kind: str) -> Row:
     peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
     must, aim = MEMORY[kind]
     return Row(
-        f"peak memory, {kind} step", peak, must, "GB", must / peak, 1.0, must / aim if aim else None, note="peer: at most"
+        f"peak memory, {kind} step",
+        peak,
+        must,
+        "GB",
+        must / peak,
+        1.0,
+        must / aim if aim else None,
+        note="peer: at most",
     )
 
 

@@ -23,7 +23,12 @@ class Server:
     def __init__(self, folder: Path, precision: str, max_len: int) -> None:
         with listening("127.0.0.1", 0) as free:
             self.port = int(free.getsockname()[1])
-        settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+        settings = {
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
         settings |= {"VLLM_CPU_OMP_THREADS_BIND": "0-1", "OMP_NUM_THREADS": "2"}
         command = [VENV / "bin" / "python", "-m", "vllm.entrypoints.openai.api_server", "--model", folder]
         command += ["--host", "127.0.0.1", "--port", self.port, "--dtype", DTYPES[precision], "--max-num-seqs", 64]
@@ -52,7 +57,14 @@ class Server:
         self._process.wait()
 
     def _complete(self, prompt: list[int], count: int) -> None:
-        body = {"model": "m", "prompt": prompt, "max_tokens": count, "min_tokens": count, "temperature": 1.0, "logprobs": 0}
+        body = {
+            "model": "m",
+            "prompt": prompt,
+            "max_tokens": count,
+            "min_tokens": count,
+            "temperature": 1.0,
+            "logprobs": 0,
+        }
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/v1/completions",
             json.dumps({**body, "ignore_eos": True}).encode(),

@@ -97,7 +97,8 @@ def test_new_weights_and_adapters_are_packed_anew() -> None:
     local._stepper.set_version(1)
     (completion,) = complete(local, [PROMPTS[3]], [Sampling(max_tokens=20, seed=1)])
     tokens = [*PROMPTS[3], *completion.tokens]
-    exact = reference(model, tokens)[torch.arange(len(PROMPTS[3]) - 1, len(tokens) - 1), torch.tensor(completion.tokens)]
+    places = torch.arange(len(PROMPTS[3]) - 1, len(tokens) - 1)
+    exact = reference(model, tokens)[places, torch.tensor(completion.tokens)]
     np.testing.assert_allclose(completion.raw_logprobs, exact.numpy(), atol=1e-4)
 
 

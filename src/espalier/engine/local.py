@@ -17,14 +17,12 @@ from typing import Literal
 import numpy as np
 import torch
 
-from espalier.core.errors import ConfigError, EngineError
-from espalier.core.hardware import has_bf16
+from espalier.core.errors import EngineError
 from espalier.engine import memory
 from espalier.engine.api import Completion, EngineStats, PauseMode, Sampling, WeightUpdate
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
-from espalier.engine.forward.fused import FusedRunner, fusible
-from espalier.engine.forward.packed import PackedRunner, packable
-from espalier.engine.forward.runner import DecoderRunner, Runner
+from espalier.engine.forward.choice import engine_dtype, runner_for
+from espalier.engine.forward.packed import packable
 from espalier.engine.kv.slab import Slab
 from espalier.engine.memory import Sizes
 from espalier.engine.sampler import check
@@ -54,7 +52,12 @@ class LocalEngine:
         precision: Literal["fp32", "bf16", "auto"] = "fp32",
     ) -> None:
         self.config = EngineConfig.of(
-            max_rows=max_rows, max_len=max_len, prefill_tokens=prefill_tokens, retain_rows=retain_rows, weights=weights, precision=precision
+            max_rows=max_rows,
+            max_len=max_len,
+            prefill_tokens=prefill_tokens,
+            retain_rows=retain_rows,
+            weights=weights,
+            precision=precision,
         )
         self.model = copy.deepcopy(model) if weights == "copy" else model
         shape, parameter = self.model.config, next(self.model.parameters())
@@ -73,13 +76,7 @@ class LocalEngine:
             device=parameter.device,
             hidden_dtype=torch.float32 if packed else None,
         )
-        runner: Runner
-        if packed:
-            runner = PackedRunner(self.model, slab, "fp32" if dtype == torch.float32 else "bf16")
-        elif fusible(self.model):
-            runner = FusedRunner(self.model, slab.max_len)
-        else:
-            runner = DecoderRunner(self.model)
+        runner = runner_for(self.model, slab, packed=packed)
         self._stepper = Stepper(runner, slab, self.config, heads=shape.num_attention_heads)
         self._waiting: dict[Sequence, asyncio.Future[Completion]] = {}
         self._sessions: dict[str, int] = {}
@@ -287,15 +284,3 @@ def _failure(error: Exception, where: str) -> EngineError:
     failure = EngineError(f"the engine failed {where}: {type(error).__name__}: {error}", retryable=True)
     failure.__cause__ = error
     return failure
-
-
-def engine_dtype(model: Decoder, precision: str, *, packed: bool) -> torch.dtype:
-    """What the engine's weights and cache are held in. Raises ConfigError where bf16 is demanded and cannot be."""
-    own = next(model.parameters())
-    if precision == "fp32" or own.dtype != torch.float32:
-        return own.dtype
-    possible = packed and has_bf16(own.device)
-    if precision == "bf16" and not possible:
-        why = "the processor has no bfloat16 matrix instructions" if packed else "the C kernels do not run this model"
-        raise ConfigError(f"engine.precision=bf16: {why}; use fp32 or auto")
-    return torch.bfloat16 if possible else own.dtype

@@ -49,7 +49,7 @@ def position_bytes(shape: DecoderConfig, dtype: torch.dtype) -> int:
 
 
 def weight_bytes(shape: DecoderConfig, parameters: int, dtype: torch.dtype) -> int:
-    """Bytes of `parameters` weights while they are loaded (through fp32), or beside the engine's packed copy of them."""
+    """Bytes of `parameters` weights while they are loaded (through fp32), or beside the engine's packed copy."""
     packed = shape.moe is None and not shape.output_bias
     return parameters * max(torch.float32.itemsize, dtype.itemsize * (1 + packed))
 

@@ -1,6 +1,6 @@
 """The decoder's forward pass as one call of a C kernel, over weights packed for it (`kernels/decoder.c`).
 
-Packed once per set of weights. What a token's numbers are does not depend on its batch, bit for bit. It covers the dense
+Packed once per set of weights. The numbers of a token do not depend on its batch, bit for bit. It covers the dense
 families on CPU, with fp32 or bf16 weights; sums, norms and softmax are fp32.
 """
 

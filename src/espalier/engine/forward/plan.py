@@ -49,7 +49,7 @@ class StepAttention:
 
     @cached_property
     def slots(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the step's keys and values are written; made, as the next two, for a runner that attends through this."""
+        """Where the step's keys and values are written. Made, as the next two, when a runner first attends."""
         return self.slab.slots(self.step.rows, self.step.positions)
 
     @cached_property

@@ -22,8 +22,8 @@ _LINE = 64
 class Slab:
     """Keys and values of `rows` sequences of up to `max_len` tokens, and the final hidden state at every position.
 
-    The hidden states are what lets a fork, or the second sample of a prompt, start without computing anything. They are of
-    `hidden_dtype` where that is not that of keys and values.
+    The hidden states are what lets a fork, or the second sample of a prompt, start without computing anything. They
+    are of `hidden_dtype` where that is not that of keys and values.
     """
 
     def __init__(

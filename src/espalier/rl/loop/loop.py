@@ -37,6 +37,8 @@ class Parts:
     source: TaskSource
     evaluator: Evaluator
     checkpoints: Checkpoints
+    save_every: int = 1
+    """Training steps between two checkpoints."""
 
 
 class Loop:
@@ -165,7 +167,7 @@ class Loop:
         if last or self.step % self._config.evaluation.every == 0:
             evaluation = await self.evaluate(progress)
             self.figures["accuracy_after"] = evaluation.accuracy
-        if last or self.step % self._config.checkpoint.every == 0 or self._run.stop.requested:
+        if last or self.step % self._parts.save_every == 0 or self._run.stop.requested:
             await self.save()
 
     async def save(self) -> None:
