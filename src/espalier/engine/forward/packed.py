@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from espalier.core.kernels import count, pointer
-from espalier.engine.forward.plan import StepAttention
+from espalier.engine.forward.plan import BatchAttention
 from espalier.engine.kv.slab import Slab
 from espalier.engine.native import library
 from espalier.lm.decoder import Decoder
@@ -109,11 +109,11 @@ class PackedRunner:
         for index, layer in enumerate(decoder.model.layers):
             self._pack_layer(index, layer)
 
-    def forward(self, tokens: Tensor, positions: Tensor, attend: StepAttention) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor, attend: BatchAttention) -> Tensor:
         """See `Runner`."""
         m = len(tokens)
         out = torch.empty(m, self._model.hidden)
-        rows, scratch = attend.step.rows, self._room(m)
+        rows, scratch = attend.batch.rows, self._room(m)
         self._c.forward(
             self._threads(m),
             ctypes.byref(self._model),
