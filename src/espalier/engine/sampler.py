@@ -142,7 +142,7 @@ def _draw_native(
     uniform = uniforms(requests["key"], positions)
     drawn = Sampled(torch.empty(rows, dtype=torch.long), torch.empty(rows), torch.empty(rows))
     threads = torch.get_num_threads() if logits.numel() >= _SMALL else 1
-    arrays = (logits, temperature, uniform, drawn.tokens, drawn.logprobs, drawn.raw)
+    arrays: tuple[Tensor | np.ndarray, ...] = (logits, temperature, uniform, drawn.tokens, drawn.logprobs, drawn.raw)
     kernels.draw(threads, count(rows), count(vocabulary), *map(pointer, arrays))
     return drawn
 

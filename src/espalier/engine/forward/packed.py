@@ -211,7 +211,8 @@ class PackedRunner:
 def _weight(linear: nn.Module) -> Tensor:
     """The weight of a projection, its adapter merged in."""
     if not isinstance(linear, LoraLinear):
-        weight: Tensor = linear.weight
+        weight = linear.weight
+        assert isinstance(weight, Tensor)
         return weight
     return linear.weight + (linear.lora_B @ linear.lora_A * (linear.alpha / linear.rank)).to(linear.weight.dtype)
 
