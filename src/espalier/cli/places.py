@@ -66,17 +66,15 @@ def find_model(word: str) -> dict[str, Any]:
 
     Raises RunError for a run that has saved no model, ConfigError for a word that is none of these.
     """
-    from espalier.lm.config import ModelConfig
-
     path = Path(word)
     if (path / "config.json").is_file():
-        return {"path": path}
+        return {"pretrained": word}
     if (path / "config.yaml").is_file() or any(path.glob("[!.]*/config.yaml")):
         run = find_run(word)
         if (run / "model" / "config.json").is_file():
-            return {"path": run / "model"}
+            return {"pretrained": str(run / "model")}
         raise RunError(f"{run} holds no model: a run saves it at its end. `espalier resume {run}` goes on with it.")
-    if path.is_dir() or "pretrained" not in ModelConfig.model_fields:
+    if path.is_dir():
         raise ConfigError(
             f"{word}: no run folder, and no model folder with config.json, model.safetensors, tokenizer.json"
         )

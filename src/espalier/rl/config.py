@@ -99,13 +99,22 @@ class RolloutLogConfig(Config):
     """Characters of one text; the middle of a longer one is left out."""
 
 
+CHECKPOINT_BYTES = 200_000_000
+"""Of a checkpoint, for each step between two."""
+
+
 class CheckpointConfig(Config):
     """What a run can be resumed from."""
 
-    every: PositiveInt = 1
-    """Training steps between two checkpoints; a killed run loses at most the steps since."""
+    every: PositiveInt | None = None
+    """Training steps between two checkpoints; a killed run loses at most the steps since. Null: one step for each
+    200 MB of trained weights and optimizer, so every step of a small model or of adapters."""
     keep: PositiveInt = 2
     """Newest checkpoints to keep: where the last is broken, a run goes on from the one before."""
+
+    def interval(self, trained: int) -> int:
+        """`every`, or what suits checkpoints of `trained` weights: fp32, with two moments each."""
+        return self.every or max(1, round(trained * 12 / CHECKPOINT_BYTES))
 
 
 def check_precision(model: ModelConfig, learner: LearnerConfig) -> None:

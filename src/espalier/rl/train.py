@@ -34,6 +34,8 @@ class Training:
         self._config = config
         self._run = run
         self._setting: Setting = setting(config, run)
+        trained = sum(p.numel() for p in self._setting.language.decoder.parameters() if p.requires_grad)
+        self._save_every = config.checkpoint.interval(trained)
         self._checkpoints = Checkpoints(run, keep=config.checkpoint.keep)
 
     async def run(self) -> dict[str, float]:
@@ -75,7 +77,7 @@ class Training:
             self._checkpoints,
             steps=warm.steps,
             rows=warm.rows_per_step,
-            save_every=config.checkpoint.every,
+            save_every=self._save_every,
             stage="warm_start",
             figures=figures,
         )
@@ -98,6 +100,7 @@ class Training:
             evaluator=setting.evaluator(config.rollout, config.evaluation),
             checkpoints=self._checkpoints,
             rollouts=rollouts,
+            save_every=self._save_every,
         )
         loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state)
         browser = setting.browser(config, run.artefact("samples"))

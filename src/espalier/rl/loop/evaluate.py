@@ -45,9 +45,7 @@ class Evaluation:
 class Evaluator:
     """Plays the same held-out `tasks` each time."""
 
-    def __init__(
-        self, player: Player, tasks: Sequence[Task], config: EvaluationConfig, ks: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, player: Player, tasks: Sequence[Task], config: EvaluationConfig, ks: Sequence[int] = ()) -> None:
         """`ks`: those of pass@k; powers of two up to `config.samples`, and that itself, unless given."""
         self._player = player
         self._tasks = list(tasks)

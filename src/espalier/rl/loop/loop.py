@@ -40,6 +40,8 @@ class Parts:
     evaluator: Evaluator
     checkpoints: Checkpoints
     rollouts: RolloutLog | None = None
+    save_every: int = 1
+    """Training steps between two checkpoints."""
 
 
 class Loop:
@@ -188,7 +190,7 @@ class Loop:
         if last or self.step % self._config.evaluation.every == 0:
             evaluation = await self.evaluate(progress)
             self.figures["accuracy_after"] = evaluation.accuracy
-        if last or self.step % self._config.checkpoint.every == 0 or self._run.stop.requested:
+        if last or self.step % self._parts.save_every == 0 or self._run.stop.requested:
             await self.save()
 
     async def save(self) -> None:
