@@ -53,7 +53,7 @@ def main() -> int:
         asyncio.run(train(args.folder, adapters=args.step == "lora"))
         return 0
     missing = [] if VENV.exists() else [f"vLLM: {VENV} does not exist; run `make vllm`"]
-    precisions: list[Precision] = ["fp32", *(["bf16"] if has_bf16(torch.device("cpu")) else [])]
+    precisions: list[Precision] = ["fp32", "bf16"] if has_bf16(torch.device("cpu")) else ["fp32"]
     rows = [memory(args.folder, kind) for kind in MEMORY]
     for precision in precisions:
         rows += speed(args.folder, precision, repeats=2 if args.quick else 5, vllm=not missing)
