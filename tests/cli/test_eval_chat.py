@@ -78,7 +78,7 @@ def test_mistakes_are_told_before_a_run_folder_is_made(
 
 
 def test_a_recipes_tasks_rewards_and_limits_are_taken_and_its_model_is_not() -> None:
-    sections, seed = described("recipes/rl/calculator.yaml", ["tasks.0.weight=2.0", "seed=3"])
+    sections, seed = described("rl/calculator", ["tasks.0.weight=2.0", "seed=3"])
     assert "model" not in sections
     assert (sections["tasks"][0].env, sections["tasks"][0].weight, seed) == ("calculator", 2.0, 3)
     assert sections["rollout"].max_turns > 1
@@ -86,17 +86,17 @@ def test_a_recipes_tasks_rewards_and_limits_are_taken_and_its_model_is_not() -> 
 
 
 def test_every_kind_of_tasks_is_known() -> None:
-    assert {"multiplication", "jsonl", "plugin", "reasoning_gym"} <= KINDS.keys()
+    assert {"multiplication", "table", "plugin", "reasoning_gym"} <= KINDS.keys()
 
 
 def test_what_a_model_may_be(model: Path, tmp_path: Path) -> None:
-    assert find_model(str(model)) == {"path": model}
+    assert find_model(str(model)) == {"pretrained": str(model)}
     with Run.create(tmp_path, job="rl.train", name="r") as run:
         pass
     with pytest.raises(RunError, match="holds no model: a run saves it at its end"):
         find_model(str(tmp_path / "r"))
     build(ModelConfig.of(decoder=SHAPE), seed=0).save(run.path / "model")
-    assert find_model(str(tmp_path / "r")) == find_model(str(run.path)) == {"path": run.path / "model"}
+    assert find_model(str(tmp_path / "r")) == find_model(str(run.path)) == {"pretrained": str(run.path / "model")}
     with pytest.raises(ConfigError, match="no run folder, and no model folder"):
         find_model(str(tmp_path))
 

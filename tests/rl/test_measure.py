@@ -24,7 +24,7 @@ def test_a_finished_run_measures_the_same_as_its_last_evaluation(tmp_path: Path)
     run = start(tmp_path, short)
     trained = finish(run, short)
     shared = {name: SMALL[name] for name in ("tasks", "rollout", "engine", "evaluation")}
-    settings = EvalConfig.model_validate({**shared, "model": {"path": run.path / "model"}})
+    settings = EvalConfig.model_validate({**shared, "model": {"pretrained": str(run.path / "model")}})
     plain = settings.model_dump(mode="json")
     with Run.create(tmp_path, job="rl.eval", name="eval", config=plain, data=DataRoot(None)) as again:
         found = measure(settings, again)
