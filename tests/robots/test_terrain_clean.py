@@ -12,11 +12,11 @@ from espalier.core.data import DataRoot
 from espalier.robots import terrain
 from espalier.robots.terrain.clean.core import ENOUGH, EXPECTED, together
 from espalier.robots.terrain.clean.lone import detached, intensity
-from espalier.robots.terrain.clean.surface import _thinnest
 from espalier.robots.terrain.clean.survey import CLUTTER, LONE, survey
 from espalier.robots.terrain.cloud.lidar import LidarConfig
 from espalier.robots.terrain.compare.outliers import coverage, judge_outliers, with_clutter
 from espalier.robots.terrain.compare.protocol import circle, scans_of
+from espalier.robots.terrain.features.covariance import thinnest
 from espalier.robots.terrain.scenes.config import Kind, SceneConfig
 from espalier.robots.terrain.scenes.scene import make_scene
 
@@ -94,7 +94,7 @@ def test_points_that_stand_together_are_the_core_of_the_graph(seed: int, dense: 
         if not lone:
             break
         kept -= lone
-    assert np.flatnonzero(together(points, dense)).tolist() == sorted(kept)
+    assert np.flatnonzero(together(points, dense, np.zeros(len(points), bool))).tolist() == sorted(kept)
 
 
 @given(st.integers(0, 500))
@@ -102,7 +102,7 @@ def test_points_that_stand_together_are_the_core_of_the_graph(seed: int, dense: 
 def test_the_thinnest_direction_is_that_of_lapack(seed: int) -> None:
     rng = np.random.default_rng(seed)
     c = np.cov(rng.normal(size=(3, 12)) * rng.uniform(0.01, 1.0, (3, 1)))
-    least, *direction = _thinnest(c[0, 0], c[1, 1], c[2, 2], c[0, 1], c[0, 2], c[1, 2])
+    least, direction = thinnest((c[0, 0], c[1, 1], c[2, 2], c[0, 1], c[0, 2], c[1, 2]))
     values, vectors = np.linalg.eigh(c)
     assert least == pytest.approx(values[0], rel=1e-6, abs=1e-12)
     assert abs(np.dot(direction, vectors[:, 0])) == pytest.approx(1.0, abs=1e-6)

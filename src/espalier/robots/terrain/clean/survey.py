@@ -9,11 +9,13 @@ import numpy.typing as npt
 
 from espalier.robots.terrain.clean.core import together
 from espalier.robots.terrain.clean.lone import detached, intensity
+from espalier.robots.terrain.clean.rings import is_revolution, on_rings
 from espalier.robots.terrain.clean.surface import beside
 from espalier.robots.terrain.features.geometric import Geometry, geometry, geometry_of, neighbourhoods
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 LONE, CLUTTER = "lone above or below all others", "clutter in the air"
 """Reasons why a point is dropped."""
@@ -37,30 +39,39 @@ class Survey:
     clutter: float = 0.0
 
 
-def survey(points: Floats, neighbours: int, *, clean: bool = True) -> Survey:
-    """Of (n, 3) points. Where `clean` is off all are kept."""
+def survey(points: Floats, neighbours: int, *, clean: bool = True, sensor: Floats | None = None) -> Survey:
+    """Of (n, 3) points. Where `clean` is off all are kept. sensor: (4, 4) its pose where they are of one scan; else it
+    is looked at whether they are one revolution around (0, 0, 0).
+    """
     n = len(points)
     if not clean or n < ENOUGH:
         return Survey(np.arange(n), geometry(points, neighbours))
     kept = _without_far(points, np.arange(n))
     lone = n - len(kept)
-    dense = intensity(points[kept])
+    held, dense = _held(points[kept], sensor)
     clutter = min(dense * float(np.ptp(points[kept], axis=0).prod()) / n, 1.0)
     if dense:
-        kept = kept[together(points[kept], dense)]
-    apart = detached(points[kept]) if len(kept) >= ENOUGH else np.zeros(len(kept), bool)
-    lone, kept = lone + int(np.count_nonzero(apart)), kept[~apart]
+        stays = together(points[kept], dense, held)
+        kept, held = kept[stays], held[stays]
+    apart = detached(points[kept]) & ~held if len(kept) >= ENOUGH else np.zeros(len(kept), bool)
+    lone, kept, held = lone + int(np.count_nonzero(apart)), kept[~apart], held[~apart]
     left = points[kept]
     if clutter < LITTLE or len(kept) < ENOUGH:
         found = geometry(left, neighbours)
     else:
         around = neighbourhoods(left, neighbours)
-        good = ~beside(left, around.found, around.radius, dense)
+        good = ~beside(left, around.found, around.radius, dense, held)
         kept, found = kept[good], geometry_of(left, around, good)
     if len(kept) < ENOUGH:  # there is no surface to be found; `doubts` says so
         return Survey(np.arange(n), geometry(points, neighbours), clutter=clutter)
     counts = {LONE: lone, CLUTTER: n - lone - len(kept)}
     return Survey(kept, found, {why: count for why, count in counts.items() if count}, clutter)
+
+
+def _held(points: Floats, sensor: Floats | None) -> tuple[Bools, float]:
+    """Points of (n, 3) that a ring of a lidar holds, and the clutter's points a cubic metre."""
+    local = points if sensor is None else (points - sensor[:3, 3]) @ sensor[:3, :3]
+    return on_rings(local) if is_revolution(local) else (np.zeros(len(points), bool), intensity(points))
 
 
 def _without_far(points: Floats, kept: Ints) -> Ints:
