@@ -14,8 +14,14 @@ THIN_RAD = 0.001
 """Points of one ring differ less in elevation."""
 COARSE = 16
 """Bins of that width, in which it is looked for how uneven the elevations are."""
+WIDE = 200
+"""There are so many of these, over more than half a turn."""
 UNEVEN = 0.1
 """Of 1 / COARSE where elevations are spread evenly, to 1 where all are those of a few beams."""
+MANY, SOME = 5_000, 1_000
+"""In clouds of so many points the height of a sensor is looked for, by so many of them."""
+MAST_M = (0.3, 3.0, 0.02)
+"""Heights of the sensor above the ground: from, to, and between those that are tried."""
 EXPECTED = 0.15
 """Points of the clutter in the wedge along a ring that leans."""
 ENOUGH = 3
@@ -39,19 +45,45 @@ BESIDE = 0.1
 """Of the width of the points, so far may the sensor stand beside them."""
 
 
-def is_revolution(local: Floats) -> bool:
-    """Whether (n, 3) points of a sensor's frame lie on few cones around its z axis.
+def found_sensor(points: Floats) -> Floats | None:
+    """Where the sensor of (n, 3) points stands if they are one revolution around (0, 0, 0), or around a place above
+    (0, 0) where that is the ground; None where they are not. Ours.
     """
+    sensor = np.zeros(3)
+    if is_revolution(points):
+        return sensor
+    if len(points) < MANY:
+        return None
+    some = points[:: len(points) // SOME]
+    level = np.hypot(some[:, 0], some[:, 1])
+    foot = float(np.median(some[np.argsort(level)[: SOME // 50], 2]))
+    low, high, step = MAST_M
+    for tried in (np.arange(low, high, step), np.arange(-step, step, step / 8)):
+        heights = foot + tried
+        foot = float(heights[np.argmax([_unevenness(level, some[:, 2] - height) for height in heights])])
+    sensor[2] = foot
+    return sensor if is_revolution(points - sensor) else None
+
+
+def is_revolution(local: Floats) -> bool:
+    """Whether (n, 3) points of a sensor's frame lie on few cones around its z axis."""
+    low, high = local[:, :2].min(0), local[:, :2].max(0)
+    around = bool((np.abs(low + high) <= (1.0 + 2.0 * BESIDE) * (high - low)).all())
+    if not around:
+        return False
     level = np.hypot(local[:, 0], local[:, 1])
     far = level >= np.quantile(level, NEAREST)
-    bins = np.floor(np.arctan2(local[far, 2], level[far]) / THIN_RAD).astype(np.int64)
-    bins -= bins.min()
-    fine = np.zeros((bins.max() // COARSE + 1, COARSE))
-    np.add.at(fine, (bins // COARSE, bins % COARSE), 1.0)
+    return _unevenness(level[far], local[far, 2]) > UNEVEN
+
+
+def _unevenness(level: Floats, height: Floats) -> float:
+    """Of the elevations of (n,) points: 1 where all are those of few beams, 1 / COARSE where they are spread evenly."""
+    bins = ((np.arctan2(height, level) + 0.5 * np.pi) / THIN_RAD).astype(np.int64)
+    fine = np.bincount(bins, minlength=WIDE * COARSE)[: WIDE * COARSE].reshape(WIDE, COARSE).astype(np.float64)
     wide = fine.sum(1)
     fine, wide = (fine * (fine - 1.0)).sum(1), wide * (wide - 1.0)
     others = np.argsort(wide)[:-LEVEL_BINS]
-    return float(fine[others].sum()) > UNEVEN * float(wide[others].sum())
+    return float(fine[others].sum()) / max(float(wide[others].sum()), 1.0)
 
 
 def on_rings(local: Floats) -> tuple[Bools, float]:

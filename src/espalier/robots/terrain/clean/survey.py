@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from espalier.robots.terrain.clean.core import together
 from espalier.robots.terrain.clean.lone import detached, intensity
-from espalier.robots.terrain.clean.rings import is_revolution, on_rings
+from espalier.robots.terrain.clean.rings import found_sensor, is_revolution, on_rings
 from espalier.robots.terrain.clean.surface import beside
 from espalier.robots.terrain.features.geometric import Geometry, geometry, geometry_of, neighbourhoods
 
@@ -41,7 +41,7 @@ class Survey:
 
 def survey(points: Floats, neighbours: int, *, clean: bool = True, sensor: Floats | None = None) -> Survey:
     """Of (n, 3) points. Where `clean` is off all are kept. sensor: (4, 4) its pose where they are of one scan; else it
-    is looked at whether they are one revolution around (0, 0, 0).
+    is looked at whether they are one revolution of a lidar.
     """
     n = len(points)
     if not clean or n < ENOUGH:
@@ -70,8 +70,13 @@ def survey(points: Floats, neighbours: int, *, clean: bool = True, sensor: Float
 
 def _held(points: Floats, sensor: Floats | None) -> tuple[Bools, float]:
     """Points of (n, 3) that a ring of a lidar holds, and the clutter's points a cubic metre."""
-    local = points if sensor is None else (points - sensor[:3, 3]) @ sensor[:3, :3]
-    return on_rings(local) if is_revolution(local) else (np.zeros(len(points), bool), intensity(points))
+    if sensor is not None:
+        local = (points - sensor[:3, 3]) @ sensor[:3, :3]
+        around = is_revolution(local)
+    else:
+        place = found_sensor(points)
+        local, around = points if place is None else points - place, place is not None
+    return on_rings(local) if around else (np.zeros(len(points), bool), intensity(points))
 
 
 def _without_far(points: Floats, kept: Ints) -> Ints:
