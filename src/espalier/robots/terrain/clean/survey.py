@@ -26,6 +26,9 @@ LITTLE = 1e-3
 SHRINKS = 0.5
 """Lone points go first where the box of the others is smaller than this share of the whole: far below, far above."""
 
+HELD = 0.4
+"""Share of the points of a revolution that rings hold, at least, in as much clutter as is told from the ground."""
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -76,7 +79,11 @@ def _held(points: Floats, sensor: Floats | None) -> tuple[Bools, float]:
     else:
         place = found_sensor(points)
         local, around = points if place is None else points - place, place is not None
-    return on_rings(local) if around else (np.zeros(len(points), bool), intensity(points))
+    if around:
+        held, dense = on_rings(local)
+        if held.mean() >= HELD:
+            return held, dense
+    return np.zeros(len(points), bool), intensity(points)
 
 
 def _without_far(points: Floats, kept: Ints) -> Ints:
