@@ -1,5 +1,5 @@
 """Terrain: update time against map size and point count, beside an elevation map on the same scans; a whole
-cloud, and what clutter does to it; A*.
+cloud and single scans, and what clutter does to them; A*.
 
 "peer" is the target of the design, or the elevation map (a Kalman filter in each cell), which says less: it has no
 curvature, no cost and no uncertainty between its cells. One BLAS thread.
@@ -20,7 +20,8 @@ from common import Row, arguments, finish
 from espalier.core.data import DataRoot
 from espalier.robots.terrain import api
 from espalier.robots.terrain.clean.survey import survey
-from espalier.robots.terrain.compare.outliers import coverage, judge_outliers
+from espalier.robots.terrain.compare.outliers import coverage, judge_outliers, with_clutter
+from espalier.robots.terrain.compare.revolution import BEAMS, PLACES, Beams, Place, revolution
 from espalier.robots.terrain.compare.timing import time_mapper, usual_scans
 from espalier.robots.terrain.config import InducingConfig, MapperConfig, WindowConfig
 from espalier.robots.terrain.grid.frame import Frame
@@ -36,6 +37,13 @@ IMPORT_S = 0.5
 ERROR_M, LETHAL, LOST, SLOWER = 0.1, 5.0, 1.0, 1.2
 """Most that 30% of clutter may do: metres, and percent of cells and of clean points; and the most that the filter may
 cost, as times of the same map without it."""
+
+TUNED, BLIND = (0,), (101, 102, 103)
+"""Seeds of single scans that the filter was tuned on, and that it was not."""
+COARSER = (1.0, 0.4, 2.0)
+"""Degrees between azimuths, besides those of the sensors."""
+AROUND_M = 12.0
+"""A single scan is mapped so far to each side."""
 
 
 def updates(scans: int) -> list[Row]:
@@ -108,6 +116,51 @@ def outliers(quick: bool) -> list[Row]:
     return rows
 
 
+def single_scans(quick: bool) -> list[Row]:
+    """One revolution of each kind of beams in each place, with and without clutter; worst of places and seeds."""
+    rows: list[Row] = []
+    beams = {f"{count} beams, {kind.step:g} degrees": kind for count, kind in BEAMS.items()}
+    beams |= {f"16 beams, {step:g} degrees": BEAMS[16]._replace(step=step) for step in sorted(COARSER)}
+    for seeds, said in ((TUNED, "tuned"), (BLIND[: 1 if quick else None], "blind")):
+        for name, kind in beams.items():
+            lost = np.array([_lost(kind, seed, place) for seed in seeds for place in PLACES])
+            worst, mean = 100 * lost.max(0), 100 * lost.mean(0)
+            note = f"mean {mean[0]:.2f}, {mean[1]:.2f}, {mean[2]:.2f}%; clutter left {mean[3]:.1f}, {mean[4]:.1f}%"
+            rows.append(replace(_below(f"{name}, {said}, clean: dropped", worst[0], LOST, "%"), note=note))
+            rows.append(_below("  clean points dropped, box", worst[1], LOST, "%"))
+            rows.append(_below("  clean points dropped, higher box", worst[2], LOST, "%"))
+    for count in BEAMS:
+        maps = [_map_of_scan(BEAMS[count], seed, place) for seed in BLIND[:1] for place in PLACES]
+        error, lethal, slower = np.array(maps).T
+        note = ", ".join(
+            f"{place} {e:.3f} m {100 * share:.1f}%" for place, e, share in zip(PLACES, error, lethal, strict=True)
+        )
+        rows.append(replace(_below(f"{count} beams, map: height error", error.max(), ERROR_M, "m"), note=note))
+        rows.append(_below("  falsely lethal cells", 100 * lethal.max(), LETHAL, "%"))
+        rows.append(_below("  time of the map, filter on / off", float(np.median(slower)), SLOWER, "x"))
+    return rows
+
+
+def _lost(kind: Beams, seed: int, place: Place) -> list[float]:
+    """Shares of clean points dropped: clean, in clutter, in clutter of a higher box; of the clutter left in both."""
+    points = revolution(place, kind, seed)
+    n, neighbours = len(points), MapperConfig().features.neighbours
+    lost, left = [1.0 - len(survey(points, neighbours).kept) / n], []
+    for below, above in ((0.0, 0.0), (4.0, 6.0)):
+        dirty = with_clutter(points, 0.3, seed, below_m=below, above_m=above)
+        kept = survey(dirty, neighbours).kept
+        lost.append(1.0 - np.count_nonzero(kept < n) / n)
+        left.append(np.count_nonzero(kept >= n) / (len(dirty) - n))
+    return lost + left
+
+
+def _map_of_scan(kind: Beams, seed: int, place: Place) -> tuple[float, float, float]:
+    points = revolution(place, kind, seed)
+    near = points[(np.abs(points[:, :2]) <= AROUND_M).all(1)]
+    found = judge_outliers(near, 0.3, seed=seed, cell_m=0.2)
+    return found.error_m, found.falsely_lethal, found.slower
+
+
 def _below(name: str, ours: float, most: float, unit: str) -> Row:
     """A row of what must not be more than `most`."""
     return Row(name, ours, most, unit, most / max(ours, 1e-3 * most), 1.0)
@@ -155,7 +208,8 @@ def importing() -> Row:
 def main() -> int:
     """Run all, print the table."""
     args = arguments(__doc__ or "").parse_args()
-    rows = [*updates(20 if args.quick else 60), whole(), *outliers(args.quick), *routes(5 if args.quick else 21)]
+    rows = [*updates(20 if args.quick else 60), whole(), *outliers(args.quick), *single_scans(args.quick)]
+    rows += [*routes(5 if args.quick else 21)]
     rows.append(importing())
     return finish("Terrain, beside targets and an elevation map", rows, args, ("numpy", "scipy", "numba"))
 

@@ -94,7 +94,7 @@ def test_points_that_stand_together_are_the_core_of_the_graph(seed: int, dense: 
         if not lone:
             break
         kept -= lone
-    assert np.flatnonzero(together(points, dense, np.zeros(len(points), bool))).tolist() == sorted(kept)
+    assert np.flatnonzero(together(points, dense)).tolist() == sorted(kept)
 
 
 @given(st.integers(0, 500))

@@ -25,9 +25,8 @@ CELLS, MOST, GROWTH = 1_000_000, 20.0, 1.3
 NEAREST_FIRST = (0, -1, 1, -2, 2)
 
 
-def together(points: Floats, intensity: float, sure: Bools) -> Bools:
-    """(n,): whether a point of (n, 3) belongs to the set, among clutter of so many points a cubic metre. Those that are
-    `sure` (n,) to lie on a surface do.
+def together(points: Floats, intensity: float) -> Bools:
+    """(n,): whether a point of (n, 3) belongs to the set, among clutter of so many points a cubic metre.
 
     The set is the k-core of the graph of points within a radius of each other; the radius is that within which clutter
     is sparse, and a surface of more than about 2.8 (intensity)^(2/3) points a square metre is not. Ours, after the
@@ -45,13 +44,13 @@ def together(points: Floats, intensity: float, sure: Bools) -> Bools:
     counts = np.bincount(flat, minlength=int(dims.prod()))
     starts = np.concatenate([[0], np.cumsum(counts)])
     kept = np.empty(len(points), bool)
-    kept[order] = _peeled(points[order], cells[order], starts, counts, dims, radius * radius, sure[order])
+    kept[order] = _peeled(points[order], cells[order], starts, counts, dims, radius * radius)
     return kept
 
 
 @njit(cache=True)
 def _peeled(
-    points: Floats, cells: Ints, starts: Ints, alive: Ints, dims: Ints, square: float, sure: Bools
+    points: Floats, cells: Ints, starts: Ints, alive: Ints, dims: Ints, square: float
 ) -> Bools:  # pragma: no cover
     """Points in the order of their cells; alive: points of each cell that are left, changed here."""
     n = len(points)
@@ -61,7 +60,7 @@ def _peeled(
         lost = 0
         for i in range(n):
             x, y, z = cells[i]
-            if sure[i] or not kept[i] or alive[(x * dims[1] + y) * dims[2] + z] > ENOUGH:
+            if not kept[i] or alive[(x * dims[1] + y) * dims[2] + z] > ENOUGH:
                 continue
             if not _supported(points, kept, starts, dims, (x, y, z), i, square):
                 kept[i] = False

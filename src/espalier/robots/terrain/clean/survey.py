@@ -29,6 +29,9 @@ SHRINKS = 0.5
 HELD = 0.4
 """Share of the points of a revolution that rings hold, at least, in as much clutter as is told from the ground."""
 
+SHELLS, SPARSE = 50, 0.03
+"""Parts of the held points, by their range, and the share of one that does not hold together where it is sparse."""
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -51,10 +54,12 @@ def survey(points: Floats, neighbours: int, *, clean: bool = True, sensor: Float
         return Survey(np.arange(n), geometry(points, neighbours))
     kept = _without_far(points, np.arange(n))
     lone = n - len(kept)
-    held, dense = _held(points[kept], sensor)
+    held, dense, ranges = _held(points[kept], sensor)
     clutter = min(dense * float(np.ptp(points[kept], axis=0).prod()) / n, 1.0)
     if dense:
-        stays = together(points[kept], dense, held)
+        core = together(points[kept], dense)
+        held = _where_sparse(held, core, ranges)
+        stays = core | held
         kept, held = kept[stays], held[stays]
     apart = detached(points[kept]) & ~held if len(kept) >= ENOUGH else np.zeros(len(kept), bool)
     lone, kept, held = lone + int(np.count_nonzero(apart)), kept[~apart], held[~apart]
@@ -71,8 +76,8 @@ def survey(points: Floats, neighbours: int, *, clean: bool = True, sensor: Float
     return Survey(kept, found, {why: count for why, count in counts.items() if count}, clutter)
 
 
-def _held(points: Floats, sensor: Floats | None) -> tuple[Bools, float]:
-    """Points of (n, 3) that a ring of a lidar holds, and the clutter's points a cubic metre."""
+def _held(points: Floats, sensor: Floats | None) -> tuple[Bools, float, Floats]:
+    """Points of (n, 3) that a ring of a lidar holds, the clutter's points a cubic metre, and all ranges."""
     if sensor is not None:
         local = (points - sensor[:3, 3]) @ sensor[:3, :3]
         around = is_revolution(local)
@@ -82,8 +87,19 @@ def _held(points: Floats, sensor: Floats | None) -> tuple[Bools, float]:
     if around:
         held, dense = on_rings(local)
         if held.mean() >= HELD:
-            return held, dense
-    return np.zeros(len(points), bool), intensity(points)
+            return held, dense, np.linalg.norm(local, axis=1)
+    return np.zeros(len(points), bool), intensity(points), np.zeros(len(points))
+
+
+def _where_sparse(held: Bools, core: Bools, ranges: Floats) -> Bools:
+    """Those of the held points that are as far as others that hold together no more: near ones need no ring, and some
+    of the clutter is held by chance.
+    """
+    out = np.zeros(len(held), bool)
+    found = np.flatnonzero(held)
+    for shell in np.array_split(found[np.argsort(ranges[found])], SHELLS):
+        out[shell] = len(shell) > 0 and 1.0 - core[shell].mean() > SPARSE
+    return out
 
 
 def _without_far(points: Floats, kept: Ints) -> Ints:
