@@ -29,7 +29,7 @@ SHRINKS = 0.5
 HELD = 0.4
 """Share of the points of a revolution that rings hold, at least, in as much clutter as is told from the ground."""
 
-SHELLS, SPARSE = 50, 0.03
+SHELLS, SPARSE = 50, 0.15
 """Parts of the held points, by their range, and the share of one that does not hold together where it is sparse."""
 
 
