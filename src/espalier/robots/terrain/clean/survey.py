@@ -97,8 +97,11 @@ def _where_sparse(held: Bools, core: Bools, ranges: Floats) -> Bools:
     """
     out = np.zeros(len(held), bool)
     found = np.flatnonzero(held)
-    for shell in np.array_split(found[np.argsort(ranges[found])], SHELLS):
-        out[shell] = len(shell) > 0 and 1.0 - core[shell].mean() > SPARSE
+    farthest_first = found[np.argsort(-ranges[found])]
+    for shell in np.array_split(farthest_first, SHELLS):
+        if not len(shell) or 1.0 - core[shell].mean() <= SPARSE:
+            break
+        out[shell] = True
     return out
 
 
