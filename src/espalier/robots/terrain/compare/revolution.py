@@ -27,11 +27,11 @@ ROOMS_M = 24.0
 
 
 class Beams(NamedTuple):
-    """low, high: elevation of the lowest and the highest beam, degrees. step: between azimuths, degrees. far_m: the
+    """number: of beams. low, high: elevation of the lowest and the highest beam, degrees. step: between azimuths, degrees. far_m: the
     greatest range.
     """
 
-    count: int
+    number: int
     low: float
     high: float
     step: float
@@ -53,7 +53,7 @@ def revolution(place: Place, beams: Beams, seed: int) -> Floats:
     parts = PLACES[place](rng)
     sensor = np.array([0.0, 0.0, at(parts.height, np.zeros(2)) + (1.0 if place == "rooms" else MAST_M)])
     azimuth = np.radians(np.arange(0.0, 360.0, beams.step))
-    elevation = np.radians(np.linspace(beams.low, beams.high, beams.count))
+    elevation = np.radians(np.linspace(beams.low, beams.high, beams.number))
     turn, up = (each.ravel() for each in np.meshgrid(azimuth, elevation))
     rays = np.stack([np.cos(up) * np.cos(turn), np.cos(up) * np.sin(turn), np.sin(up)], 1)
     ranges = first_hits(parts.height, parts.solids, sensor, rays, beams.far_m, rng)

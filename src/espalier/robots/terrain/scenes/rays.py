@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from espalier.robots.terrain.scenes.sample import Floats, Height, Rng
-from espalier.robots.terrain.scenes.shapes import Box, Cylinder, Ellipsoid, Solid
+from espalier.robots.terrain.scenes.shapes import Bools, Box, Cylinder, Ellipsoid, Solid
+
+Ints = npt.NDArray[np.int64]
 
 NEAREST_M, SHARE = 0.02, 0.01
 """The ground is looked for in steps of this length, and of this share of the range where that is more."""
@@ -37,9 +40,10 @@ def first_hits(
 def _ground(height: Height, sensor: Floats, directions: Floats, far_m: float) -> Floats:
     """The first change of sign along each ray, then halved."""
 
-    def below(rays: Floats, at: Floats) -> Floats:
+    def below(rays: Ints, at: Floats) -> Bools:
         x, y, z = (sensor + directions[rays] * at[:, None]).T
-        return z <= height(x, y)
+        under: Bools = z <= height(x, y)
+        return under
 
     ranges = np.full(len(directions), np.inf)
     left, near = np.arange(len(directions)), 0.0
