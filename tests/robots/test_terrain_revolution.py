@@ -7,6 +7,7 @@ import pytest
 
 from espalier.robots.terrain.clean.rings import found_sensor, is_revolution, on_rings
 from espalier.robots.terrain.clean.survey import survey
+from espalier.robots.terrain.cloud.frames import pose_matrix, transform
 from espalier.robots.terrain.compare.outliers import with_clutter
 from espalier.robots.terrain.compare.revolution import BEAMS, Place, revolution
 from espalier.robots.terrain.scenes.config import SceneConfig
@@ -68,3 +69,13 @@ def test_rings_hold_their_points_and_not_the_clutter() -> None:
     assert held[: len(rings)].all()
     assert held[len(rings) :].mean() < 0.05
     assert intensity == pytest.approx(1200 / (100 * 100 * 4.8), rel=0.1)
+
+
+def test_a_scan_of_a_known_pose_is_judged_along_its_rings_in_the_world() -> None:
+    points = revolution("slope", BEAMS[32]._replace(step=0.4), SEED)
+    dirty, pose = with_clutter(points, 0.3, SEED), pose_matrix(400.0, -30.0, 7.0, 1.0)
+    kept = survey(transform(dirty, pose), 20, sensor=pose).kept
+    assert np.count_nonzero(kept < len(points)) >= 0.99 * len(points)
+    assert np.count_nonzero(kept >= len(points)) <= 0.05 * (len(dirty) - len(points))
+    blind = survey(transform(dirty, pose), 20).kept
+    assert np.count_nonzero(blind >= len(points)) > 0.5 * (len(dirty) - len(points)), "the pose has a say"

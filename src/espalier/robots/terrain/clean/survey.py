@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from espalier.robots.terrain.clean.core import together
 from espalier.robots.terrain.clean.lone import detached, intensity
-from espalier.robots.terrain.clean.rings import found_sensor, is_revolution, on_rings
+from espalier.robots.terrain.clean.rings import MANY, found_sensor, is_revolution, on_rings
 from espalier.robots.terrain.clean.surface import beside
 from espalier.robots.terrain.features.geometric import Geometry, geometry, geometry_of, neighbourhoods
 
@@ -46,8 +46,8 @@ class Survey:
 
 
 def survey(points: Floats, neighbours: int, *, clean: bool = True, sensor: Floats | None = None) -> Survey:
-    """Of (n, 3) points. Where `clean` is off all are kept. sensor: (4, 4) its pose where they are of one scan; else it
-    is looked at whether they are one revolution of a lidar.
+    """Of (n, 3) points. Where `clean` is off all are kept. sensor: (4, 4) its pose where they are of one scan, whose
+    rings are looked at where it has many points; else it is looked at whether they are one revolution of a lidar.
     """
     n = len(points)
     if not clean or n < ENOUGH:
@@ -80,7 +80,7 @@ def _held(points: Floats, sensor: Floats | None) -> tuple[Bools, float, Floats]:
     """Points of (n, 3) that a ring of a lidar holds, the clutter's points a cubic metre, and all ranges."""
     if sensor is not None:
         local = (points - sensor[:3, 3]) @ sensor[:3, :3]
-        around = is_revolution(local)
+        around = len(points) >= MANY and is_revolution(local)
     else:
         place = found_sensor(points)
         local, around = points if place is None else points - place, place is not None

@@ -27,8 +27,8 @@ ROOMS_M = 24.0
 
 
 class Beams(NamedTuple):
-    """number: of beams. low, high: elevation of the lowest and the highest beam, degrees. step: between azimuths, degrees. far_m: the
-    greatest range.
+    """number: of beams. low, high: elevation of the lowest and the highest beam, degrees. step: between azimuths,
+    degrees. far_m: the greatest range.
     """
 
     number: int
