@@ -181,6 +181,13 @@ def test_what_stands_and_is_hit_is_not_seen_through() -> None:
     assert sum(cleared) <= 0.01 * 12 * 625
 
 
+def fan() -> Floats:
+    """A lidar that does not turn: 16 beams to both sides, at random ranges."""
+    rng = np.random.default_rng(0)
+    up, away = np.radians(rng.choice(np.linspace(-15, 15, 16), 6000)), rng.uniform(2, 40, 6000)
+    return np.stack([away * np.cos(up) * rng.choice([-1, 1], 6000), np.zeros(6000), away * np.sin(up)], 1)
+
+
 STRAIGHT, NONE = np.linspace(0, 9, 500), np.zeros(500)
 ODD = {
     "a line": np.column_stack([STRAIGHT, NONE, NONE]),
@@ -195,6 +202,7 @@ ODD = {
     "two floors": np.concatenate([flat(3000, 3.0), flat(3000, 3.0) + np.array([0.0, 0.0, 3.0])]),
     "eastings": flat(3000, 3.0) + np.array([691_234.0, 5_334_567.0, 500.0]),
     "few": flat(50, 3.0),
+    "a fan of beams in one plane": fan(),
 }
 
 

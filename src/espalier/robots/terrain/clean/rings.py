@@ -42,7 +42,7 @@ NEAREST = 0.25
 LEVEL_BINS = 2
 """Bins of the greater width that have no say, the fullest: a level floor through the sensor fills so many."""
 BESIDE = 0.1
-"""Of the width of the points, so far may the sensor stand beside them."""
+"""Of the width of the points, so far may the sensor stand beside them, and so narrow are they not."""
 
 
 def found_sensor(points: Floats) -> Floats | None:
@@ -68,8 +68,8 @@ def found_sensor(points: Floats) -> Floats | None:
 def is_revolution(local: Floats) -> bool:
     """Whether (n, 3) points of a sensor's frame lie on few cones around its z axis."""
     low, high = local[:, :2].min(0), local[:, :2].max(0)
-    around = bool((np.abs(low + high) <= (1.0 + 2.0 * BESIDE) * (high - low)).all())
-    if not around:
+    wide = high - low
+    if wide.min() <= BESIDE * wide.max() or (np.abs(low + high) > (1.0 + 2.0 * BESIDE) * wide).any():
         return False
     level = np.hypot(local[:, 0], local[:, 1])
     far = level >= np.quantile(level, NEAREST)
@@ -102,7 +102,8 @@ def on_rings(local: Floats) -> tuple[Bools, float]:
     starts = np.concatenate([[0], np.cumsum(np.bincount(bins))])
     range_m = np.maximum(np.hypot(level, local[:, 2]), 1e-6)
     a, e, r, b = azimuth[order], elevation[order], range_m[order], bins[order]
-    volume = float((np.maximum(local.max(0), 0.0) - np.minimum(local.min(0), 0.0)).prod())
+    box = np.maximum(local.max(0), 0.0) - np.minimum(local.min(0), 0.0)
+    volume = float(np.maximum(box, SLACK_M).prod())
     left, held = len(local), np.zeros(len(local), bool)
     for _ in range(ROUNDS):
         held[order] = _held(a, e, r, _longest(r, left / volume), b, starts)
