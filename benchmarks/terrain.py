@@ -1,5 +1,5 @@
 """Terrain: update time against map size and point count, beside an elevation map on the same scans; a whole
-cloud, and what clutter does to it; A*.
+cloud and single scans, and what clutter does to them; A*.
 
 "peer" is the target of the design, or the elevation map (a Kalman filter in each cell), which says less: it has no
 curvature, no cost and no uncertainty between its cells. One BLAS thread.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,15 @@ from common import Row, arguments, finish
 from espalier.core.data import DataRoot
 from espalier.robots.terrain import api
 from espalier.robots.terrain.clean.survey import survey
-from espalier.robots.terrain.compare.outliers import coverage, judge_outliers
-from espalier.robots.terrain.compare.timing import time_mapper, usual_scans
+from espalier.robots.terrain.cloud.lidar import LidarConfig
+from espalier.robots.terrain.compare.outliers import coverage, judge_outliers, with_clutter
+from espalier.robots.terrain.compare.protocol import circle, scans_of
+from espalier.robots.terrain.compare.revolution import BEAMS, PLACES, Beams, Place, revolution
+from espalier.robots.terrain.compare.timing import WARM, time_mapper, usual_scans
 from espalier.robots.terrain.config import InducingConfig, MapperConfig, WindowConfig
 from espalier.robots.terrain.grid.frame import Frame
 from espalier.robots.terrain.grid.terrain_map import TerrainMap
+from espalier.robots.terrain.mapper import TraversabilityMapper
 from espalier.robots.terrain.scenes.config import SceneConfig
 from espalier.robots.terrain.scenes.scene import KINDS, make_scene
 
@@ -36,6 +40,13 @@ IMPORT_S = 0.5
 ERROR_M, LETHAL, LOST, SLOWER = 0.1, 5.0, 1.0, 1.2
 """Most that 30% of clutter may do: metres, and percent of cells and of clean points; and the most that the filter may
 cost, as times of the same map without it."""
+
+TUNED, BLIND = (0,), (101, 102, 103)
+"""Seeds of single scans that the filter was tuned on, and that it was not."""
+COARSER = (0.4, 1.0, 2.0)
+"""Degrees between azimuths, besides those of the sensors."""
+AROUND_M = 12.0
+"""A single scan is mapped so far to each side."""
 
 
 def updates(scans: int) -> list[Row]:
@@ -63,6 +74,19 @@ def updates(scans: int) -> list[Row]:
     return rows
 
 
+def filtered_update(scans: int) -> Row:
+    """How many times as long an update is with the filter, in processor time, scan by scan in turn."""
+    mappers = [TraversabilityMapper(MapperConfig(drop_outliers=drop)) for drop in (True, False)]
+    times = np.empty((scans, 2))
+    for number, scan in enumerate(usual_scans(scans)):
+        for which, mapper in enumerate(mappers):
+            begun = process_time()
+            mapper.add(scan)
+            times[number, which] = process_time() - begun
+    on, off = np.median(times[WARM:], axis=0).tolist()
+    return _below("update, 25 x 25 cells, filter on / off", on / off, SLOWER, "x")
+
+
 def whole() -> Row:
     """Seconds for the forest cloud of the data root at 0.1 m, features and all."""
     cloud = api.load(DataRoot.find().file("terrain/forest.pcd"))
@@ -84,6 +108,11 @@ def clouds(quick: bool) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
     for kind in KINDS:
         scene = SceneConfig(kind=kind, size_m=12.0, density_per_m2=100.0 if quick else 200.0, seed=7)
         yield f"{kind}, generated", make_scene(scene).cloud.points
+    if not quick:
+        dense = SceneConfig(kind="rooms", size_m=12.0, density_per_m2=400.0, seed=7)
+        yield "rooms, 400 points a square metre", make_scene(dense).cloud.points
+        crowns = SceneConfig(kind="forest", size_m=12.0, density_per_m2=200.0, overhangs=True, seed=7)
+        yield "forest with crowns", make_scene(crowns).cloud.points
 
 
 def outliers(quick: bool) -> list[Row]:
@@ -106,6 +135,65 @@ def outliers(quick: bool) -> list[Row]:
         share = 100 * coverage(points, cell_m=cell)
         rows.append(Row("  held-out points in the 90% band", share, 90.0, "%", (5.0 - abs(share - 90.0)) / 5.0, 0.0))
     return rows
+
+
+def single_scans(quick: bool) -> list[Row]:
+    """One revolution of each kind of beams in each place, with and without clutter; worst of places and seeds."""
+    rows: list[Row] = []
+    sensors = {16: BEAMS[16]} if quick else BEAMS
+    kinds = [*sensors.values(), *(BEAMS[16]._replace(step=step) for step in (() if quick else COARSER))]
+    beams = {f"{kind.number} beams, {kind.step:g} degrees": kind for kind in kinds}
+    for seeds, said in ((TUNED, "tuned"), (BLIND[: 1 if quick else None], "blind")):
+        for name, kind in beams.items():
+            lost = np.array([_lost(revolution(place, kind, seed), seed) for seed in seeds for place in PLACES])
+            worst, mean = 100 * lost.max(0), 100 * lost.mean(0)
+            note = f"mean {mean[0]:.2f}, {mean[1]:.2f}, {mean[2]:.2f}%; clutter left {mean[3]:.1f}, {mean[4]:.1f}%"
+            rows.append(replace(_below(f"{name}, {said}, clean: dropped", worst[0], LOST, "%"), note=note))
+            rows.append(_below("  clean points dropped, box", worst[1], LOST, "%"))
+            rows.append(_below("  clean points dropped, higher box", worst[2], LOST, "%"))
+    for count in sensors:
+        maps = [_map_of_scan(BEAMS[count], seed, place) for seed in BLIND[:1] for place in PLACES]
+        error, lethal, slower = np.array(maps).T
+        note = ", ".join(
+            f"{place} {e:.3f} m {100 * share:.1f}%" for place, e, share in zip(PLACES, error, lethal, strict=True)
+        )
+        rows.append(replace(_below(f"{count} beams, map: height error", error.max(), ERROR_M, "m"), note=note))
+        rows.append(_below("  falsely lethal cells", 100 * lethal.max(), LETHAL, "%"))
+        rows.append(_below("  time of the map, filter on / off", float(np.median(slower)), SLOWER, "x"))
+    return rows
+
+
+def scans_without_rings() -> list[Row]:
+    """Of the simulated lidar, which takes the nearest point of a cloud in each beam; worst of kinds of scenes."""
+    lost = []
+    for kind in KINDS:
+        points = make_scene(SceneConfig(kind=kind, size_m=14.0, density_per_m2=400.0, seed=7)).cloud.points
+        scans = scans_of(points, LidarConfig(), circle(points, 3, 0.6), 0)
+        lost += [_lost(scan.points, number) for number, scan in enumerate(scans)]
+    worst, mean = 100 * np.max(lost, 0), 100 * np.mean(lost, 0)
+    note = f"mean {mean[0]:.2f}, {mean[1]:.2f}, {mean[2]:.2f}%; worst clutter left {worst[3]:.1f}, {worst[4]:.1f}%"
+    first = replace(_below("simulated scans without rings, clean: dropped", worst[0], LOST, "%"), note=note)
+    boxes = (("box", worst[1]), ("higher box", worst[2]))
+    return [first, *(_below(f"  clean points dropped, {name}", most, LOST, "%") for name, most in boxes)]
+
+
+def _lost(points: npt.NDArray[np.float64], seed: int) -> list[float]:
+    """Shares of clean points dropped: clean, in clutter, in clutter of a higher box; of the clutter left in both."""
+    n, neighbours = len(points), MapperConfig().features.neighbours
+    lost, left = [1.0 - len(survey(points, neighbours).kept) / n], []
+    for below, above in ((0.0, 0.0), (4.0, 6.0)):
+        dirty = with_clutter(points, 0.3, seed, below_m=below, above_m=above)
+        kept = survey(dirty, neighbours).kept
+        lost.append(1.0 - np.count_nonzero(kept < n) / n)
+        left.append(np.count_nonzero(kept >= n) / (len(dirty) - n))
+    return lost + left
+
+
+def _map_of_scan(kind: Beams, seed: int, place: Place) -> tuple[float, float, float]:
+    points = revolution(place, kind, seed)
+    near = points[(np.abs(points[:, :2]) <= AROUND_M).all(1)]
+    found = judge_outliers(near, 0.3, seed=seed, cell_m=0.2)
+    return found.error_m, found.falsely_lethal, found.slower
 
 
 def _below(name: str, ours: float, most: float, unit: str) -> Row:
@@ -155,7 +243,9 @@ def importing() -> Row:
 def main() -> int:
     """Run all, print the table."""
     args = arguments(__doc__ or "").parse_args()
-    rows = [*updates(20 if args.quick else 60), whole(), *outliers(args.quick), *routes(5 if args.quick else 21)]
+    rows = [*updates(20 if args.quick else 60), filtered_update(20 if args.quick else 60), whole()]
+    rows += [*outliers(args.quick), *single_scans(args.quick), *scans_without_rings()]
+    rows += [*routes(5 if args.quick else 21)]
     rows.append(importing())
     return finish("Terrain, beside targets and an elevation map", rows, args, ("numpy", "scipy", "numba"))
 

@@ -12,11 +12,11 @@ from espalier.core.data import DataRoot
 from espalier.robots import terrain
 from espalier.robots.terrain.clean.core import ENOUGH, EXPECTED, together
 from espalier.robots.terrain.clean.lone import detached, intensity
-from espalier.robots.terrain.clean.surface import _thinnest
 from espalier.robots.terrain.clean.survey import CLUTTER, LONE, survey
 from espalier.robots.terrain.cloud.lidar import LidarConfig
 from espalier.robots.terrain.compare.outliers import coverage, judge_outliers, with_clutter
 from espalier.robots.terrain.compare.protocol import circle, scans_of
+from espalier.robots.terrain.features.covariance import thinnest
 from espalier.robots.terrain.scenes.config import Kind, SceneConfig
 from espalier.robots.terrain.scenes.scene import make_scene
 
@@ -102,7 +102,7 @@ def test_points_that_stand_together_are_the_core_of_the_graph(seed: int, dense: 
 def test_the_thinnest_direction_is_that_of_lapack(seed: int) -> None:
     rng = np.random.default_rng(seed)
     c = np.cov(rng.normal(size=(3, 12)) * rng.uniform(0.01, 1.0, (3, 1)))
-    least, *direction = _thinnest(c[0, 0], c[1, 1], c[2, 2], c[0, 1], c[0, 2], c[1, 2])
+    least, direction = thinnest((c[0, 0], c[1, 1], c[2, 2], c[0, 1], c[0, 2], c[1, 2]))
     values, vectors = np.linalg.eigh(c)
     assert least == pytest.approx(values[0], rel=1e-6, abs=1e-12)
     assert abs(np.dot(direction, vectors[:, 0])) == pytest.approx(1.0, abs=1e-6)
@@ -181,6 +181,13 @@ def test_what_stands_and_is_hit_is_not_seen_through() -> None:
     assert sum(cleared) <= 0.01 * 12 * 625
 
 
+def fan() -> Floats:
+    """A lidar that does not turn: 16 beams to both sides, at random ranges."""
+    rng = np.random.default_rng(0)
+    up, away = np.radians(rng.choice(np.linspace(-15, 15, 16), 6000)), rng.uniform(2, 40, 6000)
+    return np.stack([away * np.cos(up) * rng.choice([-1, 1], 6000), np.zeros(6000), away * np.sin(up)], 1)
+
+
 STRAIGHT, NONE = np.linspace(0, 9, 500), np.zeros(500)
 ODD = {
     "a line": np.column_stack([STRAIGHT, NONE, NONE]),
@@ -195,6 +202,7 @@ ODD = {
     "two floors": np.concatenate([flat(3000, 3.0), flat(3000, 3.0) + np.array([0.0, 0.0, 3.0])]),
     "eastings": flat(3000, 3.0) + np.array([691_234.0, 5_334_567.0, 500.0]),
     "few": flat(50, 3.0),
+    "a fan of beams in one plane": fan(),
 }
 
 

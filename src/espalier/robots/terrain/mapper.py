@@ -98,7 +98,7 @@ class TraversabilityMapper:
         world = _near(world, frame, dropped)
         ms = {"points": 1000.0 * (perf_counter() - begun)}
         begun = perf_counter()
-        ground = survey(world, self.config.features.neighbours, clean=self.config.drop_outliers)
+        ground = survey(world, self.config.features.neighbours, clean=self.config.drop_outliers, sensor=matrix)
         world, dropped = world[ground.kept], dropped | ground.dropped
         ms["features"] = 1000.0 * (perf_counter() - begun)
         if len(world) < self.config.min_points:

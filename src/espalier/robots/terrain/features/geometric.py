@@ -9,10 +9,12 @@ import numpy.typing as npt
 from numba import njit
 from scipy.spatial import cKDTree
 
+from espalier.robots.terrain.features.covariance import EPS, least_eigenvalue, scatter
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-EPS = 1e-12
+NONE = -1
 FEW = 3
 """Points that are needed to have a covariance worth the name."""
 
@@ -76,45 +78,13 @@ def _around(
     m = len(neighbours)
     curvature, step = np.empty(m), np.empty(m)
     for i in range(m):
-        k = 0
-        mx = my = mz = rise = 0.0
+        count, _, sums = scatter(points, neighbours[i], kept, NONE)
+        rise = 0.0
         for j in neighbours[i]:
             if kept[j]:
-                k += 1
-                mx += points[j, 0]
-                my += points[j, 1]
-                mz += points[j, 2]
                 rise += abs(points[j, 2] - heights[i])
-        k = max(k, 1)
-        mx, my, mz = mx / k, my / k, mz / k
-        xx = yy = zz = xy = xz = yz = 0.0
-        for j in neighbours[i]:
-            if kept[j]:
-                x, y, z = points[j, 0] - mx, points[j, 1] - my, points[j, 2] - mz
-                xx += x * x
-                yy += y * y
-                zz += z * z
-                xy += x * y
-                xz += x * z
-                yz += y * z
-        scale = 1.0 / max(k - 1, 1)
-        trace = (xx + yy + zz) * scale
-        least = _least_eigenvalue(xx * scale, yy * scale, zz * scale, xy * scale, xz * scale, yz * scale)
-        curvature[i] = least / (trace + EPS)
-        step[i] = rise / k
+        scale = 1.0 / max(count - 1, 1)
+        trace = (sums[0] + sums[1] + sums[2]) * scale
+        curvature[i] = least_eigenvalue(sums) * scale / (trace + EPS)
+        step[i] = rise / max(count, 1)
     return curvature, step
-
-
-@njit(cache=True)
-def _least_eigenvalue(xx: float, yy: float, zz: float, xy: float, xz: float, yz: float) -> float:  # pragma: no cover
-    """Of a symmetric 3 x 3 matrix, in closed form (trigonometric solution of the cubic)."""
-    mean = (xx + yy + zz) / 3.0
-    xx, yy, zz = xx - mean, yy - mean, zz - mean
-    off = xy * xy + xz * xz + yz * yz
-    size = np.sqrt((xx * xx + yy * yy + zz * zz + 2.0 * off) / 6.0)
-    if size < EPS * mean or size == 0.0:
-        return max(mean, 0.0)
-    determinant = xx * (yy * zz - yz * yz) - xy * (xy * zz - yz * xz) + xz * (xy * yz - yy * xz)
-    half = min(max(determinant / (2.0 * size**3), -1.0), 1.0)
-    angle = np.arccos(half) / 3.0
-    return max(mean + 2.0 * size * np.cos(angle + 2.0 * np.pi / 3.0), 0.0)
