@@ -1,4 +1,4 @@
-"""The page of the 27 systems says only what is so: its paths and recipes exist, its numbers stand on the linked pages."""
+"""The page of the 27 systems: its paths and recipes exist, its numbers stand on the pages it links to."""
 
 import re
 from pathlib import Path
@@ -74,8 +74,10 @@ def test_commands_name_scripts_and_recipes_that_exist() -> None:
     commands = [command for row in ROWS for command in quoted(row.here)]
     scripts = [words[1] for words in map(str.split, commands) if words[0] == "python"]
     recipes = [words[-1] for words in map(str.split, commands) if words[0] == "espalier"]
-    assert scripts and [script for script in scripts if not (ROOT / script).is_file()] == []
-    assert recipes and [recipe for recipe in recipes if recipe not in all_recipes()] == []
+    assert scripts
+    assert [script for script in scripts if not (ROOT / script).is_file()] == []
+    assert recipes
+    assert [recipe for recipe in recipes if recipe not in all_recipes()] == []
 
 
 def test_the_counts_of_the_page_are_those_of_its_rows() -> None:
