@@ -80,10 +80,12 @@ def test_commands_name_scripts_and_recipes_that_exist() -> None:
     assert [recipe for recipe in recipes if recipe not in all_recipes()] == []
 
 
-def test_the_counts_of_the_page_are_those_of_its_rows() -> None:
+@pytest.mark.parametrize("page", [PAGE, ROOT / "README.md"], ids=["page", "readme"])
+def test_the_counts_are_those_of_the_rows(page: Path) -> None:
     states = [row.state.partition(";")[0] for row in ROWS]
     counts = (f"{states.count('works')} systems work", f"{states.count('begun')} are begun")
-    assert f"{counts[0]}, {counts[1]} and {states.count('planned')} are planned" in PAGE.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert f"{counts[0]}, {counts[1]} and {states.count('planned')} are planned" in text
 
 
 def test_a_number_without_proof_is_found() -> None:
