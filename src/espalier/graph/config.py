@@ -17,6 +17,9 @@ from espalier.graph.sampling.config import ContextConfig
 from espalier.graph.tasks.config import AnyEvaluation, LinearConfig
 from espalier.graph.train.config import FitConfig
 
+PLANTED = "planted"
+"""The data set that is generated: see `espalier.graph.data.generated`."""
+
 
 class DataConfig(Config):
     """Which graph, and which of its nodes train and test."""

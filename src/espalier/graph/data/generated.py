@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from espalier.core.seed import np_rng
+from espalier.graph.config import PLANTED
 from espalier.graph.data.graph import Graph, symmetric
 from espalier.graph.data.shares import PER_CLASS
 
 
 def planted_partition(
     *,
-    nodes: int = 2000,
+    nodes: int = 1000,
     classes: int = 5,
     degree: float = 6.0,
     inside: float = 0.5,
@@ -39,15 +40,15 @@ def planted_partition(
     own = other // classes * classes + label[source]
     own[own >= nodes] -= classes
     target = np.where(rng.random(edges) < inside, own, other)
-    adj = symmetric(torch.from_numpy(source), torch.from_numpy(target), nodes, "planted")
+    adj = symmetric(torch.from_numpy(source), torch.from_numpy(target), nodes, PLANTED)
     rank = np.empty(nodes, np.int64)
     for one in range(classes):
         rank[rng.permutation(np.flatnonzero(label == one))] = np.arange(np.count_nonzero(label == one))
     train, val = PER_CLASS
     masks = {"train": rank < train, "val": (rank >= train) & (rank < train + val), "test": rank >= train + val}
     splits = {name: torch.from_numpy(mask) for name, mask in masks.items()}
-    return Graph(adj, torch.from_numpy(x.astype(np.float32)), torch.from_numpy(label), splits, name="planted")
+    return Graph(adj, torch.from_numpy(x.astype(np.float32)), torch.from_numpy(label), splits, name=PLANTED)
 
 
-GENERATED: Mapping[str, Callable[[], Graph]] = MappingProxyType({"planted": planted_partition})
+GENERATED: Mapping[str, Callable[[], Graph]] = MappingProxyType({PLANTED: planted_partition})
 """What `load` makes by name."""
