@@ -31,8 +31,8 @@ class Read:
 
     def found(self, data: DataRoot) -> Path | None:
         """Where it lies: beside the recipe, in the working directory, or below the data root."""
-        roots = [*data.beside, Path.cwd()]
-        places = [root / self.name for root in roots] + ([data.path / self.place] if data.path else [])
+        name = Path(self.name).expanduser()
+        places = [root / name for root in (*data.beside, Path.cwd())] + ([data.path / self.place] if data.path else [])
         return next((place for place in places if place.exists()), None)
 
     def downloads(self, data: DataRoot) -> bool:
