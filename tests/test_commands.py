@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from collected import collected, commands_of
+from collected import REPOSITORY, cells_of, collected, commands_of
 from plans import PLANS, Plan, Unrun
 from workplace import LONGEST_S, SLOW_S, Workplace, data_root, free_port, serving, with_time
 
@@ -51,6 +51,14 @@ def test_every_command_has_a_plan() -> None:
 def test_every_plan_is_of_a_command() -> None:
     assert not PLANS.keys() - SHOWN.keys(), "no page shows these: remove them from tests/commands/plans.py"
     assert all(plan.why for plan in PLANS.values() if isinstance(plan, Unrun))
+
+
+def test_evidence_runs_the_commands_of_the_tables() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    shown = list(cells_of((REPOSITORY / "README.md").read_text(encoding="utf-8")))
+    assert len(shown) > 8
+    missing = [command for command in shown if f'"{command}"' not in makefile]
+    assert not missing, "add them to EVIDENCE in the Makefile"
 
 
 def _marked(command: str) -> object:

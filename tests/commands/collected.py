@@ -35,7 +35,12 @@ def commands_of(text: str) -> Iterator[str]:
         elif block is not None:
             block.append(line.strip())
         else:
-            yield from (found.replace("\\|", "|") for found in _CELL.findall(line))
+            yield from cells_of(line)
+
+
+def cells_of(text: str) -> Iterator[str]:
+    """Commands that fill a cell of a table."""
+    yield from (found.replace("\\|", "|") for found in _CELL.findall(text))
 
 
 def _of_block(lines: list[str]) -> Iterator[str]:

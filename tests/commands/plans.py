@@ -48,7 +48,6 @@ STUDY = (
 )
 TABLE = "loads=[0.5] seeds=1"
 FAKE = "espalier serving fake-engine base=0.05 per_token=0.0002 chunk=2048 --port {port}"
-SYNOPSIS = Unrun("the form of a command, with words that stand for others")
 NETWORK = Unrun("installs or downloads packages")
 
 PLANS: dict[str, Plan | Unrun] = {
@@ -86,6 +85,8 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier run rl/algorithms": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/algorithms seeds=3": Plan(add=f"{STUDY} smoke.only=[grpo,shuffled]", says="INDICATION", slow=True),
     "espalier run graph/quickstart": Plan(add="fit.epochs=2 map=none", says="report: "),
+    "espalier run graph/quickstart method='{name: raw}'": Plan(add="map=none", says="score"),
+    "espalier run graph/cora": Plan(add="fit.epochs=2 map=none", data=True, says="report: "),
     "espalier run graph/quickstart method.encoder.kind=sage": Plan(add="fit.epochs=2 map=none", says="report: "),
     "espalier graph table graph/table_node only=[GCN/Cora] seeds=2": Plan(data=True, says="GCN/Cora"),
     "espalier run serving/quickstart": Plan(add=TABLE, says="report: "),
@@ -96,10 +97,11 @@ PLANS: dict[str, Plan | Unrun] = {
     ),
     "espalier run serving/traffic": Plan(add=f"{TABLE} pools=[4x8]", says="report: ", slow=True),
     "espalier run robots/drive": Plan(add="seconds=1", says="report: "),
+    "espalier run robots/drive_cloud": Plan(add="seconds=1", data=True, says="report: "),
     "espalier run robots/terrain_table": Plan(
         add="clouds=[] 'scenes=[{kind: hills, size_m: 10}]' scans=2 seeds=1 methods=[elevation]", says="report: "
     ),
-    "espalier run robots/formation_120": Plan(add="seconds=0.2", says="report: "),
+    "espalier run robots/formation_120": Plan(add="n=16 seconds=0.2", says="report: "),
     # runs
     "espalier resume runs/quickstart": Plan(given=("stopped",), says="finished in"),
     "espalier report runs/quickstart --serve": Plan(add="--port 0", given=("runs",), server="on http://"),
@@ -157,10 +159,16 @@ PLANS: dict[str, Plan | Unrun] = {
         given=("scans",), says="map: map.tif"
     ),
     # swarm
-    "espalier swarm run RECIPE [key=value ...]": SYNOPSIS,
-    "espalier swarm render RUN | FLIGHT.npz --out FILE": SYNOPSIS,
-    "espalier swarm formation SHAPE --out FILE": SYNOPSIS,
-    "espalier swarm bench": Plan(says="30 vehicles", slow=True),
+    "espalier swarm run RECIPE [key=value ...]": Plan(
+        instead="espalier swarm run robots/formation_120 n=4 seconds=0.2", says="report: "
+    ),
+    "espalier swarm render RUN | FLIGHT.npz --out FILE": Plan(
+        instead="espalier swarm render runs/light_show --out flight.png", given=("flight",), says="flight: flight.png"
+    ),
+    "espalier swarm formation SHAPE --out FILE": Plan(
+        instead="espalier swarm formation sphere --out sphere.csv", says="37 slots"
+    ),
+    "espalier swarm bench": HELP,
     "espalier swarm render runs/light_show --out show.mp4 --out flip.png --at 24": Plan(
         instead="espalier swarm render runs/light_show --out show.mp4 --out flip.png --at 0.1",
         given=("flight",),
@@ -188,7 +196,7 @@ PLANS: dict[str, Plan | Unrun] = {
         instead="espalier serving calibrate http://127.0.0.1:{port} --chunk 2048", beside=FAKE, says="per_token:"
     ),
     "espalier serving simulate azure_conv.csv requests=20000": Plan(add="requests=2000", data=True, says="sbs_whole"),
-    "espalier serving compare serving/azure_conv traffic='{Mine: {trace: requests.jsonl}}'": Plan(
+    "espalier serving compare serving/quickstart traffic='{Mine: {trace: requests.jsonl}}'": Plan(
         add=f"{TABLE} traffic.Mine.requests=500", given=("requests",), says="report: "
     ),
     "espalier serving explain requests.jsonl --pool 2x8": Plan(given=("requests",), says="first token"),
