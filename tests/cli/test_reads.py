@@ -64,6 +64,18 @@ def test_a_run_without_its_data_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_evaluation_without_its_data_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(DataRoot, "find", lambda option=None: DataRoot(option))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    assert main(["eval", "model", "rl/gsm8k"]) == 2
+    assert "no data root is known for text/gsm8k/train.jsonl" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_file_counts_wherever_the_job_looks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in ("beside", "root/traces"):

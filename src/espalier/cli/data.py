@@ -81,7 +81,8 @@ def _list_files(data: DataRoot, users: Users) -> None:
     """Print what recipes read below the data root."""
     where = data.path or "not known: set ESPALIER_DATA or pass --data-root"
     print(f"\ndata root: {where}")
-    for read, recipes in sorted((entry for entry in users.items() if isinstance(entry[0], Read)), key=_place):
+    files = [(read, recipes) for read, recipes in users.items() if isinstance(read, Read)]
+    for read, recipes in sorted(files, key=lambda entry: entry[0].place):
         source, found = source_of(read.place), read.found(data)
         missing = f"missing: {read.through} downloads it" if read.downloads(data) else "missing"
         rows = {
@@ -94,10 +95,6 @@ def _list_files(data: DataRoot, users: Users) -> None:
         for key, value in rows.items():
             if value:
                 print(f"  {key:<8} {value}")
-
-
-def _place(entry: tuple[Read | Item, list[str]]) -> str:
-    return entry[0].place if isinstance(entry[0], Read) else ""
 
 
 def _users() -> tuple[Users, dict[str, str]]:

@@ -29,7 +29,7 @@ def _evaluate() -> JobFunction:
     return measure
 
 
-def _of_config(config: TrainConfig | SFTConfig) -> tuple[Read | Item, ...]:
+def _of_config(config: TrainConfig | SFTConfig | EvalConfig) -> tuple[Read | Item, ...]:
     """Files of its tables, and the model where it is one of the data cache; not what the Hugging Face hub has."""
     tables = [task for task in config.tasks if isinstance(task, TableConfig)]
     paths = [path for task in tables for path in (task.path, task.heldout_path) if path is not None]
@@ -41,5 +41,5 @@ def _of_config(config: TrainConfig | SFTConfig) -> tuple[Read | Item, ...]:
 JOBS: tuple[Job, ...] = (
     Job("rl.train", "post-train a language model with reinforcement learning", TrainConfig, _train, _of_config),
     Job("rl.sft", "fine-tune a language model on demonstrations", SFTConfig, _sft, _of_config),
-    Job("rl.eval", "measure a language model on held-out tasks", EvalConfig, _evaluate),
+    Job("rl.eval", "measure a language model on held-out tasks", EvalConfig, _evaluate, _of_config),
 )
