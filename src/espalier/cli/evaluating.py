@@ -14,6 +14,7 @@ from espalier.cli.places import find_model, find_recipe
 from espalier.core.config import Config
 from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError, nearest
+from espalier.core.fetch.reads import check_reads
 from espalier.core.recipe.resolve import load_recipe, load_settings
 from espalier.core.run import Run
 from espalier.envs.config import AnyTaskConfig
@@ -63,15 +64,17 @@ def evaluate(args: argparse.Namespace) -> int:
     sections["model"] = {**sections.get("model", {}), **find_model(args.model)}
     _apply_options(sections, args)
     config = EvalConfig.of(**sections)
+    job, data = find_job(JOB), DataRoot.find(args.data_root)
+    check_reads(args.tasks, job.reads(config), data)
     run = Run.create(
         args.runs_dir,
         job=JOB,
         name="eval",
         seed=seed if args.seed is None else args.seed,
         config=config.model_dump(mode="json"),
-        data=DataRoot.find(args.data_root),
+        data=data,
     )
-    return running.execute(find_job(JOB), config, run, args.data_root)
+    return running.execute(job, config, run, args.data_root)
 
 
 def described(word: str, settings: list[str]) -> tuple[dict[str, Any], int]:

@@ -15,6 +15,7 @@ from espalier.cli.places import find_run, split_words
 from espalier.core.config import Config
 from espalier.core.data import DataRoot
 from espalier.core.errors import NoCheckpointError, RunError
+from espalier.core.fetch.reads import check_reads
 from espalier.core.folder import newest_unfinished, read_config
 from espalier.core.job import Job
 from espalier.core.recipe.provenance import ORIGINS, save_origins, settings
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         _check_same(recipe, unfinished)
         reopened = Run.reopen(unfinished, data=DataRoot.find(args.data_root))
         return execute(recipe.job, recipe.config, reopened, args.data_root)
+    data = DataRoot.find(args.data_root).near(files)
+    check_reads(recipe.run.name, recipe.job.reads(recipe.config), data)
     started = Run.create(
         args.runs_dir,
         job=recipe.run.job,
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         seed=recipe.run.seed,
         trackers=recipe.run.trackers,
         config=recipe.config.model_dump(mode="json"),
-        data=DataRoot.find(args.data_root).near(files),
+        data=data,
     )
     save_origins(settings(recipe, files), started.path / ORIGINS)
     return execute(recipe.job, recipe.config, started, args.data_root)

@@ -71,6 +71,7 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
     parser.add_argument("words", nargs="*", metavar="TRACE | RECIPE | key=value", help="see above")
     parser.add_argument("--runs-dir", type=Path, help="compare: where run folders go (default: runs)")
+    parser.set_defaults(smoke=False)
     parser.add_argument("--resume", action="store_true", help="compare: go on with the unfinished run")
     parser.add_argument(
         "--data-root", type=Path, help="compare, simulate, explain: folder of data sets (default: ESPALIER_DATA)"

@@ -41,6 +41,7 @@ def add_swarm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spacing", type=_number, help="formation: metres between neighbours (default: 2)")
     parser.add_argument("--style", choices=("stroke", "outline", "fill"), help="formation: of a text or an image")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="run: where run folders go (default: runs)")
+    parser.set_defaults(smoke=False)
     parser.add_argument("--resume", action="store_true", help="run: go on with the unfinished run")
     parser.add_argument("--data-root", type=Path, help="run: folder of data sets (default: ESPALIER_DATA)")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from espalier.core.config import Config
+from espalier.core.fetch.catalogue import Item
+from espalier.core.fetch.reads import Read
 
 if TYPE_CHECKING:
     from espalier.core.run import Run
@@ -14,15 +16,21 @@ if TYPE_CHECKING:
 JobFunction = Callable[[Any, "Run"], dict[str, float]]
 
 
+def nothing(config: Any) -> Sequence[Read | Item]:
+    """Of a job that reads no data."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Listed in a domain's `jobs.py`.
 
     `config` is its pydantic class (light to import); `load` imports and returns the function `run(config, run)`; the
-    figures it returns go into `result.json`.
+    figures it returns go into `result.json`. `reads` tells what data a config needs: it is checked before a run begins.
     """
 
     name: str
     summary: str
     config: type[Config]
     load: Callable[[], JobFunction]
+    reads: Callable[[Any], Sequence[Read | Item]] = nothing

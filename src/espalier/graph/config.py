@@ -17,12 +17,15 @@ from espalier.graph.sampling.config import ContextConfig
 from espalier.graph.tasks.config import AnyEvaluation, LinearConfig
 from espalier.graph.train.config import FitConfig
 
+PLANTED = "planted"
+"""The data set that is generated: see `espalier.graph.data.generated`."""
+
 
 class DataConfig(Config):
     """Which graph, and which of its nodes train and test."""
 
     name: str
-    """A data set below `graph/` of the data root, or the path of a file or folder."""
+    """`planted`, which is generated; a data set below `graph/` of the data root; or the path of a file or folder."""
     normalise: Literal["row", "standard", "none"] | None = None
     """How features are scaled; by default bag-of-words rows are divided by their sums."""
     split: Literal["public", "random", "per_class"] = "public"

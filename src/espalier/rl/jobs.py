@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from espalier.core.fetch.catalogue import ITEMS, Item
+from espalier.core.fetch.reads import Read
 from espalier.core.job import Job, JobFunction
+from espalier.envs.adapters.rows import HUB_NAME, SUFFIXES
+from espalier.envs.adapters.table import TableConfig
 from espalier.rl.config import SFTConfig, TrainConfig
 from espalier.rl.eval_config import EvalConfig
 
@@ -25,8 +29,17 @@ def _evaluate() -> JobFunction:
     return measure
 
 
+def _of_config(config: TrainConfig | SFTConfig | EvalConfig) -> tuple[Read | Item, ...]:
+    """Files of its tables, and the model where it is one of the data cache; not what the Hugging Face hub has."""
+    tables = [task for task in config.tasks if isinstance(task, TableConfig)]
+    paths = [path for task in tables for path in (task.path, task.heldout_path) if path is not None]
+    files = [path for path in paths if path.suffix.lower() in SUFFIXES or not HUB_NAME.fullmatch(path.as_posix())]
+    model = ITEMS.get(config.model.pretrained or "")
+    return (*(Read(str(path)) for path in files), *([model] if model else []))
+
+
 JOBS: tuple[Job, ...] = (
-    Job("rl.train", "post-train a language model with reinforcement learning", TrainConfig, _train),
-    Job("rl.sft", "fine-tune a language model on demonstrations", SFTConfig, _sft),
-    Job("rl.eval", "measure a language model on held-out tasks", EvalConfig, _evaluate),
+    Job("rl.train", "post-train a language model with reinforcement learning", TrainConfig, _train, _of_config),
+    Job("rl.sft", "fine-tune a language model on demonstrations", SFTConfig, _sft, _of_config),
+    Job("rl.eval", "measure a language model on held-out tasks", EvalConfig, _evaluate, _of_config),
 )

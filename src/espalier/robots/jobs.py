@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from espalier.core.fetch.reads import Read
 from espalier.core.job import Job, JobFunction
 from espalier.robots.swarm.compare.config import TableConfig as FormationTableConfig
 from espalier.robots.swarm.fleet.config import FlightConfig
@@ -33,18 +34,28 @@ def _formation_table() -> JobFunction:
     return make_table
 
 
+def _of_drive(config: DriveConfig) -> tuple[Read, ...]:
+    return (Read(config.ground, "terrain"),) if isinstance(config.ground, str) else ()
+
+
+def _of_table(config: TableConfig) -> tuple[Read, ...]:
+    return tuple(Read(name, "terrain") for name in config.clouds)
+
+
 JOBS: tuple[Job, ...] = (
     Job(
         "robots.drive",
         "a robot maps a cloud as it drives over it, and plans again as it sees more",
         DriveConfig,
         _drive,
+        _of_drive,
     ),
     Job(
         "robots.terrain_table",
         "the published comparison of maps, on clouds and on generated ground",
         TableConfig,
         _table,
+        _of_table,
     ),
     Job("robots.flight", "vehicles fly in formation, some fail, the others go on", FlightConfig, _flight),
     Job(

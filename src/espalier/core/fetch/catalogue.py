@@ -35,8 +35,6 @@ class Item:
     """Bytes of the file."""
     sha256: str
     """Of the file."""
-    recipes: tuple[str, ...] = ()
-    """Names of the recipes that need it."""
 
     def path(self, root: Path | None = None) -> Path:
         """Where the file lies once fetched; `root` is the cache's folder."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
 from espalier.graph.data.edges import read_edges
+from espalier.graph.data.generated import GENERATED
 from espalier.graph.data.graph import Graph
 from espalier.graph.data.npz import read_npz
 from espalier.graph.data.planetoid import read_planetoid
@@ -20,8 +21,9 @@ from espalier.graph.sampling.store import open_store
 def load(name: str | Path, *, root: DataRoot | None = None, normalise: Normalise | None = None) -> Graph:
     """A graph, or a set of graphs side by side.
 
-    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files or of a store, or the
-    name of a data set below `graph/` of the data root; one that is not there is downloaded through PyTorch Geometric.
+    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files or of a store, `planted`
+    (made, see `GENERATED`), or the name of a data set below `graph/` of the data root; one that is not there is
+    downloaded through PyTorch Geometric.
     Planetoid, gnn-benchmark and TU layouts are told apart by their files. normalise: how features are scaled;
     bag-of-words rows are divided by their sums if None. Raises DataError.
     """
@@ -30,6 +32,8 @@ def load(name: str | Path, *, root: DataRoot | None = None, normalise: Normalise
         graph = normalised(_read_file(given), normalise or "none")
     elif given.is_dir():
         graph = _read_folder(given, given.name, normalise)
+    elif name in GENERATED:
+        return replace(normalised(GENERATED[str(name)](), normalise or "none"), source=str(name))
     else:
         return replace(_named_set(str(name), root or DataRoot.find(), normalise), source=str(name))
     return replace(graph, source=str(given))
