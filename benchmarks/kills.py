@@ -141,9 +141,9 @@ def start(place: Path, name: str, root: str, *flags: str) -> subprocess.Popen[by
 
 
 def trace(run: Path) -> list[dict[str, float]]:
-    """The metrics that do not measure time."""
+    """The metrics that do not measure time or memory."""
     lines = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
-    timed = ("time/", "seconds", "engine/tokens_s", "cost/cpu_seconds")
+    timed = ("time/", "seconds", "engine/tokens_s", "cost/cpu_seconds", "memory/")
     return [{name: value for name, value in line.items() if not name.startswith(timed)} for line in lines]
 
 

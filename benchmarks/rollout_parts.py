@@ -12,7 +12,7 @@ from torch import Tensor
 
 from common import Row, paired
 from espalier.engine.api import Sampling
-from espalier.engine.forward.bags import Bags
+from espalier.engine.forward.decode import DecodeAttention
 from espalier.engine.kv.slab import Slab
 from espalier.engine.noise import stream, uniforms
 from espalier.engine.sampler import Sampler
@@ -40,8 +40,8 @@ def _attention(repeats: int) -> list[Row]:
     )
     q, k, v = (torch.randn(ROWS, heads, DIM) for heads in (HEADS, KV_HEADS, KV_HEADS))
     rows, positions = torch.arange(ROWS), torch.full((ROWS,), LENGTH - 1)
-    bags, slots = Bags(slab, HEADS), slab.slots(rows, positions)
-    lay = bags.lay(positions, LENGTH - 1)
+    bags, slots = DecodeAttention(slab, HEADS), slab.slots(rows, positions)
+    lay = bags.plan(positions, LENGTH - 1)
     keys, values = (torch.zeros(LAYERS, ROWS, KV_HEADS, MAX_LEN, DIM) for _ in range(2))
     mask = torch.zeros(ROWS, 1, 1, LENGTH)
 

@@ -10,10 +10,10 @@ import torch
 from engine_models import VOCABULARY, assert_equal_but_for_ties, complete, decoder, engine, reference
 
 from espalier.engine.api import Sampling
-from espalier.engine.forward.bags import Bags
+from espalier.engine.forward.decode import DecodeAttention
 from espalier.engine.forward.fused import FusedRunner, fusible
-from espalier.engine.forward.plan import StepAttention, make_step
-from espalier.engine.forward.prefill import Span
+from espalier.engine.forward.plan import BatchAttention, make_batch
+from espalier.engine.forward.prefill import PrefillChunk
 from espalier.engine.forward.runner import DecoderRunner
 from espalier.engine.kv.slab import Slab
 from espalier.lm.config import LoraConfig
@@ -131,9 +131,12 @@ def _forward(runner: FusedRunner | DecoderRunner, model: Decoder) -> torch.Tenso
         dtype=torch.float32,
         device=torch.device("cpu"),
     )
-    bags, hidden = Bags(slab, shape.num_attention_heads), []
-    for newest, spans in ((np.array([4, 79]), [Span(0, 0, 4), Span(1, 0, 79)]), (np.array([5, 80]), [])):
-        step = make_step(newest, spans, slab.device)
-        tokens = (step.positions * 7 + step.rows) % VOCABULARY
-        hidden.append(runner.forward(tokens, step.positions, StepAttention(bags, step, scale=shape.head_dim**-0.5)))
+    bags, hidden = DecodeAttention(slab, shape.num_attention_heads), []
+    for newest, spans in (
+        (np.array([4, 79]), [PrefillChunk(0, 0, 4), PrefillChunk(1, 0, 79)]),
+        (np.array([5, 80]), []),
+    ):
+        batch = make_batch(newest, spans, slab.device)
+        tokens = (batch.positions * 7 + batch.rows) % VOCABULARY
+        hidden.append(runner.forward(tokens, batch.positions, BatchAttention(bags, batch, scale=shape.head_dim**-0.5)))
     return runner.logits(torch.cat(hidden))

@@ -62,7 +62,7 @@ def test_rows_hold_what_the_index_says(data: st.DataObject, retain: bool) -> Non
             prompt = np.concatenate([base[: random.integers(0, 90)], random.integers(0, 3, random.integers(1, 8))])
             sequence = Sequence(prompt, Sampling(max_tokens=1), session=int(random.integers(0, 3)))
             before = max(_common(index, row, prompt) for row in range(slab.rows))
-            rows.give(sequence, 0)
+            rows.allocate(sequence, 0)
             assert sequence.cached == before, "a longer prefix was held, or one that was not"
             assert_holds(slab, sequence.row, prompt[: sequence.cached])
             write(slab, sequence.row, sequence.cached, prompt[sequence.cached :])
@@ -78,7 +78,7 @@ def test_rows_hold_what_the_index_says(data: st.DataObject, retain: bool) -> Non
             row = list(moved)[random.integers(len(moved))]
             index.pin[row] = moved.pop(row).session
             history.append(index.tokens[row, : index.held[row]].copy())
-            rows.take(row)
+            rows.free(row)
         elif action == "compact":
             rows.compact()
             assert sorted(moved) == list(range(rows.active)), "active rows are not the first ones"
@@ -102,16 +102,16 @@ def test_least_recently_used_row_goes_first_and_pinned_rows_last() -> None:
         index.open(row, np.array([row, row]), 0, held=2, version=0)
         index.touch(row)
     index.pin[0] = 1
-    assert index.victim(0, spare=-1) == 1
-    assert index.victim(0, spare=1) == 2
+    assert index.least_retained(0, spare=-1) == 1
+    assert index.least_retained(0, spare=1) == 2
     index.clear(3)
-    assert index.victim(0, spare=-1) == 3
-    assert index.victim(4, spare=-1) is None
+    assert index.least_retained(0, spare=-1) == 3
+    assert index.least_retained(4, spare=-1) is None
     index.unpin(1)
     index.clear(1)
     index.open(3, np.array([9]), 0, held=1, version=0)
     index.touch(3)
-    assert index.victim(2, spare=-1) == 2
+    assert index.least_retained(2, spare=-1) == 2
 
 
 def test_prefixes_of_another_version_do_not_count() -> None:

@@ -47,7 +47,7 @@ def finish(run: Run, settings: TrainConfig) -> dict[str, float]:
 
 
 def trace(folder: Path) -> list[dict[str, Any]]:
-    """What the run in `folder` logged, less everything about time."""
+    """What the run in `folder` logged, less everything about time and memory."""
     lines = (json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines())
-    timed = ("time/", "seconds", "engine/tokens_s", "cost/cpu_seconds")
+    timed = ("time/", "seconds", "engine/tokens_s", "cost/cpu_seconds", "memory/")
     return [{k: v for k, v in line.items() if not k.startswith(timed)} for line in lines]

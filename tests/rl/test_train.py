@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError
+from espalier.core.report.content import content
+from espalier.core.report.rollouts import read_rollouts
 from espalier.core.run import Run
 from espalier.lm.files import load_model
 from espalier.rewards.pattern import RegexConfig
@@ -184,3 +186,50 @@ def test_a_config_that_cannot_fit_is_refused_before_anything_is_trained(tmp_path
     match = r"engine\.max_len=32 has no room for prompts of .* set engine\.max_len to 3\d"
     with pytest.raises(ConfigError, match=match):
         finish(run, settings)
+
+
+def test_steps_have_one_number_in_metrics_messages_rollouts_and_checkpoints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    settings = config(rollout_log={"groups": 1})
+    run = start(tmp_path, settings)
+    finish(run, settings)
+    said = capsys.readouterr().out
+    for step in (60, 62, 64):
+        assert f"step {step}: held-out accuracy" in said
+    assert "reinforcement learning 64/64" in said
+    assert [group.step for group in read_rollouts(run.path / "artefacts/rollouts.jsonl")] == [61, 62, 63, 64]
+    assert (run.path / "checkpoints/step_0000064").is_dir()
+    shown = content(run.path)
+    assert shown["steps"] == 64
+    titles = {block["title"]: block for block in shown["blocks"]}
+    assert [one["label"] for one in titles["Answers sampled in training"]["sets"]] == [
+        f"step {n}" for n in range(61, 65)
+    ]
+    assert {
+        "Reward spread",
+        "Learning rate",
+        "Truncated answers",
+        "pass@k on held-out tasks",
+        "Memory",
+    } <= titles.keys()
+    for title in ("Reward spread", "Learning rate", "Truncated answers", "pass@k on held-out tasks", "Memory"):
+        assert titles[title]["series"], f"{title} is drawn, but was not logged"
+    assert titles["Samples of held-out tasks"]["sets"][0]["samples"][0]["title"].endswith("=")
+
+
+def test_a_resumed_run_writes_the_same_rollouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    whole = start(tmp_path / "whole", config())
+    finish(whole, config())
+    parts = start(tmp_path / "parts", config())
+    log = parts.metrics.log
+
+    def log_and_stop(step: int, metrics) -> None:  # type: ignore[no-untyped-def]
+        log(step, metrics)
+        parts.stop.requested |= step == 62
+
+    monkeypatch.setattr(parts.metrics, "log", log_and_stop)
+    finish(parts, config())
+    finish(Run.reopen(parts.path, data=DataRoot(None)), config())
+    ours, theirs = ((run.path / "artefacts/rollouts.jsonl").read_bytes() for run in (parts, whole))
+    assert ours == theirs

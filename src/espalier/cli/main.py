@@ -27,7 +27,11 @@ VERBS: Mapping[str, str] = {
     "list": "show the recipes and the jobs",
     "config": "show a recipe's values and where each comes from",
     "data": "show what models and data there are, and fetch what is missing",
-    "report": "make the HTML report of a run again",
+    "report": "make the HTML report of a run again, or follow a run in the browser",
+    "runs": "show a table of the runs",
+    "compare": "make one report of several runs",
+    "eval": "measure a model on tasks: avg@n, pass@k, samples",
+    "chat": "talk to a model in the terminal",
     "serve": "serve a model by the OpenAI protocol",
     "graph": "run a table of graph methods, generate or convert a large graph",
     "serving": "simulate, compare and explain request schedulers; run the gateway",
@@ -67,6 +71,18 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
             from espalier.cli import data
 
             return data.add_data, data.data
+        case "runs" | "compare":
+            from espalier.cli import runs
+
+            return (runs.add_runs, runs.show_runs) if verb == "runs" else (runs.add_compare, runs.compare)
+        case "eval":
+            from espalier.cli import evaluating
+
+            return evaluating.add_eval, evaluating.evaluate
+        case "chat":
+            from espalier.cli import chatting
+
+            return chatting.add_chat, chatting.chat
         case "serve":
             from espalier.engine import serve_command
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from espalier.core.errors import ConfigError, RunError, nearest
 
@@ -58,3 +59,23 @@ def find_run(word: str) -> Path:
     if newest is None:
         raise RunError(f"{word} is not a run folder. Runs lie in runs/<name>/<time>.")
     return newest.parent
+
+
+def find_model(word: str) -> dict[str, Any]:
+    """The `model:` section of what the user names: a model folder, a run's model, or a pretrained model.
+
+    Raises RunError for a run that has saved no model, ConfigError for a word that is none of these.
+    """
+    path = Path(word)
+    if (path / "config.json").is_file():
+        return {"pretrained": word}
+    if (path / "config.yaml").is_file() or any(path.glob("[!.]*/config.yaml")):
+        run = find_run(word)
+        if (run / "model" / "config.json").is_file():
+            return {"pretrained": str(run / "model")}
+        raise RunError(f"{run} holds no model: a run saves it at its end. `espalier resume {run}` goes on with it.")
+    if path.is_dir():
+        raise ConfigError(
+            f"{word}: no run folder, and no model folder with config.json, model.safetensors, tokenizer.json"
+        )
+    return {"pretrained": word}

@@ -12,9 +12,12 @@ from rich.table import Table
 
 from espalier.cli.jobs import find_job, load_function
 from espalier.cli.places import find_run, split_words
+from espalier.core.config import Config
 from espalier.core.data import DataRoot
 from espalier.core.errors import NoCheckpointError, RunError
 from espalier.core.folder import newest_unfinished, read_config
+from espalier.core.job import Job
+from espalier.core.recipe.provenance import ORIGINS, save_origins, settings
 from espalier.core.recipe.resolve import Recipe, load_recipe
 from espalier.core.run import Run
 from espalier.core.tracking.progress import duration, readable
@@ -29,16 +32,17 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     parser.add_argument("--resume", action="store_true", help="go on with the recipe's unfinished run, if there is one")
     parser.add_argument("--smoke", action="store_true", help="a study's small variant, the same as variant=smoke")
-    _add_data_root(parser)
+    add_data_root(parser)
 
 
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier resume`."""
     parser.add_argument("run", metavar="RUN", help="the run folder: runs/<name>/<time>, or runs/<name> for the newest")
-    _add_data_root(parser)
+    add_data_root(parser)
 
 
-def _add_data_root(parser: argparse.ArgumentParser) -> None:
+def add_data_root(parser: argparse.ArgumentParser) -> None:
+    """The option that every command with data has."""
     parser.add_argument("--data-root", type=Path, help="folder of data sets (default: ESPALIER_DATA)")
 
 
@@ -51,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     unfinished = newest_unfinished(args.runs_dir, recipe.run.name) if args.resume else None
     if unfinished:
         _check_same(recipe, unfinished)
-        return _execute(recipe, Run.reopen(unfinished, data=DataRoot.find(args.data_root)), args.data_root)
+        reopened = Run.reopen(unfinished, data=DataRoot.find(args.data_root))
+        return execute(recipe.job, recipe.config, reopened, args.data_root)
     started = Run.create(
         args.runs_dir,
         job=recipe.run.job,
@@ -61,14 +66,15 @@ def run(args: argparse.Namespace) -> int:
         config=recipe.config.model_dump(mode="json"),
         data=DataRoot.find(args.data_root).near(files),
     )
-    return _execute(recipe, started, args.data_root)
+    save_origins(settings(recipe, files), started.path / ORIGINS)
+    return execute(recipe.job, recipe.config, started, args.data_root)
 
 
 def resume(args: argparse.Namespace) -> int:
     """Go on with a run, by the config in its folder."""
     path = find_run(args.run)
     recipe = load_recipe([path / "config.yaml"], [], find_job)
-    return _execute(recipe, Run.reopen(path, data=DataRoot.find(args.data_root)), args.data_root)
+    return execute(recipe.job, recipe.config, Run.reopen(path, data=DataRoot.find(args.data_root)), args.data_root)
 
 
 def _check_same(recipe: Recipe, path: Path) -> None:
@@ -82,13 +88,14 @@ def _check_same(recipe: Recipe, path: Path) -> None:
         )
 
 
-def _execute(recipe: Recipe, run: Run, data_root: Path | None) -> int:
+def execute(job: Job, config: Config, run: Run, data_root: Path | None) -> int:
+    """Do the job in `run` and show what it found; returns the exit code."""
     console = Console(highlight=False)
     console.print(f"{'resuming' if run.resumed else 'run'} {run.path}", markup=False, soft_wrap=True)
     again = ["espalier", "resume", str(run.path), *(["--data-root", str(data_root)] if data_root else [])]
     try:
         with run:
-            figures = load_function(recipe.job)(recipe.config, run)
+            figures = load_function(job)(config, run)
             if not run.stop.requested:
                 run.finish(figures)
     except KeyboardInterrupt:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from pathlib import Path
 
 from espalier.cli.jobs import all_jobs, find_job
 from espalier.cli.places import all_recipes, find_run, split_words
+from espalier.core.errors import EspalierError
 from espalier.core.recipe.resolve import load_recipe, schema
 from espalier.core.report.build import build
+from espalier.core.sockets import address, listening
 from espalier.core.text import text_lines
+
+PORT = 8000
+"""As `espalier serve` and the gateway have it."""
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
@@ -63,9 +69,27 @@ def show_config(args: argparse.Namespace) -> int:
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier report`."""
     parser.add_argument("run", metavar="RUN", help="the run folder: runs/<name>/<time>, or runs/<name> for the newest")
+    parser.add_argument("--serve", action="store_true", help="show it in the browser, and follow the run as it goes on")
+    parser.add_argument(
+        "--port", type=int, help=f"with --serve: port to listen on, 0 for any free one (default: {PORT})"
+    )
 
 
 def make_report(args: argparse.Namespace) -> int:
     """Make `report.html` again from the folder's files; the run may have finished, crashed or be going on."""
-    print(build(find_run(args.run)))
+    path = find_run(args.run)
+    if args.port is not None and not args.serve:
+        raise EspalierError("--port is of `espalier report --serve`")
+    if not args.serve:
+        print(build(path))
+        return 0
+    from espalier.core.report.content import content
+    from espalier.core.report.serve import HOST, serve
+
+    content(path)  # what is wrong with the folder is said here, not in the browser
+    with listening(HOST, PORT if args.port is None else args.port) as taken:
+        taken.listen()
+        print(f"report of {path} on {address(taken, HOST)} (Ctrl-C ends it)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(path, taken)
     return 0

@@ -6,6 +6,7 @@
         state.json         status and seconds        artefacts/      written by the job
         report.json        the report's blocks       report.html     made from the files beside it
         result.json        the job's figures, once it has finished
+        origins.json       where each setting was set    warnings.jsonl  what the run warned of, if anything
 
 The folder appears complete under its name, or not at all. One process at a time holds its lock.
 """
@@ -36,6 +37,10 @@ from espalier.core.text import read_object
 from espalier.core.tracking.metrics import MetricLog, last_seconds
 from espalier.core.tracking.progress import Progress
 from espalier.core.tracking.sinks import RunInfo, Tracker, open_sink
+from espalier.core.tracking.warnings import WarningLog
+
+WARNING = "warning: "
+"""What is said with this at its beginning is kept for the report."""
 
 
 class Run:
@@ -72,6 +77,7 @@ class Run:
         self._clock = clock or RealClock()
         self._started = self._clock.now()
         self._before = max(read_state(path).seconds, last_seconds(path / "metrics.jsonl")) if resumed else 0.0
+        self._warnings = WarningLog(path / "warnings.jsonl", seconds=lambda: self.seconds)
         trackers: Sequence[Tracker] = config.get("trackers", ())
         info = RunInfo(path, self.name, config)
         self.metrics = MetricLog(
@@ -130,12 +136,22 @@ class Run:
         return Progress(total, title, console=self._console, clock=self._clock, stop=self.stop)
 
     def say(self, text: str) -> None:
-        """One line for the user."""
+        """One line for the user. One that begins with `warning: ` stands in the report as well."""
+        if text.startswith(WARNING):
+            self.warn(text.removeprefix(WARNING))
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, text: str, step: int | None = None) -> None:
+        """Keep a warning for the report, without saying it."""
+        self._warnings.add(text, step)
+
+    def layout(self, blocks: Sequence[report_blocks.Block]) -> None:
+        """What a report made while the job goes on shows; `report` replaces it."""
+        report_blocks.save(blocks, self.path / "report.json")
 
     def report(self, blocks: Sequence[report_blocks.Block]) -> Path:
         """Write the report made of `blocks`; may be called again as the run goes on. Returns the HTML file."""
-        report_blocks.save(blocks, self.path / "report.json")
+        self.layout(blocks)
         return build(self.path)
 
     def finish(self, figures: Mapping[str, float]) -> None:

@@ -21,6 +21,7 @@ def build_engine(model: Decoder, config: EngineConfig) -> Engine:
                 prefill_tokens=config.prefill_tokens,
                 retain_rows=config.retain_rows,
                 weights=config.weights,
+                precision=config.precision,
             )
         case _:
             assert_never(config.kind)

@@ -18,7 +18,7 @@ QUEUE = 1024
 class EngineConfig(Config):
     """The engine that samples."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"kind"})
+    later: ClassVar[frozenset[str]] = frozenset({"kind", "precision"})
 
     kind: Literal["local"] = "local"
     """`local`: embedded in this process."""
@@ -37,3 +37,7 @@ class EngineConfig(Config):
 
     weights: Literal["alias", "copy"] = "alias"
     """`alias` shares the learner's tensors, `copy` keeps the engine's own."""
+
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """Type of the weights and the cache that sample, whatever the learner trains in; sums, log-probs and sampling are
+    fp32. `auto` takes bf16 where the hardware multiplies it. A model that is bf16 itself stays so."""

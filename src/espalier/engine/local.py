@@ -15,13 +15,14 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import torch
 
 from espalier.core.errors import EngineError
 from espalier.engine import memory
 from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Progress, Sampling
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
-from espalier.engine.forward.fused import FusedRunner, fusible
-from espalier.engine.forward.runner import DecoderRunner, Runner
+from espalier.engine.forward.choice import engine_dtype, runner_for
+from espalier.engine.forward.packed import packable
 from espalier.engine.kv.slab import Slab
 from espalier.engine.memory import Sizes
 from espalier.engine.sampler import check
@@ -49,14 +50,22 @@ class LocalEngine:
         prefill_tokens: int = PREFILL_TOKENS,
         retain_rows: int = RETAIN_ROWS,
         weights: Literal["alias", "copy"] = "alias",
+        precision: Literal["fp32", "bf16", "auto"] = "fp32",
     ) -> None:
         self.config = EngineConfig.of(
-            max_rows=max_rows, max_len=max_len, prefill_tokens=prefill_tokens, retain_rows=retain_rows, weights=weights
+            max_rows=max_rows,
+            max_len=max_len,
+            prefill_tokens=prefill_tokens,
+            retain_rows=retain_rows,
+            weights=weights,
+            precision=precision,
         )
         self.model = copy.deepcopy(model) if weights == "copy" else model
         shape, parameter = self.model.config, next(self.model.parameters())
+        packed = packable(self.model)
+        self._dtype = engine_dtype(self.model, precision, packed=packed)
         self._sizes = Sizes(max_rows, max_len, retain_rows)
-        memory.require(shape, parameter.dtype, self._sizes, memory.free_bytes(parameter.device))
+        memory.require(shape, self._dtype, self._sizes, memory.free_bytes(parameter.device))
         slab = Slab(
             layers=shape.num_hidden_layers,
             rows=max_rows + retain_rows,
@@ -64,10 +73,11 @@ class LocalEngine:
             max_len=max_len,
             head_dim=shape.head_dim,
             hidden_size=shape.hidden_size,
-            dtype=parameter.dtype,
+            dtype=self._dtype,
             device=parameter.device,
+            hidden_dtype=torch.float32 if packed else None,
         )
-        runner: Runner = FusedRunner(self.model, slab.max_len) if fusible(self.model) else DecoderRunner(self.model)
+        runner = runner_for(self.model, slab, packed=packed)
         self._stepper = Stepper(runner, slab, self.config, heads=shape.num_attention_heads)
         self._waiting: dict[Sequence, asyncio.Future[Completion]] = {}
         self._sessions: dict[str, int] = {}
@@ -178,10 +188,7 @@ class LocalEngine:
 
     def describe(self) -> str:
         """See `StreamingEngine`."""
-        config, shape = self.config, self.model.config
-        need = memory.cache_bytes(shape, next(self.model.parameters()).dtype, self._sizes)
-        context = f"{config.max_len} of the model's {shape.max_position_embeddings} positions"
-        return f"{config.max_rows} rows and {config.retain_rows} retained, {context}, {need / memory.GIB:.2f} GiB"
+        return memory.describe(self.model.config, self._dtype, self._sizes)
 
     def _wake(self) -> None:
         if (self._driver is None or self._driver.done()) and self._runnable:

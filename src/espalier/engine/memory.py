@@ -42,15 +42,16 @@ class Sizes(NamedTuple):
 
 def position_bytes(shape: DecoderConfig, dtype: torch.dtype) -> int:
     """Bytes of one position of one row: keys, values and hidden state, the tables that read them, what is written."""
-    numbers = 2 * shape.num_hidden_layers * shape.num_key_value_heads * shape.head_dim + shape.hidden_size
+    numbers = 2 * shape.num_hidden_layers * shape.num_key_value_heads * shape.head_dim
+    hidden = torch.float32.itemsize * shape.hidden_size
     tables = _INDEX * shape.num_attention_heads * (1 + -(-shape.head_dim // CHUNK))
-    return numbers * dtype.itemsize + tables + 2 * _INDEX
+    return numbers * dtype.itemsize + hidden + tables + 2 * _INDEX
 
 
 def weight_bytes(shape: DecoderConfig, parameters: int, dtype: torch.dtype) -> int:
-    """Bytes of `parameters` weights while they are loaded (through fp32), or beside the engine's fused copy of them."""
-    fused = dtype == torch.float32 and shape.moe is None and not shape.output_bias
-    return parameters * max(torch.float32.itemsize, dtype.itemsize * (1 + fused))
+    """Bytes of `parameters` weights while they are loaded (through fp32), or beside the engine's packed copy."""
+    packed = shape.moe is None and not shape.output_bias
+    return parameters * max(torch.float32.itemsize, dtype.itemsize * (1 + packed))
 
 
 def fit(
@@ -81,6 +82,13 @@ def fit(
         length = min(longest, LEAST)
     require(shape, dtype, Sizes(rows, length, kept), free)
     return Sizes(rows, length, kept)
+
+
+def describe(shape: DecoderConfig, dtype: torch.dtype, sizes: Sizes) -> str:
+    """Rows, context and memory of an engine, in words."""
+    context = f"{sizes.max_len} of the model's {shape.max_position_embeddings} positions"
+    need = cache_bytes(shape, dtype, sizes) / GIB
+    return f"{sizes.max_rows} rows and {sizes.retain_rows} retained, {context}, {need:.2f} GiB"
 
 
 def cache_bytes(shape: DecoderConfig, dtype: torch.dtype, sizes: Sizes) -> int:

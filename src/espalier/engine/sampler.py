@@ -8,6 +8,7 @@ Rows that ask for truncation are sampled apart from those that do not, which pay
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,9 @@ import torch
 from torch import Tensor
 
 from espalier.core.errors import EngineError
+from espalier.core.kernels import count, pointer
 from espalier.engine.api import Sampling
+from espalier.engine.native import library
 from espalier.engine.noise import stream, uniforms
 
 GREEDY, PLAIN, TEMPERED, TRUNCATED = range(4)
@@ -25,6 +28,7 @@ COLDEST, HOTTEST = 1e-5, 1e30
 uniform to fp32. Between them no finite logit overflows."""
 
 _FIRST_WIDTH = 256
+_SMALL = 1 << 16
 _LEAST_MASS = float(np.finfo(np.float32).tiny)
 _EVERY = int(np.iinfo(np.int32).max)
 """More ranks than a vocabulary has."""
@@ -111,6 +115,9 @@ class Sampler:
 
 def _draw(kind: int, logits: Tensor, requests: np.ndarray, positions: npt.NDArray[np.int64]) -> Sampled:
     """Rows of one kind."""
+    kernels = library() if kind != TRUNCATED and logits.device.type == "cpu" else None
+    if kernels is not None:
+        return _draw_native(kernels, logits.contiguous(), requests, positions)
     if kind == GREEDY:
         tokens = logits.argmax(-1, keepdim=True)
         raw = logits.log_softmax(-1).gather(1, tokens).squeeze(1)
@@ -124,6 +131,20 @@ def _draw(kind: int, logits: Tensor, requests: np.ndarray, positions: npt.NDArra
     chosen = logprobs.gather(1, tokens).squeeze(1)
     raw = chosen if kind == PLAIN else _raw(logits, tokens)
     return Sampled(tokens.squeeze(1), chosen, raw)
+
+
+def _draw_native(
+    kernels: ctypes.CDLL, logits: Tensor, requests: np.ndarray, positions: npt.NDArray[np.int64]
+) -> Sampled:
+    """The same in one pass over the logits (`forward/kernels/sampling.h`)."""
+    rows, vocabulary = logits.shape
+    temperature = np.where(requests["kind"] == GREEDY, 0.0, requests["temperature"])
+    uniform = uniforms(requests["key"], positions)
+    drawn = Sampled(torch.empty(rows, dtype=torch.long), torch.empty(rows), torch.empty(rows))
+    threads = torch.get_num_threads() if logits.numel() >= _SMALL else 1
+    arrays: tuple[Tensor | np.ndarray, ...] = (logits, temperature, uniform, drawn.tokens, drawn.logprobs, drawn.raw)
+    kernels.draw(threads, count(rows), count(vocabulary), *map(pointer, arrays))
+    return drawn
 
 
 def _draw_truncated(logits: Tensor, requests: np.ndarray, uniform: Tensor) -> Sampled:

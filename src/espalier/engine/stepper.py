@@ -17,9 +17,9 @@ from torch import Tensor
 from espalier.core.errors import EngineError
 from espalier.engine.api import Completion, EngineStats, Finish, Progress
 from espalier.engine.config import EngineConfig
-from espalier.engine.forward.bags import Bags
-from espalier.engine.forward.plan import StepAttention, make_step
-from espalier.engine.forward.prefill import Span
+from espalier.engine.forward.decode import DecodeAttention
+from espalier.engine.forward.plan import BatchAttention, make_batch
+from espalier.engine.forward.prefill import PrefillChunk
 from espalier.engine.forward.runner import Runner
 from espalier.engine.kv.prefix import NO_VERSION, PrefixIndex
 from espalier.engine.kv.rows import Rows
@@ -40,14 +40,14 @@ class Stepper:
     def __init__(self, runner: Runner, slab: Slab, config: EngineConfig, *, heads: int) -> None:
         rows, max_len = slab.rows, slab.max_len
         self.runner, self.slab, self.config = runner, slab, config
-        self.bags, self.scale = Bags(slab, heads), slab.head_dim**-0.5
+        self.decoding, self.scale = DecodeAttention(slab, heads), slab.head_dim**-0.5
         self.scheduler = Scheduler()
         self.index = PrefixIndex(rows, max_len)
         self.rows = Rows(slab, self.index, self._move, retain=config.retain_rows > 0)
         self.sampler = Sampler(rows)
         self.sequences: list[Sequence | None] = [None] * rows
         self.stats = EngineStats()
-        self._leaders: dict[int, Sequence] = {}
+        self._prefilling: dict[int, Sequence] = {}
         self._state = np.zeros(rows, dtype=_ROW)
         self._stops = np.full((rows, 1), -1, dtype=np.int64)
         self._logprobs = np.zeros((2, rows, max_len), dtype=np.float32)
@@ -79,14 +79,14 @@ class Stepper:
         """The weights changed. What is running goes on over its old KV; nothing new reuses it."""
         self.runner.refresh()
         self.index.expire()
-        self._leaders.clear()
+        self._prefilling.clear()
         for sequence in self.running:
             sequence.spans.append((int(self._state["length"][sequence.row]) - len(sequence.prompt), version))
         self.stats.version = version
 
     def reset(self) -> None:
         """Forget every request that holds a row and everything cached. Those that wait go on waiting."""
-        self._leaders.clear()
+        self._prefilling.clear()
         for sequence in self.running:
             sequence.row = -1
         self.sequences = [None] * len(self.sequences)
@@ -115,15 +115,15 @@ class Stepper:
     def step(self, *, admit: bool = True) -> list[Finished]:
         """Advance every active row by one token. Returns what ended."""
         began = time.perf_counter()
-        finished = self._fill() if admit else []
+        finished = self._admit() if admit else []
         self.rows.compact()
         if self.rows.active:
-            finished += self._advance()
+            finished += self._run()
             self.stats.steps += 1
         self.stats.busy_seconds += time.perf_counter() - began
         return finished
 
-    def _fill(self) -> list[Finished]:
+    def _admit(self) -> list[Finished]:
         """Start waiting requests while rows are free. Those whose whole prompt is cached sample their first token."""
         finished: list[Finished] = []
         while self.scheduler.waiting and self.rows.running < self.config.max_rows:
@@ -133,14 +133,14 @@ class Stepper:
             if not len(rows):
                 break
             hidden = self.slab.hidden[torch.from_numpy(rows), torch.from_numpy(self._state["prompt"][rows] - 1)]
-            finished += self._emit(rows, hidden)
+            finished += self._postprocess(rows, hidden)
         return finished
 
     def _start(self, sequence: Sequence) -> bool:
         """Put a request into a row, unless its prompt is being prefilled for another."""
-        if sequence.key in self._leaders:
+        if sequence.key in self._prefilling:
             return False
-        self.rows.give(sequence, self.stats.version)
+        self.rows.allocate(sequence, self.stats.version)
         row, length = sequence.row, len(sequence.prompt)
         self.sequences[row] = sequence
         self._state[row] = (length, length, sequence.limit, sequence.priority[1])
@@ -150,7 +150,7 @@ class Stepper:
         self.stats.prompt_tokens += length
         self.stats.cached_tokens += sequence.cached
         if sequence.cached < length:
-            self._leaders[sequence.key] = sequence
+            self._prefilling[sequence.key] = sequence
         return True
 
     def _set_stops(self, row: int, stops: set[int]) -> None:
@@ -161,36 +161,42 @@ class Stepper:
         self._stops[row] = -1
         self._stops[row, : len(stops)] = sorted(stops)
 
-    def _advance(self) -> list[Finished]:
+    def _run(self) -> list[Finished]:
         """One forward pass over all active rows."""
         active = self.rows.active
         held, length = self.index.held[:active], self._state["length"][:active]
-        plan, tokens, end = self._plan(held, length)
-        hidden = self.runner.forward(tokens, plan.step.positions, plan)
-        self.slab.write_hidden(plan.step.rows, plan.step.positions, hidden)
+        plan, tokens, end = self._schedule(held, length)
+        hidden = self.runner.forward(tokens, plan.batch.positions, plan)
+        self.slab.write_hidden(plan.batch.rows, plan.batch.positions, hidden)
         self.index.held[:active] = end
         rows = np.flatnonzero(end == length)
         last = hidden[:active] if len(rows) == active else hidden[torch.from_numpy(rows).to(hidden.device)]
-        return self._emit(rows, last) if len(rows) else []
+        return self._postprocess(rows, last) if len(rows) else []
 
-    def _plan(
+    def _schedule(
         self, held: npt.NDArray[np.int64], length: npt.NDArray[np.int64]
-    ) -> tuple[StepAttention, Tensor, npt.NDArray[np.int64]]:
+    ) -> tuple[BatchAttention, Tensor, npt.NDArray[np.int64]]:
         """The attention plan of this step, its tokens [N], and how many tokens each row will hold after it."""
         behind = length - held
-        end, spans = held + 1, []
+        end, prefill = held + 1, []
         late = np.flatnonzero(behind > 1)
         if len(late):
             order = late[np.argsort(self._state["order"][late])].tolist()
             end = held + chunks(behind, order, self.config.prefill_tokens)
-            spans = [Span(row, int(held[row]), int(end[row]) - 1) for row in order if end[row] > held[row] + 1]
-        step = make_step(end - 1, spans, self.slab.device)
+            prefill = [
+                PrefillChunk(row, int(held[row]), int(end[row]) - 1) for row in order if end[row] > held[row] + 1
+            ]
+        batch = make_batch(end - 1, prefill, self.slab.device)
         tokens = self.index.tokens[np.arange(len(held)), end - 1]
-        if spans:
-            tokens = np.concatenate([tokens, *(self.index.tokens[s.row, s.start : s.stop] for s in step.spans)])
+        if prefill:
+            tokens = np.concatenate([tokens, *(self.index.tokens[s.row, s.start : s.stop] for s in batch.chunks)])
         for row in np.flatnonzero(held < self._state["prompt"][: len(held)]):
             self._count_prefill(int(row), int(end[row] - held[row]))
-        return StepAttention(self.bags, step, scale=self.scale), torch.from_numpy(tokens).to(self.slab.device), end
+        return (
+            BatchAttention(self.decoding, batch, scale=self.scale),
+            torch.from_numpy(tokens).to(self.slab.device),
+            end,
+        )
 
     def _count_prefill(self, row: int, count: int) -> None:
         sequence = self.sequences[row]
@@ -198,7 +204,7 @@ class Stepper:
         sequence.prefilled += count
         self.stats.prefilled_tokens += count
 
-    def _emit(self, rows: npt.NDArray[np.int64], hidden: Tensor) -> list[Finished]:
+    def _postprocess(self, rows: npt.NDArray[np.int64], hidden: Tensor) -> list[Finished]:
         """Sample the next token of `rows` from their last hidden states, and retire those that end with it."""
         position = self._state["length"][rows]
         drawn = self.sampler.draw(self.runner.logits(hidden), rows, position)
@@ -208,11 +214,11 @@ class Stepper:
         self._logprobs[1, rows, position] = raw = drawn.raw.cpu().numpy()
         self._state["length"][rows] = position + 1
         self.stats.sampled_tokens += len(rows)
-        self._settle_leaders(rows, position)
+        self._end_prefills(rows, position)
         maybe = (tokens[:, None] == self._stops[rows]).any(1)
         full = position + 1 >= self._state["limit"][rows]
         lost = ~np.isfinite(raw)
-        finished: list[Finished] = [self._lose(row) for row in rows[lost].tolist()]
+        finished: list[Finished] = [self._fail_row(row) for row in rows[lost].tolist()]
         for row in rows[(maybe | full) & ~lost].tolist():
             sequence = self.sequences[row]
             assert sequence is not None
@@ -222,7 +228,7 @@ class Stepper:
                 finished.append((sequence, self._retire(row, "length")))
         return finished
 
-    def _lose(self, row: int) -> Finished:
+    def _fail_row(self, row: int) -> Finished:
         """Retire a row whose logits are not finite; nobody reuses its KV."""
         sequence, place = self.sequences[row], int(self._state["length"][row]) - 1
         assert sequence is not None
@@ -232,11 +238,11 @@ class Stepper:
             f"the model's logits at position {place} are not finite: its weights hold NaN, or overflow in their dtype"
         )
 
-    def _settle_leaders(self, rows: npt.NDArray[np.int64], position: npt.NDArray[np.int64]) -> None:
+    def _end_prefills(self, rows: npt.NDArray[np.int64], position: npt.NDArray[np.int64]) -> None:
         """Prompts whose prefill is complete: those who waited for them may start."""
-        if self._leaders:
+        if self._prefilling:
             for row in rows[position == self._state["prompt"][rows]].tolist():
-                self._leaders.pop(self._key(row), None)
+                self._prefilling.pop(self._key(row), None)
 
     def _key(self, row: int) -> int:
         return int(self.index.prompt[row])
@@ -250,15 +256,15 @@ class Stepper:
         assert sequence is not None
         start, stop = self._state["prompt"][row], self._state["length"][row]
         completion = self._completion(sequence, self._sampled(row), self._logprobs[:, row, start:stop], finish)
-        if self._leaders.get(sequence.key) is sequence:
-            del self._leaders[sequence.key]
+        if self._prefilling.get(sequence.key) is sequence:
+            del self._prefilling[sequence.key]
         if self.index.version[row] == self.stats.version:
             self.index.pin[row] = sequence.session
         if sequence.streamed:
             self.report(sequence)
         sequence.end(finish)
         self.sequences[row], sequence.row = None, -1
-        self.rows.take(row)
+        self.rows.free(row)
         return completion
 
     def _completion(

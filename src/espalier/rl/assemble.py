@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,11 @@ from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.browse import Browser
 from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, TrainConfig
 from espalier.rl.demonstrations import Demonstrations, sample_texts
+from espalier.rl.eval_config import EvalConfig
 from espalier.rl.loop.evaluate import Evaluator
+from espalier.rl.loop.rollout_log import RolloutLog
 from espalier.rl.loop.source import heldout
+from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.notices import Notices
@@ -35,7 +38,7 @@ TOOL_TASKS = 64
 
 @dataclass(slots=True)
 class Setting:
-    """What both jobs stand on: a model, the tasks, the rubric and an engine."""
+    """What the jobs stand on: a model, the tasks, the rubric and an engine."""
 
     language: LanguageModel
     tasks: TaskSet
@@ -70,12 +73,12 @@ class Setting:
         seed = derive(self.seed, "demonstrations")
         return Demonstrations(self.tasks, self.language.renderer, self.notices, seed=seed)
 
-    def evaluator(self, rollout: RolloutConfig, config: EvaluationConfig) -> Evaluator:
-        """The held-out evaluation."""
+    def evaluator(self, rollout: RolloutConfig, config: EvaluationConfig, ks: Sequence[int] = ()) -> Evaluator:
+        """The held-out evaluation; `ks` are those of pass@k."""
         tasks = list(heldout(self.tasks, config.tasks))
         plain = {"temperature": config.temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
         player = self.player(rollout.model_copy(update=plain), "evaluation")
-        return Evaluator(player, tasks, config)
+        return Evaluator(player, tasks, config, ks)
 
     def browser(self, config: TrainConfig, folder: Path) -> Browser:
         """Shows samples of held-out tasks."""
@@ -88,8 +91,19 @@ class Setting:
             correct_above=config.evaluation.correct_above,
         )
 
+    def rollout_log(self, config: TrainConfig, run: Run) -> RolloutLog:
+        """Keeps answers of training for the report."""
+        return RolloutLog(
+            run.artefact(ROLLOUTS),
+            config.rollout_log,
+            config.algorithm,
+            self.language.tokenizer.decode,
+            run.say,
+            correct_above=config.evaluation.correct_above,
+        )
 
-def setting(config: TrainConfig | SFTConfig, run: Run) -> Setting:
+
+def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
     """Build tasks, model and engine. Equal configs and seeds give equal objects."""
     torch.manual_seed(derive(run.seed, "torch"))
     tasks = build_tasks(config.tasks, seed=derive(run.seed, "tasks"), data=run.data, say=run.say)

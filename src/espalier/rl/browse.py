@@ -16,6 +16,7 @@ from espalier.envs.api import Task
 from espalier.lm.tokens import Tokenizer
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.credit import advantages
+from espalier.rl.loop.rollout_log import title
 from espalier.rl.rollout.api import Player, ScoredGroup
 from espalier.rl.trajectory import Trajectory
 
@@ -51,7 +52,11 @@ class Browser:
     async def write(self, name: str) -> None:
         """Play the tasks and keep the rows as the set `name`."""
         groups = await asyncio.gather(*(self._player.play(i, task, ATTEMPTS) for i, task in enumerate(self._tasks)))
-        samples = [self._sample(group, *rated) for group in groups for rated in self._rated(group)]
+        samples = [
+            {**self._sample(group, *rated), "title": title(group.episodes[0])}
+            for group in groups
+            for rated in self._rated(group)
+        ]
         self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self._folder / f"{name}.json", samples)
 

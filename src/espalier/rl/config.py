@@ -85,13 +85,36 @@ class EvaluationConfig(Config):
     """Held-out tasks whose samples the report shows, before and after training."""
 
 
+class RolloutLogConfig(Config):
+    """Answers sampled in training that are kept in `artefacts/rollouts.jsonl`, for the report."""
+
+    groups: NonNegativeInt = 2
+    """Groups of a step; 0 for none."""
+    every: PositiveInt = 1
+    """Training steps between two that are kept."""
+    max_mb: PositiveFloat = 32.0
+    """Megabytes of the file. When it is larger, every second step in it is dropped, and later ones are kept half as
+    often."""
+    longest: PositiveInt = 20_000
+    """Characters of one text; the middle of a longer one is left out."""
+
+
+CHECKPOINT_BYTES = 200_000_000
+"""Of a checkpoint, for each step between two."""
+
+
 class CheckpointConfig(Config):
     """What a run can be resumed from."""
 
-    every: PositiveInt = 1
-    """Training steps between two checkpoints; a killed run loses at most the steps since."""
+    every: PositiveInt | None = None
+    """Training steps between two checkpoints; a killed run loses at most the steps since. Null: one step for each
+    200 MB of trained weights and optimizer, so every step of a small model or of adapters."""
     keep: PositiveInt = 2
     """Newest checkpoints to keep: where the last is broken, a run goes on from the one before."""
+
+    def interval(self, trained: int) -> int:
+        """`every`, or what suits checkpoints of `trained` weights: fp32, with two moments each."""
+        return self.every or max(1, round(trained * 12 / CHECKPOINT_BYTES))
 
 
 def check_precision(model: ModelConfig, learner: LearnerConfig) -> None:
@@ -163,6 +186,8 @@ class TrainConfig(Config):
     """Checks on held-out tasks."""
     checkpoint: CheckpointConfig = CheckpointConfig()
     """What a run can be resumed from."""
+    rollout_log: RolloutLogConfig = RolloutLogConfig()
+    """Answers of training that are kept for the report."""
     shuffle_rewards: bool = False
     """Negative control: deal the rewards of each step out at random, so that nothing can be learned."""
 

@@ -20,6 +20,8 @@ def plan(config: TrainConfig, language: LanguageModel) -> Iterator[str]:
     warm = config.warm_start
     if warm.steps:
         yield f"warm start: {warm.steps} steps of {warm.rows_per_step} demonstrations"
+    if (every := config.checkpoint.interval(trainable)) > 1:
+        yield f"a checkpoint every {every} steps"
     rollout = config.rollout
     rows = rollout.groups_per_step * rollout.samples_per_group
     optimizer_steps = config.learner.updates_per_step * config.learner.epochs

@@ -4,34 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from espalier.core.report.blocks import Block, Curves, Reference, Samples, Shares, Table, Text, Timing
+from espalier.core.report.blocks import (
+    Block,
+    Counted,
+    Curves,
+    Headline,
+    Reference,
+    Rollouts,
+    Samples,
+    Shares,
+    Text,
+    Timing,
+)
+from espalier.core.report.change import changed
+from espalier.core.tracking.metrics import History
 from espalier.rl.config import TrainConfig
 
+ROLLOUTS = "rollouts.jsonl"
+"""The artefact that holds answers of training."""
 PARTS = ("demonstrate", "generate", "train", "publish", "evaluate", "save")
 LEARNING = (
     "Share of sampled answers to held-out tasks that are correct, with a 95% bootstrap interval over tasks. "
     "Steps of a warm start are counted first."
 )
+ACCURACY = Headline("accuracy", "eval/avg")
+COUNTED = (
+    Counted("groups of answers failed and were left out", "group/failed"),
+    Counted("attempts failed and were played again", "group/repaired"),
+    Counted("answers were cut because the engine had no room for them (engine.max_len)", "len/crowded"),
+    Counted("optimizer steps were skipped, as gradients were not finite", "grad_skipped"),
+    Counted("demonstrations failed and were left out", "demonstrations/failed"),
+)
 
 
-def training_report(config: TrainConfig, figures: Mapping[str, float], samples: Samples) -> list[Block]:
-    """Blocks of a reinforcement-learning run. `figures` are the job's."""
+def training_report(
+    config: TrainConfig, figures: Mapping[str, float], samples: Samples | None = None, told: str = ""
+) -> list[Block]:
+    """Blocks of a run of reinforcement learning. `figures`: those found so far. `told`: its story, once it has one."""
     return [
-        Text("What happened", story(config, figures)),
+        ACCURACY,
+        *([Text("What happened", told, wide=True)] if told else []),
         _accuracy(figures, "before reinforcement learning"),
         Curves("Reward", ["reward/total"], note="Mean over the rows of a step."),
-        Curves("Response length", ["len/mean", "len/max"], note="Sampled tokens."),
-        Curves("Entropy", ["entropy"], note="Of the policy, in nats a token."),
-        Curves("Gradient norm", ["grad_norm"], log=True),
-        Curves("Mismatch of engine and learner", ["mismatch/*/abs"], log=True, note="Mean |Δ log-prob|, by lag."),
+        Curves("Reward spread", ["reward/spread"], note="Standard deviation within a group, mean over groups."),
         Curves("Groups without a difference in reward", ["reward/zero_std_frac"], percent=True),
+        Curves("pass@k on held-out tasks", ["eval/pass@*"], percent=True, note="At least one of k answers is right."),
+        Curves("Response length", ["len/mean", "len/max"], note="Sampled tokens."),
+        Curves("Truncated answers", ["len/truncated", "len/crowded"], percent=True, note="Ended by a limit."),
+        Curves("Entropy", ["entropy"], note="Of the policy, in nats a token."),
+        *_divergence(config),
+        Curves("Gradient norm", ["grad_norm"], log=True),
+        Curves("Learning rate", ["lr"]),
+        Curves("Mismatch of engine and learner", ["mismatch/*/abs"], log=True, note="Mean |Δ log-prob|, by lag."),
         Shares("Reward components", ["reward/component/*"]),
         *_occasional(config),
         Timing("Where the time went", [f"time/{part}" for part in PARTS]),
         Curves("Speed", ["engine/tokens_s"], labels={"engine/tokens_s": "sampled tokens a second"}),
-        _table(figures),
-        samples,
+        Curves("Memory", ["memory/*"], note="Of the process, in GiB."),
+        *([Rollouts("Answers sampled in training", f"artefacts/{ROLLOUTS}")] if config.rollout_log.groups else []),
+        *([samples] if samples else []),
+        *COUNTED,
     ]
+
+
+def _divergence(config: TrainConfig) -> list[Block]:
+    """KL to the reference, where there is one."""
+    if not config.algorithm.needs_reference:
+        return []
+    return [Curves("KL to the reference", ["kl/ref"], note="Estimated by k3, in nats a token.")]
 
 
 def _occasional(config: TrainConfig) -> list[Block]:
@@ -48,13 +88,16 @@ def _occasional(config: TrainConfig) -> list[Block]:
 
 
 def supervised_report(figures: Mapping[str, float]) -> list[Block]:
-    """Blocks of a supervised run. `figures` are the job's."""
+    """Blocks of a supervised run. `figures` are those found so far."""
     return [
+        ACCURACY,
         _accuracy(figures, "before training"),
         Curves("Cross entropy", ["loss/ce"], note="In nats a token."),
+        Curves("pass@k on held-out tasks", ["eval/pass@*"], percent=True, note="At least one of k answers is right."),
         Curves("Gradient norm", ["grad_norm"], log=True),
+        Curves("Learning rate", ["lr"]),
         Timing("Where the time went", [f"time/{part}" for part in PARTS]),
-        _table(figures),
+        *COUNTED,
     ]
 
 
@@ -64,16 +107,21 @@ def _accuracy(figures: Mapping[str, float], label: str) -> Curves:
     return Curves("Held-out accuracy", ["eval/avg"], references=marks, percent=True, wide=True, note=LEARNING)
 
 
-def _table(figures: Mapping[str, float]) -> Table:
-    return Table("Figures", ["figure", "value"], [[name.replace("_", " "), value] for name, value in figures.items()])
-
-
-def story(config: TrainConfig, figures: Mapping[str, float]) -> str:
-    """The run in a few sentences."""
+def story(config: TrainConfig, history: History) -> str:
+    """The run in a few sentences: a gain is called one only where its interval is above 0."""
     tasks = ", ".join(sorted({task.env for task in config.tasks}))
     warm = config.warm_start
     start = f"after {warm.steps} steps of imitating demonstrations" if warm.steps else "as it came"
-    return (
-        f"A language model learned {tasks} by reinforcement with {config.algorithm.title}. It began {start}, where it "
-        f"solved {figures['accuracy_before']:.1%} of held-out tasks, and ended at {figures['accuracy_after']:.1%}."
-    )
+    whole = f"A language model was trained on {tasks} by reinforcement with {config.algorithm.title}. It began {start}"
+    found = changed(history, "eval/avg")
+    if found is None:
+        return f"{whole}."
+    gain = f"{100 * found.gain:+.1f} points"
+    if found.lo is not None and found.hi is not None:
+        gain += f", 95% interval {100 * found.lo:+.1f} to {100 * found.hi:+.1f}"
+    sentence = {
+        "rose": f"Accuracy rose to {found.after:.1%}",
+        "fell": f"Accuracy fell to {found.after:.1%}: the model became worse",
+        "no clear change": f"At the end it solved {found.after:.1%}, which is no clear change",
+    }[found.verdict]
+    return f"{whole}, where it solved {found.before:.1%} of held-out tasks. {sentence} ({gain})."

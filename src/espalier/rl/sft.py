@@ -25,6 +25,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
     scene = setting(config, run)
     seed = derive(run.seed, "learner")
     learner = TorchLearner(scene.language.decoder, config.learner.over(config.steps), algorithm("reinforce"), seed=seed)
+    trained = sum(p.numel() for p in scene.language.decoder.parameters() if p.requires_grad)
     checkpoints = Checkpoints(run, keep=config.checkpoint.keep)
     state = State("sft", 0)
     if run.resumed and (found := checkpoints.latest()):
@@ -35,6 +36,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
     evaluator = scene.evaluator(config.rollout, config.evaluation)
     figures = dict(state.figures)
 
+    run.layout(supervised_report(figures))
     with run.progress(config.steps, "supervised fine-tuning") as progress:
 
         async def evaluate(step: int) -> None:
@@ -54,7 +56,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
             checkpoints,
             steps=config.steps,
             rows=config.rows_per_step,
-            save_every=config.checkpoint.every,
+            save_every=config.checkpoint.interval(trained),
             stage="sft",
             evaluate=evaluate,
             evaluate_every=config.evaluation.every,

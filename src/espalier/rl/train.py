@@ -16,7 +16,7 @@ from espalier.rl.loop.loop import Loop, Parts
 from espalier.rl.loop.source import TaskSource
 from espalier.rl.loop.supervise import Supervision
 from espalier.rl.plan import plan
-from espalier.rl.report import training_report
+from espalier.rl.report import story, training_report
 
 
 def train(config: TrainConfig, run: Run) -> dict[str, float]:
@@ -34,6 +34,8 @@ class Training:
         self._config = config
         self._run = run
         self._setting: Setting = setting(config, run)
+        trained = sum(p.numel() for p in self._setting.language.decoder.parameters() if p.requires_grad)
+        self._save_every = config.checkpoint.interval(trained)
         self._checkpoints = Checkpoints(run, keep=config.checkpoint.keep)
 
     async def run(self) -> dict[str, float]:
@@ -67,6 +69,7 @@ class Training:
         if path:
             await learner.load(path)
         run.metrics.rewind(start)
+        run.layout(training_report(config, {}))
         supervision = Supervision(
             run,
             learner,
@@ -74,7 +77,7 @@ class Training:
             self._checkpoints,
             steps=warm.steps,
             rows=warm.rows_per_step,
-            save_every=config.checkpoint.every,
+            save_every=self._save_every,
             stage="warm_start",
             figures=figures,
         )
@@ -87,6 +90,8 @@ class Training:
         if path:
             await learner.load(path)
         run.metrics.rewind(config.warm_start.steps + state.step, without="" if state.step else "eval/")
+        rollouts = setting.rollout_log(config, run)
+        rollouts.rewind(config.warm_start.steps + state.step)
         parts = Parts(
             engine=setting.engine,
             learner=learner,
@@ -94,16 +99,19 @@ class Training:
             source=TaskSource(setting.tasks, state.cursor),
             evaluator=setting.evaluator(config.rollout, config.evaluation),
             checkpoints=self._checkpoints,
+            rollouts=rollouts,
+            save_every=self._save_every,
         )
         loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state)
         browser = setting.browser(config, run.artefact("samples"))
-        with run.progress(config.steps, "reinforcement learning") as progress:
+        with run.progress(config.warm_start.steps + config.steps, "reinforcement learning") as progress:
             await loop.begin(progress)
             if state.step == 0:
                 await browser.write("before")
+            run.layout(training_report(config, loop.figures, browser.block()))
             finished = await loop.run(progress)
             await browser.write("after")
-        run.report(training_report(config, loop.figures, browser.block()))
+        run.report(training_report(config, loop.figures, browser.block(), story(config, run.metrics.history())))
         if finished:
             setting.language.save(run.path / "model")
         return loop.figures

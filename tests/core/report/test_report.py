@@ -11,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espalier.core.errors import RunError
+from espalier.core.jsonlines import JsonLines
+from espalier.core.recipe.provenance import Setting, save_origins
 from espalier.core.report import blocks as b
-from espalier.core.report.build import build, embed
+from espalier.core.report.build import build
+from espalier.core.report.content import embed
+from espalier.core.report.rollouts import Answer, RolloutGroup, Spoken, as_line
 from espalier.core.run import Run
 
 EVIL = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(1)> &amp; \u2028 ]]>"
@@ -84,7 +88,7 @@ def test_one_file_without_links_that_holds_everything(run: Run) -> None:
         run.finish({"accuracy": 0.4})
     page = page_of(run)
     assert page.links == []
-    assert page.tags.count("script") == 2, "text of the run must not become markup"
+    assert page.tags.count("script") == 3, "text of the run must not become markup"
     assert "img" not in page.tags
     content = page.content
     assert content["status"] == "finished"
@@ -154,3 +158,49 @@ def test_embedded_text_reads_back_and_cannot_leave_its_element(text: str) -> Non
     embedded = embed({"a": text})
     assert json.loads(embedded) == {"a": text}
     assert not re.search("[<>&\u2028\u2029]", embedded)
+
+
+def test_hostile_text_in_rollouts_warnings_settings_and_metrics_is_only_text(run: Run) -> None:
+    run.metrics.log(1, {EVIL: 1.0, "eval/avg": 0.5, "count": 2.0})
+    run.metrics.log(2, {EVIL: 2.0, "eval/avg": 0.25, "count": 0.0})
+    run.warn(EVIL, 1)
+    answer = Answer([Spoken(EVIL, EVIL)], {EVIL: EVIL}, correct=True)
+    JsonLines(run.artefact("r.jsonl")).append(as_line(RolloutGroup(1, EVIL, EVIL, [Spoken("user", EVIL)], [answer])))
+    save_origins([Setting(EVIL, EVIL, EVIL, EVIL, EVIL)], run.path / "origins.json")
+    blocks = [b.Headline(EVIL, "eval/avg"), b.Counted(EVIL, "count"), b.Rollouts(EVIL, "artefacts/r.jsonl")]
+    with run:
+        run.report(blocks)
+        run.finish({"accuracy": 1.0})
+    page = page_of(run)
+    assert (page.links, page.tags.count("script"), page.tags.count("img")) == ([], 3, 0)
+    content = page.content
+    assert content["warnings"] == [
+        {"step": 1, "text": EVIL},
+        {"step": 1, "text": f"{EVIL}: in 1 step (metric count)"},
+    ]
+    assert content["headlines"][0] | {"lo": 0, "hi": 0} == {
+        "title": EVIL,
+        "percent": True,
+        "before": 0.5,
+        "after": 0.25,
+        "lo": 0,
+        "hi": 0,
+        "verdict": "fell",
+        "good": False,
+    }
+    assert content["origins"][0]["value"] == EVIL
+    assert content["metrics"]["series"][EVIL] == [0, [1.0, 2.0]]
+    (rollouts,) = content["blocks"]
+    assert rollouts["kind"] == "samples"
+    assert rollouts["sets"][0]["samples"][0]["passages"][1] == {"role": EVIL, "pieces": [EVIL], "values": {}}
+
+
+def test_the_report_of_a_long_run_stays_small(run: Run) -> None:
+    """2,000 steps of 60 metrics and their answers: megabytes, not tens of them, or it would not open in a second."""
+    lines = JsonLines(run.artefact("r.jsonl"))
+    answers = [Answer([Spoken("assistant", "x" * 400)], {"reward": 1.0}) for _ in range(8)]
+    for step in range(1, 2001):
+        run.metrics.log(step, {f"m/{i}": (step * 0.137 + i) % 1.0 for i in range(60)})
+        lines.append(as_line(RolloutGroup(step, "k", "t", [Spoken("user", "q")], answers)))
+    run.report([b.Curves("All", ["m/*"]), b.Rollouts("Rollouts", "artefacts/r.jsonl")])
+    assert (run.path / "report.html").stat().st_size < 5_000_000

@@ -66,7 +66,16 @@ def _run_folder(name: str) -> Any:
         (folder / "environment.json").write_text('{"python": "3.11", "resumed": []}\n')
         (folder / "result.json").write_text('{"accuracy": 0.5, "none": null, "seconds": 2.5}\n')
         table = {"kind": "table", "title": "T", "columns": ["a", "b"], "rows": [["x", 1.5]], "wide": False, "note": ""}
-        (folder / "report.json").write_text(json.dumps([table, {"kind": "curves", "title": "C", "metrics": ["loss"]}]))
+        curves = {"kind": "curves", "title": "C", "metrics": ["loss"]}
+        rollouts = {"kind": "rollouts", "title": "R", "path": "rollouts.jsonl"}
+        (folder / "report.json").write_text(json.dumps([table, curves, rollouts]))
+        (folder / "origins.json").write_text(json.dumps([{"key": "n", "value": 3, "origin": "a.yaml:1", "default": 1}]))
+        warned = [{"text": f"w{step}", "step": step, "seconds": 0.5} for step in range(3)]
+        (folder / "warnings.jsonl").write_text("".join(json.dumps(line) + "\n" for line in warned))
+        asked, said = [{"role": "user", "text": "q"}], [{"role": "assistant", "text": "a"}]
+        answer = {"turns": said, "facts": {"reward": 0.5}, "correct": True}
+        group = {"key": "k", "title": "t", "prompt": asked, "answers": [answer]}
+        (folder / "rollouts.jsonl").write_text("".join(json.dumps({"step": n, **group}) + "\n" for n in range(3)))
         _metrics(folder)
         return folder / name
 
@@ -184,6 +193,10 @@ REPORTS = [
         NEUTRAL_TEXT[:5],
         (bad_byte,),
         OTHER_TEXT,
+    ),
+    *(
+        Reader(f"core/report: {name}", _run_folder(name), _report, None, NEUTRAL_TEXT[:5], (bad_byte,), OTHER_TEXT)
+        for name in ("origins.json", "warnings.jsonl", "rollouts.jsonl")
     ),
 ]
 

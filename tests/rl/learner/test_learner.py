@@ -12,6 +12,7 @@ import torch
 from learner_models import VOCABULARY, decoder, demonstrations, gradients, rollouts, update
 
 from espalier.core.errors import ConfigError
+from espalier.core.hardware import has_bf16
 from espalier.engine.api import Sampling
 from espalier.engine.local import LocalEngine
 from espalier.lm.config import LoraConfig
@@ -22,7 +23,7 @@ from espalier.rl.learner.config import CriticConfig, LearnerConfig, OptimConfig
 from espalier.rl.learner.critic import Critic, value_loss
 from espalier.rl.learner.learner import LearnerError, TorchLearner
 from espalier.rl.learner.mismatch import mismatch
-from espalier.rl.learner.precision import autocast, has_bf16
+from espalier.rl.learner.precision import autocast
 from espalier.rl.trajectory import Group, Trajectory
 from espalier.rl.unit import Unit
 

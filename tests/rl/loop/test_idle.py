@@ -35,7 +35,7 @@ def test_the_first_of_several_is_told_with_reward_component_and_answer():
     idle = watch()
     told = idle.look(4, step([0.0, 0.0], [0.0, 0.0]), MOVED)
     assert told == (
-        "step 4: nothing to learn from: all 4 rewards are 0 (numeric gave 0 to all); "
+        "nothing to learn from: all 4 rewards are 0 (numeric gave 0 to all); "
         "the first answer: 'an answer', expected '72'"
     )
     assert idle.look(5, step([0.0, 0.0], [0.0, 0.0]), MOVED) is None

@@ -53,8 +53,8 @@ class Recipe:
         Where a value differs from what its section's variant says, as in a row of the algorithm table, the origin says
         so.
         """
-        variants = [(path, name, dict(_leaves(path, base))) for path, name, base in bases(self.config)]
-        for path, value in _leaves((), self.resolved):
+        variants = [(path, name, dict(leaves(path, base))) for path, name, base in bases(self.config)]
+        for path, value in leaves((), self.resolved):
             origin = self.layers.origin(path) or "default"
             for _, name, base in variants:
                 if path in base and base[path] != value:
@@ -142,7 +142,8 @@ def _check(
         return None, explain(error, (job.config, RunConfig), layers)
 
 
-def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
+def leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
+    """The paths and values of plain data; a list without mappings or lists in it is one value."""
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict) and value:
         items = value.items()
@@ -151,4 +152,4 @@ def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
     else:
         yield path, value
     for key, inner in items:
-        yield from _leaves((*path, key), inner)
+        yield from leaves((*path, key), inner)

@@ -125,12 +125,14 @@ class Sample:
     """One conversation: the prompt's passages and the model's. `facts` (reward, answer, ...) are shown beside it.
 
     Samples of different sets with the same `key` are the same problem; the browser keeps its place between them.
+    `title` stands in the list; the last user message unless given.
     """
 
     key: str
     passages: Sequence[Passage]
     correct: bool | None = None
     facts: Mapping[str, str | Number] = field(default_factory=dict)
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,49 @@ class Samples:
     kind: Literal["samples"] = "samples"
 
 
-Block = Curves | Shares | Timing | Table | Image | Text | Samples
+@dataclass(frozen=True, slots=True)
+class Rollouts:
+    """A browser of the answers that training sampled, by step, from a file that `report.rollouts` describes.
+
+    `path` is relative to the run folder. The report holds the steps that fit into it, evenly spread over the run.
+    """
+
+    title: str
+    path: str
+    wide: bool = True
+    note: str = ""
+    kind: Literal["rollouts"] = "rollouts"
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The result at the head of the page: what `metric` was at first and is now, and whether it rose or fell.
+
+    Where the metric has a band, the change has an interval: see `report.change`.
+    """
+
+    title: str
+    metric: str
+    band: tuple[str, str] = ("_lo", "_hi")
+    higher_is_better: bool = True
+    percent: bool = True
+    wide: bool = False
+    note: str = ""
+    kind: Literal["headline"] = "headline"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A warning that is counted as a metric: `title` stands in the box of warnings where it was above 0 at any step."""
+
+    title: str
+    metric: str
+    wide: bool = False
+    note: str = ""
+    kind: Literal["counted"] = "counted"
+
+
+Block = Curves | Shares | Timing | Table | Image | Text | Samples | Rollouts | Headline | Counted
 
 _BLOCKS: TypeAdapter[list[Block]] = TypeAdapter(list[Annotated[Block, Field(discriminator="kind")]])
 

@@ -23,10 +23,16 @@ class Chart {
     });
   }
 
+  /** Show another block in its place; what is hidden and the stretch zoomed to stay. */
+  update(block) {
+    this.block = block;
+    this.redraw();
+  }
+
   /** Series that are shown, each with its horizontal positions and smoothed values. */
   shown() {
     return this.block.series
-      .map((series, index) => ({ ...series, index, x: series[view.axis], y: smooth(series.values, smoothingOf(series)) }))
+      .map((series, index) => ({ ...series, index, stroke: colour(series.colour ?? index), x: series[view.axis], y: smooth(series.values, smoothingOf(series)) }))
       .filter((series) => !this.hidden.has(series.index));
   }
 
@@ -45,7 +51,7 @@ class Chart {
           click: () => this.toggle(index),
           dblclick: () => this.alone(index),
         },
-        el("i", { style: `background:${colour(index)}` }),
+        el("i", { style: `background:${colour(series.colour ?? index)}` }),
         series.label,
       ),
     );
@@ -70,7 +76,7 @@ class Chart {
 
   redraw() {
     this.drawLegend();
-    this.draw(this.width);
+    if (this.width) this.draw(this.width);
   }
 
   /** Maps values to pixels, for the series shown and the stretch zoomed to. */
@@ -135,7 +141,7 @@ class Chart {
   }
 
   lines(series, scales) {
-    const stroke = colour(series.index);
+    const { stroke } = series;
     const parts = [];
     if (series.lo) parts.push(svg("path", { class: "band", d: bandPath(series, scales), fill: stroke }));
     if (smoothingOf(series)) parts.push(svg("path", { class: "raw", d: linePath(series.x, series.values, scales), stroke }));
@@ -186,11 +192,11 @@ class Chart {
     const line = svg("line", { x1: scales.x(at), x2: scales.x(at), y1: CHART.top, y2: scales.floor });
     const dots = near
       .filter(({ s, i }) => s.y[i] !== null)
-      .map(({ s, i }) => svg("circle", { cx: scales.x(s.x[i]), cy: scales.y(s.y[i]), r: 4, fill: colour(s.index) }));
+      .map(({ s, i }) => svg("circle", { cx: scales.x(s.x[i]), cy: scales.y(s.y[i]), r: 4, fill: s.stroke }));
     cursor.replaceChildren(line, ...dots);
     const rows = near.map(({ s, i }) => {
       const band = s.lo && s.lo[i] !== null ? `${this.format(s.lo[i])} to ${this.format(s.hi[i])}` : "";
-      return el("tr", {}, el("td", {}, el("i", { style: `background:${colour(s.index)}` }), s.label), el("td", {}, this.format(s.y[i])), el("td", { class: "dim" }, band));
+      return el("tr", {}, el("td", {}, el("i", { style: `background:${s.stroke}` }), s.label), el("td", {}, this.format(s.y[i])), el("td", { class: "dim" }, band));
     });
     const head = `step ${readable(best.s.steps[best.i])} · ${duration(best.s.seconds[best.i])}`;
     tip.show(event.clientX, event.clientY, el("b", {}, head), el("table", {}, rows));

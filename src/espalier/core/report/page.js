@@ -1,8 +1,13 @@
 /* The page: a bar that stays, the header with the result, the blocks, and what the result depends on. */
 
+/** Bodies of cards: an object with `node`, and with `update(block)` where it keeps its state; or the node alone. */
 const BODIES = {
-  curves: (block) => new Chart(block).node,
-  samples: (block) => new SampleBrowser(block).node,
+  curves: (block) => new Chart(block),
+  explorer: (block) => new Explorer(block),
+  samples: (block) => new SampleBrowser(block),
+  beside: (block) => new Beside(block),
+  settings: settingsBody,
+  pairs: pairsBody,
   shares: sharesBody,
   timing: timingBody,
   table: tableBody,
@@ -17,8 +22,6 @@ const STATUS = {
   killed: "ended without a word (killed, or the machine went down): the report shows what was logged until then",
   failed: "failed",
 };
-
-const SHARE_NAMES = /accuracy|pass@|_rate$|_frac(tion)?$|share/;
 
 function topBar(content) {
   const smoothing = el("input", { type: "range", min: 0, max: 0.98, step: 0.01, value: 0, input: () => view.change({ smoothing: Number(smoothing.value) }) });
@@ -56,68 +59,94 @@ function emblem() {
 
 function header(content) {
   const { environment: e, config } = content;
-  const git = e.git ? `commit ${e.git.commit.slice(0, 8)}${e.git.dirty ? ", with changes" : ""}` : null;
-  const facts = [config.job, e.started?.slice(0, 16).replace("T", " "), duration(content.seconds), `${readable(content.steps)} steps`, `seed ${config.seed}`, git];
-  const told = content.status === "finished" ? null : el("p", { class: `banner ${content.status}` }, `This run ${content.status === "running" ? "is " : content.status === "interrupted" ? "was " : ""}${STATUS[content.status]}.`, content.error ? el("code", {}, content.error) : null);
+  const git = e?.git ? `commit ${e.git.commit.slice(0, 8)}${e.git.dirty ? ", with changes" : ""}` : null;
+  if (!content.status) return el("header", {}, el("h1", {}, content.name), el("p", { class: "dim" }, content.folder));
+  const facts = [config.job, e.started?.slice(0, 16).replace("T", " "), duration(content.seconds), content.steps ? `step ${readable(content.steps)}` : null, `seed ${config.seed}`, git];
   return el(
     "header",
     {},
     el("h1", {}, content.name, el("span", { class: `pill ${content.status}` }, content.status)),
     el("p", { class: "dim" }, facts.filter(Boolean).join("  ·  ")),
-    told,
-    figures(content.figures),
+    banner(content),
+    el("div", { class: "figures" }, content.headlines.map(headlineCard), figures(content)),
+    warningBox(content.warnings),
   );
 }
 
-/** Cards of the result; a figure with `_before` and `_after` becomes one card. */
-function figures(result) {
-  const own = Object.entries(result).filter(([name]) => !["seconds", "seed", "job"].includes(name));
-  const format = (name, value) => (SHARE_NAMES.test(name) ? percentage(value) : readable(value));
-  const cards = own.map(([name, value]) => {
-    const stem = name.replace(/_(before|after)$/, "");
-    const [before, after] = [result[`${stem}_before`], result[`${stem}_after`]];
-    if (stem === name || before === undefined || after === undefined) return card(name, format(name, value));
-    return name.endsWith("_after") ? card(stem, format(name, after), `from ${format(name, before)}`) : null;
-  });
-  return own.length ? el("div", { class: "figures" }, cards) : null;
+/** What became of a run that has not finished. */
+function banner(content) {
+  const { status } = content;
+  if (status === "finished") return null;
+  const verb = { running: "is ", interrupted: "was " }[status] ?? "";
+  return el("p", { class: `banner ${status}` }, `This run ${verb}${STATUS[status]}.`, content.error ? el("code", {}, content.error) : null);
 }
 
-function card(name, value, from = null) {
-  return el("div", { class: "figure" }, el("span", {}, name.replaceAll("_", " ")), el("strong", {}, value), from ? el("em", {}, from) : null);
+/** A card that can be given another block of its kind. */
+class Card {
+  constructor(block) {
+    this.block = block;
+    this.body = BODIES[block.kind](block);
+    this.node = block.folded
+      ? el("details", { class: "card wide" }, el("summary", {}, block.title), this.content())
+      : el("section", { class: `card ${block.kind} ${block.wide ? "wide" : ""}` }, el("h2", {}, block.title), note(block), this.content());
+  }
+
+  content() {
+    return this.body.node ?? this.body;
+  }
+
+  update(block) {
+    if (JSON.stringify(block) === JSON.stringify(this.block)) return;
+    this.block = block;
+    if (this.body.update) {
+      this.body.update(block);
+      return;
+    }
+    const before = this.content();
+    this.body = BODIES[block.kind](block);
+    before.replaceWith(this.content());
+  }
 }
 
-function blockCard(block) {
-  return el(
-    "section",
-    { class: `card ${block.kind} ${block.wide ? "wide" : ""}` },
-    el("h2", {}, block.title),
-    block.note ? el("div", { class: "note" }, paragraphs(block.note)) : null,
-    BODIES[block.kind](block),
-  );
+function note(block) {
+  return block.note ? el("div", { class: "note" }, paragraphs(block.note)) : null;
 }
 
-function leaves(value, path = []) {
-  const inner = value !== null && typeof value === "object" ? Object.entries(value) : [];
-  const plain = !inner.length || (Array.isArray(value) && value.every((item) => item === null || typeof item !== "object"));
-  if (plain) return [[path.join("."), typeof value === "object" ? JSON.stringify(value) : String(value)]];
-  return inner.flatMap(([key, part]) => leaves(part, [...path, key]));
+/** The blocks of the run, and those that every report has. */
+function blocksOf(content) {
+  const own = [];
+  const { metrics, runs } = content;
+  if (Object.keys(metrics.series).length) own.push({ kind: "explorer", title: "Any metric", wide: true, metrics, runs });
+  if (content.origins.length) own.push({ kind: "settings", title: "Settings that were set", wide: true, rows: content.origins });
+  if (content.config) own.push({ kind: "pairs", title: "All settings", folded: true, value: content.config });
+  if (content.environment) own.push({ kind: "pairs", title: "Environment", folded: true, value: content.environment });
+  return [...content.blocks, ...own];
 }
 
-function details(title, value) {
-  const rows = leaves(value).map(([key, text]) => el("tr", {}, el("td", {}, key), el("td", {}, text)));
-  return el("details", { class: "card wide" }, el("summary", {}, title), el("div", { class: "scroll" }, el("table", { class: "pairs" }, rows)));
-}
+const page = {
+  cards: [],
+  show(content) {
+    document.title = `${content.name} · ${content.folder}`;
+    const blocks = blocksOf(content);
+    const kept = page.cards.length === blocks.length && page.cards.every((c, i) => c.block.kind === blocks[i].kind && c.block.title === blocks[i].title);
+    const head = header(content);
+    if (kept) {
+      page.head.replaceWith(head);
+      page.cards.forEach((card, i) => card.update(blocks[i]));
+    } else {
+      view.listeners.length = 0;
+      page.cards = blocks.map((block) => new Card(block));
+      document.getElementById("page").replaceChildren(head, el("div", { class: "blocks" }, page.cards.map((card) => card.node)));
+    }
+    page.head = head;
+  },
+};
 
 function drawPage() {
   const content = JSON.parse(document.getElementById("content").textContent);
-  document.title = `${content.name} · ${content.folder}`;
   document.body.prepend(topBar(content));
-  document
-    .getElementById("page")
-    .replaceChildren(
-      header(content),
-      el("div", { class: "blocks" }, content.blocks.map(blockCard), details("Config", content.config), details("Environment", content.environment)),
-    );
+  page.show(content);
+  follow(JSON.parse(document.getElementById("poll").textContent));
 }
 
 drawPage();

@@ -1,9 +1,12 @@
-/* The browser of samples: tabs of sets, a list to filter and search, and the text with its tokens coloured. */
+/* The browser of samples: tabs of sets (a slider where there are many, as the steps of training are), a list to filter
+   and search, and the text with its tokens coloured. */
+
+const MOST_TABS = 6;
 
 class SampleBrowser {
   constructor(block) {
     this.block = block;
-    this.set = block.sets.length - 1;
+    this.set = Math.max(block.sets.length - 1, 0);
     this.key = null;
     this.names = [...new Set(this.all().flatMap((s) => s.passages.flatMap((p) => Object.keys(p.values))))];
     this.value = this.names.includes(block.colour) ? block.colour : (this.names[0] ?? "");
@@ -20,6 +23,19 @@ class SampleBrowser {
       el("div", { class: "sample-panes" }, this.list, this.detail),
     );
     this.draw();
+  }
+
+  /** Show another block in its place; the set, the sample and the filters stay, and the last set stays the last. */
+  update(block) {
+    const last = this.set >= this.block.sets.length - 1;
+    const label = this.block.sets[this.set]?.label;
+    const found = block.sets.findIndex((set) => set.label === label);
+    this.block = block;
+    this.set = last || found < 0 ? Math.max(block.sets.length - 1, 0) : found;
+    this.wanted.hidden = this.all().every((s) => s.correct === null);
+    const top = this.list.scrollTop;
+    this.draw();
+    this.list.scrollTop = top;
   }
 
   all() {
@@ -49,8 +65,22 @@ class SampleBrowser {
   draw() {
     const tab = (set, index) =>
       el("button", { role: "tab", "aria-selected": String(index === this.set), click: () => this.choose(index) }, set.label, accuracyOf(set.samples));
-    this.tabs.replaceChildren(...this.block.sets.map(tab));
+    if (this.block.sets.length > MOST_TABS) this.drawSlider();
+    else this.tabs.replaceChildren(...this.block.sets.map(tab));
     this.drawList();
+  }
+
+  /** One slider over all sets, kept while it is dragged. */
+  drawSlider() {
+    if (!this.slider) {
+      this.slider = el("input", { type: "range", min: 0, "aria-label": "Set of samples", input: () => this.choose(Number(this.slider.value)) });
+      this.chosen = el("span", { class: "slider-label" });
+      this.tabs.replaceWith(el("label", { class: "slider" }, this.slider, this.chosen));
+    }
+    const set = this.block.sets[this.set];
+    this.slider.max = this.block.sets.length - 1;
+    this.slider.value = this.set;
+    this.chosen.replaceChildren(set.label, accuracyOf(set.samples));
   }
 
   choose(index) {
@@ -58,9 +88,14 @@ class SampleBrowser {
     this.draw();
   }
 
+  /** The samples of the chosen set. */
+  samples() {
+    return this.block.sets[this.set]?.samples ?? [];
+  }
+
   matching() {
     const words = this.search.value.toLowerCase();
-    return this.block.sets[this.set].samples.filter(
+    return this.samples().filter(
       (s) => (!this.wanted.value || String(s.correct) === this.wanted.value) && (!words || wholeText(s).toLowerCase().includes(words)),
     );
   }
@@ -68,20 +103,19 @@ class SampleBrowser {
   drawList() {
     this.rows = this.matching();
     if (!this.rows.some((s) => s.key === this.key)) this.key = this.rows[0]?.key ?? null;
-    this.count.textContent = `${this.rows.length} of ${this.block.sets[this.set].samples.length}`;
+    this.count.textContent = `${this.rows.length} of ${this.samples().length}`;
     this.list.replaceChildren(...this.rows.map((s) => this.row(s)));
     this.drawDetail();
   }
 
   row(sample) {
     const chosen = sample.key === this.key;
-    const first = sample.passages.find((p) => p.role !== "system");
     const reward = sample.facts.reward;
     return el(
       "button",
       { class: "sample-row", tabindex: "-1", "aria-current": chosen ? "true" : false, click: () => this.select(sample.key) },
       mark(sample.correct),
-      el("span", { class: "sample-title" }, first ? first.pieces.join("").trim().slice(0, 160) : sample.key),
+      el("span", { class: "sample-title" }, titleOf(sample)),
       typeof reward === "number" ? el("span", { class: "dim" }, readable(reward)) : null,
     );
   }
@@ -107,21 +141,17 @@ class SampleBrowser {
   drawDetail() {
     const sample = this.rows.find((s) => s.key === this.key);
     if (!sample) {
-      this.detail.replaceChildren(el("p", { class: "empty" }, "no sample matches"));
+      this.detail.replaceChildren(el("p", { class: "empty" }, this.all().length ? "no sample matches" : "none so far"));
       return;
     }
     const limit = this.limit();
     this.drawScale(limit);
-    const facts = Object.entries(sample.facts).map(([name, value]) => el("span", { class: "fact" }, el("b", {}, name), readable(value)));
-    this.detail.replaceChildren(
-      el("div", { class: "facts" }, verdict(sample.correct), ...facts),
-      ...sample.passages.map((passage) => this.passage(passage, limit)),
-    );
+    this.detail.replaceChildren(factsOf(sample), ...sample.passages.map((passage) => this.passage(passage, limit)));
   }
 
   /** The value at which a colour is full: the 98th percentile of magnitudes over the set, so that one outlier does not pale the rest. */
   limit() {
-    const values = this.block.sets[this.set].samples
+    const values = this.samples()
       .flatMap((s) => s.passages.flatMap((p) => p.values[this.value] ?? []))
       .filter((v) => v !== null && v !== 0)
       .map(Math.abs)
@@ -135,6 +165,7 @@ class SampleBrowser {
     this.scale.replaceChildren(el("span", {}, ends[0]), el("i"), el("span", {}, ends[2]));
   }
 
+  /** What a role said, its tokens coloured. */
   passage(passage, limit) {
     const values = passage.values[this.value];
     const tokens = passage.pieces.map((piece, i) => this.token(passage, piece, i, values?.[i], limit));
@@ -158,13 +189,27 @@ class SampleBrowser {
   }
 }
 
+/** What stands for a sample in the list: its title, else the last that the user said before the first answer. */
+function titleOf(sample) {
+  if (sample.title) return sample.title.trim().slice(0, 160);
+  const answer = sample.passages.findIndex((p) => p.role === "assistant");
+  const asked = sample.passages.slice(0, answer < 0 ? undefined : answer);
+  const last = asked.findLast((p) => p.role === "user") ?? asked.findLast((p) => p.role !== "system");
+  return last ? last.pieces.join("").trim().slice(0, 160) : sample.key;
+}
+
+function factsOf(sample) {
+  const facts = Object.entries(sample.facts).map(([name, value]) => el("span", { class: "fact" }, el("b", {}, name), readable(value)));
+  return el("div", { class: "facts" }, verdict(sample.correct), ...facts);
+}
+
 function readOut(passage, piece, index) {
   const rows = Object.entries(passage.values).map(([name, values]) => el("tr", {}, el("td", {}, name), el("td", {}, readable(values[index]))));
   return [el("b", {}, `token ${index + 1}: ${JSON.stringify(piece)}`), el("table", {}, rows)];
 }
 
 function wholeText(sample) {
-  return [sample.key, ...sample.passages.flatMap((p) => p.pieces), ...Object.values(sample.facts)].join("");
+  return [sample.key, sample.title, ...sample.passages.flatMap((p) => p.pieces), ...Object.values(sample.facts)].join("");
 }
 
 function accuracyOf(samples) {

@@ -12,6 +12,9 @@ from espalier.core.tracking.metrics import History, Point
 MAX_POINTS = 1200
 """Points drawn for each series: more than a chart has pixels across."""
 
+MAX_CHOSEN = 400
+"""Points of each metric that is drawn only when it is chosen."""
+
 
 def matching(patterns: Sequence[str], names: Iterable[str], *, without: tuple[str, ...] = ()) -> list[str]:
     """The `names` that the patterns ask for, in the patterns' order; a pattern skips names that end in `without`."""
@@ -37,6 +40,23 @@ def curve(history: History, metric: str, band: tuple[str, str]) -> dict[str, Any
         for name, bound in (("lo", by_step(lo)), ("hi", by_step(hi))):
             columns[name] = [finite(bound[p.step].value) if p.step in bound else None for p in points]
     return columns
+
+
+def all_curves(history: History) -> dict[str, Any]:
+    """Every metric, thinned to `MAX_CHOSEN` points. Metrics that were logged at the same steps share an axis.
+
+    `axes` holds [steps, seconds]; `series` holds [number of the axis, values] by name.
+    """
+    axes: dict[tuple[int, ...], int] = {}
+    found: dict[str, Any] = {"axes": [], "series": {}}
+    for name in sorted(history):
+        points = thin(list(by_step(history[name]).values()), MAX_CHOSEN)
+        steps = tuple(p.step for p in points)
+        if steps not in axes:
+            axes[steps] = len(axes)
+            found["axes"].append([list(steps), [round(p.seconds, 1) for p in points]])
+        found["series"][name] = [axes[steps], [finite(p.value) for p in points]]
+    return found
 
 
 def stack(history: History, metrics: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, SupportsFloat
 
 from espalier.core.errors import DataError
 from espalier.core.files import write_atomic
+from espalier.core.jsonlines import whole_lines
 from espalier.core.text import lines_of, parse_json
 from espalier.core.tracking.sinks import Sink
 
@@ -105,19 +106,12 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Lines and their records. Raises DataError by file and line; a last line that was not written whole is none."""
     if not path.exists():
         return
-    for number, line in lines_of(io.BytesIO(_whole(path.read_bytes())), path):
+    for number, line in lines_of(io.BytesIO(whole_lines(path.read_bytes())), path):
         if line.strip():
             where = f"{path}:{number}"
             record = parse_json(line, where)
             _check(record, where)
             yield line, record
-
-
-def _whole(content: bytes) -> bytes:
-    """Without a last line that has no end, as its writer may be at work or was killed."""
-    begin = max(content.rfind(b"\n"), content.rfind(b"\r")) + 1
-    zeros = len(content) - begin - len(content[begin:].lstrip(b"\0"))  # after a line feed of UTF-16
-    return content[: begin + zeros]
 
 
 def _check(record: Any, where: str) -> None:

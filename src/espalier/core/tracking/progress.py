@@ -23,6 +23,9 @@ _KEPT_NOTES = 4
 _RATE_WINDOW = 20
 """Steps over which the rate is averaged, so that it follows a change of pace."""
 
+_FASTEST = 1e5
+"""Steps a second beyond which they ended together, and have no rate."""
+
 
 class Progress:
     """Use as a context manager. `total` steps of `title`; ends when the block does, whatever step it reached."""
@@ -98,7 +101,7 @@ class Progress:
         self._console.print(escape(self.line()), highlight=False, soft_wrap=True)
 
     def _pace(self) -> list[str]:
-        if self.rate <= 0:
+        if not 0 < self.rate < _FASTEST:
             return []
         pace = f"{self.rate:.1f} steps/s" if self.rate >= 1 else f"{1 / self.rate:.1f} s/step"
         return [pace, f"{duration((self.total - self.step) / self.rate)} left"] if self.step < self.total else [pace]

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from espalier.engine.forward.plan import StepAttention
+from espalier.engine.forward.plan import BatchAttention
 from espalier.lm.decoder import Decoder
 from espalier.lm.lora import LoraLinear
 
@@ -65,7 +65,7 @@ class FusedRunner:
         self.final, self.head = final.clone(), head.clone()
         self.layers = [self._derive(named, i) for i in range(self.decoder.config.num_hidden_layers)]
 
-    def forward(self, tokens: Tensor, positions: Tensor, attend: StepAttention) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor, attend: BatchAttention) -> Tensor:
         """See `Runner`."""
         count, queries = len(tokens), self.heads + self.kv_heads
         rotation = self.rotation[positions]

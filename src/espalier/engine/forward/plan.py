@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -9,14 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from espalier.engine.forward.bags import Bags
-from espalier.engine.forward.prefill import Patch, Span, make_patches
+from espalier.engine.forward.decode import DecodeAttention, DecodePlan
+from espalier.engine.forward.prefill import PrefillBatch, PrefillChunk, prefill_batches
 
 
-class Step(NamedTuple):
-    """The tokens of one step: first one of each of the rows 0..decoding-1, then those of `spans`, span after span.
+class Batch(NamedTuple):
+    """The tokens of one step: first one of each of the rows 0..decoding-1, then those of `chunks`, one after the other.
 
-    rows, positions [N]: of every token. longest: the highest position of the decoding ones. spans: prompt positions
+    rows, positions [N]: of every token. longest: the highest position of the decoding ones. chunks: prompt positions
     being prefilled, shortest first.
     """
 
@@ -24,30 +25,42 @@ class Step(NamedTuple):
     positions: Tensor
     decoding: int
     longest: int
-    spans: list[Span]
+    chunks: list[PrefillChunk]
 
 
-def make_step(positions: npt.NDArray[np.int64], spans: list[Span], device: torch.device) -> Step:
-    """The step that computes `positions` [b] of rows 0..b-1 and, before them, `spans`."""
+def make_batch(positions: npt.NDArray[np.int64], chunks: list[PrefillChunk], device: torch.device) -> Batch:
+    """The batch that computes `positions` [b] of rows 0..b-1 and, before them, `chunks`."""
     decoding, longest, rows = len(positions), int(positions.max()), np.arange(len(positions))
-    spans = sorted(spans, key=lambda span: span.stop - span.start)
-    if spans:
-        rows = np.concatenate([rows, *(np.full(span.stop - span.start, span.row) for span in spans)])
-        positions = np.concatenate([positions, *(np.arange(span.start, span.stop) for span in spans)])
-    return Step(torch.from_numpy(rows).to(device), torch.from_numpy(positions).to(device), decoding, longest, spans)
+    chunks = sorted(chunks, key=lambda chunk: chunk.stop - chunk.start)
+    if chunks:
+        rows = np.concatenate([rows, *(np.full(chunk.stop - chunk.start, chunk.row) for chunk in chunks)])
+        positions = np.concatenate([positions, *(np.arange(chunk.start, chunk.stop) for chunk in chunks)])
+    return Batch(torch.from_numpy(rows).to(device), torch.from_numpy(positions).to(device), decoding, longest, chunks)
 
 
-class StepAttention:
+class BatchAttention:
     """The attention plan of one step; satisfies `espalier.lm.attention.Attention`.
 
-    All KV of a layer is written before anyone attends, so a row's newest token sees the span before it.
+    All KV of a layer is written before anyone attends, so a row's newest token sees the chunk before it.
     """
 
-    def __init__(self, bags: Bags, step: Step, *, scale: float) -> None:
-        self.bags, self.slab, self.step, self.scale = bags, bags.slab, step, scale
-        self.slots = self.slab.slots(step.rows, step.positions)
-        self.decode = bags.lay(step.positions[: step.decoding], step.longest)
-        self.patches: list[Patch] = make_patches(step.spans, step.decoding, self.slab) if step.spans else []
+    def __init__(self, decoding: DecodeAttention, batch: Batch, *, scale: float) -> None:
+        self.decoding, self.slab, self.batch, self.scale = decoding, decoding.slab, batch, scale
+
+    @cached_property
+    def slots(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the step's keys and values are written. Made, as the next two, when a runner first attends."""
+        return self.slab.slots(self.batch.rows, self.batch.positions)
+
+    @cached_property
+    def decode(self) -> DecodePlan:
+        """How the rows' newest tokens attend."""
+        return self.decoding.plan(self.batch.positions[: self.batch.decoding], self.batch.longest)
+
+    @cached_property
+    def prefill(self) -> list[PrefillBatch]:
+        """How the prompts being prefilled attend."""
+        return prefill_batches(self.batch.chunks, self.batch.decoding, self.slab) if self.batch.chunks else []
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Write k, v [N, kv_heads, head_dim]; attend with q [N, heads, head_dim] -> [N, heads, head_dim]."""
@@ -56,7 +69,7 @@ class StepAttention:
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The same for queries that are already scaled."""
         self.slab.write(layer, self.slots, k, v)
-        out = self.bags.attend(layer, q[: self.step.decoding], self.decode)
-        if not self.patches:
+        out = self.decoding.attend(layer, q[: self.batch.decoding], self.decode)
+        if not self.prefill:
             return out
-        return torch.cat([out, *(patch.attend(self.slab, layer, q) for patch in self.patches)])
+        return torch.cat([out, *(batch.attend(self.slab, layer, q) for batch in self.prefill)])

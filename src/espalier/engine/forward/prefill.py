@@ -1,4 +1,4 @@
-"""Attention of the prompt tokens that one step computes: spans of similar length as one padded batch."""
+"""Attention of the prompt tokens that one step computes: chunks of similar length as one padded batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from espalier.engine.kv.slab import Slab
 
 
-class Span(NamedTuple):
+class PrefillChunk(NamedTuple):
     """Prompt positions start..stop-1 of row `row`."""
 
     row: int
@@ -22,8 +22,8 @@ class Span(NamedTuple):
 
 
 @dataclass(slots=True)
-class Patch:
-    """m spans of up to T tokens.
+class PrefillBatch:
+    """m chunks of up to T tokens.
 
     rows [m]. queries [m, T]: index of each query among the step's tokens. back [sum of lengths]: where each token's
     result lies in the padded batch. mask [m, 1, T, length], additive: a query sees its row up to its own position.
@@ -36,7 +36,7 @@ class Patch:
     length: int
 
     def attend(self, slab: Slab, layer: int, q: Tensor) -> Tensor:
-        """Scaled queries of the step [N, heads, head_dim] -> results of this patch [sum of lengths, heads, head_dim].
+        """Scaled queries of the step [N, heads, head_dim] -> results of this batch [sum of lengths, heads, head_dim].
 
         The query heads that share a KV head are laid side by side as query positions.
         """
@@ -52,35 +52,35 @@ class Patch:
         return out.reshape(m * length, heads, dim)[self.back]
 
 
-def make_patches(spans: list[Span], offset: int, slab: Slab) -> list[Patch]:
-    """Group spans, shortest first, so that no padded batch is more than about half padding.
+def prefill_batches(chunks: list[PrefillChunk], offset: int, slab: Slab) -> list[PrefillBatch]:
+    """Group chunks, shortest first, so that no padded batch is more than about half padding.
 
-    The tokens of the first span begin at `offset` among the step's tokens, the others follow.
+    The tokens of the first chunk begin at `offset` among the step's tokens, the others follow.
     """
-    patches: list[Patch] = []
+    batches: list[PrefillBatch] = []
     begin = 0
-    while begin < len(spans):
-        shortest = spans[begin].stop - spans[begin].start
+    while begin < len(chunks):
+        shortest = chunks[begin].stop - chunks[begin].start
         end = begin
-        while end < len(spans) and spans[end].stop - spans[end].start <= 2 * shortest:
+        while end < len(chunks) and chunks[end].stop - chunks[end].start <= 2 * shortest:
             end += 1
-        patches.append(_patch(spans[begin:end], offset, slab))
-        offset += sum(span.stop - span.start for span in spans[begin:end])
+        batches.append(_batch(chunks[begin:end], offset, slab))
+        offset += sum(chunk.stop - chunk.start for chunk in chunks[begin:end])
         begin = end
-    return patches
+    return batches
 
 
-def _patch(spans: list[Span], offset: int, slab: Slab) -> Patch:
-    first = np.array([span.start for span in spans])
-    lengths = np.array([span.stop for span in spans]) - first
-    width, length = int(lengths.max()), max(span.stop for span in spans)
+def _batch(chunks: list[PrefillChunk], offset: int, slab: Slab) -> PrefillBatch:
+    first = np.array([chunk.start for chunk in chunks])
+    lengths = np.array([chunk.stop for chunk in chunks]) - first
+    width, length = int(lengths.max()), max(chunk.stop for chunk in chunks)
     real = np.arange(width) < lengths[:, None]
     starts = offset + np.cumsum(lengths) - lengths
     queries = np.where(real, starts[:, None] + np.arange(width), offset)
     last_seen = np.where(real, first[:, None] + np.arange(width), 0)
     mask = np.where(np.arange(length) <= last_seen[:, :, None], 0.0, -np.inf)[:, None]
-    return Patch(
-        rows=torch.tensor([span.row for span in spans], device=slab.device),
+    return PrefillBatch(
+        rows=torch.tensor([chunk.row for chunk in chunks], device=slab.device),
         queries=torch.from_numpy(queries).to(slab.device),
         back=torch.from_numpy(np.flatnonzero(real)).to(slab.device),
         mask=torch.from_numpy(mask).to(slab.device, slab.dtype),

@@ -6,14 +6,14 @@ from typing import Protocol
 
 from torch import Tensor
 
-from espalier.engine.forward.plan import StepAttention
+from espalier.engine.forward.plan import BatchAttention
 from espalier.lm.decoder import Decoder
 
 
 class Runner(Protocol):
     """A decoder as the engine sees it."""
 
-    def forward(self, tokens: Tensor, positions: Tensor, attend: StepAttention) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor, attend: BatchAttention) -> Tensor:
         """Final hidden states [N, hidden_size] of tokens [N] at positions [N]."""
         ...
 
@@ -32,7 +32,7 @@ class DecoderRunner:
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
 
-    def forward(self, tokens: Tensor, positions: Tensor, attend: StepAttention) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor, attend: BatchAttention) -> Tensor:
         """See `Runner`."""
         hidden: Tensor = self.decoder(tokens, positions, attend)
         return hidden

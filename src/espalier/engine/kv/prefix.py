@@ -40,8 +40,8 @@ class PrefixIndex:
     def match(self, prompt: npt.NDArray[np.int64], key: int, version: int) -> Match:
         """The row that holds the longest prefix of `prompt` (hash `key`) at `version`; length 0 if none does."""
         usable = self.version == version
-        twins = np.flatnonzero(usable & (self.prompt == key) & (self.held >= len(prompt)))
-        for row in twins:
+        equal_prompts = np.flatnonzero(usable & (self.prompt == key) & (self.held >= len(prompt)))
+        for row in equal_prompts:
             if np.array_equal(self.tokens[row, : len(prompt)], prompt):
                 return Match(int(row), len(prompt))
         rows = np.flatnonzero(usable & (self.held > 0) & (self.tokens[:, 0] == prompt[0]))
@@ -90,16 +90,16 @@ class PrefixIndex:
         """Rows kept for `session` become ordinary retained rows."""
         self.pin[self.pin == session] = 0
 
-    def victim(self, first: int, spare: int) -> int | None:
-        """The row from `first` on, other than `spare`, whose content is worth least; None if there is no such row."""
-        worth = self.worth(slice(first, None))
+    def least_retained(self, first: int, spare: int) -> int | None:
+        """The row from `first` on, other than `spare`, whose content is least worth keeping; None if there is none."""
+        retention = self.retention(slice(first, None))
         if spare >= first:
-            worth[spare - first] = np.iinfo(np.int64).max
-        if not len(worth) or worth.min() == np.iinfo(np.int64).max:
+            retention[spare - first] = np.iinfo(np.int64).max
+        if not len(retention) or retention.min() == np.iinfo(np.int64).max:
             return None
-        return first + int(worth.argmin())
+        return first + int(retention.argmin())
 
-    def worth(self, rows: slice | list[int]) -> npt.NDArray[np.int64]:
+    def retention(self, rows: slice | list[int]) -> npt.NDArray[np.int64]:
         """What rows are worth keeping: -1 if nobody can use them, else when they were last used; pinned rows most."""
         usable = (self.version[rows] != NO_VERSION) & (self.held[rows] > 0)
         return np.where(usable, self.used[rows] + (self.pin[rows] > 0) * _PINNED, -1)

@@ -32,7 +32,7 @@ class Rows:
         """Active sequences."""
         return self.active - len(self.holes)
 
-    def give(self, sequence: Sequence, version: int) -> None:
+    def allocate(self, sequence: Sequence, version: int) -> None:
         """Put `sequence` into a row, with all of its prompt that some row already holds."""
         match = self.index.match(sequence.prompt, sequence.key, version)
         row = self._choose(match, sequence.session)
@@ -40,11 +40,11 @@ class Rows:
             self._save(row, spare=match.row)
         if match.length and match.row != row:
             self.slab.copy(match.row, row, match.length)
-            self._supersede(match, sequence.session)
+            self._unpin_previous(match, sequence.session)
         self.index.open(row, sequence.prompt, sequence.key, match.length, version)
         sequence.row, sequence.cached = row, match.length
 
-    def take(self, row: int) -> None:
+    def free(self, row: int) -> None:
         """The sequence in `row` is done. The row keeps its KV; it is a hole until given away or compacted."""
         self.index.touch(row)
         self.holes.append(row)
@@ -80,17 +80,17 @@ class Rows:
 
     def _save(self, row: int, spare: int) -> None:
         """Before `row` is overwritten, keep its content in a free row if one holds less. `spare` must survive."""
-        worth = self._worth(row)
-        victim = self.index.victim(self.active, spare) if worth >= 0 else None
-        if victim is not None and self.index.worth([victim])[0] < worth:
-            self.slab.copy(row, victim, int(self.index.held[row]))
-            self.index.move(row, victim)
+        retention = self._retention(row)
+        least_retained = self.index.least_retained(self.active, spare) if retention >= 0 else None
+        if least_retained is not None and self.index.retention([least_retained])[0] < retention:
+            self.slab.copy(row, least_retained, int(self.index.held[row]))
+            self.index.move(row, least_retained)
 
-    def _worth(self, row: int) -> int:
-        """See `PrefixIndex.worth`; -1 also for what nobody asked to keep."""
-        return int(self.index.worth([row])[0]) if self.retain or self.index.pin[row] else -1
+    def _retention(self, row: int) -> int:
+        """See `PrefixIndex.retention`; -1 also for what nobody asked to keep."""
+        return int(self.index.retention([row])[0]) if self.retain or self.index.pin[row] else -1
 
-    def _supersede(self, match: Match, session: int) -> None:
+    def _unpin_previous(self, match: Match, session: int) -> None:
         """A session's next turn has copied the row pinned for it; the old row need not be kept."""
         if session and self.index.pin[match.row] == session:
             self.index.pin[match.row] = 0
@@ -100,7 +100,7 @@ class Rows:
     def _swap(self, hole: int, last: int) -> None:
         """Exchange a finished row with an active one; the finished content is dropped if nobody wants it."""
         index = self.index
-        if self._worth(hole) >= 0:
+        if self._retention(hole) >= 0:
             self.slab.swap(hole, last, int(max(index.held[hole], index.held[last])))
             index.swap(hole, last)
         else:

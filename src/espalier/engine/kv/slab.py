@@ -9,16 +9,21 @@ this against SDPA and against batched matmuls over the same views.
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 
 CHUNK = 32
+_LINE = 64
 
 
 class Slab:
     """Keys and values of `rows` sequences of up to `max_len` tokens, and the final hidden state at every position.
 
-    The hidden states are what lets a fork, or the second sample of a prompt, start without computing anything.
+    The hidden states are what lets a fork, or the second sample of a prompt, start without computing anything. They
+    are of `hidden_dtype` where that is not that of keys and values.
     """
 
     def __init__(
@@ -32,14 +37,15 @@ class Slab:
         hidden_size: int,
         dtype: torch.dtype,
         device: torch.device,
+        hidden_dtype: torch.dtype | None = None,
     ) -> None:
         self.rows, self.kv_heads, self.head_dim = rows, kv_heads, head_dim
         self.chunks = -(-max_len // CHUNK)
         self.max_len = self.chunks * CHUNK
         self.dtype, self.device = dtype, device
-        self.keys = torch.zeros(layers, rows, kv_heads, self.chunks, head_dim, CHUNK, dtype=dtype, device=device)
-        self.values = torch.zeros(layers, rows, kv_heads, self.max_len, head_dim, dtype=dtype, device=device)
-        self.hidden = torch.zeros(rows, self.max_len, hidden_size, dtype=dtype, device=device)
+        self.keys = _zeros((layers, rows, kv_heads, self.chunks, head_dim, CHUNK), dtype, device)
+        self.values = _zeros((layers, rows, kv_heads, self.max_len, head_dim), dtype, device)
+        self.hidden = _zeros((rows, self.max_len, hidden_size), hidden_dtype or dtype, device)
         self.key_tables = list(self.keys.view(layers, -1, CHUNK))
         self.value_tables = list(self.values.view(layers, -1, head_dim))
         self._heads = torch.arange(kv_heads, device=device)
@@ -83,3 +89,13 @@ class Slab:
             kept = part[:, one].clone()
             part[:, one] = part[:, other]
             part[:, other] = kept
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros, on CPU at a multiple of 64 bytes. There, memory is taken page by page as it is first written to."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    size = math.prod(shape) * dtype.itemsize
+    memory = torch.from_numpy(np.zeros(size + _LINE, dtype=np.uint8))
+    start = -memory.data_ptr() % _LINE
+    return memory[start : start + size].view(dtype).view(shape)

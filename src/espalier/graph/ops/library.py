@@ -1,30 +1,22 @@
-"""The C kernels: compiled at first use (under a second, no torch headers), kept in the user's cache, called by ctypes.
-
-Without a compiler, on another device or in another precision the operators take their PyTorch path; a warning says once
-that the kernels are missing. `ESPALIER_KERNELS=off` turns them off.
-"""
+"""The graph kernels: which C file serves which tensors (see `espalier.core.kernels`)."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from espalier.core.kernels import count, enabled, open_library, pointer
+from espalier.core.kernels import warn_once as _warn_once
+
+__all__ = ["OF_DTYPE", "_warn_once", "count", "index_kernels", "load", "numeric_kernels", "pointer"]
+
 Name = Literal["float", "double", "index", "text"]
 
-FLAGS = ("-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math")
 HERE = Path(__file__).parent
 SOURCES: dict[Name, tuple[str, tuple[str, ...]]] = {
     "float": ("kernels.c", ("-DREAL=float",)),
@@ -47,79 +39,12 @@ def index_kernels(*tensors: Tensor) -> ctypes.CDLL | None:
     return load("index") if all(tensor.device.type == "cpu" for tensor in tensors) else None
 
 
-def pointer(array: Tensor | np.ndarray | None) -> ctypes.c_void_p:
-    """Where the contiguous `array` starts; NULL for None."""
-    if array is None:
-        return ctypes.c_void_p(None)
-    if isinstance(array, Tensor):
-        assert array.is_contiguous(), "kernels take contiguous arrays"
-        return ctypes.c_void_p(array.data_ptr())
-    assert array.flags.c_contiguous, "kernels take contiguous arrays"
-    return ctypes.c_void_p(array.ctypes.data)
-
-
-def count(number: int) -> ctypes.c_int64:
-    """A 64-bit integer argument."""
-    return ctypes.c_int64(number)
-
-
 def load(name: Name) -> ctypes.CDLL | None:
     """The library `name`, compiled if need be; None where `ESPALIER_KERNELS=off` or there is no working compiler."""
-    if os.environ.get("ESPALIER_KERNELS", "on").lower() in ("off", "0"):
-        return None
-    return _load(name)
+    return _load(name) if enabled() else None
 
 
 @cache
 def _load(name: Name) -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL(str(_compiled(name)))
-    except (OSError, subprocess.SubprocessError) as error:
-        detail = getattr(error, "stderr", None) or error
-        _warn_once(str(detail).strip())
-        return None
-
-
-@cache
-def _warn_once(detail: str) -> None:
-    warnings.warn(
-        f"the graph kernels could not be compiled, so slower PyTorch operators do their work ({detail}). "
-        "Install a C compiler (Debian: apt-get install gcc), or set CC; ESPALIER_KERNELS=off silences this.",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-
-
-def _compiled(name: Name) -> Path:
     source, defines = SOURCES[name]
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        raise OSError("no C compiler was found")
-    arguments = [*FLAGS, "-march=native", *defines, *_openmp()]
-    text = "\0".join([(HERE / source).read_text(), compiler, *arguments, _machine()])
-    target = _cache_folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            built = Path(folder) / target.name
-            command = [compiler, *arguments, str(HERE / source), "-o", str(built), "-lm"]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-            built.replace(target)  # several processes may build at once: each puts a whole file in place
-    return target
-
-
-def _openmp() -> list[str]:
-    """OpenMP flags. torch has loaded a libgomp already; kernels linked by the same name share its threads."""
-    return ["-fopenmp"] if platform.system() == "Linux" else []
-
-
-def _machine() -> str:
-    """What `-march=native` depends on: a cache may be shared by machines."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line for line in lines if line.startswith("flags")), platform.processor())
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "espalier" / "kernels"
+    return open_library(HERE / source, ("-fassociative-math", *defines))

@@ -7,16 +7,7 @@ from typing import Literal
 import torch
 
 from espalier.core.errors import ConfigError
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether `device` has bfloat16 matrix instructions, rather than an emulation."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        found = torch.cpu.get_capabilities()
-        return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
-    return False
+from espalier.core.hardware import has_bf16
 
 
 def autocast(precision: Literal["fp32", "bf16", "auto"], device: torch.device) -> torch.autocast:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,17 +45,23 @@ class Evaluation:
 class Evaluator:
     """Plays the same held-out `tasks` each time."""
 
-    def __init__(self, player: Player, tasks: Sequence[Task], config: EvaluationConfig) -> None:
+    def __init__(self, player: Player, tasks: Sequence[Task], config: EvaluationConfig, ks: Sequence[int] = ()) -> None:
+        """`ks`: those of pass@k; powers of two up to `config.samples`, and that itself, unless given."""
         self._player = player
         self._tasks = list(tasks)
         self._config = config
+        n = config.samples
+        self._ks = sorted(set(ks)) or sorted({*(2**i for i in range(1, n.bit_length())), n} - {1})
 
     async def __call__(self) -> Evaluation:
         """avg@n with a 95% bootstrap interval over tasks, pass@k and length, per environment and over all.
 
         Raises EvaluationError where every attempt failed: early, where answers were sampled and could not be judged.
         """
-        groups = await self._play()
+        return self.summary(await self.play())
+
+    def summary(self, groups: Sequence[ScoredGroup]) -> Evaluation:
+        """The figures of the groups that `play` returned."""
         by_env: dict[str, list[ScoredGroup]] = defaultdict(list)
         for group in groups:
             by_env[group.task.env].append(group)
@@ -67,14 +73,15 @@ class Evaluator:
         error = next((group.errors[-1] for group in groups if len(group.rows) < self._config.samples), "")
         return Evaluation(metrics["eval/avg"], metrics, failed, error)
 
-    async def _play(self) -> list[ScoredGroup]:
-        """All tasks, in order."""
+    async def play(self, done: Callable[[int], None] = lambda count: None) -> list[ScoredGroup]:
+        """All tasks, in order. `done` is told how many have been played. Raises EvaluationError as a call does."""
         samples = self._config.samples
         plays = [asyncio.create_task(self._player.play(i, task, samples)) for i, task in enumerate(self._tasks)]
         judged, unjudged = False, 0
         try:
-            for finished in asyncio.as_completed(plays):
+            for count, finished in enumerate(asyncio.as_completed(plays), 1):
                 group = await finished
+                done(count)
                 judged |= bool(group.rows)
                 unjudged += not group.rows and group.wasted > 0
                 if not judged and unjudged == GIVE_UP:
@@ -106,7 +113,6 @@ class Evaluator:
         }
         if lengths:
             figures[f"{prefix}/len"] = float(np.mean(lengths))
-        ks = [2**i for i in range(1, n.bit_length())]  # powers of two up to n, and n itself
-        for k in sorted({*ks, n} - {1}):
+        for k in self._ks:
             figures[f"{prefix}/pass@{k}"] = float(np.mean([pass_at_k(n, int(c), k) for c in correct]))
         return figures

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from espalier.engine.api import EngineStats
 from espalier.rl.rollout.api import ScoredGroup
@@ -21,6 +25,7 @@ def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version
     figures = {
         "reward/total": _mean(row.reward for row in rows),
         "reward/std": float(np.std([row.reward or 0.0 for row in rows])),
+        "reward/spread": _mean(float(np.std([row.reward or 0.0 for row in group.rows])) for group in groups),
         "reward/zero_std_frac": _mean(not group.informative for group in groups),
         "len/mean": float(lengths.mean()),
         "len/max": float(lengths.max()),
@@ -59,6 +64,21 @@ def engine_figures(before: EngineStats, after: EngineStats) -> dict[str, float]:
         "engine/prefill_tokens": float(prefilled),
         "engine/cached_frac": cached / (cached + prefilled) if cached + prefilled else 0.0,
     }
+
+
+GIB = 2**30
+
+
+def memory_figures() -> dict[str, float]:
+    """Memory of this process in GiB: resident now and at its peak; on a CUDA device, the most that torch allocated."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    figures = {"memory/peak_gib": peak / GIB}
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        figures["memory/resident_gib"] = int(statm.read_text().split()[1]) * resource.getpagesize() / GIB
+    if torch.cuda.is_available():
+        figures["memory/cuda_peak_gib"] = torch.cuda.max_memory_allocated() / GIB
+    return figures
 
 
 def _mean(values: Iterable[float | None]) -> float:

@@ -50,7 +50,7 @@ class IdleWatch:
                 f"{self.most} steps in a row had nothing to learn from. Step {step}: {reason}. "
                 "Change the rewards, the tasks or the model; stop_after_idle=0 goes on regardless."
             )
-        return f"step {step}: nothing to learn from: {reason}" if self.idle == 1 else None
+        return f"nothing to learn from: {reason}" if self.idle == 1 else None
 
     @property
     def ended(self) -> bool:

@@ -22,8 +22,9 @@ from espalier.rl.loop.checkpoints import Checkpoints, State
 from espalier.rl.loop.collect import Collected, Collector
 from espalier.rl.loop.cost import Cost
 from espalier.rl.loop.evaluate import Evaluation, Evaluator
-from espalier.rl.loop.figures import engine_figures, rollout_figures
+from espalier.rl.loop.figures import engine_figures, memory_figures, rollout_figures
 from espalier.rl.loop.idle import IdleWatch
+from espalier.rl.loop.rollout_log import RolloutLog
 from espalier.rl.loop.source import TaskSource
 from espalier.rl.rollout.api import Player, ScoredGroup
 
@@ -38,13 +39,16 @@ class Parts:
     source: TaskSource
     evaluator: Evaluator
     checkpoints: Checkpoints
+    rollouts: RolloutLog | None = None
+    save_every: int = 1
+    """Training steps between two checkpoints."""
 
 
 class Loop:
     """Runs from step `done` to `config.steps`, or until the run is asked to stop.
 
-    Metrics are logged at `offset + step`, where `offset` counts the steps of the warm start. `figures` are the
-    results; they travel in the checkpoints.
+    `offset` counts the steps of the warm start. Whatever names a step (metrics, messages, rollouts, checkpoints, the
+    progress shown) says `offset + step`. `figures` are the results; they travel in the checkpoints.
     """
 
     def __init__(
@@ -90,6 +94,11 @@ class Loop:
         return self._last
 
     @property
+    def number(self) -> int:
+        """The step's number in the run, the warm start's counted first."""
+        return self._offset + self.step
+
+    @property
     def _last(self) -> bool:
         """Whether there is no further step."""
         return self.step >= self._config.steps or self._idle.ended
@@ -119,8 +128,10 @@ class Loop:
         evaluation = await self._parts.evaluator()
         await self.publish()
         metrics = evaluation.metrics | self._cost.metrics | {"time/evaluate": self._clock() - started}
-        self._run.metrics.log(self._offset + self.step, metrics)
-        progress.note(f"step {self.step}: {evaluation.summary}")
+        self._run.metrics.log(self.number, metrics)
+        progress.note(f"step {self.number}: {evaluation.summary}")
+        if evaluation.failed:
+            self._run.warn(f"{evaluation.failed} held-out attempts failed and count as wrong", self.number)
         return evaluation
 
     async def _one(self, progress: Progress) -> None:
@@ -135,6 +146,8 @@ class Loop:
         metrics = rollout_figures(groups, collected.counts, self._admission.version) | engine_figures(before, after)
         if config.shuffle_rewards:
             shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
+        if parts.rollouts:
+            parts.rollouts.write(self.number + 1, groups)
         trained = await parts.learner.update([group.unit for group in groups])
         self._cost.add(trained, metrics)
         self._admission.advance()
@@ -148,30 +161,36 @@ class Loop:
             "time/publish": now - published,
             "time/step": now - begun,
             "time/save": self._saving,
+            **memory_figures(),
         }
         metrics |= self._cost.metrics
-        self._run.metrics.log(self._offset + self.step, metrics)  # before the checkpoint: a resume finds it written
+        self._run.metrics.log(self.number, metrics)  # before the checkpoint: a resume finds it written
         self._tell(progress, collected, trained)
         await self._periodic(progress)
-        progress.update(self.step, shown(metrics, self.figures))
+        progress.update(self.number, shown(metrics, self.figures))
 
     def _tell(self, progress: Progress, collected: Collected, trained: Metrics) -> None:
-        """Say what is wrong with a step: attempts that failed, and nothing to learn from."""
+        """Say what is wrong with a step, also in the report: attempts that failed, and nothing to learn from."""
+        found = []
         if collected.errors and not self._told_of_errors:
             self._told_of_errors = True
-            errors = collected.errors
-            progress.note(f"step {self.step}: {len(errors)} attempts failed; the first: {errors[0]}")
-        if line := self._idle.look(self.step, collected.groups, trained):
-            progress.note(line)
+            found.append(f"{len(collected.errors)} attempts failed; the first: {collected.errors[0]}")
+        if reason := self._idle.look(self.number, collected.groups, trained):
+            found.append(reason)
+        for text in found:
+            progress.note(f"step {self.number}: {text}")
+            self._run.warn(text, self.number)
         if self._idle.ended:
-            progress.note(f"step {self.step}: every attempt of {self._idle.solved} steps was right; training ends here")
+            progress.note(
+                f"step {self.number}: every attempt of {self._idle.solved} steps was right; training ends here"
+            )
 
     async def _periodic(self, progress: Progress) -> None:
         last = self._last
         if last or self.step % self._config.evaluation.every == 0:
             evaluation = await self.evaluate(progress)
             self.figures["accuracy_after"] = evaluation.accuracy
-        if last or self.step % self._config.checkpoint.every == 0 or self._run.stop.requested:
+        if last or self.step % self._parts.save_every == 0 or self._run.stop.requested:
             await self.save()
 
     async def save(self) -> None:
@@ -179,7 +198,7 @@ class Loop:
         begun = self._clock()
         admission, idle = self._admission.save(), self._idle.save()
         state = State("rl", self.step, self._parts.source.cursor, admission, idle, self.figures)
-        await self._parts.checkpoints.save(self._offset + self.step, state, self._parts.learner)
+        await self._parts.checkpoints.save(self.number, state, self._parts.learner)
         self._saving = self._clock() - begun
 
 

@@ -27,7 +27,7 @@ class Table(NamedTuple):
         return torch.embedding_bag(table, self.rows, self.bags, mode=0, per_sample_weights=weights)[0]
 
 
-class Lay(NamedTuple):
+class DecodePlan(NamedTuple):
     """What all layers of a step share. `mask` [b, 1, length] is added to the scores; `length` is rounded up."""
 
     mask: Tensor
@@ -36,7 +36,7 @@ class Lay(NamedTuple):
     values: Table
 
 
-class Bags:
+class DecodeAttention:
     """Attention of one query a row, for rows 0..b-1. Keeps the tables of the last length it was asked for."""
 
     def __init__(self, slab: Slab, heads: int) -> None:
@@ -49,7 +49,7 @@ class Bags:
         self._keys = self._table(0, 0, 1)
         self._values = self._table(0, 0, 1)
 
-    def lay(self, positions: Tensor, longest: int) -> Lay:
+    def plan(self, positions: Tensor, longest: int) -> DecodePlan:
         """Prepare a step in which row r attends to its positions 0..positions[r]; positions [b]."""
         slab, count = self.slab, len(positions) * self.heads
         length = -(-(longest + 1) // BUCKET) * BUCKET
@@ -58,21 +58,21 @@ class Bags:
             self._keys = self._table(slab.chunks * slab.head_dim, depth, slab.head_dim)
         if self._values.rows.shape[1] != length:
             self._values = self._table(slab.max_len, length, length)
-        return Lay(
+        return DecodePlan(
             mask=((self._places[:length] > positions[:, None]) * self._hidden).to(slab.dtype)[:, None],
             length=length,
             keys=_first(self._keys, count, slab.head_dim),
             values=_first(self._values, count, length),
         )
 
-    def attend(self, layer: int, q: Tensor, lay: Lay) -> Tensor:
+    def attend(self, layer: int, q: Tensor, plan: DecodePlan) -> Tensor:
         """Scaled queries [b, heads, head_dim] -> [b, heads, head_dim]."""
         b, heads, dim = q.shape
-        chunks = -(-lay.length // CHUNK)
+        chunks = -(-plan.length // CHUNK)
         weights = q.reshape(-1) if chunks == 1 else q[:, :, None].expand(b, heads, chunks, dim).reshape(-1)
-        scores = lay.keys.sums(self.slab.key_tables[layer], weights).view(b, heads, chunks * CHUNK)
-        probabilities = (scores[..., : lay.length] + lay.mask).softmax(-1)
-        return lay.values.sums(self.slab.value_tables[layer], probabilities.view(-1)).view(b, heads, dim)
+        scores = plan.keys.sums(self.slab.key_tables[layer], weights).view(b, heads, chunks * CHUNK)
+        probabilities = (scores[..., : plan.length] + plan.mask).softmax(-1)
+        return plan.values.sums(self.slab.value_tables[layer], probabilities.view(-1)).view(b, heads, dim)
 
     def _table(self, stride: int, width: int, bag: int) -> Table:
         """Table rows stride * block and the next `width` - 1, of every row and head, in bags of `bag`."""

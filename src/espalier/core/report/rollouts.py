@@ -1,0 +1,139 @@
+"""Answers sampled in training: a file of JSON lines that grows with the run, and what of it a report holds.
+
+A line is one group: the answers to one prompt in one step.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from espalier.core.errors import DataError
+from espalier.core.jsonlines import whole_lines
+from espalier.core.report.series import finite
+from espalier.core.text import lines_of, parse_json
+
+MOST_STEPS = 60
+"""Steps whose answers a report holds."""
+MOST_CHARACTERS = 3_000_000
+"""Characters of answers that a report holds: a page of some megabytes opens within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A message."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What followed the prompt in one attempt. `facts` are shown beside it: reward, advantage, length, finish."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    turns: Sequence[Spoken]
+    facts: Mapping[str, str | float | int | None] = field(default_factory=dict)
+    correct: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutGroup:
+    """The attempts at one prompt in one step. `key` names the problem, `title` stands in lists."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    step: int
+    key: str
+    title: str
+    prompt: Sequence[Spoken]
+    answers: Sequence[Answer]
+
+
+_GROUP = TypeAdapter(RolloutGroup)
+_BEGIN = re.compile(r'\{"step": (\d{1,15}),')
+"""How a line begins."""
+
+
+def as_line(group: RolloutGroup) -> dict[str, Any]:
+    """The group as plain data, for its line."""
+    return asdict(group)
+
+
+def read_rollouts(path: Path) -> list[RolloutGroup]:
+    """The groups in a file, in the order of their steps; none where there is no file.
+
+    Raises DataError by file and line.
+    """
+    groups = [_parsed(line, f"{path}:{number}") for number, line in _lines(path)]
+    return sorted(groups, key=lambda group: group.step)
+
+
+def rollout_sets(path: Path) -> dict[str, Any]:
+    """The `sets` of a browser of samples, one a step, and the number of steps in the file (`steps`).
+
+    Only the lines that are shown are parsed. Raises DataError as `read_rollouts` does.
+    """
+    by_step: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for number, line in _lines(path):
+        where = f"{path}:{number}"
+        begin = _BEGIN.match(line)
+        by_step[int(begin[1]) if begin else _parsed(line, where).step].append((line, where))
+    chosen = _spread(sorted(by_step), MOST_STEPS)
+    size = sum(len(line) for step in chosen for line, _ in by_step[step])
+    if size > MOST_CHARACTERS:
+        chosen = _spread(chosen, max(1, len(chosen) * MOST_CHARACTERS // size))
+    sets = [
+        {"label": f"step {step}", "samples": _samples([_parsed(*found) for found in by_step[step]])} for step in chosen
+    ]
+    return {"sets": sets, "steps": len(by_step)}
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbers and texts of the whole lines."""
+    content = path.read_bytes() if path.exists() else b""
+    for number, line in lines_of(io.BytesIO(whole_lines(content)), path):
+        if line.strip():
+            yield number, line
+
+
+def _parsed(line: str, where: str) -> RolloutGroup:
+    try:
+        return _GROUP.validate_python(parse_json(line, where))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _spread(steps: list[int], most: int) -> list[int]:
+    """At most `most` of the steps, evenly spread, the last among them."""
+    if len(steps) <= most:
+        return steps
+    last = len(steps) - 1
+    return [steps[last - round(i * last / max(most - 1, 1))] for i in reversed(range(most))]
+
+
+def _samples(groups: Sequence[RolloutGroup]) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": f"{group.key}/{number}",
+            "title": group.title,
+            "passages": [
+                {"role": one.role, "pieces": [one.text], "values": {}} for one in (*group.prompt, *answer.turns)
+            ],
+            "correct": answer.correct,
+            "facts": {k: finite(v) if isinstance(v, float) else v for k, v in answer.facts.items()},
+        }
+        for group in groups
+        for number, answer in enumerate(group.answers)
+    ]

@@ -1,0 +1,129 @@
+"""Keeps a few groups of each training step for the report: prompts, and answers with reward, advantage and length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from espalier.core.jsonlines import JsonLines
+from espalier.core.report.rollouts import Answer, RolloutGroup, Spoken, as_line
+from espalier.envs.api import Episode
+from espalier.rl.algorithms.config import Algorithm
+from espalier.rl.algorithms.credit import advantages
+from espalier.rl.config import RolloutLogConfig
+from espalier.rl.rollout.api import ScoredGroup
+from espalier.rl.trajectory import Trajectory
+
+MEGABYTE = 1_000_000
+
+
+class RolloutLog:
+    """Appends to `path`: one line a group, the first groups of a step.
+
+    Once the file is larger than `config.max_mb`, every second of its steps is dropped and twice as many steps are
+    passed over from then on; `say` is told. So the file spans the whole run, however long that is.
+
+    decode: ids to text. correct_above: verdict above which an answer is right.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: RolloutLogConfig,
+        algorithm: Algorithm,
+        decode: Callable[[Sequence[int]], str],
+        say: Callable[[str], None],
+        *,
+        correct_above: float,
+    ) -> None:
+        self._lines = JsonLines(path)
+        self._config = config
+        self._algorithm = algorithm.model_copy(update={"kl_coef": 0.0})
+        self._decode = decode
+        self._say = say
+        self._correct_above = correct_above
+        self._every = config.every
+
+    def rewind(self, step: int) -> None:
+        """Forget the steps beyond `step`, which a resumed run plays again."""
+        self._lines.keep(lambda line: line["step"] <= step)
+
+    def write(self, step: int, groups: Sequence[ScoredGroup]) -> None:
+        """Keep the first groups of `step`."""
+        if not self._config.groups or step % self._every:
+            return
+        compared = iter(self._advantages(groups))
+        for group in groups[: self._config.groups]:
+            self._lines.append(as_line(self._group(step, group, [next(compared) for _ in group.rows])))
+        while self._lines.size > self._config.max_mb * MEGABYTE and self._thin():
+            pass
+
+    def _thin(self) -> bool:
+        """Drop every second step; returns whether anything was left out."""
+        before = self._lines.size
+        self._every *= 2
+        self._lines.keep(lambda line: line["step"] % self._every == 0)
+        self._say(
+            f"{self._lines.path.name} is larger than {self._config.max_mb:g} MB (rollout_log.max_mb): from now on it "
+            f"keeps the steps that {self._every} divides"
+        )
+        return self._lines.size < before
+
+    def _advantages(self, groups: Sequence[ScoredGroup]) -> list[float | None]:
+        """The mean advantage of each row's tokens, without a KL term; None where a critic decides on it."""
+        rows = [row for group in groups for row in group.rows]
+        if self._algorithm.needs_values:
+            return [None] * len(rows)
+        found = advantages(self._algorithm, [group.rows for group in groups]).advantages
+        return [_mean(row, values) for row, values in zip(rows, found, strict=True)]
+
+    def _group(self, step: int, group: ScoredGroup, compared: Sequence[float | None]) -> RolloutGroup:
+        asked = opening(group.episodes[0])
+        answers = [self._answer(*parts) for parts in zip(group.rows, group.episodes, compared, strict=True)]
+        prompt = [Spoken(role, self._cut(text)) for role, text in asked]
+        return RolloutGroup(step, group.task.key, title(group.episodes[0]), prompt, answers)
+
+    def _answer(self, row: Trajectory, episode: Episode, advantage: float | None) -> Answer:
+        turns = [
+            Spoken(turn.role, self._cut(self._decode(row.tokens[turn.start : turn.end]))) for turn in row.turns[1:]
+        ]
+        facts: dict[str, str | float | int | None] = {
+            "reward": row.reward,
+            "advantage": advantage,
+            "tokens": row.sampled,
+            "finish": episode.finish,
+            **({"expected": episode.task.answer} if episode.task.answer else {}),
+            **(row.rewards if len(row.rewards) > 1 else {}),
+        }
+        return Answer(turns, facts, row.info.get("verdict", 0.0) > self._correct_above)
+
+    def _cut(self, text: str) -> str:
+        """The text without its middle where it is too long."""
+        most = self._config.longest
+        if len(text) <= most:
+            return text
+        half = most // 2
+        return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"
+
+
+def opening(episode: Episode) -> list[tuple[str, str]]:
+    """Roles and texts of the messages before the first answer."""
+    found = []
+    for message in episode.messages:
+        if message.role == "assistant":
+            break
+        found.append((message.role.value, message.content))
+    return found
+
+
+def title(episode: Episode) -> str:
+    """What stands for an episode in a list: the last that the user said before the first answer."""
+    asked = opening(episode)
+    said = [text for role, text in asked if role == "user"] or [text for _, text in asked]
+    return " ".join(said[-1].split())[:200] if said else episode.task.key
+
+
+def _mean(row: Trajectory, values: Sequence[float]) -> float | None:
+    own = [value for value, sampled in zip(values, row.mask, strict=True) if sampled]
+    return fmean(own) if own else None
