@@ -1,4 +1,4 @@
-"""The swarm room in three lines, for notebooks, scripts and vehicles."""
+"""The public functions of the swarm, for notebooks, scripts and vehicles."""
 
 from __future__ import annotations
 
@@ -47,31 +47,33 @@ __all__ = [
 
 
 def fly(seed: int = 0, watch: Callable[[float], bool] | None = None, **settings: Any) -> Flight:
-    """A simulated flight. settings: fields of FlightConfig. watch: told the time at every look; False ends it."""
+    """Simulate a flight. settings: fields of FlightConfig. watch: called with the time at every sample; return False to
+    end the flight.
+    """
     return simulate(FlightConfig.of(**settings), seed, watch)
 
 
 def save(flight: Flight | Recording, file: str | Path, view: Literal["auto"] | View = "auto") -> Path:
-    """A flight as .gif, .mp4, .png, .csv, .rrd, or .npz, which `Recording.load` reads."""
+    """Write a flight as .gif, .mp4, .png, .csv, .rrd, or .npz, which `Recording.load` reads. Returns the path."""
     return save_flight(flight if isinstance(flight, Recording) else flight.recording, Path(file), Look(view=view))
 
 
 def slots(shape: str, n: int, spacing_m: float = 2.0) -> npt.NDArray[np.float64]:
-    """(n, 3) slots around 0, metres: of a name, `text:WORDS`, `image:FILE` or `mesh:FILE`."""
+    """(n, 3) slots of a formation around 0, metres. shape: a name, `text:WORDS`, `image:FILE` or `mesh:FILE`."""
     return make_formation(shape_of(shape), n, spacing_m)
 
 
 def vehicle(me: int, position: npt.ArrayLike, seed: int = 0, **settings: Any) -> Agent:
-    """One vehicle at (3,) of those of a flight, to be embedded: give it messages, fly what it plans, send what it says.
+    """One vehicle of a flight, at position (3,), to be embedded: pass it messages, fly its plans, send its messages.
 
-    settings: fields of FlightConfig, and a seed, that are the same for all. Raises ConfigError where there is no `me`,
-    or for a formation that cannot be at its goal, DataError for what is no place.
+    settings: fields of FlightConfig; settings and seed must be the same for all vehicles. Raises ConfigError if `me` is
+    not a vehicle's number or the formation cannot be at its goal, DataError if the position is not one.
     """
     config, place = FlightConfig.of(**settings), np.asarray(position, np.float64)
     if place.shape != (3,) or not np.isfinite(place).all():
-        raise DataError(f"a vehicle is at x, y, z, finite numbers, not at {place.tolist()}")
+        raise DataError(f"position: three finite numbers x, y, z are needed, not {place.tolist()}")
     if not 0 <= me < config.n:
-        raise ConfigError(f"vehicle {me} is none of {config.n}: they are 0 to {config.n - 1}")
+        raise ConfigError(f"there is no vehicle {me}: numbers are 0 to {config.n - 1}")
     world = make_world(config.world)
     site, optimiser = site_of(config, world, seed), Optimiser(config.planner.trajectory)
     check_goals(site.acts, config.planner.trajectory.limits, world)

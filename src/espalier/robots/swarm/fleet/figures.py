@@ -14,25 +14,30 @@ Ints = npt.NDArray[np.int64]
 ARRIVED_M = 0.5
 """From its place at the goal."""
 MOST = 0.95
-"""Share of the healthy vehicles that are enough for the formation to have arrived."""
+"""Share of the healthy vehicles that must be at their places for the formation to have arrived."""
 
 
 def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
-    """Formation, way, safety, effort, time, messages and flags. series: what `measure` gave, if that was done already.
+    """Metrics of formation, distance flown, safety, effort, time, messages and flags. series: the result of `measure`,
+    if it was computed already. A healthy vehicle has had no failure during the flight.
 
-    error_percent, error_percent_end: see `Shape.error`, over all of the flight and its last quarter; error_percent_way:
-    over the way; error_percent_acts: the greatest when a formation has had its time; arrived_acts: the least share of
-    the healthy that are within 0.5 m of their places at the goal then. misfit: of `Shape.misfit`, the mean over the
-    way. scale_least, scale_most: of `Shape.scale`. travelled_share: of the ways of the healthy to their places at the
-    last goal, the mean: what is missing counts in any direction; travelled_least: of the vehicle with the least.
-    without_slot: healthy vehicles that hold none in the end, or one that another holds. filled_share: of the slots of
-    the formation, those that a vehicle holds in the end that nothing is upon then; fillable_share: what such vehicles
-    could fill. success: 1 where nobody touched anything, no healthy vehicle is without a slot, 95% of them are within
-    0.5 m of their places in the end, and of the slots `success_share` are filled;
-    arrival_s: since when they are, NaN where they are not. touches, touches_adrift: looks with a touch, see `Safety`.
-    least_altitude_m: of vehicles that steer. rejoined_share: of those that something befell and that can fly again, who
-    is within 0.5 m of its place in the formation in the end; rejoined_s: what that took, the median. effort_m2ps3: of a
-    healthy vehicle, the integral of the squared acceleration. flag_precision, flag_recall: of `Flagged`.
+    - error_percent, error_percent_end: mean of `Shape.error` over the flight and over its last quarter;
+      error_percent_way: over the distance flown; error_percent_acts: the largest at the end of an act
+    - arrived_acts: smallest share of healthy vehicles within 0.5 m of their places at the goal at the end of an act
+    - misfit: mean of `Shape.misfit` over the distance flown; scale_least, scale_most: of `Shape.scale`
+    - travelled_share, travelled_least: mean and smallest share of the straight line to its final place that a healthy
+      vehicle has covered; the remaining distance counts in any direction
+    - without_slot: healthy vehicles that hold no slot at the end, or one that another vehicle holds too
+    - filled_share: share of the slots that a vehicle without a current failure holds at the end; fillable_share: share
+      that such vehicles could fill
+    - success: 1 if there was no collision, without_slot is 0, 95% of the healthy vehicles are within 0.5 m of their
+      places at the end, and `success_share` of the slots are filled
+    - arrival_s: time from which those 95% are there; NaN if they are not
+    - touches, touches_adrift: samples with a collision, see `Safety`; least_altitude_m: of vehicles that can steer
+    - rejoined_share: share of recovered vehicles within 0.5 m of their place at the end; rejoined_s: median time that
+      this took
+    - effort_m2ps3: integral of the squared acceleration, mean of the healthy vehicles
+    - flag_precision, flag_recall: of `Flagged`
     """
     recording, healthy = flight.recording, flight.recording.healthy
     kept, safe = measure(recording) if series is None else series
@@ -83,7 +88,7 @@ def _mean(values: Floats) -> float:
 
 
 def _over_way(recording: Recording, values: Floats) -> float:
-    """The mean over the way of the healthy vehicles' middle; over time where they stand."""
+    """The mean over the distance flown by the healthy vehicles' centre; over time if they stand still."""
     if not recording.healthy.any():
         return float("nan")
     middle = recording.positions[:, recording.healthy].mean(1)
@@ -94,8 +99,8 @@ def _over_way(recording: Recording, values: Floats) -> float:
 
 
 def _ways(recording: Recording) -> Floats:
-    """(m,): of the way of each of the healthy from its begin to its place in the end, the share that it made: 1 less
-    what is missing, over the way, but for 0.5 m at least. Who holds no slot is to be at the goal.
+    """(m,) share of the straight line from start to final place that each healthy vehicle covered: 1 minus the
+    remaining distance over the length of the line (at least 0.5 m). The place of a vehicle without a slot is the goal.
     """
     healthy, slot = recording.healthy, recording.slot[-1, recording.healthy]
     place = recording.goals[-1] + np.where(slot[:, None] >= 0, recording.formations[-1, slot], 0.0)
@@ -105,8 +110,8 @@ def _ways(recording: Recording) -> Floats:
 
 
 def _arrived(recording: Recording, steps: Ints) -> Floats:
-    """(k,): at some looks (k,), of the healthy the share that holds a slot and is at its place at the goal of its
-    formation; NaN where nobody is healthy.
+    """(k,) share of the healthy vehicles that hold a slot and are at its place at the goal, at samples (k,); NaN if no
+    vehicle is healthy.
     """
     slot, healthy, act = recording.slot[steps], recording.healthy, recording.act[steps]
     if not healthy.any():
@@ -117,7 +122,7 @@ def _arrived(recording: Recording, steps: Ints) -> Floats:
 
 
 def _arrival_s(recording: Recording) -> float:
-    """Since when most of the healthy vehicles that hold a slot have been at their places of the end."""
+    """Time from which `MOST` of the healthy vehicles with a slot have been at their final places; infinite if never."""
     slot, healthy = recording.slot[-1], recording.healthy & (recording.slot[-1] >= 0)
     if not healthy.any():
         return np.inf
@@ -129,13 +134,13 @@ def _arrival_s(recording: Recording) -> float:
 
 
 def _without_slot(recording: Recording) -> int:
-    """Of the healthy, in the end; of those that hold the same, all but one."""
+    """Healthy vehicles without a slot at the end. If several hold the same slot, all but one count."""
     slot = recording.slot[-1, recording.healthy]
     return len(slot) - len(np.unique(slot[slot >= 0]))
 
 
 def _sound(recording: Recording) -> npt.NDArray[np.bool_]:
-    """(n,): whom nothing is upon in the end."""
+    """(n,) whether a vehicle has no failure at the end."""
     sound: npt.NDArray[np.bool_] = ~recording.struck[-1] & np.isfinite(recording.positions[-1]).all(1)
     return sound
 

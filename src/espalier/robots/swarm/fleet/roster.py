@@ -1,9 +1,9 @@
-"""Who takes part in the formation, and in which slot, as one vehicle believes. No clock: the caller tells the time.
+"""The members of the formation and their slots, as one vehicle knows them. No clock: the caller passes the time.
 
-A vehicle is out where the registration does not believe it, it is far from its place and does not mean to come nearer,
-and lost once it has been out for `lost_s`. When too many are lost, the lowest-numbered vehicle that is not allots the
-slots anew and says so in its messages; who believes it follows. A vehicle that lost its slot so and can fly again takes
-a free one. All of this is ours.
+A vehicle is out if the registration rejects it, it is far from its place and its path does not bring it nearer. It is
+lost if it has been out for `lost_s`. If too many are lost, the lowest-numbered vehicle that is not lost assigns the
+slots anew and sends the assignment in its messages. The vehicles that have not lost the sender adopt it. A vehicle that
+loses its slot in this way and recovers takes a free one. All of this is ours.
 """
 
 from __future__ import annotations
@@ -22,26 +22,28 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 ENOUGH = 0.5
-"""Who hears fewer than this share of all others does not allot slots: most may only be out of range."""
+"""A vehicle that hears a smaller share of the others does not assign slots: most may only be out of range."""
 FAR = 3.0
-"""Of the limit of residuals, 1.5 slots: who flies around an obstacle is not as far from its place, or not for long."""
+"""Times the limit of residuals, 1.5 slots. A vehicle that flies around an obstacle does not get as far, or not for
+long.
+"""
 
 
 class Allotment(NamedTuple):
-    """slot: (n,) of each vehicle, -1 for none. round: how often slots were allotted. by: who did so last."""
+    """slot: (n,) of each vehicle, -1 for none. round: number of assignments so far. by: the vehicle that made it."""
 
     round: int
     by: int
     slot: Ints
 
     def beats(self, other: Allotment) -> bool:
-        """Of two, the later counts; of two in one round, that of the lower number."""
+        """Whether this one is the later; of two in one round, whether it is by the lower number."""
         return (self.round, -self.by) > (other.round, -other.by)
 
 
 class Claims(NamedTuple):
-    """What vehicles say that were heard of late: who (m,), which slot each holds (m,), and by which of the allotments,
-    (m,) numbers in a list.
+    """Contents of recent messages. senders: (m,). slot: (m,) that each holds. which: (m,) index of its assignment in
+    `allotments`.
     """
 
     senders: Ints
@@ -51,8 +53,8 @@ class Claims(NamedTuple):
 
 
 class Roster:
-    """me: the vehicle that believes this, of n. slot: its own. out_since_s: (n,) since when a vehicle has been out,
-    infinite where it is in.
+    """me: the vehicle that keeps this roster, of n. slot: its own. out_since_s: (n,) time since which a vehicle has
+    been out, infinite if it is in.
     """
 
     def __init__(self, me: int, n: int, config: PolicyConfig) -> None:
@@ -67,12 +69,12 @@ class Roster:
 
     @property
     def claimed(self) -> Ints:
-        """(n,): the slot of each by what it says, -1 for none: the slot of one that lost it is another's now."""
+        """(n,) the slot that each vehicle reports, -1 for none. A slot that was assigned to another is not counted."""
         theirs, mine = self._said, self.allotment.slot
         return np.where((mine < 0) & np.isin(theirs, mine), -1, theirs)
 
     def listen(self, now_s: float, claims: Claims) -> bool:
-        """Take over what others say; whether the slots were allotted anew."""
+        """Process messages. Returns whether a new assignment was adopted."""
         self._heard[:] = False
         self._heard[claims.senders] = True
         self._heard_s[claims.senders] = now_s
@@ -84,8 +86,8 @@ class Roster:
         return self.allotment is not before and self._follow()
 
     def judge(self, now_s: float, found: Registration, behind: Flags, nearing: Flags) -> None:
-        """Learn from a registration who is out; from one that is not sure of itself, nothing. behind: (n,) who is
-        farther from the goal than its place in the formation. nearing: (n,) who means to come nearer to its place.
+        """Update from a registration which vehicles are out; a registration that is not sure changes nothing. behind:
+        (n,) vehicles farther from the goal than their places. nearing: (n,) vehicles whose path leads to their places.
         """
         if found.held or not found.memory.sure:
             return
@@ -96,14 +98,14 @@ class Roster:
         self._awaited_s = np.where(found.inlier, np.inf, np.minimum(self._awaited_s, np.where(missed, now_s, np.inf)))
 
     def lost(self, now_s: float) -> Flags:
-        """(n,): who has been out or silent for long; who was never heard may come yet."""
+        """(n,) vehicles that have been out or silent for `lost_s`. A vehicle that was never heard is not lost."""
         since_s = np.minimum(self.out_since_s, self._heard_s)
         silent_or_out: Flags = now_s - np.where(self._heard, self.out_since_s, since_s) >= self.config.lost_s
         return silent_or_out
 
     def waits(self, now_s: float) -> bool:
-        """Whether to stay for one that was lost, is behind and not back yet, and speaks: under the policy `wait`, for
-        so long.
+        """Whether to wait, under the policy `wait` and for at most `wait_s`, for a lost vehicle that is behind, has not
+        returned and still sends messages.
         """
         since_s = self._awaited_s[self._heard & (self.allotment.slot >= 0)]
         return self.config.stuck == "wait" and bool(((now_s - since_s < self.config.wait_s) & (since_s < np.inf)).any())
@@ -111,8 +113,8 @@ class Roster:
     def allot(
         self, now_s: float, found: Registration, positions: Floats, slots: Floats, *, inwards: bool = True
     ) -> bool:
-        """Give the slots (m, 3) to those that are not lost, (n, 3) by where they are, if it is this vehicle's turn and
-        enough are lost that still have one; whether it did. inwards: as of `remap`.
+        """Assign slots (m, 3) to the vehicles at positions (n, 3) that are not lost, if this is the vehicle to do so
+        and enough vehicles with a slot are lost. Returns whether it did. inwards: as of `remap`.
         """
         share, lost = self.config.remap_share, self.lost(now_s)
         most = found.inlier.sum() + 1 > self._heard.sum() / 2.0
@@ -128,7 +130,7 @@ class Roster:
         return self._follow()
 
     def free(self, now_s: float) -> Ints:
-        """Slots that nobody has; where there is none, those that nobody has who could fill them."""
+        """Slots that no vehicle holds. If there are none, slots that are held by lost vehicles only."""
         every, others = np.arange(len(self.claimed)), np.delete(self.allotment.slot, self.me)
         nobodys = np.setdiff1d(every, np.union1d(self.claimed[self._heard], others))
         if len(nobodys):
@@ -136,8 +138,8 @@ class Roster:
         return np.setdiff1d(every, np.union1d(self.claimed[self._heard & ~self.lost(now_s)], others))
 
     def settle(self, now_s: float, position: Floats, places: Floats) -> None:
-        """Without a slot of its own, a vehicle at (3,) takes the nearest that is free of those at (m, 3); it lets it go
-        to one of a lower number that took it too.
+        """A vehicle at (3,) without an assigned slot takes the nearest free one of the slots at (m, 3). If a vehicle
+        with a lower number has taken it too, it gives it up.
         """
         if self.allotment.slot[self.me] >= 0:
             return
@@ -149,8 +151,8 @@ class Roster:
         self.slot = int(free[away.argmin()]) if len(free) else -1
 
     def change(self, before: Floats, slots: Floats, *, inwards: bool = True) -> None:
-        """The formation is another now, (m, 3) `slots` instead of `before`: nobody is out. Where ranks were closed, the
-        slots that stay free are chosen anew, as these are of another shape: by all vehicles alike, so nobody need say.
+        """Change from slots `before` to `slots` (m, 3) of another formation. No vehicle is out then. If there are empty
+        slots, they are chosen anew for the new shape. All vehicles compute the same result, so no message is needed.
         """
         self.out_since_s[:] = self._awaited_s[:] = np.inf
         held = self.allotment.slot

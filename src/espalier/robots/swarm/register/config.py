@@ -10,38 +10,41 @@ from espalier.core.config import Config
 
 
 class RegisterConfig(Config):
-    """How the formation is found among the other agents' messages."""
+    """How the formation is found from the other agents' messages."""
 
     method: Literal["ransac", "gnc", "kcore", "least_squares"] = "ransac"
-    """Who is believed: the best of many triples, graduated non-convexity, the densest consistent core, or everybody."""
+    """How inliers are selected. ransac: the best of many triples. gnc: graduated non-convexity. kcore: the densest
+    consistent core. least_squares: all agents are inliers."""
     hypotheses: PositiveInt = 48
-    """Triples that RANSAC draws, up to four times as many where few agree; a rival is sought so by every method."""
+    """Triples that RANSAC draws, up to four times as many if there are few inliers. Every method uses them to search
+    for a second, competing result."""
     yaw_only: bool = False
-    """The formation turns about the vertical alone."""
+    """The formation turns about the vertical axis only."""
     scale_min: PositiveFloat = 0.7
     """The formation never shrinks to less."""
     scale_max: PositiveFloat = 1.3
     """The formation never grows to more; equal to `scale_min` for a fixed size."""
     spacing_share: PositiveFloat = 0.5
-    """An agent is out beyond this share of the slots' spacing from its slot, or beyond `deviations`."""
+    """An agent is an outlier if its distance from its slot is more than this share of the slots' spacing, and more than
+    `deviations`."""
     deviations: NonNegativeFloat = 3.0
-    """Robust standard deviations (1.48 times the median) of the inliers' distances that an agent may be away."""
+    """Allowed distance of an inlier, in robust standard deviations (1.48 times the median distance of the inliers)."""
     stale_s: PositiveFloat = 1.5
-    """An agent whose message is older is out, and in again with the next if it was before."""
+    """An agent whose last message is older is left out. It is an inlier again, if it was one, with its next message."""
     readmit_share: float = Field(default=0.7, gt=0.0, le=1.0)
-    """An agent that is out comes back once it is within this share of the limit..."""
+    """An outlier becomes an inlier again if its distance stays within this share of the limit for `readmit_s`."""
     readmit_s: NonNegativeFloat = 1.0
-    """...for so long."""
+    """See `readmit_share`."""
     least_inliers: PositiveInt = 4
-    """With fewer the last result is held; in a swarm so small that fewer could be, all but one."""
+    """With fewer inliers the last result is kept. In a very small swarm the number is all agents but one."""
     least_share: float = Field(default=0.25, ge=0.0, le=1.0)
-    """With a smaller share of the agents heard the last result is held."""
+    """If the inliers are a smaller share of the agents heard, the last result is kept."""
     rival_share: float = Field(default=0.5, gt=0.0, le=1.0)
-    """The result is ambiguous where other agents, this many for each inlier, agree on another place."""
+    """The result is ambiguous if this many outliers for each inlier agree on another place of the formation."""
     majority: float = Field(default=0.6, ge=0.0, le=1.0)
-    """The result is ambiguous, too, where a smaller share of the agents heard agrees with it."""
+    """The result is also ambiguous if the inliers are a smaller share of the agents heard."""
     smoothing: NonNegativeFloat = 1.0
-    """How much evenly changing scale and rotation over the horizon count against fitting each sample; 0 for not."""
+    """Weight of a smooth change of scale and rotation over the horizon, against the fit of each sample; 0 for none."""
 
     @model_validator(mode="after")
     def _sensible(self) -> RegisterConfig:
