@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
 from espalier.engine.config import EngineConfig
-from espalier.envs.config import TasksConfig
+from espalier.envs.config import AnyTaskConfig, TasksConfig
 from espalier.lm.config import ModelConfig
 from espalier.rewards.config import ENV_REWARD, RewardsConfig
 from espalier.rl.algorithms.config import Algorithm
@@ -69,6 +69,8 @@ class WarmStartConfig(Config):
 class EvaluationConfig(Config):
     """Checks on held-out tasks, sampled apart from training."""
 
+    later = frozenset({"greedy", "probes"})
+
     every: PositiveInt = 20
     """Training steps between two evaluations; there is always one before the first and after the last step."""
     tasks: PositiveInt = 200
@@ -81,6 +83,11 @@ class EvaluationConfig(Config):
     """An attempt is correct where its verdict (the unweighted value of `component`) is above this."""
     component: str | None = None
     """The reward component that says whether an attempt is correct; the first one unless given."""
+    greedy: bool = False
+    """Answer each held-out task once more without sampling. Its figures are `greedy/avg` and so on."""
+    probes: tuple[AnyTaskConfig, ...] = ()
+    """Task sets that are never trained on. As many of their held-out tasks are measured, as `probe/avg` and so on; with
+    `greedy` as `probe_greedy/avg` too."""
     browse: NonNegativeInt = 12
     """Held-out tasks whose samples the report shows, before and after training."""
 
