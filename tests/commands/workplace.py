@@ -220,6 +220,10 @@ def _gateway(workplace: Workplace, place: Path) -> None:
     (place / "gateway.yaml").write_text(shown)
 
 
+def _brief(workplace: Workplace, place: Path) -> None:
+    workplace.must("espalier new reward brief", place)
+
+
 def _boxes(workplace: Workplace, place: Path) -> None:
     workplace.must("espalier new env boxes", place)
 
@@ -234,4 +238,5 @@ _MAKERS: Mapping[Piece, Callable[[Workplace, Path], None]] = {
     "requests": _requests,
     "gateway": _gateway,
     "boxes": _boxes,
+    "brief": _brief,
 }

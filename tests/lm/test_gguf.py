@@ -212,8 +212,8 @@ def test_smollm2_computes_what_transformers_does() -> None:
     peer = transformers.AutoModelForCausalLM.from_pretrained(
         path.parent,
         gguf_file=path.name,
-        dtype=torch.float32,
-        attn_implementation="eager",  # its other kernel is 2e-4 away from its own result in double precision
+        dtype=torch.float64,  # in single precision it is 1e-4 away from this, more or less by processor
+        attn_implementation="eager",
     )
     theirs = transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     text = "The capital of France is Paris.\n\n'Twas café, naïve: I'll pay.\t def f(x):\n    return x"
@@ -230,7 +230,8 @@ def test_smollm2_computes_what_transformers_does() -> None:
     with torch.no_grad():
         ours = packed_logits(language.decoder, torch.tensor(ids + row), lengths).split(lengths)
         for logits, each in zip(ours, (ids, row), strict=True):
-            torch.testing.assert_close(logits, peer(torch.tensor([each])).logits[0], atol=1e-4, rtol=0)
+            expected = peer(torch.tensor([each])).logits[0]
+            torch.testing.assert_close(logits.double(), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.pretrained

@@ -46,8 +46,13 @@ def finish(run: Run, settings: TrainConfig) -> dict[str, float]:
         return train(settings, run)
 
 
-def trace(folder: Path) -> list[dict[str, Any]]:
-    """What the run in `folder` logged, less everything about time and memory."""
+def trace(folder: Path) -> list[tuple[int, str, float]]:
+    """What the run in `folder` logged, less everything about time and memory: step, metric and value."""
     lines = (json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines())
     timed = ("time/", "seconds", "engine/tokens_s", "cost/cpu_seconds", "memory/")
-    return [{k: v for k, v in line.items() if not k.startswith(timed)} for line in lines]
+    return [
+        (line["step"], name, value)
+        for line in lines
+        for name, value in line.items()
+        if name != "step" and not name.startswith(timed)
+    ]

@@ -111,7 +111,7 @@ class Proxy:
                     ticket.outcome = "refused"
                     return refuse(503, CLOSING, UNAVAILABLE)
                 if patience.hurried or (patience.expired and not self._is_well(ticket)):
-                    raise FailedError("it has fallen silent") from None
+                    raise FailedError("it has fallen silent", blame=not patience.hurried) from None  # it was, already
                 if patience.expired and not ticket.streamed:
                     ticket.outcome = "expired"
                     return refuse(504, f"there was no whole answer within {limit:g} s", ENGINE)
