@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(args: argparse.Namespace) -> int:
-    """Serve until interrupted. Whatever can be wrong with the options is said before the model is read."""
+    """Serve until interrupted. All options are checked before the model is read."""
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
@@ -86,7 +86,9 @@ def serve(args: argparse.Namespace) -> int:
 
 
 def api_keys(given: list[str], environ: Mapping[str, str]) -> list[str]:
-    """The keys of the command line, or else of the environment. Raises ConfigError for one that no header can hold."""
+    """The keys of the command line, or else of the environment. Raises ConfigError for a key that a header cannot
+    contain.
+    """
     keys = given or [environ[name] for name in (KEY_VARIABLE,) if name in environ]
     if any(not key or not key.isascii() or not key.isprintable() or " " in key for key in keys):
         raise ConfigError(f"--api-key or {KEY_VARIABLE}: a key is one word of printable ASCII characters")

@@ -18,9 +18,9 @@ from espalier.core.errors import EngineError
 from espalier.engine.api import UpdateKind
 
 ALIGN = 64
-"""Tensors in shared memory begin at multiples of so many bytes."""
+"""Alignment in bytes of tensors in shared memory."""
 SHARED = Path("/dev/shm")
-"""Where files are memory; elsewhere the folder for temporary files takes its place."""
+"""Folder of files in memory; on other systems the folder for temporary files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class AdapterUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tensor lies in shared memory. dtype: its name, such as `float32`. offset: in bytes."""
+    """The location of a tensor in shared memory. dtype: its name, such as `float32`. offset: in bytes."""
 
     name: str
     dtype: str
@@ -71,7 +71,7 @@ class SharedUpdate:
 
     @contextmanager
     def tensors(self) -> Iterator[dict[str, Tensor]]:
-        """The tensors by name, not to be used afterwards. Raises EngineError where the file is gone or too small."""
+        """The tensors by name, not to be used afterwards. Raises EngineError if the file is gone or too small."""
         try:
             with self.file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as memory:
                 found = {place.name: _view(memory, place) for place in self.places}
