@@ -1,4 +1,4 @@
-"""From the named tensors of a checkpoint to a decoder, whatever kind of file they lie in."""
+"""Loads the named tensors of a checkpoint, of any file format, into a decoder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Weights(Protocol):
 
     @property
     def shaped_by(self) -> str:
-        """What says how large the tensors must be, for messages: config.json."""
+        """The name of what determines the shapes, for messages: config.json."""
         ...
 
     def shapes(self) -> Iterator[tuple[Path, str, list[int]]]:
@@ -40,8 +40,8 @@ class Weights(Protocol):
 def read_decoder(config: DecoderConfig, weights: Weights, dtype: torch.dtype = torch.float32) -> Decoder:
     """The decoder with these weights, converted to `dtype`, on CPU.
 
-    Raises DataError, naming tensor and file, where a tensor is missing, unexpected or of another shape, before there is
-    memory for any.
+    Raises DataError, naming tensor and file, if a tensor is missing, unexpected or of another shape, before memory is
+    allocated.
     """
     _check(outline(config), weights)
     model = Decoder(config)
@@ -55,7 +55,7 @@ def read_decoder(config: DecoderConfig, weights: Weights, dtype: torch.dtype = t
 
 
 def outline(config: DecoderConfig) -> Decoder:
-    """The decoder without memory for its weights. Raises ConfigError where no model can have this shape."""
+    """The decoder without memory for its weights. Raises ConfigError if no model can have this shape."""
     try:
         with torch.device("meta"):
             return Decoder(config)

@@ -34,20 +34,20 @@ SPLITS: Mapping[str, str | None] = MappingProxyType(
         "tekken": TEKKEN,
     }
 )
-"""What BPE merges within, by tokenizer.ggml.pre: a pattern, or None for GPT-2's own."""
+"""Pre-tokenizer patterns by tokenizer.ggml.pre; None for GPT-2's own."""
 DIGITS = frozenset({"smollm", "starcoder", "refact", "command-r", "codeshell"})
-"""Every digit stands alone in these."""
+"""Pre-tokenizers that split numbers into single digits."""
 WHOLE_WORDS = frozenset({"llama-bpe", "llama3", "llama-v3", "tekken"})
-"""A word that is a token is taken as it is in these, whatever its merges."""
+"""Pre-tokenizers with which a word that is a token is used directly, whatever its merges."""
 COMPOSED = frozenset({"qwen2", "deepseek-r1-qwen"})
-"""Text is brought into Unicode's composed form in these, as their own tokenizers do."""
+"""Pre-tokenizers that normalise text to Unicode's composed form (NFC), as the original tokenizers do."""
 NAMED = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
 
 
 def read_tokenizer(container: Container) -> Tokenizer:
-    """The tokenizer, with the chat template where the file has one.
+    """The tokenizer, with the chat template if the file has one.
 
-    Raises ConfigError for a kind that is not read, DataError where tokens and merges do not fit together.
+    Raises ConfigError for an unsupported kind, DataError if tokens and merges do not fit together.
     """
     path = container.path
     kind = container.need("tokenizer.ggml.model", str)
