@@ -1,4 +1,4 @@
-"""`load`: a data set by its name or its place, whatever the layout of its files."""
+"""`load`: reads a data set by its name or path, in any supported layout."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from espalier.graph.sampling.store import open_store
 
 
 def load(name: str | Path, *, root: DataRoot | None = None, normalise: Normalise | None = None) -> Graph:
-    """A graph, or a set of graphs side by side.
+    """A graph, or a set of graphs.
 
-    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files or of a store, `planted`
-    (made, see `GENERATED`), or the name of a data set below `graph/` of the data root; one that is not there is
-    downloaded through PyTorch Geometric.
-    Planetoid, gnn-benchmark and TU layouts are told apart by their files. normalise: how features are scaled;
-    bag-of-words rows are divided by their sums if None. Raises DataError.
+    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files or of a graph store,
+    `planted` (generated, see `GENERATED`), or the name of a data set below `graph/` of the data root. A missing data
+    set is downloaded through PyTorch Geometric. Planetoid, gnn-benchmark and TU layouts are recognised by their files.
+    normalise: how features are scaled; None: bag-of-words rows are divided by their sums. Raises DataError.
     """
     given = Path(os.path.abspath(name))  # noqa: PTH100 (links are not followed: their names are the graph's)
     if given.is_file():

@@ -21,9 +21,9 @@ SPLITS = ("train", "val", "test")
 
 
 def read_npz(file: Path) -> Graph:
-    """The graph in `file`. Bag-of-words features of the benchmark layout are made binary, as PyG reads them.
+    """The graph in `file`. Bag-of-words features of the benchmark layout are converted to binary, as PyG does.
 
-    Raises DataError, naming file and key, where something is missing or does not fit.
+    Raises DataError, naming file and key, if something is missing or inconsistent.
     """
     try:
         with np.load(file, allow_pickle=False) as archive:

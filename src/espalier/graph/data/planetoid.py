@@ -1,4 +1,6 @@
-"""Planetoid's raw files, `ind.NAME.{x,tx,allx,y,ty,ally,graph,test.index}`: Python 2 pickles, read without trust."""
+"""Planetoid's raw files, `ind.NAME.{x,tx,allx,y,ty,ally,graph,test.index}`: Python 2 pickles, read by a restricted
+unpickler.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from espalier.graph.data.graph import Graph, checked_matrix, symmetric
 from espalier.graph.ops.csr import CSR, SparseMatrix
 
 VALIDATION = 500
-"""Nodes after the training nodes that the public split validates on."""
+"""Number of nodes after the training nodes on which the public split validates."""
 SPARE = 10
-"""Test nodes may skip numbers, but there are no more than so many times the nodes that have features."""
+"""Test nodes may skip numbers, up to this many times the number of nodes with features."""
 MOST = 2**31 - 1
 """The largest node number."""
 
@@ -59,7 +61,8 @@ class _Unpickler(pickle.Unpickler):
 def read_planetoid(raw: Path, name: str) -> Graph:
     """The graph in folder `raw`, with the public split: the labelled training rows, the next 500, the test rows.
 
-    Test nodes that the files skip (CiteSeer) get zero features, label 0 and no split. Raises DataError by file.
+    Test nodes that the files skip (CiteSeer) get zero features, label 0 and no split. Raises DataError with the
+    file.
     """
     parts = {key: _load(raw / f"ind.{name}.{key}") for key in ("x", "tx", "allx", "y", "ty", "ally", "graph")}
     known, found = _matrix(parts["allx"], raw, name, "allx"), _matrix(parts["tx"], raw, name, "tx")

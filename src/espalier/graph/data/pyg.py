@@ -1,4 +1,4 @@
-"""From PyTorch Geometric's `Data` and `Batch` to a graph, or a refusal in words."""
+"""Converts PyTorch Geometric's `Data` and `Batch` to a graph, with errors for what is not supported."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ MASKS = ("train", "val", "test")
 
 
 def from_pyg(data: Any, name: str) -> Graph:
-    """The graph of a `Data`, or the set of graphs of a `Batch`: edges are made symmetric, duplicates and self-loops go.
+    """The graph of a `Data`, or the set of graphs of a `Batch`. Edges are made symmetric; duplicates and self-loops are
+    removed.
 
-    Weights and attributes of edges are not read; a warning names them. Of several splits in one mask the first counts.
-    Raises DataError where edges, features, labels or masks are not usable.
+    Weights and attributes of edges are not read; a warning names them. If a mask has several splits, the first is used.
+    Raises DataError if edges, features, labels or masks are not usable.
     """
     try:
         from torch_geometric.data import Data

@@ -26,17 +26,18 @@ from espalier.graph.ops.library import count, index_kernels, pointer
 KINDS = {"f16": np.float16, "f32": np.float32}
 """Precisions of features."""
 PART = 1 << 22
-"""Numbers that are looked through at a time."""
+"""Number of values that are checked at a time."""
 Edges = tuple[Any, Any]
 """Sources and targets, (k,) int64 numpy arrays."""
 Blocks = Callable[[], Iterator[Edges]]
-"""Gives the edges block by block; called twice, it gives the same."""
+"""Returns the edges block by block; a second call returns the same edges."""
 
 
 def open_store(folder: Path) -> Graph:
-    """The graph in `folder`, memory-mapped. Raises DataError where it is none, or its files do not fit each other.
+    """The graph in `folder`, memory-mapped. Raises DataError if it is not a graph store, or its files are
+    inconsistent.
 
-    Pointers, node numbers and labels are looked through once, block by block; features only as they are used.
+    Pointers, node ids and labels are checked once, block by block; features only when they are used.
     """
     meta = _meta(folder / "graph.json")
     n, nnz, width = meta["nodes"], meta["entries"], meta["features"]
@@ -97,7 +98,7 @@ def write_store(
     dtype: str = "f16",
     block: int = 1 << 18,
 ) -> None:
-    """Build a store, or leave nothing. Memory: 16 bytes a node, and one block of edges or features at a time.
+    """Build a store, or leave nothing. Memory: 16 bytes per node, and one block of edges or features at a time.
 
     edges: undirected, in any order, with duplicates; each is read twice. features(a, b): rows a to b, (b - a, width).
     labels(a, b): (b - a,). Raises DataError for an edge between nodes that do not exist.

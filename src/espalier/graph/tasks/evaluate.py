@@ -1,4 +1,4 @@
-"""Embeddings in, figures out: each kind of evaluation."""
+"""Evaluates embeddings: one function for all kinds of evaluation."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from espalier.graph.tasks.svm import svm_accuracy
 
 
 def judge(how: AnyEvaluation, z: Tensor, graph: Graph, seed: int, links: Links | None = None) -> dict[str, float]:
-    """The figures of `how`, `score` first. z: (N, H) of nodes or (G, H) of graphs, in the order of the labels.
+    """The results for `how`, `score` first. z: (N, H) of nodes or (G, H) of graphs, in the order of the labels.
 
-    Raises ValueError for the method's own classifier, which judges no embeddings.
+    Raises ValueError for the method's own classifier, which does not use embeddings.
     """
     if isinstance(how, LinkConfig):
         assert links is not None

@@ -33,7 +33,7 @@ def linear_probe(
 ) -> Probed:
     """Train one linear layer on z (N, H), full batch, for a fixed number of epochs. y: (N,). splits: masks (N,).
 
-    Source: GraphMAE's protocol; embeddings are not normalised. Raises DataError where z is not finite.
+    Source: GraphMAE's protocol; embeddings are not normalised. Raises DataError if z is not finite.
     """
     if epochs < 1:
         raise ConfigError(f"epochs: a probe of {epochs} epochs learns nothing")
