@@ -45,7 +45,7 @@ FEATURES: dict[str, tuple[Any, str]] = {
     "text": (np.array([["a"], ["b"], ["c"]]), r"features\.npy: an array of <U1, where numbers are needed"),
     "records": (np.zeros(3, [("a", "f4")]), r"features\.npy: an array of"),
     "complex": (np.ones((3, 2), complex), r"features\.npy: an array of complex128"),
-    "objects": (np.array([[{}], [1], [2]], dtype=object), r"features\.npy: this is no array of numbers"),
+    "objects": (np.array([[{}], [1], [2]], dtype=object), r"features\.npy: not an array of numbers"),
     "too few rows": (np.ones((2, 2)), r"edges\.csv:2: there is no node 2: .*features\.npy has rows for nodes 0 to 1"),
 }
 
@@ -293,7 +293,7 @@ def store(folder: Path) -> Path:
         ("indices.i32", np.array([1, 0, 9, 1], "<i4").tobytes(), r"indices\.i32: it names a node .* 0 to 2"),
         ("indices.i32", np.array([1, 0, -1, 1], "<i4").tobytes(), r"indices\.i32: it names a node"),
         ("indptr.i64", np.array([0, 3, 1, 4], "<i8").tobytes(), r"indptr\.i64: it does not rise"),
-        ("indptr.i64", np.array([0, 1, 3, 5], "<i8").tobytes(), r"indptr\.i64: it does not rise from 0 to 4"),
+        ("indptr.i64", np.array([0, 1, 3, 5], "<i8").tobytes(), r"indptr\.i64: it does not increase from 0 to 4"),
         ("y.i64", np.array([0, 1, 1 << 50], "<i8").tobytes(), r"y\.i64: row 2 is"),
         ("y.i64", b"", r"y\.i64 has 0 bytes in place of 24"),
         ("graph.json", b"[1]", r"graph\.json: this is no description"),
@@ -319,7 +319,7 @@ def test_descriptions_of_stores_are_refused(key: str, value: Any, tmp_path: Path
 
 
 def test_a_store_is_not_scaled_silently(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="scale its features before it is converted"):
+    with pytest.raises(DataError, match="scale them before the conversion"):
         load(store(tmp_path), normalise="row")
 
 

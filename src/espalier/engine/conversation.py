@@ -48,7 +48,8 @@ class Conversation:
         room = self.engine.max_len - len(prompt)
         if room < 1:
             raise EngineError(
-                f"the conversation has {len(prompt)} tokens, the engine holds {self.engine.max_len}: /reset begins anew"
+                f"the conversation has {len(prompt)} tokens, the engine's limit is {self.engine.max_len}: "
+                "/reset starts a new conversation"
             )
         reading = ChatReading(self.tokenizer, self.renderer, (), opened=opened(self.tokenizer, prompt))
         sampling = replace(

@@ -165,7 +165,8 @@ class LocalEngine:
         """See `Engine`. All names and shapes are checked before the first tensor is applied."""
         if update.kind not in self.capabilities.updates:
             raise EngineError(
-                f"this engine shares the learner's weights, and takes none as {update.kind}: set engine.weights=copy"
+                f"this engine shares the learner's weights, and does not accept updates of the kind {update.kind}: "
+                "set engine.weights=copy"
             )
         take(self.model, update, alias=self.config.weights == "alias")
         self._stepper.set_version(update.version)

@@ -73,7 +73,7 @@ def serve(args: argparse.Namespace) -> int:
         raise MissingExtraError(error.name or "uvicorn", "serving") from error
     locate(args.model)
     if args.grace < 0 or args.queue < 0:
-        raise ConfigError("--grace and --queue are 0 or more")
+        raise ConfigError("--grace and --queue must be 0 or more")
     keys = api_keys(args.api_key, os.environ)
     with listening(args.host, args.port) as bound:
         from espalier.engine.server.load import load_service
@@ -91,5 +91,5 @@ def api_keys(given: list[str], environ: Mapping[str, str]) -> list[str]:
     """
     keys = given or [environ[name] for name in (KEY_VARIABLE,) if name in environ]
     if any(not key or not key.isascii() or not key.isprintable() or " " in key for key in keys):
-        raise ConfigError(f"--api-key or {KEY_VARIABLE}: a key is one word of printable ASCII characters")
+        raise ConfigError(f"--api-key or {KEY_VARIABLE}: a key must be one word of printable ASCII characters")
     return keys

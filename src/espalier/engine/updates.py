@@ -106,7 +106,7 @@ def _view(memory: mmap.mmap, place: Place) -> Tensor:
     dtype = getattr(torch, place.dtype, None)
     if not isinstance(dtype, torch.dtype) or place.offset < 0 or min(place.shape, default=1) < 0:
         raise EngineError(
-            f"the weight {place.name} is {place.dtype} {place.shape} in shared memory, which is no tensor"
+            f"the weight {place.name} is {place.dtype} {place.shape} in shared memory, which is not a valid tensor"
         )
     count = torch.Size(place.shape).numel()
     if place.offset + count * dtype.itemsize > len(memory):

@@ -34,7 +34,7 @@ def take(model: Decoder, update: WeightUpdate, *, alias: bool) -> None:
             case _:
                 assert_never(update)
     except DataError as error:
-        raise EngineError(f"the weights of version {update.version} cannot be taken: {error}") from error
+        raise EngineError(f"the weights of version {update.version} cannot be loaded: {error}") from error
 
 
 @torch.no_grad()

@@ -119,7 +119,7 @@ def load_encoder(folder: str | Path) -> Encoder:
     content = read_object(file)
     if content.get("layout") != LAYOUT:
         raise DataError(
-            f"{file} holds no exported encoder of layout {LAYOUT}; one that an earlier version wrote does not "
+            f"{file} has no exported encoder of layout {LAYOUT}; one that an earlier version wrote does not "
             "know how its features were scaled: train it again"
         )
     try:
@@ -134,7 +134,7 @@ def load_encoder(folder: str | Path) -> Encoder:
         data, source, figures = str(content["data"]), str(content["source"]), dict(content["figures"])
         encoder = Encoder(method.eval(), config, int(content["seed"]), scaling, *sizes, data, source, figures)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise DataError(f"{folder} holds no exported encoder ({type(error).__name__}: {error})") from None
+        raise DataError(f"{folder} has no exported encoder ({type(error).__name__}: {error})") from None
     _fill(method, tensors, weights)
     return encoder
 

@@ -48,7 +48,7 @@ def make_batches(graph: Graph, config: PretrainConfig, share: Share | None = Non
     """
     size, share = config.fit.batch_size, share or Share()
     if size == 0 and not share.alone:
-        raise ConfigError("fit.batch_size: several processes share mini-batches: give it a number")
+        raise ConfigError("fit.batch_size: training in several processes needs mini-batches: set it above 0")
     if size == 0:
         return Whole(graph)
     return Clusters(graph, size, config.context, share) if graph.ptr is None else Members(graph, size, share)
@@ -58,7 +58,9 @@ def check_training(config: PretrainConfig, graph: Graph) -> None:
     """Raises ConfigError or DataError if the method cannot be trained on the graph."""
     name, size = config.method.name, config.fit.batch_size
     if name == "pgt" and (size == 0 or graph.ptr is not None):
-        raise ConfigError("fit.batch_size: pgt reads contexts of one graph, so many at a time: give it a number")
+        raise ConfigError(
+            "fit.batch_size: pgt trains on contexts of one graph: set it to the number of contexts in a mini-batch"
+        )
     if name not in CLASSIFIERS:
         return
     if size:
@@ -72,14 +74,14 @@ def check_judging(config: PretrainConfig, graph: Graph) -> None:
     if (graph.ptr is not None) != (kind == "svm"):
         what = "a set of graphs" if graph.ptr is not None else "one graph"
         raise ConfigError(
-            f"evaluate.kind: {graph.name} is {what}, which {kind!r} does not judge; 'svm' is for sets of graphs"
+            f"evaluate.kind: {graph.name} is {what}, which {kind!r} cannot evaluate; 'svm' is for sets of graphs"
         )
     if kind == "own" and not classifier:
         raise ConfigError(f"evaluate.kind: method {config.method.name!r} has no classifier of its own; take 'linear'")
     if classifier and kind in ("links", "svm"):
         raise ConfigError(f"evaluate.kind: method {config.method.name!r} learns from node labels; take 'own'")
     if kind != "links" and graph.y is None:
-        raise ConfigError(f"evaluate.kind: {graph.name} has no labels; only 'links' does without")
+        raise ConfigError(f"evaluate.kind: {graph.name} has no labels; only 'links' needs none")
 
 
 def reads_split(config: PretrainConfig) -> bool:

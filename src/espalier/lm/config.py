@@ -124,13 +124,13 @@ class DecoderConfig(Config):
     def _check(self) -> Self:
         if self.num_attention_heads % self.num_key_value_heads:
             raise ConfigError(
-                f"num_attention_heads={self.num_attention_heads} is no multiple of "
+                f"num_attention_heads={self.num_attention_heads} is not a multiple of "
                 f"num_key_value_heads={self.num_key_value_heads}"
             )
         if self.rotary_dim % 2 or not self.rotary_dim:
             raise ConfigError(
                 f"head_dim={self.head_dim} x partial_rotary_factor={self.partial_rotary_factor} must be even: "
-                "rotary embedding turns pairs"
+                "rotary embedding rotates pairs"
             )
         family = self.traits
         if family.rotary_share == 1.0 != self.partial_rotary_factor:

@@ -97,7 +97,7 @@ def _experts(given: Mapping[str, Any], family: Family) -> dict[str, Any]:
     for field in MoEConfig.model_fields:
         values = [given[name] for name in _names(field, family) if name in given and field not in found]
         if any(value != values[0] for value in values):
-            raise ConfigError(f"{' and '.join(_names(field, family))} say different things: {values}")
+            raise ConfigError(f"{' and '.join(_names(field, family))} contradict each other: {values}")
         if values:
             found[field] = values[0]
     return found

@@ -75,16 +75,16 @@ def _check(model: Decoder, weights: Weights) -> None:
         if _ignored(name, model.config):
             continue
         if name in seen:
-            raise DataError(f"{file}: tensor {name} is there twice")
+            raise DataError(f"{file}: tensor {name} occurs twice")
         seen.add(name)
         found = expert_names.place(name, own)
         if found is None:
             raise DataError(
-                f"{file}: tensor {name} has no place in a {model.config.family} model of this {weights.shaped_by}"
+                f"{file}: tensor {name} does not belong to a {model.config.family} model of this {weights.shaped_by}"
             )
         target, part = found
         if list(part.shape) != shape:
-            raise DataError(f"{file}: tensor {name} has shape {shape}, {weights.shaped_by} asks for {list(part.shape)}")
+            raise DataError(f"{file}: tensor {name} has shape {shape}, {weights.shaped_by} requires {list(part.shape)}")
         room[target] -= part.numel()
     missing = [name for name, rest in room.items() if rest > 0]
     if missing:

@@ -124,9 +124,8 @@ def check_precision(model: ModelConfig, learner: LearnerConfig) -> None:
     if model.dtype == "float32" or (model.lora is not None and learner.critic is None):
         return
     raise ConfigError(
-        f"model.dtype={model.dtype} cannot be trained: most steps are smaller than half a unit of the last of its 8 "
-        "bits, and are rounded away. Leave model.dtype at float32 (learner.precision=bf16 multiplies in bf16 all the "
-        "same), or train adapters (model.lora, which stay float32; without learner.critic)"
+        f"model.dtype={model.dtype} cannot be trained: it has only 8 significant bits, and most updates would be "
+        "rounded away. Keep model.dtype=float32 (learner.precision=bf16 still computes products in bf16), or train adapters (model.lora, which stay float32; without learner.critic)"
     )
 
 

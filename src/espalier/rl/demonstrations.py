@@ -47,7 +47,9 @@ class Demonstrations:
             except (DataError, EnvError) as error:
                 self._notices.once(failed(task, error))
         if len(lacking) == count:
-            raise ConfigError(f"{lacking[0]}. A warm start needs some: leave it out (warm_start.steps=0), or add them")
+            raise ConfigError(
+                f"{lacking[0]}. A warm start needs demonstrations: leave it out (warm_start.steps=0), or add them"
+            )
         return units
 
     def _row(self, index: int, task: Task) -> Trajectory:

@@ -103,7 +103,7 @@ class Trajectory:
         if not 0 < at <= len(self.tokens):
             raise ValueError(f"cannot fork at {at}: the row has {len(self.tokens)} tokens")
         if member == self.member:
-            raise ValueError(f"a fork of member {member} needs a number of its own")
+            raise ValueError(f"a fork of member {member} needs its own number")
         child = Trajectory(self.task, self.key, self.group, member, info=dict(self.info))
         child.tokens, child.versions, child.logprobs = (
             self.tokens[:at],

@@ -75,7 +75,7 @@ def _endpoint(service: Service, kind: type[Body], make: Callable[[Body, Service]
         try:
             content = strict_json.loads(body, most=strict_json.BODY_PARTS)
         except ValueError as error:
-            raise ApiError(f"the body is not JSON that can be answered: {error}") from None
+            raise ApiError(f"the body is not valid JSON: {error}") from None
         return make(kind.model_validate(content), service)
 
     async def endpoint(request: Request) -> Response:

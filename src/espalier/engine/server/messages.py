@@ -37,7 +37,7 @@ def _parts(content: Any) -> Any:
 
 def _arguments(text: Any) -> dict[str, Any]:
     if not isinstance(text, str):
-        raise ValueError("the arguments of a call are a text that holds a JSON object")
+        raise ValueError("the arguments of a call must be a text with a JSON object")
     try:
         arguments = strict_json.loads(text or "{}")
     except ValueError as error:

@@ -125,7 +125,7 @@ class ChatRequest(_Generation):
     @classmethod
     def _rivals_need_logprobs(cls, value: int, info: ValidationInfo) -> int:
         if value and not info.data.get("logprobs"):
-            raise ValueError("rivals come with the log-probs: set logprobs to true")
+            raise ValueError("top_logprobs needs log-probs: set logprobs to true")
         return value
 
     @property

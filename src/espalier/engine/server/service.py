@@ -92,7 +92,7 @@ class Service:
         room = self.engine.max_len - len(prompt)
         if room < (limit or 1):
             raise ApiError(
-                f"the prompt has {len(prompt)} tokens and {limit or 1} are to follow; this model's context is "
+                f"the prompt has {len(prompt)} tokens and {limit or 1} are requested; this model's context is "
                 f"{self.engine.max_len} tokens",
                 param=param,
                 code="context_length_exceeded",

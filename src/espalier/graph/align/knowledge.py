@@ -59,10 +59,10 @@ def _triples(file: Path) -> list[tuple[str, str, str]]:
         if blank or len(words) != 3 or not all(word.strip() for word in words):
             found = "" if blank else line if len(line) < 80 else line[:77] + "..."
             where = f"{file}:{blank or number}"
-            raise DataError(f"{where}: expected head, relation and tail with tabs between, found {found!r}")
+            raise DataError(f"{where}: expected head, relation and tail separated by tabs, found {found!r}")
         rows.append((words[0], words[1], words[2]))
     if not rows:
-        raise DataError(f"{file} holds no triples")
+        raise DataError(f"{file} has no triples")
     return rows
 
 

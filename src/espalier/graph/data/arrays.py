@@ -22,9 +22,9 @@ def read_array(file: Path, *, mapped: bool = False) -> Any:
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a broken header can raise anything
-        raise DataError(f"{file}: this is no array of numbers ({error})") from None
+        raise DataError(f"{file}: not an array of numbers ({error})") from None
     if not isinstance(array, np.memmap) or array.offset + array.nbytes != file.stat().st_size:
-        raise DataError(f"{file}: this is no single array of numbers: something follows it")
+        raise DataError(f"{file}: not a single array of numbers: more data follow it")
     return array if mapped else np.array(array)
 
 

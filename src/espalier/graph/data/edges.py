@@ -81,7 +81,7 @@ def edge_blocks(file: Path, nodes: int | None = None, counted: Path | None = Non
         empty = empty and not pairs.size
         yield Edges(pairs, where)
     if empty:
-        raise DataError(f"{file} holds no edges")
+        raise DataError(f"{file} has no edges")
 
 
 def _no_such_node(pairs: Any, where: Callable[[int], str], nodes: int | None, counted: Path | None) -> str:
@@ -144,7 +144,7 @@ def _whole(column: Any, file: Path, first: int) -> Any:
     """A column of node numbers (k,) as int64."""
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise DataError(f"{file}: row {first + row} has a gap in the place of a node number")
+        raise DataError(f"{file}: row {first + row} has a missing value instead of a node number")
     values = column.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "iu":
         raise DataError(f"{file}: its first two columns are not whole node numbers, but {column.type}")

@@ -160,7 +160,7 @@ def check_members(ptr: Tensor, adj: CSR, where: str) -> None:
     them.
     """
     if ptr.dim() != 1 or ptr.numel() < 2 or int(ptr[0]) != 0 or int(ptr[-1]) != adj.n_rows:
-        raise DataError(f"{where} of shape {tuple(ptr.shape)} does not part {adj.n_rows} nodes into graphs")
+        raise DataError(f"{where} of shape {tuple(ptr.shape)} does not divide {adj.n_rows} nodes into graphs")
     sizes = ptr.diff()
     if bool((sizes < 1).any()):
         raise DataError(f"{where}: graph {int((sizes < 1).nonzero()[0])} has no node")

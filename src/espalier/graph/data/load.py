@@ -54,7 +54,10 @@ def _read_file(file: Path) -> Graph:
 def _read_folder(folder: Path, name: str, normalise: Normalise | None) -> Graph:
     if (folder / "graph.json").is_file():
         if normalise not in (None, "none"):
-            raise DataError(f"{folder}: a graph on disk is read as it is: scale its features before it is converted")
+            raise DataError(
+                f"{folder}: features of a graph on disk cannot be scaled when it is read: "
+                "scale them before the conversion"
+            )
         return open_store(folder)
     raw = folder / "raw" if (folder / "raw").is_dir() else folder
     if found := sorted(raw.glob("ind.*.allx")):
@@ -66,7 +69,7 @@ def _read_folder(folder: Path, name: str, normalise: Normalise | None) -> Graph:
     if found := sorted(file for ending in ("csv", "tsv", "parquet", "txt") for file in raw.glob(f"edges.{ending}")):
         return _named(_read_file(found[0]), name, normalise or "none")
     raise DataError(
-        f"{folder} holds no graph: neither ind.NAME.allx (Planetoid), NAME_graph_indicator.txt (TU), an .npz, "
+        f"{folder} has no graph: neither ind.NAME.allx (Planetoid), NAME_graph_indicator.txt (TU), an .npz, "
         "nor edges.csv"
     )
 

@@ -29,7 +29,7 @@ def read_npz(file: Path) -> Graph:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except Exception as error:  # a broken archive, or a broken header in it, can raise anything
-        raise DataError(f"{file}: this is no .npz of plain arrays ({error})") from None
+        raise DataError(f"{file}: not an .npz of plain arrays ({error})") from None
     return _own(file, arrays) if "indptr" in arrays else _benchmark(file, arrays)
 
 

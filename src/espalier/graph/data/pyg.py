@@ -29,7 +29,7 @@ def from_pyg(data: Any, name: str) -> Graph:
         raise MissingExtraError("torch_geometric", "graph") from error
     if not isinstance(data, Data):
         advice = ": data.to_homogeneous() makes one graph of it" if hasattr(data, "to_homogeneous") else ""
-        raise DataError(f"{name}: a {type(data).__name__} is no torch_geometric.data.Data{advice}")
+        raise DataError(f"{name}: a {type(data).__name__} is not a torch_geometric.data.Data{advice}")
     n = int(data.num_nodes or 0)
     source, target = _edges(data, name)
     adj = symmetric(source, target, n, name)
@@ -58,7 +58,7 @@ def _edges(data: Any, name: str) -> Tensor:
     if not isinstance(edges, Tensor) or edges.dim() != 2 or edges.shape[0] != 2:
         raise DataError(f"{name}: edge_index is {_kind(edges)}, where a tensor of (2, edges) is needed")
     if edges.is_floating_point() or edges.is_complex() or edges.dtype == torch.bool:
-        raise DataError(f"{name}: edge_index is {_kind(edges)}: node numbers are whole, as edge_index.long() has them")
+        raise DataError(f"{name}: edge_index is {_kind(edges)}: node numbers must be integers: use edge_index.long()")
     return edges.detach().cpu().long()
 
 

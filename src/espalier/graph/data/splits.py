@@ -19,7 +19,7 @@ PARTS = ("train", "val", "test")
 def public_split(graph: Graph) -> Mapping[str, Tensor]:
     """The split that comes with the data. Raises DataError if there is none."""
     if not set(PARTS) <= set(graph.splits):
-        raise DataError(f"{graph.name} comes without a public split: take `split: random` or `split: per_class`")
+        raise DataError(f"{graph.name} comes without a public split: use `split: random` or `split: per_class`")
     return graph.splits
 
 
@@ -63,14 +63,14 @@ def check_split(graph: Graph) -> None:
     masks = public_split(graph)
     y, n = graph.y, graph.n_nodes
     if y is None or y.numel() != n:
-        raise DataError(f"{graph.name} has no node labels, so its split trains and tests nothing")
+        raise DataError(f"{graph.name} has no node labels, so its split is empty")
     for part in PARTS:
         mask = masks[part]
         if mask.dtype != torch.bool or mask.shape != (n,):
             found = f"{mask.dtype} of {tuple(mask.shape)}"
             raise DataError(f"{graph.name}: the mask {part!r} is {found}, not bool of ({n},)")
         if not bool(mask.any()):
-            raise DataError(f"{graph.name}: its split has no {part} nodes: take larger shares")
+            raise DataError(f"{graph.name}: its split has no {part} nodes: use larger shares")
         if bool((mask & (y < 0)).any()):
             node = int((mask & (y < 0)).nonzero()[0])
             raise DataError(f"{graph.name}: node {node} is one of the {part} nodes, but has no label")
@@ -82,9 +82,9 @@ def check_split(graph: Graph) -> None:
     asked = torch.bincount(y[masks["train"] | masks["val"] | masks["test"]], minlength=graph.n_classes) > 0
     if bool((asked & ~taught).any()):
         label = int((asked & ~taught).nonzero()[0])
-        raise DataError(f"{graph.name}: class {label} has no training node: take a larger share, or `split: per_class`")
+        raise DataError(f"{graph.name}: class {label} has no training node: use a larger share, or `split: per_class`")
     if int(taught.sum()) < 2:
-        raise DataError(f"{graph.name}: all nodes of its split are of one class, so there is nothing to tell apart")
+        raise DataError(f"{graph.name}: all nodes of its split are of one class, so there is nothing to classify")
 
 
 def _labelled(graph: Graph) -> Tensor:

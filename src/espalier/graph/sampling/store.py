@@ -46,7 +46,7 @@ def open_store(folder: Path) -> Graph:
     y = _map(folder / "y.i64", np.int64, (n,)) if meta["labels"] else None
     rise = all(bool((np.diff(part) >= 0).all()) for part in _parts(folder / "indptr.i64", np.int64, overlap=1))
     if not rise or int(indptr[0]) != 0 or int(indptr[-1]) != nnz:
-        raise DataError(f"{folder / 'indptr.i64'}: it does not rise from 0 to {nnz}: the store is damaged")
+        raise DataError(f"{folder / 'indptr.i64'}: it does not increase from 0 to {nnz}: the store is damaged")
     for part in _parts(folder / "indices.i32", np.int32):
         if int(part.min()) < 0 or int(part.max()) >= n:
             raise DataError(f"{folder / 'indices.i32'}: it names a node that is not one of 0 to {n - 1}: damaged")
@@ -62,10 +62,10 @@ def open_store(folder: Path) -> Graph:
 
 def _meta(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise DataError(f"{file.parent} is no graph store: there is no {file.name} in it")
+        raise DataError(f"{file.parent} is not a graph store: it has no {file.name}")
     meta = parse_json(read_text(file), str(file))
     if not isinstance(meta, dict):
-        raise DataError(f"{file}: this is no description of a graph on disk")
+        raise DataError(f"{file}: not a description of a graph on disk")
     for key in ("nodes", "entries", "features"):
         if type(meta.get(key)) is not int or not 0 <= meta[key] < 2**40:
             raise DataError(f"{file}: {key} is {str(meta.get(key))[:40]}, not a whole number")

@@ -55,7 +55,7 @@ def judge(how: AnyEvaluation, z: Tensor, graph: Graph, seed: int, links: Links |
             hits = few_shot(z, y, ways=how.ways, shots=how.shots, queries=how.queries, episodes=how.episodes, seed=seed)
             return {"score": float(hits.mean()), "episodes_std": float(hits.std(correction=0))}
         case OwnConfig():
-            raise ValueError("the method's own classifier judges no embeddings")
+            raise ValueError("the method's own classifier does not use embeddings")
 
 
 def _probed(found: Probed, score: float) -> dict[str, float]:

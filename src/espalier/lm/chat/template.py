@@ -145,7 +145,7 @@ class TemplateRenderer(Renderer):
                 **self._variables,
             )
         except (jinja2.TemplateError, TypeError, ValueError, LookupError) as error:
-            raise DataError(f"the chat template refused {len(messages)} messages: {error}") from error
+            raise DataError(f"the chat template rejected {len(messages)} messages: {error}") from error
 
     def _plain(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """Messages as templates read them. Calls get an id where they have none; results get the ids in their order."""

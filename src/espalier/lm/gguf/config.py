@@ -63,7 +63,7 @@ def _read(container: Container) -> DecoderConfig:
     heads, width = container.need(f"{name}.attention.head_count", int), container.need(f"{name}.embedding_length", int)
     head_dim = container.get(f"{name}.attention.key_length", int) or width // max(heads, 1)
     if container.get(f"{name}.attention.value_length", int) not in (None, head_dim):
-        raise ConfigError(f"{name}.attention.value_length: values as wide as keys only ({head_dim})")
+        raise ConfigError(f"{name}.attention.value_length: only values as wide as keys are supported ({head_dim})")
     turned = container.get(f"{name}.rope.dimension_count", int)
     fields: dict[str, Any] = {
         "family": family,

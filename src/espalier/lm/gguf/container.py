@@ -151,7 +151,7 @@ def _parse(reader: _Reader) -> tuple[Mapping[str, Value], Mapping[str, TensorInf
     for _ in range(entries):
         key = reader.text("a metadata key")
         if key in metadata:
-            raise DataError(f"{reader.path}: the metadata key {key[:80]!r} is there twice")
+            raise DataError(f"{reader.path}: the metadata key {key[:80]!r} occurs twice")
         metadata[key] = _value(reader, reader.number("<I", key[:80]), key[:80])
     return metadata, _table(reader, tensors, _alignment(reader, metadata))
 
@@ -217,10 +217,12 @@ def _table(reader: _Reader, count: int, alignment: int) -> Mapping[str, TensorIn
         if not elements or shape[-1] % kind.elements:
             raise DataError(f"{reader.path}: tensor {name} of the type {kind.name} cannot have the shape {list(shape)}")
         if offset != next_offset:
-            raise DataError(f"{reader.path}: tensor {name} begins at {offset:,}, {next_offset:,} is where it belongs")
+            raise DataError(f"{reader.path}: tensor {name} begins at {offset:,}, {next_offset:,} is expected")
         size = elements // kind.elements * kind.size
         if start + offset + size > len(reader.data):
-            raise DataError(f"{reader.path}: tensor {name} reaches beyond the end of the file: it is cut off or broken")
+            raise DataError(
+                f"{reader.path}: tensor {name} reaches beyond the end of the file: it is truncated or broken"
+            )
         table[name] = TensorInfo(name, shape, kind, start + offset, size)
         next_offset = offset + size + -size % alignment
     return table

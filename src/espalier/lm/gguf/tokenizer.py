@@ -60,7 +60,7 @@ def read_tokenizer(container: Container) -> Tokenizer:
     vocabulary = {name: i for i, name in enumerate(names)}
     if len(vocabulary) != len(names):
         twice = next(name for i, name in enumerate(names) if vocabulary[name] != i)
-        raise DataError(f"{path}: tokenizer.ggml.tokens: {twice!r} is there twice")
+        raise DataError(f"{path}: tokenizer.ggml.tokens: {twice!r} occurs twice")
     backend = _backend(container, vocabulary, split)
     backend.add_tokens(_added(container, names))
     config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
@@ -81,7 +81,7 @@ def _backend(container: Container, vocabulary: dict[str, int], split: str) -> to
     pairs = [(left, right) for left, blank, right in (merge.partition(" ") for merge in merges) if blank]
     try:
         if len(pairs) != len(merges):
-            raise ValueError("a merge is not two texts with a blank between")
+            raise ValueError("a merge is not two texts separated by a space")
         model = models.BPE(vocabulary, pairs, ignore_merges=split in WHOLE_WORDS)
     except Exception as error:  # the library raises bare Exception for a merge of unknown tokens
         raise DataError(f"{container.path}: tokenizer.ggml.merges do not fit the tokens ({error})") from error

@@ -102,11 +102,9 @@ class Algorithm(Config):
         if self.kl_coef and self.kl_as == "loss" and self.kl_estimator == "k1":
             raise ConfigError("algorithm.kl_estimator: k1 as a loss has no expected gradient; use k2, or kl_as=reward")
         if self.correction == "double_sided" and self.loss != "reinforce":
-            raise ConfigError(
-                f"algorithm.correction: double_sided weights a plain gradient; set loss=reinforce, not {self.loss}"
-            )
+            raise ConfigError(f"algorithm.correction: double_sided needs loss=reinforce, not {self.loss}")
         if self.dual_clip is not None and self.loss != "ppo":
-            raise ConfigError(f"algorithm.dual_clip belongs to loss=ppo, not {self.loss}; set it to null")
+            raise ConfigError(f"algorithm.dual_clip is only for loss=ppo, not {self.loss}; set it to null")
         if self.turn_rewards and self.advantage not in ("reward", "gae"):
             raise ConfigError(
                 f"algorithm.turn_rewards: advantage={self.advantage} compares whole rows; use reward or gae"

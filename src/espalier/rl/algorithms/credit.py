@@ -115,7 +115,7 @@ def _of_plugin(plugin: PluginConfig, flat: _Flat, ids: Ints, penalty: Floats) ->
         ) from None
     credit = np.concatenate(parts) if parts else np.zeros(0)
     if not np.isfinite(credit).all():
-        raise AlgorithmError(f"algorithm.plugin.advantage: {plugin.advantage} gave numbers that are not finite")
+        raise AlgorithmError(f"algorithm.plugin.advantage: {plugin.advantage} returned numbers that are not finite")
     return credit
 
 

@@ -154,7 +154,7 @@ def _of_plugin(
         shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise AlgorithmError(f"{name} must give a tensor of {len(batch.new)} numbers, one for each token, not {shape}")
     if part == "loss" and batch.new.requires_grad and not found.requires_grad:
-        raise AlgorithmError(f"{name} gave a loss without a gradient: it must depend on `new`")
+        raise AlgorithmError(f"{name} returned a loss without a gradient: it must depend on `new`")
     return found
 
 

@@ -55,7 +55,7 @@ class PluginConfig(Config):
             for name, required in own:
                 if required and name not in self.options:
                     raise ConfigError(
-                        f"algorithm.plugin.{part}: {where} needs {name!r}, which is no input "
+                        f"algorithm.plugin.{part}: {where} needs {name!r}, which is not an input "
                         f"({', '.join(INPUTS[part])}) and not in algorithm.plugin.options"
                     )
         for name in self.options:

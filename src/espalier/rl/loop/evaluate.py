@@ -87,7 +87,7 @@ class Evaluator:
                 judged |= bool(group.rows)
                 unjudged += not group.rows and group.wasted > 0
                 if not judged and unjudged == GIVE_UP:
-                    raise EvaluationError(f"no answer to {GIVE_UP} held-out tasks could be judged: {group.errors[-1]}")
+                    raise EvaluationError(f"no answer to {GIVE_UP} held-out tasks could be scored: {group.errors[-1]}")
         finally:
             for play in plays:
                 play.cancel()

@@ -48,7 +48,7 @@ class IdleWatch:
         if self.idle == self.most and not self.ended:
             raise NothingToLearnError(
                 f"{self.most} steps in a row had nothing to learn from. Step {step}: {reason}. "
-                "Change the rewards, the tasks or the model; stop_after_idle=0 goes on regardless."
+                "Change the rewards, the tasks or the model; stop_after_idle=0 turns this check off."
             )
         return f"nothing to learn from: {reason}" if self.idle == 1 else None
 
