@@ -125,7 +125,8 @@ def check_precision(model: ModelConfig, learner: LearnerConfig) -> None:
         return
     raise ConfigError(
         f"model.dtype={model.dtype} cannot be trained: it has only 8 significant bits, and most updates would be "
-        "rounded away. Keep model.dtype=float32 (learner.precision=bf16 still computes products in bf16), or train adapters (model.lora, which stay float32; without learner.critic)"
+        "rounded away. Keep model.dtype=float32 (learner.precision=bf16 still computes products in bf16), or train "
+        "adapters (model.lora, which stay float32; without learner.critic)"
     )
 
 
