@@ -226,7 +226,7 @@ def test_the_own_npz_layout_round_trips(tmp_path: Path, sparse: bool) -> None:
 def test_broken_npz_files_are_named(tmp_path: Path) -> None:
     file = tmp_path / "g.npz"
     file.write_bytes(b"not a zip")
-    with pytest.raises(DataError, match=r"g\.npz: this is no \.npz"):
+    with pytest.raises(DataError, match=r"g\.npz: not an \.npz"):
         read_npz(file)
     np.savez(file, indptr=np.array([0, 1]), indices=np.array([7]), x=np.zeros((1, 1)))
     with pytest.raises(DataError, match=r"g\.npz: the graph: its arrays .* are not a 1 x 1 CSR matrix"):
