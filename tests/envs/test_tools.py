@@ -1,6 +1,7 @@
 """Typed functions as tools: schemas, checked arguments, and faults that the model is told of."""
 
 import asyncio
+import threading
 import time
 from dataclasses import dataclass
 from random import Random
@@ -238,6 +239,21 @@ def test_an_asynchronous_tool_has_the_deadline_too():
 def peek(place: int, task: Task) -> str:
     """Look at a letter of the answer."""
     return task.answer[place]
+
+
+def spin() -> str:
+    """Never return."""
+    while True:
+        pass
+
+
+def test_a_loop_past_its_deadline_is_ended_so_that_it_takes_no_processor():
+    before = set(threading.enumerate())
+    assert answer([spin], "spin", {}, seconds=0.1).text == "spin: the call took longer than 0.1 s"
+    (left,) = {thread for thread in threading.enumerate() if thread.name == "tool spin"} - before or {None}
+    if left:
+        left.join(10)
+        assert not left.is_alive()
 
 
 def test_a_tool_is_given_the_task_and_the_model_does_not_see_it():

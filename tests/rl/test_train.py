@@ -45,6 +45,21 @@ def test_a_run_leaves_model_report_samples_and_figures(tmp_path: Path):
     assert [point.step for point in history["reward/total"]] == [61, 62, 63, 64]
 
 
+def test_greedy_answers_and_probes_are_measured_apart_from_the_accuracy(tmp_path: Path):
+    plain, probed = tmp_path / "plain", tmp_path / "probed"
+    probes = [{**SMALL["tasks"][0], "name": "longer", "digits": 2}]
+    settings = config(evaluation={**SMALL["evaluation"], "greedy": True, "probes": probes})
+    figures, expected = finish(start(probed, settings), settings), finish(start(plain, config()), config())
+    for name in ("greedy", "probe", "probe_greedy"):
+        assert 0.0 <= figures[f"{name}_before"] <= 1.0
+        assert 0.0 <= figures[f"{name}_after"] <= 1.0
+    assert [figures[f"accuracy_{when}"] for when in ("before", "after")] == [
+        expected[f"accuracy_{when}"] for when in ("before", "after")
+    ], "they change nothing of training"
+    (page,) = probed.rglob("report.html")
+    assert "probe, greedy" in page.read_text()
+
+
 def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(tmp_path: Path):
     runs = [start(tmp_path, config(), seed=seed) for seed in (3, 3, 4)]
     for run in runs:

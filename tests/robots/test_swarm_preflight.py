@@ -68,7 +68,7 @@ def test_named_vehicles_fail_and_the_drawn_are_others() -> None:
 
 
 def test_an_act_that_never_comes_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"acts: the last begins at 30 s, and the flight ends at 20"):
+    with pytest.raises(ConfigError, match=r"acts: the last begins at 30 s, but the flight ends at 20 s"):
         FlightConfig.of(seconds=20, acts=[{"at_s": 30, "shape": "ring", "goal": (0, 0, 2)}])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from espalier.rl.browse import Browser
 from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, TrainConfig
 from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.eval_config import EvalConfig
-from espalier.rl.loop.evaluate import Evaluator
+from espalier.rl.loop.evaluate import Evaluations, Evaluator
 from espalier.rl.loop.rollout_log import RolloutLog
 from espalier.rl.loop.source import heldout
 from espalier.rl.report import ROLLOUTS
@@ -46,6 +46,7 @@ class Setting:
     engine: Engine
     seed: int
     notices: Notices
+    probes: TaskSet | None = None
 
     def player(self, rollout: RolloutConfig, purpose: str, algorithm: Algorithm | None = None) -> Player:
         """A group player whose random numbers are named by `purpose`; with `algorithm`, its groups are fit for
@@ -77,12 +78,22 @@ class Setting:
         seed = derive(self.seed, "demonstrations")
         return Demonstrations(self.tasks, self.language.renderer, self.notices, seed=seed)
 
-    def evaluator(self, rollout: RolloutConfig, config: EvaluationConfig, ks: Sequence[int] = ()) -> Evaluator:
-        """The held-out evaluation; `ks` are those of pass@k."""
-        tasks = list(heldout(self.tasks, config.tasks))
-        plain = {"temperature": config.temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
-        player = self.player(rollout.model_copy(update=plain), "evaluation")
-        return Evaluator(player, tasks, config, ks)
+    def evaluator(self, rollout: RolloutConfig, config: EvaluationConfig, ks: Sequence[int] = ()) -> Evaluations:
+        """The held-out evaluation and its further measurements; `ks` are those of pass@k."""
+        greedy = config.model_copy(update={"temperature": 0.0, "samples": 1})
+
+        def over(tasks: TaskSet, config: EvaluationConfig, prefix: str, ks: Sequence[int] = ()) -> Evaluator:
+            plain = {"temperature": config.temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+            purpose = "evaluation" if prefix == "eval" else prefix
+            player = replace(self, tasks=tasks).player(rollout.model_copy(update=plain), purpose)
+            return Evaluator(player, list(heldout(tasks, config.tasks)), config, ks, prefix=prefix)
+
+        others = {"greedy": over(self.tasks, greedy, "greedy")} if config.greedy else {}
+        if self.probes:
+            others["probe"] = over(self.probes, config, "probe")
+            if config.greedy:
+                others["probe_greedy"] = over(self.probes, greedy, "probe_greedy")
+        return Evaluations(over(self.tasks, config, "eval", ks), others)
 
     def browser(self, config: TrainConfig, folder: Path) -> Browser:
         """Shows samples of held-out tasks."""
@@ -111,6 +122,7 @@ def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
     """Build tasks, model and engine. Equal configs and seeds give equal objects."""
     torch.manual_seed(derive(run.seed, "torch"))
     tasks = build_tasks(config.tasks, seed=derive(run.seed, "tasks"), data=run.data, say=run.say)
+    probes = config.evaluation.probes
     texts = sample_texts(tasks, TOKENIZER_TASKS, seed=derive(run.seed, "texts"))
     language = build(config.model, seed=run.seed, texts=texts)
     for index in range(TOOL_TASKS):
@@ -122,4 +134,5 @@ def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
         build_engine(language.decoder, config.engine),
         run.seed,
         Notices(run.say),
+        build_tasks(list(probes), seed=derive(run.seed, "probes"), data=run.data, say=run.say) if probes else None,
     )

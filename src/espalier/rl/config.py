@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
 from espalier.engine.config import EngineConfig
-from espalier.envs.config import TasksConfig
+from espalier.envs.config import AnyTaskConfig, TasksConfig
 from espalier.lm.config import ModelConfig
 from espalier.rewards.config import ENV_REWARD, RewardsConfig
 from espalier.rl.algorithms.config import Algorithm
@@ -71,6 +71,8 @@ class WarmStartConfig(Config):
 class EvaluationConfig(Config):
     """Evaluation on held-out tasks, independent of training."""
 
+    later = frozenset({"greedy", "probes"})
+
     every: PositiveInt = 20
     """Training steps between two evaluations. There is always one before the first and after the last step."""
     tasks: PositiveInt = 200
@@ -83,6 +85,11 @@ class EvaluationConfig(Config):
     """An attempt is correct if the unweighted value of `component` is above this."""
     component: str | None = None
     """The reward component that decides whether an attempt is correct; by default the first one."""
+    greedy: bool = False
+    """Whether to answer each held-out task once more without sampling. The metrics are `greedy/avg` and so on."""
+    probes: tuple[AnyTaskConfig, ...] = ()
+    """Task sets that are never trained on. As many of their held-out tasks are evaluated, with the metrics `probe/avg`
+    and so on; with `greedy` also `probe_greedy/avg`."""
     browse: NonNegativeInt = 12
     """Held-out tasks whose samples the report shows, before and after training."""
 

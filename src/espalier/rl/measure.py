@@ -24,18 +24,21 @@ SHOWN = 400
 
 
 def measure(config: EvalConfig, run: Run) -> dict[str, float]:
-    """Returns `accuracy` (avg@n), its interval `accuracy_lo` and `accuracy_hi`, each `pass@k`, `length`, `failed`."""
+    """Returns `accuracy` (avg@n), its interval `accuracy_lo` and `accuracy_hi`, each `pass@k`, `length`, `failed`, and
+    `greedy`, `probe`, `probe_greedy` where they are asked for.
+    """
     return asyncio.run(_measure(config, run))
 
 
 async def _measure(config: EvalConfig, run: Run) -> dict[str, float]:
     scene = setting(config, run)
     await scene.check_room(config.rollout, run.say)
-    evaluator = scene.evaluator(config.rollout, config.evaluation, config.k)
+    evaluations = scene.evaluator(config.rollout, config.evaluation, config.k)
+    evaluator = evaluations.main
     run.metrics.rewind(-1)
     with run.progress(config.evaluation.tasks, "evaluation") as progress:
         groups = await evaluator.play(lambda count: progress.update(count, {}))
-    evaluation = evaluator.summary(groups)
+    evaluation = await evaluations.complete(evaluator.summary(groups))
     if evaluation.failed:
         run.say(f"warning: {evaluation.failed} attempts failed and count as wrong; the first: {evaluation.error}")
     run.metrics.log(0, evaluation.metrics)
@@ -58,7 +61,7 @@ def figures(evaluation: Evaluation) -> dict[str, float]:
     }
     found |= {name.removeprefix("eval/"): value for name, value in metrics.items() if name.startswith("eval/pass@")}
     found |= {"length": metrics["eval/len"]} if "eval/len" in metrics else {}
-    return found | {"failed": metrics["eval/failed"]}
+    return found | evaluation.also | {"failed": metrics["eval/failed"]}
 
 
 def results(evaluation: Evaluation, groups: Sequence[ScoredGroup]) -> Table:
@@ -66,9 +69,12 @@ def results(evaluation: Evaluation, groups: Sequence[ScoredGroup]) -> Table:
     counts: dict[str, int] = {}
     for group in groups:
         counts[group.task.env] = counts.get(group.task.env, 0) + 1
-    prefixes = [("all" if len(counts) > 1 else next(iter(counts)), "eval", len(groups))]
+    prefixes: list[tuple[str, str, int | None]] = [
+        ("all" if len(counts) > 1 else next(iter(counts)), "eval", len(groups))
+    ]
     prefixes += [(name, f"eval/{name}", count) for name, count in counts.items() if len(counts) > 1]
     ks = [name.removeprefix("eval/") for name in evaluation.metrics if name.startswith("eval/pass@")]
+    prefixes += [(name.replace("_", " "), name, None) for name in evaluation.also]
     rows: list[list[str | Number]] = []
     for name, prefix, count in prefixes:
         value = {key: evaluation.metrics.get(f"{prefix}/{key}") for key in ("avg", "avg_lo", "avg_hi", "len", *ks)}

@@ -27,6 +27,7 @@ LEARNING = (
     "Share of sampled answers to held-out tasks that are correct, with a 95% bootstrap interval over tasks. "
     "Steps of a warm start are counted first."
 )
+LABELS = {"eval/avg": "sampled", "greedy/avg": "greedy", "probe/avg": "probe", "probe_greedy/avg": "probe, greedy"}
 ACCURACY = Headline("accuracy", "eval/avg")
 COUNTED = (
     Counted("groups of answers failed and were left out", "group/failed"),
@@ -104,7 +105,8 @@ def supervised_report(figures: Mapping[str, float]) -> list[Block]:
 def _accuracy(figures: Mapping[str, float], label: str) -> Curves:
     before = figures.get("accuracy_before")
     marks = [] if before is None else [Reference(label, before)]
-    return Curves("Held-out accuracy", ["eval/avg"], references=marks, percent=True, wide=True, note=LEARNING)
+    metrics = ["eval/avg", "greedy/avg", "probe/avg", "probe_greedy/avg"]
+    return Curves("Held-out accuracy", metrics, references=marks, labels=LABELS, percent=True, wide=True, note=LEARNING)
 
 
 def story(config: TrainConfig, history: History) -> str:

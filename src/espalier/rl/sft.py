@@ -43,8 +43,9 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
             await scene.engine.load(await learner.publish())
             evaluation = await evaluator()
             run.metrics.log(step, evaluation.metrics | Cost(figures).metrics)
-            figures.setdefault("accuracy_before", evaluation.accuracy)
-            figures["accuracy_after"] = evaluation.accuracy
+            for name, accuracy in evaluation.accuracies.items():
+                figures.setdefault(f"{name}_before", accuracy)
+                figures[f"{name}_after"] = accuracy
             progress.note(f"step {step}: {evaluation.summary}")
 
         if state.step == 0:

@@ -20,7 +20,8 @@ from espalier.rl.report import story, training_report
 
 
 def train(config: TrainConfig, run: Run) -> dict[str, float]:
-    """Returns `accuracy_before` (after the warm start) and `accuracy_after`, both sampled on held-out tasks.
+    """Returns `accuracy_before` (after the warm start) and `accuracy_after`, both sampled on held-out tasks, and the
+    same of `greedy`, `probe` and `probe_greedy` where the evaluation measures them.
 
     A run that is asked to stop writes a checkpoint and returns the figures it has.
     """

@@ -50,8 +50,9 @@ def test_each_setting_that_was_set_with_its_default_its_origin_and_what_the_reci
 
 def test_the_default_of_a_named_variant_is_the_variants() -> None:
     from espalier.cli.jobs import find_job
+    from espalier.cli.places import SHIPPED
 
-    files = [Path(__file__).parents[3] / "recipes/rl/quickstart.yaml"]
+    files = [SHIPPED / "rl/quickstart.yaml"]
     found = {
         s.key: s
         for s in settings(load_recipe(files, ["algorithm.name=dapo", "algorithm.clip_high=0.28"], find_job), files)

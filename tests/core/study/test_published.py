@@ -56,9 +56,8 @@ def test_the_file_has_the_fields_of_the_rules(file: Path) -> None:
     assert {tuple(row) for row in plain["rows"]} == {
         ("name", "kind", "value", "low", "high", "target", "seeds", "verdict")
     }
-    assert {tuple(cell) for cell in plain["cells"]} == {
-        ("arm", "seed", "value", "tokens", "cpu_seconds", "config_hash")
-    }
+    fields = {"arm", "seed", "value", "tokens", "cpu_seconds", "config_hash"}
+    assert all(fields <= cell.keys() <= fields | {"others"} for cell in plain["cells"])
     assert any(row["kind"] == "control" for row in plain["rows"])
 
 

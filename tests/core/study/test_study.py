@@ -77,7 +77,7 @@ def test_a_study_writes_result_file_table_and_report(tmp_path: Path) -> None:
     assert plain == json.loads((tmp_path / "docs" / "toy.json").read_text())
     assert list(plain) == ["rows", "cells", "command", "commit", "machine", "seconds"]
     assert list(plain["rows"][0]) == ["name", "kind", "value", "low", "high", "target", "seeds", "verdict"]
-    assert list(plain["cells"][0]) == ["arm", "seed", "value", "tokens", "cpu_seconds", "config_hash"]
+    assert list(plain["cells"][0]) == ["arm", "seed", "value", "tokens", "cpu_seconds", "config_hash", "others"]
     assert [(c["arm"], c["seed"], c["tokens"]) for c in plain["cells"][:3]] == [
         ("ours", 0, 20.0),
         ("base", 0, 20.0),
@@ -187,6 +187,16 @@ def test_the_hash_is_of_what_a_cell_computes(monkeypatch: pytest.MonkeyPatch) ->
     assert later != plain
     assert hashes(base={"job": "toy.learn", "tokens": 10.0}) == later
     assert hashes(base={"job": "toy.learn", "tokens": 11.0}) != later
+
+
+def test_a_file_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
+    def hashes(name: str, text: str) -> list[str]:
+        file = tmp_path / name
+        file.write_text(text)
+        return [cell.digest for cell in cells_of(config(base={"job": "toy.learn", "start": str(file)}), 0, HOUSE)]
+
+    assert hashes("one", "1") == hashes("other", "1")
+    assert not set(hashes("one", "1")) & set(hashes("one", "2"))
 
 
 def test_a_study_over_a_recipe_and_its_smoke_variant(tmp_path: Path) -> None:

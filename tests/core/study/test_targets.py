@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,17 @@ def test_lower_costs_relative_to_the_other_arm() -> None:
     assert row.verdict == "MISS"
 
 
+def test_a_claim_about_a_further_measure() -> None:
+    claims = {"greedy too": {"arm": "ours", "against": "base", "quantity": "greedy"}}
+    found = [
+        replace(cell, others={"greedy": 1.0 - cell.value}) for cell in cells(ours=BETTER, base=BASE, shuffled=NOISE)
+    ]
+    config = study(claims, measures={"greedy": {"measure": "greedy_after", "minus": "greedy_before"}})
+    (row, _) = judge(config, found)
+    assert row.value == pytest.approx(sum(BASE) / len(BASE) - sum(BETTER) / len(BETTER))
+    assert row.verdict == "MISS"
+
+
 def test_one_seed_has_no_interval() -> None:
     (row, _) = judge(study(CLAIM), cells(ours=[0.6], base=[0.5], shuffled=[0.4]))
     assert (row.low, row.high, row.seeds, row.verdict) == (None, None, 1, "INDICATION")
@@ -123,6 +135,8 @@ def test_claims_about_arms_that_do_not_run_are_left_out() -> None:
         ({"only": ["nothing"]}, "only: 'nothing' is not an arm"),
         ({"arms": {"../x": {}}}, "begins with a letter"),
         ({"arms": {"warm_start": {}}}, "give the arm another name"),
+        ({"measures": {"tokens": {"measure": "x"}}}, "measures.tokens: every cell has a number of that name"),
+        ({"claims": {"x": {"arm": "ours", "quantity": "tokns"}}}, "'tokns' is not a quantity; did you mean 'tokens'"),
         ({"budget": 3.0}, "name a metric, as eval/avg:last"),
         ({"claims": {"x": {"arm": "ours", "relative": True}}}, "set against"),
     ],

@@ -6,7 +6,7 @@ import pytest
 from espalier.core.errors import EspalierError
 from espalier.envs.api import Episode, Task
 from espalier.rl.config import EvaluationConfig
-from espalier.rl.loop.evaluate import GIVE_UP, Evaluation, EvaluationError, Evaluator
+from espalier.rl.loop.evaluate import GIVE_UP, Evaluation, EvaluationError, Evaluations, Evaluator
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory
 
@@ -44,6 +44,22 @@ def test_figures_by_hand():
 
 def test_one_environment_has_no_figures_of_its_own():
     assert not any(name.startswith("eval/one") for name in evaluate(Task("one", "a", {})).metrics)
+
+
+def test_further_measurements_stand_beside_the_accuracy_and_do_not_change_it():
+    config = EvaluationConfig(samples=4)
+
+    def over(key: str, prefix: str) -> Evaluator:
+        return Evaluator(Player(), [Task("one", key, {})], config, prefix=prefix)  # type: ignore[arg-type]
+
+    main, probe = over("a", "eval"), over("c", "probe")
+    alone, found = asyncio.run(main()), asyncio.run(Evaluations(main, {"probe": probe})())
+    assert found.accuracy == alone.accuracy == 0.5
+    assert found.accuracies == {"accuracy": 0.5, "probe": 0.25}
+    assert found.metrics["probe/avg"] == 0.25
+    assert {name: value for name, value in found.metrics.items() if name.startswith("eval/")} == alone.metrics
+    assert (alone.failed, found.failed, found.error) == (0, 1, "x"), "a probe's failures are told"
+    assert found.summary.startswith("held-out accuracy 50.0%, probe 25.0% (1 attempts failed")
 
 
 class Breaking:

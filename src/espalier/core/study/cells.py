@@ -85,7 +85,8 @@ def cells_of(config: StudyConfig, first: int, house: House) -> list[Cell]:
 def digest(recipe: Recipe, needs: Cell | None) -> str:
     """SHA-256 of the resolved config, without the run's name and trackers, and of the warm start's digest.
 
-    A field of a section's `later` counts only where it differs from its default.
+    A field of a section's `later` counts only where it differs from its default. A file counts by its content, wherever
+    it lies.
     """
     own = _known(recipe.config, recipe.config.model_dump(mode="json"))
     text = json.dumps([recipe.run.job, recipe.run.seed, own, needs and needs.digest], sort_keys=True)
@@ -93,7 +94,10 @@ def digest(recipe: Recipe, needs: Cell | None) -> str:
 
 
 def _known(section: Any, plain: Any) -> Any:
-    """`plain`, the dump of `section`, without fields of `later` that are at their defaults."""
+    """`plain`, the dump of `section`, with the content of files, and without fields of `later` at their defaults."""
+    if isinstance(section, Path) and section.is_file():
+        with section.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     if isinstance(section, Config):
         fields = type(section).model_fields
         defaults = {name: fields[name].get_default(call_default_factory=True) for name in section.later}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +18,8 @@ WARM_ARM = "warm_start"
 """The arm's name of warm starts."""
 WARM_START = "{warm_start}"
 """Stands in a base or an arm for the run folder of the warm start of the same seed."""
+QUANTITIES = ("value", "tokens", "cpu_seconds")
+"""Numbers that every cell has."""
 MARGIN = 0.01
 """How far below the baseline "not lower" still is: one point."""
 
@@ -29,8 +31,8 @@ class Claim(Config):
     """The arm it is about."""
     against: str | None = None
     """The arm that is subtracted, seed by seed; the arm's own values are judged unless given."""
-    quantity: Literal["value", "tokens", "cpu_seconds"] = "value"
-    """The number of a cell that it is about."""
+    quantity: str = "value"
+    """The number of a cell that it is about: `value`, `tokens`, `cpu_seconds`, or one of `measures` by name."""
     relative: bool = False
     """Divide each difference by the number of `against`: 0.1 is 10% more."""
     expect: Literal["higher", "lower", "not_lower", "not_higher"] = "higher"
@@ -55,6 +57,15 @@ class Claim(Config):
     def upward(self) -> bool:
         """Whether the right side is above the target."""
         return self.expect in ("higher", "not_lower")
+
+
+class Measure(Config):
+    """A further number of each cell."""
+
+    measure: str
+    """As `measure` of the study."""
+    minus: str | None = None
+    """As `minus` of the study."""
 
 
 class Control(Claim):
@@ -83,6 +94,8 @@ class StudyConfig(Config):
     """The value of a cell: a key of its `result.json`, or a metric's `:last`, `:mean`, `:max` or `:min`."""
     minus: str | None = None
     """Subtracted from it, of the same cell: `accuracy_before` makes a gain of `accuracy_after`."""
+    measures: dict[str, Measure] = Field(default_factory=dict)
+    """Further numbers of a cell by name, for the `quantity` of a claim."""
     budget: PositiveFloat | None = None
     """Read metrics up to this much of `axis` only, so that arms are compared at equal cost."""
     axis: Axis = "generated_tokens"
@@ -121,17 +134,22 @@ class StudyConfig(Config):
             for name, claim in statements.items():
                 for arm in (claim.arm, *([claim.against] if claim.against else [])):
                     self._known(f"{kind}.{name}: {arm!r}", arm, self.arms)
+                quantities = [*QUANTITIES, *self.measures]
+                self._known(f"{kind}.{name}: {claim.quantity!r}", claim.quantity, quantities, "a quantity")
         for name, control in self.controls.items():
             for claim_name in control.guards:
                 self._known(f"controls.{name}.guards: {claim_name!r}", claim_name, self.claims, "a claim")
         if not self.controls:
             raise ConfigError("controls: a study has at least one, an arm that must not show the effect")
-        if self.budget is not None and ":" not in self.measure:
-            raise ConfigError(f"budget: {self.measure!r} is known at the end only: name a metric, as eval/avg:last")
+        for measure in (self.measure, *(found.measure for found in self.measures.values())):
+            if self.budget is not None and ":" not in measure:
+                raise ConfigError(f"budget: {measure!r} is known at the end only: name a metric, as eval/avg:last")
+        if taken := sorted(self.measures.keys() & QUANTITIES):
+            raise ConfigError(f"measures.{taken[0]}: every cell has a number of that name: give it another")
         return self
 
     @staticmethod
-    def _known(where: str, name: str, names: Mapping[str, Any], what: str = "an arm") -> None:
+    def _known(where: str, name: str, names: Collection[str], what: str = "an arm") -> None:
         if name not in names:
             raise ConfigError(f"{where} is not {what}{nearest(name, names)}")
 

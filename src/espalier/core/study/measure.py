@@ -31,11 +31,15 @@ def result_of(config: StudyConfig, cell: Cell, folder: Path) -> CellResult:
     """Raises DataError where the cell has not what the study measures."""
     figures = read_object(folder / "result.json")
     history = read_history(folder / "metrics.jsonl")
-    value = _number(config, config.measure, figures, history, folder)
-    if config.minus is not None:
-        value -= _number(config, config.minus, figures, history, folder)
+
+    def number(measure: str, minus: str | None) -> float:
+        less = 0.0 if minus is None else _number(config, minus, figures, history, folder)
+        return _number(config, measure, figures, history, folder) - less
+
+    value = number(config.measure, config.minus)
+    others = {name: number(found.measure, found.minus) for name, found in config.measures.items()}
     tokens = config.axis if config.axis != "cpu_seconds" else "generated_tokens"
-    return CellResult(cell.arm, cell.seed, value, figures.get(tokens), figures.get("cpu_seconds"), cell.digest)
+    return CellResult(cell.arm, cell.seed, value, figures.get(tokens), figures.get("cpu_seconds"), cell.digest, others)
 
 
 def curve_of(config: StudyConfig, axis: Axis, folder: Path) -> Curve:

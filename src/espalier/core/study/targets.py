@@ -7,7 +7,7 @@ shows the effect turns the claims that it guards into MISS.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from espalier.core.study.config import Claim, Control, StudyConfig
@@ -22,7 +22,7 @@ LEAST_CHEAP, CHEAP_S = 10, 60.0
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """What one cell gave. tokens: spent, None where its job counts none."""
+    """What one cell gave. tokens: spent, None where its job counts none. others: those of `measures`."""
 
     arm: str
     seed: int
@@ -30,6 +30,15 @@ class CellResult:
     tokens: float | None
     cpu_seconds: float | None
     config_hash: str
+    others: dict[str, float] = field(default_factory=dict)
+
+    def number(self, quantity: str) -> float:
+        """The number of that name. Raises ValueError where the job does not count it."""
+        own = {"value": self.value, "tokens": self.tokens, "cpu_seconds": self.cpu_seconds} | self.others
+        found = own.get(quantity)
+        if found is None:
+            raise ValueError(f"the job of arm {self.arm!r} does not count {quantity}")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +81,7 @@ def _estimate(claim: Claim, cells: Sequence[CellResult]) -> Estimate:
 
 
 def _by_seed(claim: Claim, arm: str, cells: Sequence[CellResult]) -> dict[int, float]:
-    found = {}
-    for cell in cells:
-        if cell.arm == arm:
-            number = {"value": cell.value, "tokens": cell.tokens, "cpu_seconds": cell.cpu_seconds}[claim.quantity]
-            if number is None:
-                raise ValueError(f"the job of arm {arm!r} does not count {claim.quantity}")
-            found[cell.seed] = number
-    return found
+    return {cell.seed: cell.number(claim.quantity) for cell in cells if cell.arm == arm}
 
 
 def holds(claim: Claim, found: Estimate) -> bool:

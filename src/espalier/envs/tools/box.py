@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import inspect
 import threading
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ SECONDS = 10.0
 LONGEST = 4000
 """Characters of a result that the model is shown."""
 MOST_HANGING = 16
-"""Calls past their deadline that may still run in a process. A thread cannot be ended."""
+"""Calls past their deadline that may still run in a process: nothing ends a thread that waits in C."""
 
 
 Outcome = tuple[Any, BaseException | None]
@@ -154,6 +155,7 @@ class ToolBox:
             return await future
         except asyncio.CancelledError:
             self._hanging.append(thread)
+            _interrupt(thread)
             raise
 
     def _shown(self, value: Any) -> Answer:
@@ -210,6 +212,12 @@ async def _awaited(function: Callable[..., Any], arguments: dict[str, Any]) -> O
         return await function(**arguments), None
     except Exception as error:
         return None, error
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    """Raise SystemExit in it: a loop in Python ends at once, a call into C when it returns to Python."""
+    if thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
 
 
 def _settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,26 +27,43 @@ class EvaluationError(EspalierError):
 class Evaluation:
     """The result of one evaluation. `metrics` have canonical names, `accuracy` is the mean over all tasks.
 
-    failed: attempts that ended with an error, which count as wrong. error: the first of the errors.
+    failed: attempts that ended with an error, which count as wrong. error: the first of the errors. also: the accuracy
+    of each further measurement, by name.
     """
 
     accuracy: float
     metrics: dict[str, float]
     failed: int = 0
     error: str = ""
+    also: dict[str, float] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
         """A line for the console."""
         failed = f" ({self.failed} attempts failed and count as wrong; the first: {self.error})" if self.failed else ""
-        return f"held-out accuracy {self.accuracy:.1%}{failed}"
+        also = "".join(f", {name.replace('_', ' ')} {accuracy:.1%}" for name, accuracy in self.also.items())
+        return f"held-out accuracy {self.accuracy:.1%}{also}{failed}"
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """All of them by name, `accuracy` first."""
+        return {"accuracy": self.accuracy, **self.also}
 
 
 class Evaluator:
-    """Evaluates on the same held-out `tasks` each time."""
+    """Evaluates on the same held-out `tasks` each time. The names of its metrics begin with `prefix`."""
 
-    def __init__(self, player: Player, tasks: Sequence[Task], config: EvaluationConfig, ks: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        player: Player,
+        tasks: Sequence[Task],
+        config: EvaluationConfig,
+        ks: Sequence[int] = (),
+        *,
+        prefix: str = "eval",
+    ) -> None:
         """`ks`: values of k for pass@k; by default powers of two up to `config.samples`, and that itself."""
+        self._prefix = prefix
         self._player = player
         self._tasks = list(tasks)
         self._config = config
@@ -65,13 +82,14 @@ class Evaluator:
         by_env: dict[str, list[ScoredGroup]] = defaultdict(list)
         for group in groups:
             by_env[group.task.env].append(group)
-        metrics = self._figures("eval", groups)
+        prefix = self._prefix
+        metrics = self._figures(prefix, groups)
         if len(by_env) > 1:
             for env, members in by_env.items():
-                metrics |= self._figures(f"eval/{env}", members)
+                metrics |= self._figures(f"{prefix}/{env}", members)
         failed = sum(self._config.samples - len(group.rows) for group in groups)
         error = next((group.errors[-1] for group in groups if len(group.rows) < self._config.samples), "")
-        return Evaluation(metrics["eval/avg"], metrics, failed, error)
+        return Evaluation(metrics[f"{prefix}/avg"], metrics, failed, error)
 
     async def play(self, done: Callable[[int], None] = lambda count: None) -> list[ScoredGroup]:
         """Run all tasks, in order. `done` is called with the number of finished tasks. Raises EvaluationError like a
@@ -118,3 +136,28 @@ class Evaluator:
         for k in self._ks:
             figures[f"{prefix}/pass@{k}"] = float(np.mean([pass_at_k(n, int(c), k) for c in correct]))
         return figures
+
+
+class Evaluations:
+    """The held-out evaluation `main`, and further measurements of the same weights by name."""
+
+    def __init__(self, main: Evaluator, others: Mapping[str, Evaluator]) -> None:
+        self.main = main
+        self._others = others
+
+    async def __call__(self) -> Evaluation:
+        """All of them in turn. Raises EvaluationError as an `Evaluator` does."""
+        return await self.complete(await self.main())
+
+    async def complete(self, evaluation: Evaluation) -> Evaluation:
+        """`evaluation`, which `main` gave, with what the others find."""
+        for name, evaluator in self._others.items():
+            found = await evaluator()
+            evaluation = replace(
+                evaluation,
+                metrics=evaluation.metrics | found.metrics,
+                failed=evaluation.failed + found.failed,
+                error=evaluation.error or found.error,
+                also=evaluation.also | {name: found.accuracy},
+            )
+        return evaluation

@@ -21,7 +21,7 @@ from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.checkpoints import Checkpoints, State
 from espalier.rl.loop.collect import Collected, Collector
 from espalier.rl.loop.cost import Cost
-from espalier.rl.loop.evaluate import Evaluation, Evaluator
+from espalier.rl.loop.evaluate import Evaluation, Evaluations
 from espalier.rl.loop.figures import engine_figures, memory_figures, rollout_figures
 from espalier.rl.loop.idle import IdleWatch
 from espalier.rl.loop.rollout_log import RolloutLog
@@ -37,7 +37,7 @@ class Parts:
     learner: Learner
     player: Player
     source: TaskSource
-    evaluator: Evaluator
+    evaluator: Evaluations
     checkpoints: Checkpoints
     rollouts: RolloutLog | None = None
     save_every: int = 1
@@ -107,8 +107,8 @@ class Loop:
         """Publish the weights to the engine; before the first step, evaluate them."""
         await self.publish()
         if self.step == 0:
-            accuracy = (await self.evaluate(progress)).accuracy
-            self.figures |= {"accuracy_before": accuracy, "accuracy_after": accuracy}
+            for name, accuracy in (await self.evaluate(progress)).accuracies.items():
+                self.figures |= {f"{name}_before": accuracy, f"{name}_after": accuracy}
             await self.save()
 
     async def publish(self) -> None:
@@ -188,8 +188,8 @@ class Loop:
     async def _periodic(self, progress: Progress) -> None:
         last = self._last
         if last or self.step % self._config.evaluation.every == 0:
-            evaluation = await self.evaluate(progress)
-            self.figures["accuracy_after"] = evaluation.accuracy
+            found = (await self.evaluate(progress)).accuracies
+            self.figures |= {f"{name}_after": accuracy for name, accuracy in found.items()}
         if last or self.step % self._parts.save_every == 0 or self._run.stop.requested:
             await self.save()
 
