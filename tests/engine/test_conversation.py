@@ -73,7 +73,7 @@ def test_an_answer_that_is_not_heard_to_its_end_is_forgotten(talk: Conversation)
 
 
 def test_a_conversation_without_room_is_refused_and_one_with_little_is_cut(talk: Conversation) -> None:
-    with pytest.raises(EngineError, match="/reset begins anew"):
+    with pytest.raises(EngineError, match="/reset starts a new conversation"):
         asyncio.run(heard(talk, "a" * 300))
     assert talk.messages == []
     talk.sampling = Sampling(max_tokens=1000, temperature=1.0, seed=1)

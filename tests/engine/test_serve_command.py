@@ -22,7 +22,7 @@ def test_keys_come_from_the_options_or_the_environment() -> None:
     assert serve_command.api_keys([], {"ESPALIER_API_KEY": "k"}) == ["k"]
     assert serve_command.api_keys(["a", "b"], {"ESPALIER_API_KEY": "k"}) == ["a", "b"]
     for wrong in ("", "a b", "é", "a\n"):
-        with pytest.raises(ConfigError, match="a key is one word"):
+        with pytest.raises(ConfigError, match="a key must be one word"):
             serve_command.api_keys([wrong], {})
 
 
@@ -71,7 +71,7 @@ def test_a_port_in_use_is_said_before_the_model_is_read(
         (["--grace", "-1"], "--grace"),
         (["--queue", "-1"], "--queue"),
         (["--port", "65536"], "ports are 0"),
-        (["--api-key", ""], "a key is one word"),
+        (["--api-key", ""], "a key must be one word"),
         (["--renderer", "template"], "no chat template"),
     ],
 )

@@ -82,7 +82,7 @@ def test_an_adapter_replaces_the_adapter_alone(tmp_path: Path) -> None:
 
 def test_weights_shared_with_the_learner_are_not_overwritten(tmp_path: Path) -> None:
     local = engine(decoder(), weights="alias")
-    with pytest.raises(EngineError, match=r"takes none as files: set engine\.weights=copy"):
+    with pytest.raises(EngineError, match=r"does not accept updates of the kind files: set engine\.weights=copy"):
         asyncio.run(local.load(FileUpdate(1, tmp_path)))
 
 
@@ -92,10 +92,10 @@ def test_what_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
     good = share(1, weights(decoder(seed=1)))
     name = good.places[0].name
     broken = [
-        (FileUpdate(1, tmp_path), "version 1 cannot be taken: .*config.json"),
+        (FileUpdate(1, tmp_path), "version 1 cannot be loaded: .*config.json"),
         (replace(good, file=tmp_path / "gone"), "version 1 are not in .*gone"),
         (replace(good, places=[*good.places[1:], Place(name, "float32", (10**9,), 0)]), f"{name} reaches beyond"),
-        (replace(good, places=[*good.places[1:], Place(name, "load", (1,), 0)]), f"{name} .*no tensor"),
+        (replace(good, places=[*good.places[1:], Place(name, "load", (1,), 0)]), f"{name} .*not a valid tensor"),
         (replace(good, places=good.places[1:]), f"missing {name}"),
     ]
     for update, message in broken:

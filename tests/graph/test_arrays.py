@@ -45,7 +45,7 @@ FEATURES: dict[str, tuple[Any, str]] = {
     "text": (np.array([["a"], ["b"], ["c"]]), r"features\.npy: an array of <U1, where numbers are needed"),
     "records": (np.zeros(3, [("a", "f4")]), r"features\.npy: an array of"),
     "complex": (np.ones((3, 2), complex), r"features\.npy: an array of complex128"),
-    "objects": (np.array([[{}], [1], [2]], dtype=object), r"features\.npy: this is no array of numbers"),
+    "objects": (np.array([[{}], [1], [2]], dtype=object), r"features\.npy: not an array of numbers"),
     "too few rows": (np.ones((2, 2)), r"edges\.csv:2: there is no node 2: .*features\.npy has rows for nodes 0 to 1"),
 }
 
@@ -111,12 +111,12 @@ def test_damaged_npy_files_are_named(edges: Path) -> None:
     whole = file.read_bytes()
     for content in (b"", whole[:5], whole[:60], whole[:-1], whole + b"\0", whole.replace(b"(3, 2)", b"(2, 2)")):
         file.write_bytes(content)
-        with pytest.raises(DataError, match=r"features\.npy: this is no "):
+        with pytest.raises(DataError, match=r"features\.npy: not an? (single )?array "):
             load(edges)
 
 
 PARQUET: dict[str, tuple[dict[str, list[Any]], str]] = {
-    "gap": ({"a": [0, None], "b": [1, 2]}, r"e\.parquet: row 1 has a gap"),
+    "gap": ({"a": [0, None], "b": [1, 2]}, r"e\.parquet: row 1 has a missing value"),
     "fractions": ({"a": [0.5, 1], "b": [1, 2]}, r"e\.parquet: its first two columns are not whole .* double"),
     "bool": ({"a": [True, False], "b": [1, 2]}, r"not whole node numbers, but bool"),
     "one column": ({"a": [0, 1]}, r"e\.parquet: one column"),
@@ -215,7 +215,7 @@ def test_data_of_pyg_of_any_kind_is_read() -> None:
         assert edges_of(graph) == [(0, 1), (1, 2)]
         assert dense(graph.x).tolist() == torch.eye(3).tolist()
         assert graph.y.tolist() == [0, 1, 0]
-    with pytest.raises(DataError, match=r"a HeteroData is no .*to_homogeneous"):
+    with pytest.raises(DataError, match=r"a HeteroData is not a .*to_homogeneous"):
         Graph.from_pyg(HeteroData())
     with pytest.raises(DataError, match="a dict is no"):
         Graph.from_pyg({"x": 1})
@@ -275,7 +275,7 @@ def test_npz_files_of_any_kind_are_read(tmp_path: Path) -> None:
     whole = file.read_bytes()
     for cut in (0, 30, len(whole) // 2, len(whole) - 30):
         file.write_bytes(whole[:cut])
-        with pytest.raises(DataError, match=r"g\.npz: this is no \.npz"):
+        with pytest.raises(DataError, match=r"g\.npz: not an \.npz"):
             read_npz(file)
 
 
@@ -292,11 +292,11 @@ def store(folder: Path) -> Path:
     [
         ("indices.i32", np.array([1, 0, 9, 1], "<i4").tobytes(), r"indices\.i32: it names a node .* 0 to 2"),
         ("indices.i32", np.array([1, 0, -1, 1], "<i4").tobytes(), r"indices\.i32: it names a node"),
-        ("indptr.i64", np.array([0, 3, 1, 4], "<i8").tobytes(), r"indptr\.i64: it does not rise"),
-        ("indptr.i64", np.array([0, 1, 3, 5], "<i8").tobytes(), r"indptr\.i64: it does not rise from 0 to 4"),
+        ("indptr.i64", np.array([0, 3, 1, 4], "<i8").tobytes(), r"indptr\.i64: it does not increase"),
+        ("indptr.i64", np.array([0, 1, 3, 5], "<i8").tobytes(), r"indptr\.i64: it does not increase from 0 to 4"),
         ("y.i64", np.array([0, 1, 1 << 50], "<i8").tobytes(), r"y\.i64: row 2 is"),
         ("y.i64", b"", r"y\.i64 has 0 bytes in place of 24"),
-        ("graph.json", b"[1]", r"graph\.json: this is no description"),
+        ("graph.json", b"[1]", r"graph\.json: not a description"),
         ("graph.json", b"{", r"graph\.json: not JSON"),
     ],
 )
@@ -319,7 +319,7 @@ def test_descriptions_of_stores_are_refused(key: str, value: Any, tmp_path: Path
 
 
 def test_a_store_is_not_scaled_silently(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="scale its features before it is converted"):
+    with pytest.raises(DataError, match="scale them before the conversion"):
         load(store(tmp_path), normalise="row")
 
 

@@ -46,7 +46,7 @@ def test_converting_parquet(tmp_path: Path, features: Path) -> None:
         ("0,1\n-1,2\n", "e.csv:2: there is no node -1"),
         ("0,x\n1,y\n", "e.csv:1: 'x' is not a whole number"),
         ("0,1\n2,\n", "e.csv:2: an empty cell is not a whole number"),
-        ("source,target\n", "e.csv holds no edges"),
+        ("source,target\n", "e.csv has no edges"),
     ],
 )
 def test_edges_that_cannot_be_read(

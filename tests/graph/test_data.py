@@ -117,7 +117,7 @@ def test_a_pickle_that_wants_code_is_refused(tmp_path: Path) -> None:
             return os.system, ("touch /tmp/pwned",)
 
     (tmp_path / "ind.cora.graph").write_bytes(pickle.dumps(Evil(), protocol=2))
-    with pytest.raises(DataError, match=r"ind\.cora\.graph: this is not a Planetoid pickle \(it wants .*system"):
+    with pytest.raises(DataError, match=r"ind\.cora\.graph: this is not a Planetoid pickle \(it refers to .*system"):
         load(tmp_path)
     (tmp_path / "ind.cora.test.index").write_text("2692\n25x2\n")
     (tmp_path / "ind.cora.graph").write_bytes((source / "ind.cora.graph").read_bytes())
@@ -226,7 +226,7 @@ def test_the_own_npz_layout_round_trips(tmp_path: Path, sparse: bool) -> None:
 def test_broken_npz_files_are_named(tmp_path: Path) -> None:
     file = tmp_path / "g.npz"
     file.write_bytes(b"not a zip")
-    with pytest.raises(DataError, match=r"g\.npz: this is no \.npz"):
+    with pytest.raises(DataError, match=r"g\.npz: not an \.npz"):
         read_npz(file)
     np.savez(file, indptr=np.array([0, 1]), indices=np.array([7]), x=np.zeros((1, 1)))
     with pytest.raises(DataError, match=r"g\.npz: the graph: its arrays .* are not a 1 x 1 CSR matrix"):
@@ -247,7 +247,7 @@ def test_a_missing_set_says_what_to_set(tmp_path: Path) -> None:
             load(missing, root=DataRoot(tmp_path))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "graph" / "Nothing").mkdir(parents=True)
-    with pytest.raises(DataError, match="holds no graph"):
+    with pytest.raises(DataError, match="has no graph"):
         load("Nothing", root=DataRoot(tmp_path))
 
 

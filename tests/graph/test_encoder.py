@@ -175,7 +175,7 @@ def test_a_graph_made_in_memory(tmp_path: Path) -> None:
     assert torch.equal(found["z"], encoder.embed(mine))
     with pytest.raises(DataError, match="trained on random, a graph made in memory"):
         graph.load_encoder(tmp_path / "out").load_data()
-    with pytest.raises(ConfigError, match="pgt reads contexts"):
+    with pytest.raises(ConfigError, match="pgt trains on contexts"):
         graph.pretrain(mine, "pgt", epochs=1)
 
 
@@ -188,10 +188,10 @@ def saved(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layout": None}, r"config\.json holds no exported encoder of layout 1"),
+        ({"layout": None}, r"config\.json has no exported encoder of layout 1"),
         ({"n_features": 13}, r"model\.safetensors: decoder\.bias is \(12,\), where config\.json wants \(13,\)"),
         ({"scaling": "standard"}, "'standard' is no scaling without mean"),
-        ({"recipe": 3}, "holds no exported encoder"),
+        ({"recipe": 3}, "has no exported encoder"),
         ({"recipe": {"data": {"name": "x"}, "method": {"name": "graphmea"}}}, "graphmae"),
     ],
 )
@@ -207,7 +207,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     whole = (folder / "model.safetensors").read_bytes()
     for cut in (0, 5, 100, len(whole) - 1):
         (folder / "model.safetensors").write_bytes(whole[:cut])
-        with pytest.raises(DataError, match="holds no exported encoder"):
+        with pytest.raises(DataError, match="has no exported encoder"):
             graph.load_encoder(folder)
     (folder / "config.json").write_text('{"layout": 1,\n]')
     with pytest.raises(DataError, match=r"config\.json: not JSON"):

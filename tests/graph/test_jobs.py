@@ -128,9 +128,9 @@ def test_clusters_and_few_shots_need_no_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["evaluate.kind=svm"], "is one graph, which 'svm' does not judge"),
+        (["evaluate.kind=svm"], "is one graph, which 'svm' cannot evaluate"),
         (["evaluate.kind=own"], "has no classifier of its own"),
-        (["method={name: pgt}"], "pgt reads contexts"),
+        (["method={name: pgt}"], "pgt trains on contexts"),
         (["data.split=public", "data.name=nowhere"], "nowhere"),
         (["method.mask_rat=0.3"], "mask_rate"),
     ],

@@ -80,10 +80,10 @@ REFUSED = {
     "beyond 64 bits": (b"0,99999999999999999999\n", r"e\.csv:1: 99999999999999999999 is too large a number"),
     "5,000 digits": (b"0,1\n0," + b"9" * 5000 + b"\n", r"e\.csv:2: 9{37}\.\.\. is too large"),
     "one column": (b"0\n1\n", r"e\.csv:1: one column, where the two ends of an edge are needed"),
-    "empty": (b"", r"e\.csv holds no edges"),
-    "only a mark": (b"\xef\xbb\xbf", r"e\.csv holds no edges"),
-    "only a header": (b"source,target\n", r"e\.csv holds no edges"),
-    "only remarks": (b"# 0 1\n", r"e\.csv holds no edges"),
+    "empty": (b"", r"e\.csv has no edges"),
+    "only a mark": (b"\xef\xbb\xbf", r"e\.csv has no edges"),
+    "only a header": (b"source,target\n", r"e\.csv has no edges"),
+    "only remarks": (b"# 0 1\n", r"e\.csv has no edges"),
     "Latin-1": (b"0,1\n# caf\xe9\n", r"e\.csv:2: byte 0xe9 is not UTF-8 text"),
     "an open quote": (b'0,1\n"1,2\n', r"e\.csv:2: its quotes cannot be read"),
     "a zero byte": (b"0,1\n1,\x002\n", r"e\.csv:2: "),
@@ -99,7 +99,7 @@ def test_edge_lists_are_refused_by_file_and_line(name: str, tmp_path: Path) -> N
     with pytest.raises(DataError, match=message):
         read_edges(file)
     np.save(tmp_path / "x.npy", np.eye(7, dtype=np.float32))
-    with pytest.raises(DataError, match=r"e\.csv(:\d+:| holds no edges)"):
+    with pytest.raises(DataError, match=r"e\.csv(:\d+:| has no edges)"):
         convert(file, tmp_path / "x.npy", tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
@@ -182,7 +182,7 @@ def test_triples_are_read_or_refused_by_line(tmp_path: Path) -> None:
         ("a\tr\n", r"train\.txt:1: expected head"),
         ("a\tr\tb\n\tr\tb\n", r"train\.txt:2: expected head"),
         ("a\tr\tb\n\na\tr\tb\n", r"train\.txt:2: expected head"),
-        ("", r"train\.txt holds no triples"),
+        ("", r"train\.txt has no triples"),
     ):
         write_codex(tmp_path, train_txt=text)
         with pytest.raises(DataError, match=message):

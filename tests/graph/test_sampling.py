@@ -163,7 +163,7 @@ def test_a_store_is_the_graph_it_was_built_from(path: str, tmp_path: Path) -> No
 
 
 def test_damaged_stores_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no graph store"):
+    with pytest.raises(DataError, match="is not a graph store"):
         open_store(tmp_path)
     write_rmat(tmp_path / "s", 500, 2000)
     with (tmp_path / "s" / "indices.i32").open("r+b") as file:

@@ -67,7 +67,7 @@ def test_parts_that_come_out_empty_are_refused() -> None:
     with pytest.raises(DataError, match="its split has no test nodes"):
         random_split(few, 0, 0.5, 0.495)
     rare = replace(random_graph(200), y=torch.where(torch.arange(200) == 7, 3, torch.arange(200) % 3))
-    with pytest.raises(DataError, match="class 3 has no training node: take a larger share"):
+    with pytest.raises(DataError, match="class 3 has no training node: use a larger share"):
         [random_split(rare, seed, 0.1, 0.1) for seed in range(3)]
 
 

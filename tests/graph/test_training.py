@@ -219,5 +219,5 @@ def test_shares_have_no_node_in_common_and_as_many_steps(n: int, size: int, of: 
 
 
 def test_a_whole_graph_is_not_shared() -> None:
-    with pytest.raises(ConfigError, match=r"fit.batch_size: several processes"):
+    with pytest.raises(ConfigError, match=r"fit.batch_size: training in several processes"):
         make_batches(random_graph(), PretrainConfig.of(data={"name": "Cora"}, method={"name": "dgi"}), Share(0, 2))

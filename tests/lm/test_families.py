@@ -172,7 +172,7 @@ def test_a_changed_config_computes_what_transformers_does_or_is_refused(
         ("mistral", "sliding_window", 4096, "4096 is not implemented"),
         ("qwen3_moe", "mlp_only_layers", [1], "only an empty list"),
         ("qwen3_moe", "decoder_sparse_step", 2, "decoder_sparse_step"),
-        ("qwen3_moe", "num_local_experts", 4, "num_experts and num_local_experts say different things"),
+        ("qwen3_moe", "num_local_experts", 4, "num_experts and num_local_experts contradict each other"),
         ("qwen3", "architectures", ["Qwen3ForSequenceClassification"], "Qwen3ForSequenceClassification"),
     ],
 )

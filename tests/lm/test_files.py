@@ -138,7 +138,7 @@ def test_names_a_wrong_tensor_and_its_file(family, name, tmp_path: Path) -> None
 
     save_model(model, tmp_path)
     _damage(tmp_path, lambda tensors: tensors.update({name + "_odd": tensors[name].clone()}))
-    with pytest.raises(DataError, match=rf"model\.safetensors: tensor {name}_odd has no place"):
+    with pytest.raises(DataError, match=rf"model\.safetensors: tensor {name}_odd does not belong"):
         load_model(tmp_path)
 
 
@@ -191,7 +191,7 @@ def test_config_of_an_unknown_model_names_the_file(tmp_path: Path) -> None:
         ("num_hidden_layers", 2**31, r"config\.json: .num_hidden_layers. must be less than or equal to 1024"),
         ("vocab_size", True, r"config\.json: vocab_size: True is not a number"),
         ("num_hidden_layers", 1024, r"tensor model\.layers\..* is missing"),
-        ("vocab_size", 2**40, r"model\.safetensors: tensor .* has shape .*, config\.json asks for \[1099511627776"),
+        ("vocab_size", 2**40, r"model\.safetensors: tensor .* has shape .*, config\.json requires \[1099511627776"),
         ("hidden_size", 2**62, r"config\.json: no model can have this shape"),
     ],
 )

@@ -138,7 +138,7 @@ def test_the_ends_of_a_turn(tmp_path: Path) -> None:
         ({"pre": "mystery"}, r"tokenizer\.ggml\.pre 'mystery' is not one of gpt-2"),
         ({"pre": None}, r"have no tokenizer\.ggml\.pre"),
         ({"tokens": None}, r"have no tokenizer\.ggml\.tokens"),
-        ({"tokens": [*TOKENS[:-1], TOKENS[5]]}, "is there twice"),
+        ({"tokens": [*TOKENS[:-1], TOKENS[5]]}, "occurs twice"),
         ({"merges": ["he llo"]}, r"tokenizer\.ggml\.merges do not fit"),
         ({"merges": ["hello"]}, "a merge is not two texts"),
         ({"token_type": [1, 3]}, r"token_type is not a list of \d+ whole numbers"),

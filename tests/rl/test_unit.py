@@ -43,7 +43,7 @@ def test_a_tree_without_a_parent_and_forks_in_a_circle_are_refused() -> None:
     circle = [replace(rows[1], origin=(2, 1)), rows[2]]
     with pytest.raises(UnitError, match="was forked from it"):
         Unit(circle, "tree")
-    with pytest.raises(ValueError, match="a number of its own"):
+    with pytest.raises(ValueError, match="its own number"):
         rows[0].fork(3, 0)
 
 

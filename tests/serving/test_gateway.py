@@ -262,14 +262,14 @@ def test_usage_corrects_the_estimate() -> None:
 def test_a_target_must_name_its_ranks() -> None:
     with pytest.raises(ConfigError, match="urls: 2 addresses for 3 ranks"):
         TargetConfig.of(urls=["http://a", "http://b"], ranks=3, kind="vllm")
-    with pytest.raises(ConfigError, match="cannot be told a rank"):
+    with pytest.raises(ConfigError, match="cannot select a rank"):
         TargetConfig.of(urls=["http://a"], ranks=3)
 
 
 @pytest.mark.parametrize(
     ("urls", "match"),
     [
-        ([["127.0.0.1:9"]], "begin it with http"),
+        ([["127.0.0.1:9"]], "must begin with http"),
         ([["http://a/v1/"]], "leave out /v1"),
         ([["http://a"], ["http://a/"]], "named twice"),
         ([], "at least 1"),

@@ -83,8 +83,8 @@ def test_what_only_an_engine_can_judge_reaches_it_unchanged(kind: str, body: byt
         (b"null", "the body is not a JSON object: it is null"),
         (b'{"top_k": ' + b"1" * 5000 + b"}", "the body has a number of more than 4,300 digits"),
         (b'{"prompt":' + b"[" * 50_000 + b"]" * 50_000 + b"}", "the body is nested too deeply"),
-        (b'{"priority": "high"}', "priority is a whole number, not text"),
-        (b'{"priority": true}', "priority is a whole number, not a truth value"),
+        (b'{"priority": "high"}', "priority must be an integer, not text"),
+        (b'{"priority": true}', "priority must be an integer, not a truth value"),
     ],
 )
 def test_what_is_no_request_is_named(body: bytes, message: str) -> None:
@@ -103,7 +103,7 @@ def test_a_deadline_that_is_none_is_named_as_what_it_is(value: str) -> None:
     async def play(stage: Stage) -> None:
         await stage.front(await stage.engine())
         status, said = await post(stage, b'{"prompt": "x"}', X_Espalier_Deadline=value)
-        expected = f"the header X-Espalier-Deadline is a number of seconds above 0, not {value!r}"
+        expected = f"the header X-Espalier-Deadline must be a number of seconds above 0, not {value!r}"
         assert (status, said["error"]["message"]) == (400, expected)
 
     on_stage(play)

@@ -1,8 +1,7 @@
-"""What a caller asks an engine for, what comes back, and the protocol between.
+"""The engine protocol: requests, results and methods.
 
-Invariant: a token depends on the weights, the prompt, `Sampling` and its position alone, never on what else is in
-the batch or when it was scheduled. Log-probs do so up to rounding: matrix products of other shapes differ in the last
-bits.
+Invariant: a token depends only on the weights, the prompt, `Sampling` and its position, never on the rest of the batch
+or on scheduling. Log-probs also do, up to rounding: matrix products of other shapes differ in the last bits.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Sampling:
 
 @dataclass(slots=True)
 class Completion:
-    """A finished (or aborted) completion; the lists run parallel to `tokens`.
+    """A finished (or aborted) completion; the lists are aligned with `tokens`.
 
     `logprobs` are under the distribution that was sampled (after temperature and truncation), `raw_logprobs` under the
     untempered, untruncated softmax. `versions` is the policy version of each token. `cached` counts prompt tokens whose
@@ -58,7 +57,8 @@ class Completion:
 
 
 class Progress(NamedTuple):
-    """News of a streamed request: one token, its untempered log-prob, and the most probable (token, log-prob) there.
+    """One item of a streamed request: a token, its untempered log-prob, and the most probable (token, log-prob) at its
+    place.
 
     `finish` is set with the last token, and with token -1 if the request was aborted.
     """
@@ -71,11 +71,11 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do. Whatever needs more is refused before the run starts.
+    """What an engine supports. A run that needs more is rejected before it starts.
 
-    updates: the forms in which it takes new weights. pauses: its modes of `pause`. versions: whether the version is
-    known of each token, or only of each request. score, sessions: whether it has them. seeded: whether equal seeds give
-    the tokens of the embedded engine.
+    updates: the kinds of weight updates that it accepts. pauses: its modes of `pause`. versions: whether the version is
+    known of each token, or only of each request. score, sessions: whether it supports them. seeded: whether equal seeds
+    give the tokens of the embedded engine.
     """
 
     updates: frozenset[UpdateKind]
@@ -88,7 +88,7 @@ class Capabilities:
 
 @dataclass(slots=True)
 class EngineStats:
-    """Counters since start, and what is in flight now. Also the heartbeat."""
+    """Counters since start, and the current number of requests. Also used as the heartbeat."""
 
     version: int = 0
     running: int = 0
@@ -106,12 +106,12 @@ class Engine(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """What the engine supports."""
         ...
 
     @property
     def version(self) -> int:
-        """The policy version that samples now."""
+        """The version of the weights that sample now."""
         ...
 
     @property
@@ -121,13 +121,13 @@ class Engine(Protocol):
 
     @property
     def max_rows(self) -> int:
-        """Sequences that it samples at the same time; further requests wait."""
+        """Number of sequences that it samples at the same time; further requests wait."""
         ...
 
     async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
-        """Sample one completion. Calls with the same prompt at the same time share its prefill.
+        """Sample one completion. Concurrent calls with the same prompt share its prefill.
 
-        `session` pins the finished row's KV, so that the conversation's next turn prefills only its new tokens.
+        `session` keeps the finished row's KV, so that the conversation's next turn prefills only its new tokens.
         """
         ...
 
@@ -136,22 +136,22 @@ class Engine(Protocol):
         ...
 
     async def pause(self, mode: PauseMode) -> None:
-        """Stop stepping: `abort` returns what is running, `finish` waits for it, `keep` freezes it."""
+        """Stop stepping: `abort` returns unfinished completions, `finish` waits for them, `keep` freezes them."""
         ...
 
     async def load(self, update: WeightUpdate) -> None:
-        """Take new weights. The version flips after the last tensor.
+        """Load new weights. The version changes after the last tensor.
 
-        Raises EngineError, before anything is changed, where they do not fit, or come in a form that it does not take.
+        Raises EngineError, before anything is changed, if they do not fit or the kind of update is not supported.
         """
         ...
 
     async def resume(self) -> None:
-        """Step again."""
+        """Resume stepping."""
         ...
 
     async def release(self, session: str) -> None:
-        """Forget the KV pinned for `session`."""
+        """Free the KV that is kept for `session`."""
         ...
 
     async def stats(self) -> EngineStats:
@@ -160,19 +160,19 @@ class Engine(Protocol):
 
 
 class StreamingEngine(Engine, Protocol):
-    """An engine that hands out tokens as they are sampled: what a server needs."""
+    """An engine that returns tokens as they are sampled, as a server needs."""
 
     def describe(self) -> str:
-        """Its rows, its context and its memory, in words."""
+        """A description of its rows, context and memory."""
         ...
 
     def check(self, prompt: Sequence[int], sampling: Sampling) -> None:
-        """Raise EngineError where a request cannot be served: settings out of range, unknown ids, too long."""
+        """Raise EngineError if a request cannot be served: settings out of range, unknown ids, too long."""
         ...
 
     def stream(self, prompt: Sequence[int], sampling: Sampling, *, top: int = 0) -> AsyncGenerator[Progress, None]:
-        """Like `generate`, token by token, with the `top` most probable ones at each place.
+        """Like `generate`, token by token, with the `top` most probable tokens at each place.
 
-        The last item carries the finish reason. Closing the iterator early frees the row.
+        The last item has the finish reason. Closing the iterator early frees the row.
         """
         ...

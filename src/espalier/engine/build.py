@@ -1,4 +1,4 @@
-"""From the recipe section `engine:` to an engine."""
+"""Builds an engine from the recipe section `engine:`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversation with a model: messages so far, and answers that come piece by piece."""
+"""A conversation with a model: the messages so far, and answers that arrive in pieces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from espalier.lm.tokens import Tokenizer
 
 @dataclass(slots=True)
 class Conversation:
-    """`sampling` holds the settings of every answer; its seed names the noise, of which each answer has its own."""
+    """`sampling` has the settings of every answer. Its seed names the noise; each answer has its own noise."""
 
     engine: LocalEngine
     tokenizer: Tokenizer
@@ -26,21 +26,21 @@ class Conversation:
     sampling: Sampling
     messages: list[Message] = field(default_factory=list)
     cut: bool = field(default=False, init=False)
-    """Whether the last answer was cut at `sampling.max_tokens` or at the engine's longest sequence."""
+    """Whether the last answer was truncated at `sampling.max_tokens` or at the engine's longest sequence."""
 
     def system(self, text: str) -> None:
-        """Set the system message; an empty text removes it. What was said stays."""
+        """Set the system message; an empty text removes it. Other messages are kept."""
         said = [message for message in self.messages if message.role != Role.SYSTEM]
         self.messages = [*([Message.system(text)] if text else []), *said]
 
     def reset(self) -> None:
-        """Forget what was said; the system message stays."""
+        """Clear the conversation; the system message is kept."""
         self.messages = [message for message in self.messages if message.role == Role.SYSTEM]
 
     async def say(self, text: str) -> AsyncIterator[Piece]:
         """The answer to `text`, in pieces of text that are final.
 
-        An answer that is not heard to its end is forgotten, with what it answers. Raises EngineError where the engine
+        If the caller stops before the end, the answer and its question are removed. Raises EngineError if the engine
         has no room for it.
         """
         messages = [*self.messages, Message.user(text)]
@@ -48,7 +48,8 @@ class Conversation:
         room = self.engine.max_len - len(prompt)
         if room < 1:
             raise EngineError(
-                f"the conversation has {len(prompt)} tokens, the engine holds {self.engine.max_len}: /reset begins anew"
+                f"the conversation has {len(prompt)} tokens, the engine's limit is {self.engine.max_len}: "
+                "/reset starts a new conversation"
             )
         reading = ChatReading(self.tokenizer, self.renderer, (), opened=opened(self.tokenizer, prompt))
         sampling = replace(

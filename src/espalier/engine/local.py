@@ -37,8 +37,8 @@ from espalier.lm.decoder import Decoder
 class LocalEngine:
     """Implements `espalier.engine.api.Engine` over a decoder; the arguments are those of `EngineConfig`.
 
-    With `weights="alias"` the engine shares `model` with the learner, who calls `load` after each change: what the
-    engine derives from the weights is derived then. With `"copy"` it keeps its own.
+    With `weights="alias"` the engine shares `model` with the learner, who calls `load` after each change; derived
+    weights are recomputed then. With `"copy"` it has its own weights.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class LocalEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """See `Engine`. Weights that are shared with the learner change by the learner's own tensors alone."""
+        """See `Engine`. If the weights are shared with the learner, only `TensorUpdate` is supported."""
         shared = self.config.weights == "alias"
         return Capabilities(updates=frozenset(("tensors",) if shared else ("tensors", "shared", "files", "adapter")))
 
@@ -117,9 +117,9 @@ class LocalEngine:
             self._withdraw(sequence)
 
     async def stream(self, prompt: Ordered[int], sampling: Sampling, *, top: int = 0) -> AsyncGenerator[Progress, None]:
-        """Like `generate`, but hands out tokens as they are sampled, with the `top` most probable ones at each place.
+        """Like `generate`, but yields tokens as they are sampled, with the `top` most probable tokens at each place.
 
-        The last item carries the finish reason. Closing the iterator early frees the row.
+        The last item has the finish reason. Closing the iterator early frees the row.
         """
         sequence, future = self._submit(prompt, sampling, "")
         sequence.streamed, sequence.top = True, top
@@ -162,10 +162,11 @@ class LocalEngine:
             await asyncio.wait({self._driver})
 
     async def load(self, update: WeightUpdate) -> None:
-        """See `Engine`. All names and shapes are checked before the first tensor is taken."""
+        """See `Engine`. All names and shapes are checked before the first tensor is applied."""
         if update.kind not in self.capabilities.updates:
             raise EngineError(
-                f"this engine shares the learner's weights, and takes none as {update.kind}: set engine.weights=copy"
+                f"this engine shares the learner's weights, and does not accept updates of the kind {update.kind}: "
+                "set engine.weights=copy"
             )
         take(self.model, update, alias=self.config.weights == "alias")
         self._stepper.set_version(update.version)
@@ -280,7 +281,7 @@ class LocalEngine:
         return self._sessions.setdefault(session, max(self._sessions.values(), default=0) + 1)
 
     def check(self, prompt: Ordered[int], sampling: Sampling) -> None:
-        """Raise EngineError where a request cannot be served: settings out of range, unknown ids, too long."""
+        """Raise EngineError if a request cannot be served: settings out of range, unknown ids, too long."""
         check(sampling)
         self._check_ids(prompt)
         longest = len(prompt) + sampling.max_tokens

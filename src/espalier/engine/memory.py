@@ -1,4 +1,4 @@
-"""What the engine's rows take, what is free, and how many rows of what length fit."""
+"""Memory of the engine's rows, free memory, and how many rows of which length fit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from espalier.lm.config import DecoderConfig
 
 GIB = 2**30
 COMFORTABLE = 4096
-"""Positions that a row should have before there are more rows."""
+"""A row should have this many positions before the number of rows is increased."""
 
 LEAST = 256
-"""Positions below which a server is not started unless asked for."""
+"""A server does not start with fewer positions unless asked to."""
 
 SHARE = 0.5
-"""Of the free memory, what the rows take where nobody says how many."""
+"""Share of the free memory that rows use if their number is not given."""
 
 _INDEX = 8
 _CGROUPS = (
@@ -41,7 +41,7 @@ class Sizes(NamedTuple):
 
 
 def position_bytes(shape: DecoderConfig, dtype: torch.dtype) -> int:
-    """Bytes of one position of one row: keys, values and hidden state, the tables that read them, what is written."""
+    """Bytes of one position of one row: keys, values and hidden state, index tables, and buffers."""
     numbers = 2 * shape.num_hidden_layers * shape.num_key_value_heads * shape.head_dim
     hidden = torch.float32.itemsize * shape.hidden_size
     tables = _INDEX * shape.num_attention_heads * (1 + -(-shape.head_dim // CHUNK))
@@ -49,7 +49,7 @@ def position_bytes(shape: DecoderConfig, dtype: torch.dtype) -> int:
 
 
 def weight_bytes(shape: DecoderConfig, parameters: int, dtype: torch.dtype) -> int:
-    """Bytes of `parameters` weights while they are loaded (through fp32), or beside the engine's packed copy."""
+    """Bytes of `parameters` weights during loading (through fp32), or of the engine's packed copy."""
     packed = shape.moe is None and not shape.output_bias
     return parameters * max(torch.float32.itemsize, dtype.itemsize * (1 + packed))
 
@@ -63,10 +63,10 @@ def fit(
     max_len: int | None = None,
     retain_rows: int | None = None,
 ) -> Sizes:
-    """Sizes that fit into `free` bytes, with what is given as it is given.
+    """Sizes that fit into `free` bytes; given sizes are kept.
 
-    A row is as long as the model's context, or as memory allows; there are as many rows as fit, up to `MAX_ROWS`, but
-    not so many that they are shorter than `COMFORTABLE`. Raises ConfigError, saying what to lower.
+    A row is as long as the model's context, or as memory allows. There are as many rows as fit, up to `MAX_ROWS`, but
+    not so many that they are shorter than `COMFORTABLE`. Raises ConfigError that names the setting to lower.
     """
     longest = shape.max_position_embeddings
     if max_len is not None and max_len > longest:
@@ -85,7 +85,7 @@ def fit(
 
 
 def describe(shape: DecoderConfig, dtype: torch.dtype, sizes: Sizes) -> str:
-    """Rows, context and memory of an engine, in words."""
+    """A description of an engine's rows, context and memory."""
     context = f"{sizes.max_len} of the model's {shape.max_position_embeddings} positions"
     need = cache_bytes(shape, dtype, sizes) / GIB
     return f"{sizes.max_rows} rows and {sizes.retain_rows} retained, {context}, {need:.2f} GiB"
@@ -101,7 +101,7 @@ def _padded(length: int) -> int:
 
 
 def require(shape: DecoderConfig, dtype: torch.dtype, sizes: Sizes, free: int) -> None:
-    """Raise ConfigError where rows of these `sizes` do not fit into `free` bytes."""
+    """Raise ConfigError if rows of these `sizes` do not fit into `free` bytes."""
     need = cache_bytes(shape, dtype, sizes)
     if need > free:
         raise ConfigError(
@@ -112,7 +112,7 @@ def require(shape: DecoderConfig, dtype: torch.dtype, sizes: Sizes, free: int) -
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that may be taken on `device` now: of the GPU; or of the machine, the container and the process."""
+    """Memory that is available on `device` now: of the GPU; or of the machine, the container and the process."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + unused

@@ -1,7 +1,8 @@
-"""Counter noise: the uniform number of a position is a hash of the request's seed and the position, no state between.
+"""Counter-based noise: the uniform number of a position is a hash of the request's seed and the position; there is no
+state.
 
-A token therefore never depends on what else was in the batch, or on how often the engine was asked before.
-The hash is the finaliser of SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators").
+A token therefore never depends on the rest of the batch, or on earlier requests. The hash is the finaliser of
+SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators").
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Sampling one token a row, and its log-prob under the sampled and the untempered distribution.
+"""Samples one token per row, with its log-prob under the sampled and the untempered distribution.
 
-Tokens are drawn by inverse CDF: one uniform a row against the cumulative probabilities, in float64 so that a vocabulary
-of 150,000 small probabilities adds up. Gumbel-max would need a hash and two logarithms for each vocabulary entry;
-`benchmarks/rollout.py` times both, at 64 and at 150,000 entries, and the inverse CDF wins at both ends.
-Rows that ask for truncation are sampled apart from those that do not, which pay nothing for it.
+Tokens are drawn by inverse CDF: one uniform per row is compared with the cumulative probabilities, in float64 so that a
+vocabulary of 150,000 small probabilities sums accurately. Gumbel-max would need a hash and two logarithms for each
+vocabulary entry; `benchmarks/rollout.py` times both, at 64 and at 150,000 entries, and the inverse CDF is faster at
+both. Rows with truncation are sampled separately, so rows without it have no extra cost.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from espalier.engine.noise import stream, uniforms
 
 GREEDY, PLAIN, TEMPERED, TRUNCATED = range(4)
 COLDEST, HOTTEST = 1e-5, 1e30
-"""Below the first temperature sampling is greedy: a rival 1e-3 behind has a chance of e^-100. Above the second it is
-uniform to fp32. Between them no finite logit overflows."""
+"""Below the first temperature sampling is greedy: a token whose logit is 1e-3 lower has a probability of e^-100. Above
+the second it is uniform in fp32. Between them no finite logit overflows."""
 
 _FIRST_WIDTH = 256
 _SMALL = 1 << 16
@@ -49,7 +49,7 @@ class Sampled:
 
 
 def check(sampling: Sampling) -> None:
-    """Raise EngineError where `sampling` names no distribution."""
+    """Raise EngineError if `sampling` has values out of range."""
     wrong = {
         "max_tokens": sampling.max_tokens < 1,
         "temperature": not 0.0 <= sampling.temperature < float("inf"),
@@ -71,13 +71,13 @@ def _are_ids(tokens: tuple[int, ...]) -> bool:
 
 
 class Sampler:
-    """The settings of every row, and the drawing of tokens. One record a row, moved with the row."""
+    """The settings of every row, and the sampling of tokens. One record per row, moved with the row."""
 
     def __init__(self, rows: int) -> None:
         self.requests = np.zeros(rows, dtype=_REQUEST)
 
     def set(self, row: int, sampling: Sampling) -> None:
-        """Row `row` is sampled as `sampling` says from now on, each value within the range of fp32 arithmetic."""
+        """Set the settings of row `row`, each value limited to the range of fp32 arithmetic."""
         if sampling.temperature < COLDEST:
             kind = GREEDY
         elif sampling.top_p < 1.0 or sampling.top_k > 0 or sampling.min_p > 0.0:
@@ -98,7 +98,7 @@ class Sampler:
         self.requests[target] = self.requests[source]
 
     def draw(self, logits: Tensor, rows: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> Sampled:
-        """Sample one token for each row of `logits` [rows, vocabulary] (fp32), to stand at `positions`."""
+        """Sample one token for each row of `logits` [rows, vocabulary] (fp32), at `positions`."""
         requests = self.requests[rows]
         kinds = requests["kind"]
         if (kinds == kinds[0]).all():

@@ -1,8 +1,9 @@
-"""Who runs next: a state machine without a clock.
+"""Chooses the request that runs next: a state machine without a clock.
 
-First come, first served, with aging: a request that continues a session (its KV waits in a pinned row) counts as if it
-had come `HEAD_START` rounds earlier, so conversations finish soon, yet nobody who waited longer than that is overtaken.
-Admission needs only a free row: a row holds a sequence up to `max_len`, so nothing is ever preempted.
+First come, first served, with one exception: a request that continues a session (its KV is in a pinned row) counts as
+if it had arrived `HEAD_START` rounds earlier. Conversations therefore finish soon, but no request that waited longer
+than that is overtaken. Admission needs only a free row: a row has room for a sequence of `max_len`, so nothing is ever
+preempted.
 """
 
 from __future__ import annotations
@@ -28,30 +29,30 @@ class Scheduler:
         self._arrivals = 0
 
     def add(self, sequence: Sequence, *, continues: bool = False) -> None:
-        """Queue a request; `continues` says that a pinned row holds its conversation."""
+        """Queue a request; `continues` means that a pinned row contains its conversation."""
         self._arrivals += 1
         sequence.priority = (self._round - HEAD_START * continues, self._arrivals)
         insort(self.waiting, sequence, key=_priority)
 
     def cancel(self, sequence: Sequence) -> None:
-        """Forget a waiting request."""
+        """Remove a waiting request."""
         self.waiting.remove(sequence)
 
     def admit(self, free: int, start: Callable[[Sequence], bool]) -> None:
         """Start up to `free` requests, in order.
 
-        `start` puts a request into a row, or returns False when it has to wait (its prompt is being prefilled for
-        another); then it stays at its place, and the row it will need stays free.
+        `start` assigns a row to a request, or returns False if it has to wait because its prompt is being prefilled for
+        another. It then keeps its place in the queue, and the row that it will need stays free.
         """
         self._round += 1
         self.waiting[:free] = [sequence for sequence in self.waiting[:free] if not start(sequence)]
 
 
 def chunks(behind: npt.NDArray[np.int64], order: Ordered[int], budget: int) -> npt.NDArray[np.int64]:
-    """How many tokens each row computes this step.
+    """The number of tokens that each row computes in this step.
 
-    behind: tokens of each row that have no KV yet, at least 1. order: rows, oldest first. Every row computes one; the
-    prefill `budget` goes to the rows that are behind, oldest first.
+    behind: number of tokens of each row that have no KV yet, at least 1. order: rows, oldest first. Every row computes
+    one token; the prefill `budget` goes to the rows that are behind, oldest first.
     """
     counts = np.ones_like(behind)
     for row in order:

@@ -13,7 +13,7 @@ from espalier.lm.logits import logprobs
 def score_rows(model: Decoder, rows: list[list[int]], budget: int) -> list[list[float]]:
     """Untempered log-prob of each token given those before it in its row; the first of a row is 0.
 
-    Rows are packed, longest first, into forward passes of up to `budget` tokens (a longer row has one of its own).
+    Rows are packed, longest first, into forward passes of up to `budget` tokens (a longer row is computed alone).
     """
     scores: list[list[float]] = [[]] * len(rows)
     batch: list[int] = []

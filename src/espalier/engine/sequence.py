@@ -1,4 +1,4 @@
-"""One request on its way through the engine."""
+"""The state of one request in the engine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from espalier.engine.api import Finish, Progress, Sampling
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """A prompt, how to continue it, and where it stands.
+    """A prompt, how to continue it, and its state.
 
-    `key` is a hash of the prompt: equal prompts share a prefill. `session` is the session's number, 0 for none.
-    `row` is its KV row while it runs. `spans` are pairs of (tokens sampled before, version that samples from there on).
-    A `streamed` request collects `news`, with `top` alternatives a token; `reported` counts the tokens among them.
+    `key` is a hash of the prompt: equal prompts share a prefill. `session` is the session's number, 0 for none. `row`
+    is its KV row while it runs. `spans` are pairs of (tokens sampled before, version that samples from there on). A
+    `streamed` request collects `news`, with `top` alternatives per token; `reported` counts the tokens among them.
     """
 
     prompt: npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class Sequence:
         self.key = hash(self.prompt.tobytes())
 
     def end(self, finish: Finish) -> None:
-        """The news is complete: its last token carries `finish`, an abort an item of its own."""
+        """End the stream of items: its last token has `finish`; an abort is an item of its own."""
         if finish == "abort":
             self.news.append(Progress(-1, 0.0, [], finish))
         elif self.streamed:
@@ -47,12 +47,12 @@ class Sequence:
 
     @property
     def limit(self) -> int:
-        """Length of prompt and completion at which the request is cut off."""
+        """Length of prompt and completion at which the request is truncated."""
         return len(self.prompt) + self.sampling.max_tokens
 
     @property
     def stop_candidates(self) -> set[int]:
-        """Tokens that end the request, or may: stop ids and the last ids of stop sequences."""
+        """Tokens that may end the request: stop ids and the last ids of stop sequences."""
         return set(self.sampling.stop) | {sequence[-1] for sequence in self.sampling.stop_sequences}
 
     def stops_at(self, sampled: npt.NDArray[np.int64]) -> bool:

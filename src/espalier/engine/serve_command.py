@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(args: argparse.Namespace) -> int:
-    """Serve until interrupted. Whatever can be wrong with the options is said before the model is read."""
+    """Serve until interrupted. All options are checked before the model is read."""
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
@@ -73,7 +73,7 @@ def serve(args: argparse.Namespace) -> int:
         raise MissingExtraError(error.name or "uvicorn", "serving") from error
     locate(args.model)
     if args.grace < 0 or args.queue < 0:
-        raise ConfigError("--grace and --queue are 0 or more")
+        raise ConfigError("--grace and --queue must be 0 or more")
     keys = api_keys(args.api_key, os.environ)
     with listening(args.host, args.port) as bound:
         from espalier.engine.server.load import load_service
@@ -86,8 +86,10 @@ def serve(args: argparse.Namespace) -> int:
 
 
 def api_keys(given: list[str], environ: Mapping[str, str]) -> list[str]:
-    """The keys of the command line, or else of the environment. Raises ConfigError for one that no header can hold."""
+    """The keys of the command line, or else of the environment. Raises ConfigError for a key that a header cannot
+    contain.
+    """
     keys = given or [environ[name] for name in (KEY_VARIABLE,) if name in environ]
     if any(not key or not key.isascii() or not key.isprintable() or " " in key for key in keys):
-        raise ConfigError(f"--api-key or {KEY_VARIABLE}: a key is one word of printable ASCII characters")
+        raise ConfigError(f"--api-key or {KEY_VARIABLE}: a key must be one word of printable ASCII characters")
     return keys

@@ -2,7 +2,7 @@
 
 A step admits waiting requests, computes one token of every active row (and a chunk of the prompts being prefilled) in
 one forward pass, samples the rows whose prompt is complete and retires the rows that ended. Work per token is
-vectorised over rows; Python touches a sequence only when it starts and when it ends.
+vectorised over rows; Python code runs for a sequence only when it starts and when it ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from espalier.engine.scheduler import Scheduler, chunks
 from espalier.engine.sequence import Sequence
 
 Finished = tuple[Sequence, Completion | EngineError]
-"""A request, and its completion or why it failed."""
+"""A request, and its completion or its error."""
 
 _ROW = np.dtype([("length", "i8"), ("prompt", "i8"), ("limit", "i8"), ("order", "i8")])
 
@@ -59,7 +59,7 @@ class Stepper:
 
     @property
     def running(self) -> list[Sequence]:
-        """The requests that hold a row."""
+        """The requests that have a row."""
         return [sequence for sequence in self.sequences[: self.rows.active] if sequence is not None]
 
     def submit(self, sequence: Sequence) -> None:
@@ -76,7 +76,7 @@ class Stepper:
         return self._retire(sequence.row, "abort")
 
     def set_version(self, version: int) -> None:
-        """The weights changed. What is running goes on over its old KV; nothing new reuses it."""
+        """The weights changed. Running requests continue with their old KV; new requests do not reuse it."""
         self.runner.refresh()
         self.index.expire()
         self._prefilling.clear()
@@ -85,7 +85,7 @@ class Stepper:
         self.stats.version = version
 
     def reset(self) -> None:
-        """Forget every request that holds a row and everything cached. Those that wait go on waiting."""
+        """Remove every request that has a row, and all cached KV. Waiting requests keep waiting."""
         self._prefilling.clear()
         for sequence in self.running:
             sequence.row = -1
@@ -113,7 +113,7 @@ class Stepper:
 
     @torch.inference_mode()
     def step(self, *, admit: bool = True) -> list[Finished]:
-        """Advance every active row by one token. Returns what ended."""
+        """Advance every active row by one token. Returns the requests that ended."""
         began = time.perf_counter()
         finished = self._admit() if admit else []
         self.rows.compact()

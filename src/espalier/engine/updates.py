@@ -18,9 +18,9 @@ from espalier.core.errors import EngineError
 from espalier.engine.api import UpdateKind
 
 ALIGN = 64
-"""Tensors in shared memory begin at multiples of so many bytes."""
+"""Alignment in bytes of tensors in shared memory."""
 SHARED = Path("/dev/shm")
-"""Where files are memory; elsewhere the folder for temporary files takes its place."""
+"""Folder of files in memory; on other systems the folder for temporary files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class AdapterUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tensor lies in shared memory. dtype: its name, such as `float32`. offset: in bytes."""
+    """The location of a tensor in shared memory. dtype: its name, such as `float32`. offset: in bytes."""
 
     name: str
     dtype: str
@@ -71,7 +71,7 @@ class SharedUpdate:
 
     @contextmanager
     def tensors(self) -> Iterator[dict[str, Tensor]]:
-        """The tensors by name, not to be used afterwards. Raises EngineError where the file is gone or too small."""
+        """The tensors by name, not to be used afterwards. Raises EngineError if the file is gone or too small."""
         try:
             with self.file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as memory:
                 found = {place.name: _view(memory, place) for place in self.places}
@@ -106,7 +106,7 @@ def _view(memory: mmap.mmap, place: Place) -> Tensor:
     dtype = getattr(torch, place.dtype, None)
     if not isinstance(dtype, torch.dtype) or place.offset < 0 or min(place.shape, default=1) < 0:
         raise EngineError(
-            f"the weight {place.name} is {place.dtype} {place.shape} in shared memory, which is no tensor"
+            f"the weight {place.name} is {place.dtype} {place.shape} in shared memory, which is not a valid tensor"
         )
     count = torch.Size(place.shape).numel()
     if place.offset + count * dtype.itemsize > len(memory):

@@ -1,4 +1,4 @@
-"""Taking new weights into a decoder."""
+"""Loads new weights into a decoder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from espalier.lm.lora import adapted, read_adapters
 
 
 def take(model: Decoder, update: WeightUpdate, *, alias: bool) -> None:
-    """Give `model` the weights of `update`. `alias` shares the memory of tensors, otherwise they are copied.
+    """Set the weights of `model` from `update`. `alias` shares the memory of tensors, otherwise they are copied.
 
-    Raises EngineError, before anything is changed, where they cannot be read or do not fit.
+    Raises EngineError, before anything is changed, if they cannot be read or do not fit.
     """
     try:
         match update:
@@ -34,7 +34,7 @@ def take(model: Decoder, update: WeightUpdate, *, alias: bool) -> None:
             case _:
                 assert_never(update)
     except DataError as error:
-        raise EngineError(f"the weights of version {update.version} cannot be taken: {error}") from error
+        raise EngineError(f"the weights of version {update.version} cannot be loaded: {error}") from error
 
 
 @torch.no_grad()
@@ -48,10 +48,10 @@ def _take_adapters(model: Decoder, update: AdapterUpdate) -> None:
 
 @torch.no_grad()
 def assign(model: nn.Module, tensors: Mapping[str, Tensor], *, alias: bool) -> None:
-    """Give `model` the `tensors`: one for each parameter, buffers too where they come along.
+    """Set the `tensors` of `model`: one for each parameter, and buffers if given.
 
     `alias` shares the memory of parameters, otherwise they are copied. Raises EngineError, before anything is changed,
-    where a name is missing or unknown or a shape differs.
+    if a name is missing or unknown or a shape differs.
     """
     own, parameters = model.state_dict(), dict(model.named_parameters())
     missing, unknown = parameters.keys() - tensors.keys(), tensors.keys() - own.keys()

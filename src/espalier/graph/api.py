@@ -1,4 +1,4 @@
-"""The graph room in five lines, for notebooks and scripts."""
+"""The public functions of the graph package, for notebooks and scripts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from espalier.graph.train.fit import Trainer
 __all__ = ["Encoder", "Graph", "load", "load_encoder", "load_method", "pretrain", "probe"]
 
 load_method = load_encoder
-"""The name of `load_encoder` in the cards of earlier versions."""
+"""The name of `load_encoder` in model cards of earlier versions."""
 
 
 def pretrain(
@@ -37,8 +37,9 @@ def pretrain(
     """Train a method on a graph.
 
     method: its name, with `settings` as in a recipe's `method` section, or a config. fit: keys of a recipe's `fit`
-    section, such as `epochs` and `lr`. context: of a recipe's `context`. Under torchrun the processes train one method
-    together, each on its share of every mini-batch, and all return it. Raises ConfigError for a wrong key or value.
+    section, such as `epochs` and `lr`. context: keys of a recipe's `context` section. Under torchrun the processes
+    train one method together, each on its share of every mini-batch, and all return it. Raises ConfigError for a wrong
+    key or value.
     """
     section = {"name": method, **(settings or {})} if isinstance(method, str) else method.model_dump()
     config = PretrainConfig.of(data={"name": graph.name}, method=section, fit=fit, context=dict(context or {}))
@@ -50,9 +51,9 @@ def pretrain(
 
 
 def probe(z: Tensor, graph: Graph, **settings: Any) -> Probed:
-    """Accuracy of a linear probe on z (N, H), with the graph's labels and splits. settings: as `linear_probe`.
+    """Accuracy of a linear probe on z (N, H), with the graph's labels and splits. settings: as in `linear_probe`.
 
-    Raises DataError where nothing can be learned or told from the split: `espalier.graph.data.splits` draws one.
+    Raises DataError if the split cannot be used for training and testing: `espalier.graph.data.splits` creates one.
     """
     check_split(graph)
     assert graph.y is not None

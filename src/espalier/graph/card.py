@@ -1,4 +1,4 @@
-"""The card of a saved encoder: what it is, how good, and how to use it."""
+"""The model card of a saved encoder: description, scores and how to use it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def card(content: Mapping[str, Any], parameters: int) -> str:
-    """Markdown. content: of the encoder's `config.json`."""
+    """The card as Markdown. content: the encoder's `config.json`."""
     recipe, width = content["recipe"], f"{content['n_features']:,}"
     scaling = {"none": "as they are", "row": "divided by the sum of their row", "standard": "standardised by column"}
     held = ", less the links held out" if recipe["evaluate"]["kind"] == "links" else ""

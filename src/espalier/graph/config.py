@@ -1,4 +1,4 @@
-"""Recipe sections of the graph room. Imports without torch."""
+"""Recipe sections of the graph package. Imports without torch."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from espalier.graph.tasks.config import AnyEvaluation, LinearConfig
 from espalier.graph.train.config import FitConfig
 
 PLANTED = "planted"
-"""The data set that is generated: see `espalier.graph.data.generated`."""
+"""The name of the generated data set: see `espalier.graph.data.generated`."""
 
 
 class DataConfig(Config):
-    """Which graph, and which of its nodes train and test."""
+    """The graph, and its split into training, validation and test nodes."""
 
     name: str
-    """`planted`, which is generated; a data set below `graph/` of the data root; or the path of a file or folder."""
+    """`planted` (generated), a data set below `graph/` of the data root, or the path of a file or folder."""
     normalise: Literal["row", "standard", "none"] | None = None
-    """How features are scaled; by default bag-of-words rows are divided by their sums."""
+    """How features are scaled; by default, bag-of-words rows are divided by their sums."""
     split: Literal["public", "random", "per_class"] = "public"
-    """The split that came with the data; shares of all nodes; or so many of each class."""
+    """The split: the one that comes with the data, shares of all nodes, or a number of nodes per class."""
     train: float | None = None
-    """random: share of the labelled nodes to train on, 0.1. per_class: how many of each class, 20."""
+    """random: share of the labelled nodes to train on, 0.1. per_class: number of nodes per class, 20."""
     val: float | None = None
-    """random: share of the labelled nodes to validate on, 0.1. per_class: how many of each class, 30."""
+    """random: share of the labelled nodes to validate on, 0.1. per_class: number of nodes per class, 30."""
 
     @property
     def shares(self) -> tuple[float, float]:
-        """`train` and `val`, with the split's own where they are not given."""
+        """`train` and `val`, with the defaults of the split if they are not given."""
         train, val = PER_CLASS if self.split == "per_class" else RANDOM
         return (train if self.train is None else self.train, val if self.val is None else self.val)
 
@@ -52,35 +52,35 @@ class DataConfig(Config):
 
 
 class PretrainConfig(Config):
-    """Train one method on one data set, and judge its embeddings."""
+    """Train one method on one data set, and evaluate its embeddings."""
 
     data: DataConfig
     """The graph."""
     method: AnyMethod = GraphMAEConfig()
     """The method and its settings."""
     fit: FitConfig = FitConfig()
-    """How it is trained. On one graph, `batch_size` is a number of contexts."""
+    """Training settings. On one graph, `batch_size` is the number of contexts."""
     context: ContextConfig = ContextConfig()
-    """What a node's context is, where one graph is trained in mini-batches."""
+    """The context of a node, if one graph is trained in mini-batches."""
     evaluate: AnyEvaluation = LinearConfig()
-    """How its embeddings are judged."""
+    """How its embeddings are evaluated."""
     seeds: PositiveInt = 1
-    """How many seeds, counted from the run's own: each trains encoder and probe anew."""
+    """Number of seeds, counted from the run's own seed. Each trains encoder and probe again."""
     map: Literal["umap", "tsne", "none"] = "tsne"
-    """How the report draws the embeddings in two dimensions."""
+    """How the report projects the embeddings to two dimensions."""
 
 
 class CellConfig(Config):
     """One method on one data set, in a table."""
 
     published: float | None = None
-    """The published figure, in %."""
+    """The published result, in %."""
     std: NonNegativeFloat | None = None
     """Its published standard deviation."""
     seeds: PositiveInt | None = None
-    """Seeds of this cell; the table's where None."""
+    """Number of seeds of this cell; None: that of the table."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
-    """What differs from the row's settings on this data set."""
+    """Settings on this data set that differ from the row's."""
 
 
 class RowConfig(Config):
@@ -89,28 +89,28 @@ class RowConfig(Config):
     settings: dict[str, Any]
     """A pretraining recipe without its data."""
     cells: dict[str, CellConfig]
-    """By data set."""
+    """Cells by data set."""
 
 
 class TableConfig(Config):
-    """A whole table: every method on every data set, with the published figures beside ours."""
+    """A table: every method on every data set, with the published results beside ours."""
 
     seeds: PositiveInt = 20
-    """Seeds of each cell."""
+    """Number of seeds per cell."""
     data: dict[str, dict[str, Any]]
-    """The columns: settings common to all methods on a data set."""
+    """The columns: settings that all methods share on a data set."""
     rows: dict[str, RowConfig]
     """The methods."""
     only: tuple[str, ...] = ()
-    """`method/data` of the cells to run; all if empty."""
+    """The cells to run, as `method/data`; all if empty."""
     baseline: str = ""
-    """The row that every other is compared with by a paired test over seeds."""
+    """The row with which every other row is compared, by a paired test over seeds."""
     workers: PositiveInt = 1
-    """Processes that work on cells side by side, sharing the cores."""
+    """Number of processes that compute cells in parallel and share the cores."""
 
     results: Path | None = None
-    """Where each seed's figures are kept, by the hash of its recipe; in the run folder where None. Runs that share a
-    folder share what they have in common: clear it when the code has changed."""
+    """Folder of each seed's results, by the hash of its recipe; None: the run folder. Runs with the same folder share
+    their results: clear it when the code has changed."""
 
     _configs: dict[tuple[str, str], PretrainConfig] = PrivateAttr(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""A pretrained encoder with all that stands between a graph and its embeddings, in memory and on disk."""
+"""A pretrained encoder with everything that is needed to embed a graph, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from espalier.graph.tasks.config import SVMConfig
 from espalier.graph.tasks.svm import pool
 
 LAYOUT = 1
-"""Number of the form of `config.json`."""
+"""Version of the format of `config.json`."""
 _SCALING = "scaling."
 """Before the names of the scaling's tensors in `model.safetensors`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A pretrained method, the scaling of its features, the contexts that it reads and the pooling of sets of graphs.
+    """A pretrained method, the scaling of its features, its contexts, and the pooling for sets of graphs.
 
-    config, seed: of its training. source: what `load` read its graph from, absolute where it is a path; empty for a
-    graph made in memory. data: the graph's name.
+    config, seed: of its training. source: what `load` read its graph from, absolute if it is a path; empty for a graph
+    made in memory. data: the graph's name.
     """
 
     method: Method
@@ -54,14 +54,15 @@ class Encoder:
 
     @classmethod
     def of(cls, method: Method, config: PretrainConfig, graph: Graph, seed: int) -> Encoder:
-        """The encoder that `config` made of `graph`."""
+        """The encoder that was trained on `graph` with `config`."""
         sizes = graph.n_features, graph.n_classes
         return cls(method, config, seed, graph.scaling, *sizes, graph.name, graph.source)
 
     def embed(self, graph: Graph) -> Tensor:
-        """(N, H) embeddings of the nodes; of a set of graphs (G, H), pooled. By contexts, where it was trained on them.
+        """(N, H) embeddings of the nodes; for a set of graphs (G, H), pooled. Computed by contexts if it was trained on
+        them.
 
-        graph: as it was read, or with its features scaled as in training. Raises DataError where it has other features.
+        graph: unscaled, or with its features scaled as in training. Raises DataError if it has other features.
         """
         if graph.n_features != self.n_features:
             raise DataError(f"{graph.name} has {graph.n_features} features, but this encoder reads {self.n_features}")
@@ -78,9 +79,9 @@ class Encoder:
         return pool(z, graph, how.pooling if isinstance(how, SVMConfig) else "mean")
 
     def load_data(self, root: DataRoot | None = None) -> Graph:
-        """The graph of its training, read anew: features scaled, nodes split, held-out links hidden as then.
+        """The graph of its training, read again: scaled, split and with the same held-out links.
 
-        Raises DataError where that graph was made in memory, or is not where it was.
+        Raises DataError if that graph was made in memory, or is no longer at its source.
         """
         if not self.source:
             raise DataError(f"this encoder was trained on {self.data}, a graph made in memory: give `embed` a graph")
@@ -88,7 +89,7 @@ class Encoder:
         return as_judged(graph, self.config, self.seed)[0]
 
     def save(self, folder: str | Path, figures: Mapping[str, float] | None = None) -> None:
-        """Write `model.safetensors`, `config.json` and a card, `README.md` with the figures, or nothing at all."""
+        """Write `model.safetensors`, `config.json` and a model card, `README.md`, with the scores; all or nothing."""
         weights, scaling, path = _tensors(self.method), self.scaling, Path(folder)
         fitted = {"mean": scaling.mean, "deviation": scaling.deviation}
         scales = {_SCALING + name: value for name, value in fitted.items() if value is not None}
@@ -113,12 +114,12 @@ class Encoder:
 
 
 def load_encoder(folder: str | Path) -> Encoder:
-    """The encoder that `Encoder.save` wrote. Raises DataError where the folder holds none, or not a whole one."""
+    """The encoder that `Encoder.save` wrote. Raises DataError if the folder has none, or it is incomplete."""
     file, weights = Path(folder) / "config.json", Path(folder) / "model.safetensors"
     content = read_object(file)
     if content.get("layout") != LAYOUT:
         raise DataError(
-            f"{file} holds no exported encoder of layout {LAYOUT}; one that an earlier version wrote does not "
+            f"{file} has no exported encoder of layout {LAYOUT}; one that an earlier version wrote does not "
             "know how its features were scaled: train it again"
         )
     try:
@@ -133,7 +134,7 @@ def load_encoder(folder: str | Path) -> Encoder:
         data, source, figures = str(content["data"]), str(content["source"]), dict(content["figures"])
         encoder = Encoder(method.eval(), config, int(content["seed"]), scaling, *sizes, data, source, figures)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise DataError(f"{folder} holds no exported encoder ({type(error).__name__}: {error})") from None
+        raise DataError(f"{folder} has no exported encoder ({type(error).__name__}: {error})") from None
     _fill(method, tensors, weights)
     return encoder
 

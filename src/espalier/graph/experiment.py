@@ -1,4 +1,4 @@
-"""One experiment: load, split, train, judge. What a job, a table's cell and a notebook share."""
+"""One experiment: load, split, train, evaluate. Shared by jobs, tables and notebooks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from espalier.graph.tasks.links import Links
 from espalier.graph.train.fit import Trainer
 
 TRAINS_NOTHING = ("random", "raw")
-"""Methods that are only judged."""
+"""Methods that are only evaluated, not trained."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Experiment:
 
     @classmethod
     def prepare(cls, config: PretrainConfig, seed: int, *, root: DataRoot | None = None) -> Experiment:
-        """Load and split the data, draw the weights. Raises ConfigError where recipe and data do not fit."""
+        """Load and split the data, initialise the weights. Raises ConfigError if recipe and data do not fit."""
         graph = load(config.data.name, root=root, normalise=config.data.normalise)
         check_judging(config, graph)
         graph, links = as_judged(graph, config, seed)
@@ -56,15 +56,15 @@ class Experiment:
 
     @property
     def encoder(self) -> Encoder:
-        """The method with all that stands between a graph and its embeddings."""
+        """The method with everything that is needed to embed a graph."""
         return Encoder.of(self.method, self.config, self.graph, self.seed)
 
     def embeddings(self) -> Tensor:
-        """(N, H) of the nodes; of a set of graphs (G, H), pooled."""
+        """(N, H) of the nodes; for a set of graphs (G, H), pooled."""
         return self.encoder.embed(self.graph)
 
     def evaluate(self) -> dict[str, float]:
-        """The figures of the recipe's evaluation; `score` is the headline."""
+        """The results of the recipe's evaluation; `score` is the main one."""
         how = self.config.evaluate
         if isinstance(how, OwnConfig):
             assert isinstance(self.method, Classifier)
@@ -79,7 +79,7 @@ def run_experiment(
     root: DataRoot | None = None,
     after_epoch: Callable[[int, float], bool] | None = None,
 ) -> dict[str, float]:
-    """Train one seed of the recipe and return its figures."""
+    """Train one seed of the recipe and return its results."""
     experiment = Experiment.prepare(config, seed, root=root)
     if config.method.name not in TRAINS_NOTHING:
         experiment.trainer.fit(after_epoch)

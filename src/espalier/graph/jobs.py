@@ -1,4 +1,4 @@
-"""The jobs of the graph room, for the command line."""
+"""The jobs of the graph package, for the command line."""
 
 from __future__ import annotations
 

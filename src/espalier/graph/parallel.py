@@ -1,4 +1,4 @@
-"""Several processes, one model: each takes its share of every mini-batch, and gradients are averaged."""
+"""Training in several processes: each computes its share of every mini-batch, and gradients are averaged."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True)
 class Share:
-    """The part of the work that process `rank` of `of` does."""
+    """The share of the work of process `rank` of `of`."""
 
     rank: int = 0
     of: int = 1
 
     @property
     def alone(self) -> bool:
-        """Whether there is one process."""
+        """Whether there is only one process."""
         return self.of == 1
 
     def take(self, order: Tensor) -> Tensor:
-        """Every `of`-th of `order` (n,): floor(n / of), so that all processes take as many steps."""
+        """Every `of`-th of `order` (n,): floor(n / of) items, so that all processes take the same number of steps."""
         return order[: order.numel() - order.numel() % self.of][self.rank :: self.of]
 
     def size(self, whole: int) -> int:
@@ -44,7 +44,9 @@ class Share:
         return value
 
     def agree(self, model: nn.Module) -> None:
-        """Give all processes the first one's buffers: running statistics, which each gathers over its own share."""
+        """Copy the first process's buffers to all processes: running statistics, which each process collects over its
+        own share.
+        """
         if not self.alone:
             for buffer in model.buffers():
                 dist.broadcast(buffer, 0)
@@ -52,7 +54,9 @@ class Share:
 
 @contextmanager
 def torchrun_share() -> Iterator[Share]:
-    """This process's share where torchrun started several, else all of it. Joins their group if need be."""
+    """This process's share if torchrun started several processes, else all of it. Joins their process group if
+    necessary.
+    """
     if dist.is_initialized():
         yield Share(dist.get_rank(), dist.get_world_size())
         return

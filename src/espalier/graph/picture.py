@@ -1,4 +1,4 @@
-"""Embeddings drawn in two dimensions."""
+"""Plots embeddings in two dimensions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from espalier.core.errors import MissingExtraError
 from espalier.core.files import temporary
 
 DOTS = 4000
-"""Most nodes drawn; of a larger graph, so many at random."""
+"""Largest number of nodes in a plot; larger graphs are sampled at random."""
 
 
 def draw_map(z: Tensor, y: Tensor, how: Literal["umap", "tsne"], file: Path) -> None:
-    """A PNG of z (N, H), coloured by y (N,). t-SNE starts from the principal components, so it is repeatable."""
+    """A PNG of z (N, H), coloured by y (N,). t-SNE is initialised with the principal components, so it is
+    reproducible.
+    """
     try:
         import matplotlib
         from sklearn.decomposition import PCA

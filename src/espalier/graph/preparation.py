@@ -1,4 +1,4 @@
-"""From a recipe's data section to the graph that is trained on and judged."""
+"""Prepares the graph for training and evaluation from a recipe's data section."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLASSIFIERS = ("supervised", "scr")
 
 
 def as_judged(graph: Graph, config: PretrainConfig, seed: int) -> tuple[Graph, Links | None]:
-    """The graph with the recipe's split; for link prediction with the training edges only, and the edges held out."""
+    """The graph with the recipe's split; for link prediction with the training edges only, and the held-out edges."""
     if isinstance(config.evaluate, LinkConfig):
         links = split_links(graph, seed)
         return links.graph, links
@@ -31,7 +31,7 @@ def as_judged(graph: Graph, config: PretrainConfig, seed: int) -> tuple[Graph, L
 
 
 def split(graph: Graph, config: DataConfig, seed: int) -> dict[str, Tensor]:
-    """The masks that `config` asks for."""
+    """The masks for `config`."""
     match config.split:
         case "public":
             return dict(public_split(graph))
@@ -43,20 +43,24 @@ def split(graph: Graph, config: DataConfig, seed: int) -> dict[str, Tensor]:
 
 
 def make_batches(graph: Graph, config: PretrainConfig, share: Share | None = None) -> Batches:
-    """The whole graph; or so many graphs of a set, or contexts of a graph, at a time, of which `share` is taken."""
+    """Batches of the whole graph, of graphs of a set, or of contexts of a graph. `share` selects this process's
+    part.
+    """
     size, share = config.fit.batch_size, share or Share()
     if size == 0 and not share.alone:
-        raise ConfigError("fit.batch_size: several processes share mini-batches: give it a number")
+        raise ConfigError("fit.batch_size: training in several processes needs mini-batches: set it above 0")
     if size == 0:
         return Whole(graph)
     return Clusters(graph, size, config.context, share) if graph.ptr is None else Members(graph, size, share)
 
 
 def check_training(config: PretrainConfig, graph: Graph) -> None:
-    """Raises ConfigError or DataError where the method cannot be trained on the graph."""
+    """Raises ConfigError or DataError if the method cannot be trained on the graph."""
     name, size = config.method.name, config.fit.batch_size
     if name == "pgt" and (size == 0 or graph.ptr is not None):
-        raise ConfigError("fit.batch_size: pgt reads contexts of one graph, so many at a time: give it a number")
+        raise ConfigError(
+            "fit.batch_size: pgt trains on contexts of one graph: set it to the number of contexts in a mini-batch"
+        )
     if name not in CLASSIFIERS:
         return
     if size:
@@ -65,19 +69,19 @@ def check_training(config: PretrainConfig, graph: Graph) -> None:
 
 
 def check_judging(config: PretrainConfig, graph: Graph) -> None:
-    """Raises ConfigError where the recipe's evaluation does not fit the graph or the method."""
+    """Raises ConfigError if the recipe's evaluation does not fit the graph or the method."""
     kind, classifier = config.evaluate.kind, config.method.name in CLASSIFIERS
     if (graph.ptr is not None) != (kind == "svm"):
         what = "a set of graphs" if graph.ptr is not None else "one graph"
         raise ConfigError(
-            f"evaluate.kind: {graph.name} is {what}, which {kind!r} does not judge; 'svm' is for sets of graphs"
+            f"evaluate.kind: {graph.name} is {what}, which {kind!r} cannot evaluate; 'svm' is for sets of graphs"
         )
     if kind == "own" and not classifier:
         raise ConfigError(f"evaluate.kind: method {config.method.name!r} has no classifier of its own; take 'linear'")
     if classifier and kind in ("links", "svm"):
         raise ConfigError(f"evaluate.kind: method {config.method.name!r} learns from node labels; take 'own'")
     if kind != "links" and graph.y is None:
-        raise ConfigError(f"evaluate.kind: {graph.name} has no labels; only 'links' does without")
+        raise ConfigError(f"evaluate.kind: {graph.name} has no labels; only 'links' needs none")
 
 
 def reads_split(config: PretrainConfig) -> bool:

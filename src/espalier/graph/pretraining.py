@@ -1,4 +1,6 @@
-"""The job `graph.pretrain`: train a method for one or more seeds, judge it, draw it, export the encoder."""
+"""The job `graph.pretrain`: train a method for one or more seeds, evaluate it, plot the embeddings, export the
+encoder.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,13 @@ from espalier.graph.tasks.statistics import summary
 from espalier.graph.train.checkpoint import restore, save
 
 LOGGED = 200
-"""Points of the loss curve of one seed."""
+"""Number of points in the loss curve of one seed."""
 KEPT = 2
-"""Newest checkpoints of a trainer."""
+"""Number of newest checkpoints of a trainer to keep."""
 
 
 def pretrain(config: PretrainConfig, run: Run) -> dict[str, float]:
-    """Each seed in turn; a seed that has finished leaves its figures, the one at work its checkpoint."""
+    """Run each seed in turn. A finished seed is saved with its results, the current one with its checkpoint."""
     results: list[dict[str, float]] = []
     for number in range(config.seeds):
         done = run.checkpoints / f"seed-{run.seed + number}.json"

@@ -1,6 +1,6 @@
-"""Randomness by place: every step draws from a generator seeded by the run's seed and the step's number.
+"""Random numbers by step: every step uses a generator seeded by the run's seed and the number of the step.
 
-So a resumed run needs no stored generator, and an evaluation between two steps changes nothing.
+A resumed run therefore needs no stored generator, and an evaluation between two steps changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from espalier.core.seed import derive
 
 @contextmanager
 def seeded(seed: int, *names: object) -> Iterator[None]:
-    """torch's CPU and current CUDA generators at the stream `names` of `seed`; afterwards as they were."""
+    """Seed torch's CPU and current CUDA generators with the stream `names` of `seed`; afterwards restore their
+    state.
+    """
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive(seed, *names))

@@ -1,4 +1,4 @@
-"""The job `graph.table`: every method on every data set, beside the published figures."""
+"""The job `graph.table`: every method on every data set, with the published results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ Results = dict[tuple[str, str], dict[int, Figures]]
 
 
 def make_table(config: TableConfig, run: Run) -> dict[str, float]:
-    """Run what is missing and write the table. Each finished seed of each cell is a file: a resumed run skips it."""
+    """Run the missing cells and write the table. Each finished seed of each cell is a file, which a resumed run
+    skips.
+    """
     folder = config.results or run.checkpoints / "cells"
     tasks = [
         (row, column, recipe, run.seed + k) for row, column, recipe, seeds in config.chosen() for k in range(seeds)

@@ -1,4 +1,4 @@
-"""Who attends to whom. The decoder is flat; an attention plan alone knows of rows and caches."""
+"""Attention plans. The decoder is flat; only an attention plan knows about rows and caches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SHORT = 128
-"""Up to this width, plain matrix products beat the fused CPU kernel, whose blocks are larger."""
+"""Up to this width, plain matrix products are faster than the fused CPU kernel, whose blocks are larger."""
 
 SLACK = 0.8
 """Rows are padded together when the shortest has at least this share of the longest's tokens."""
@@ -53,13 +53,13 @@ class _Places(NamedTuple):
 
 
 class PackedAttention:
-    """Causal attention within each of the rows that are packed end to end, for training and scoring.
+    """Causal attention within each of the concatenated rows, for training and scoring.
 
-    Rows are padded on the right, in buckets of similar length, and only in here. A causal mask keeps right padding out
-    of sight by itself. Where each token goes is worked out once and serves every layer, forward and backward.
+    Rows are padded on the right, in buckets of similar length, and only in this class. The causal mask hides right
+    padding. The index of each token is computed once and used by every layer, forward and backward.
 
-    `flat` [sum of lengths] is the place of each token of each row among the N tokens, which rows with a common prefix
-    may share; without it the rows lie end to end.
+    `flat` [sum of lengths] is the index of each token of each row among the N tokens, which rows with a common prefix
+    may share; without it the rows are simply concatenated.
     """
 
     def __init__(

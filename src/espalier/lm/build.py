@@ -1,4 +1,4 @@
-"""From the recipe's `model:` section to a model that can be sampled from and trained."""
+"""Builds a model for sampling and training from the recipe's `model:` section."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer, char_tokenizer, train_b
 
 @dataclass(slots=True)
 class LanguageModel:
-    """A decoder and how to speak to it."""
+    """A decoder with its tokenizer and chat format."""
 
     decoder: Decoder
     tokenizer: Tokenizer
@@ -37,10 +37,10 @@ class LanguageModel:
     """The content of generation_config.json."""
 
     def save(self, path: Path) -> None:
-        """Make `path` a Hugging Face folder of model and tokenizer, in one step; what was there is replaced.
+        """Save model and tokenizer as a Hugging Face folder at `path`, in one step; an existing folder is replaced.
 
-        The chat format and all stop tokens are recorded, so that the folder is served as the model was trained.
-        LoRA adapters are merged into the weights written, and stand alone in `adapters/` as well.
+        The chat format and all stop tokens are recorded, so that the folder is served as the model was trained. LoRA
+        adapters are merged into the saved weights, and also saved separately in `adapters/`.
         """
         with atomic_dir(path) as folder:
             save_model(merged(self.decoder), folder)
@@ -52,9 +52,9 @@ class LanguageModel:
 
 
 def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> LanguageModel:
-    """The model of the section: loaded as `pretrained` says, or made of a preset with weights drawn from `seed`.
+    """The model of the section: loaded from `pretrained`, or built from a preset with random weights from `seed`.
 
-    `texts` train a bpe tokenizer, or give a char tokenizer its alphabet. Raises ConfigError or DataError where the
+    `texts` train a bpe tokenizer, or give a char tokenizer its alphabet. Raises ConfigError or DataError if the
     section, the files and the texts do not fit together.
     """
     dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
@@ -83,7 +83,7 @@ def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> Langu
 
 
 PRINTABLE = "\n" + "".join(map(chr, range(32, 127)))
-"""Characters that a char tokenizer knows besides those of the sample texts: later texts may hold others."""
+"""Characters that a char tokenizer covers besides those of the sample texts, because later texts may contain others."""
 
 
 def _tokenizer(config: ModelConfig, texts: Iterable[str]) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""The shape of a decoder, and the recipe's `model:` section. Imports no torch."""
+"""The shape of a decoder, and the recipe's `model:` section. Does not import torch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from espalier.lm.families import FAMILIES, Family, FamilyName
 from espalier.lm.rope_config import RopeScaling, YarnScaling
 
 DEEPEST = 1024
-"""No published decoder has nearly as many layers; each takes memory, whatever its width."""
+"""Largest number of layers. No published decoder comes near it, and each layer takes memory, whatever its width."""
 
 
 class MoEConfig(Config):
-    """A mixture of experts: shared ones see every token, and a token goes to a few of the routed ones.
+    """A mixture of experts: every token goes to the shared experts, and to a few of the routed ones.
 
     Field names are Hugging Face's for Glm4Moe.
     """
@@ -27,19 +27,19 @@ class MoEConfig(Config):
     n_routed_experts: int = Field(gt=0)
     """Routed experts in a layer."""
     num_experts_per_tok: int = Field(gt=0)
-    """Routed experts that a token goes to."""
+    """Number of routed experts per token."""
     moe_intermediate_size: int = Field(gt=0)
     """Inner width of one expert."""
     n_shared_experts: int = Field(1, ge=0)
-    """Experts that every token goes to, kept as one MLP of their joint width; none in qwen3_moe."""
+    """Number of experts that every token goes to, stored as one MLP of their joint width; none in qwen3_moe."""
     first_k_dense_replace: int = Field(1, ge=0)
-    """The first layers, which have a dense MLP instead of experts."""
+    """Number of first layers that have a dense MLP instead of experts."""
     n_group: int = Field(1, gt=0)
     """Groups that the routed experts are divided into."""
     topk_group: int = Field(1, gt=0)
-    """Groups that a token may take its experts from."""
+    """Number of groups from which the experts of a token are chosen."""
     norm_topk_prob: bool = True
-    """Make the gate weights of a token's experts sum to one."""
+    """Normalise the gate weights of a token's experts to sum to one."""
     routed_scaling_factor: float = 1.0
     """Multiplies the gate weights."""
 
@@ -75,17 +75,17 @@ class DecoderConfig(Config):
     num_attention_heads: int = Field(gt=0)
     """Query heads."""
     num_key_value_heads: int = Field(gt=0)
-    """Key and value heads; as many as query heads unless given."""
+    """Key and value heads; by default as many as query heads."""
     head_dim: int = Field(gt=0)
-    """Width of a head; hidden_size / num_attention_heads unless given."""
+    """Width of a head; by default hidden_size / num_attention_heads."""
     max_position_embeddings: int = Field(4096, gt=0)
-    """Longest row."""
+    """Longest sequence."""
     rope_theta: float = Field(10000.0, gt=0)
     """Base of the rotary frequencies."""
     rope_scaling: RopeScaling | None = None
-    """How they are stretched for rows longer than those of pretraining."""
+    """Scaling of the rotary frequencies for sequences longer than those of pretraining."""
     partial_rotary_factor: float = Field(gt=0, le=1)
-    """Share of each head that is rotated: 0.5 in the GLM families unless given, 1 in the others."""
+    """Share of each head that is rotated; by default 0.5 in the GLM families, 1 in the others."""
     rms_norm_eps: float = Field(1e-6, gt=0)
     """Added to the mean square in every norm."""
     tie_word_embeddings: bool = False
@@ -93,7 +93,7 @@ class DecoderConfig(Config):
     attention_bias: bool = False
     """Biases on the query, key and value projections (in llama, qwen3 and qwen3_moe on the output projection too)."""
     qk_norm: bool
-    """Norms over each query and key head: as the family has it, a choice in glm4_moe."""
+    """Norms over each query and key head: fixed by the family, a choice in glm4_moe."""
     moe: MoEConfig | None = None
     """Experts of the families glm4_moe and qwen3_moe."""
     bos_token_id: int | None = None
@@ -124,13 +124,13 @@ class DecoderConfig(Config):
     def _check(self) -> Self:
         if self.num_attention_heads % self.num_key_value_heads:
             raise ConfigError(
-                f"num_attention_heads={self.num_attention_heads} is no multiple of "
+                f"num_attention_heads={self.num_attention_heads} is not a multiple of "
                 f"num_key_value_heads={self.num_key_value_heads}"
             )
         if self.rotary_dim % 2 or not self.rotary_dim:
             raise ConfigError(
                 f"head_dim={self.head_dim} x partial_rotary_factor={self.partial_rotary_factor} must be even: "
-                "rotary embedding turns pairs"
+                "rotary embedding rotates pairs"
             )
         family = self.traits
         if family.rotary_share == 1.0 != self.partial_rotary_factor:
@@ -159,12 +159,12 @@ class DecoderConfig(Config):
 
     @property
     def magnitude(self) -> float:
-        """What rotated queries and keys are multiplied by: 1 but for YaRN."""
+        """Factor of rotated queries and keys: 1 except for YaRN."""
         return self.rope_scaling.magnitude if isinstance(self.rope_scaling, YarnScaling) else 1.0
 
     @property
     def traits(self) -> Family:
-        """What sets the family apart."""
+        """The properties of the family."""
         return FAMILIES[self.family]
 
     @property
@@ -194,18 +194,18 @@ class LoraConfig(Config):
         "gate_up_proj",
         "down_proj",
     )
-    """Last names of the linear layers to adapt. Names that a family does not have are passed over."""
+    """Last names of the linear layers to adapt. Names that a family does not have are skipped."""
 
 
 class TokenizerConfig(Config):
-    """Where the tokenizer comes from."""
+    """The tokenizer."""
 
     kind: Literal["char", "bpe", "file"] = "char"
     """char: one token per character of the task's texts. bpe: trained on them. file: read from `path`."""
     alphabet: str | None = None
-    """char: the characters; printable ASCII and those of the task's texts unless given."""
+    """char: the characters; by default printable ASCII and those of the task's texts."""
     vocab_size: int = Field(2048, gt=0)
-    """bpe: tokens to learn, special ones included."""
+    """bpe: size of the vocabulary, special tokens included."""
     path: Path | None = None
     """file: a tokenizer.json, or a folder with one."""
 
@@ -214,24 +214,25 @@ class ModelConfig(Config):
     """The model to train: a checkpoint (`pretrained`) or a tiny model from a preset with random weights."""
 
     pretrained: str | None = None
-    """A Hugging Face folder, a GGUF file, a model that `espalier data list` shows, or organisation/name of the Hugging
-    Face hub. Sets aside preset, decoder and tokenizer."""
+    """A Hugging Face folder, a GGUF file, a model that `espalier data list` shows, or organisation/name on the Hugging
+    Face hub. If it is set, preset, decoder and tokenizer are ignored."""
     preset: Literal["tiny", "small", "moe-tiny"] = "tiny"
     """Shape of the model when there is no `pretrained`."""
     decoder: dict[str, Any] = Field(default_factory=dict)
-    """Fields of the preset's decoder to change, such as `hidden_size: 256`."""
+    """Fields of the preset's decoder to override, such as `hidden_size: 256`."""
     tokenizer: TokenizerConfig = TokenizerConfig()
-    """Tokens, when there is no `pretrained`."""
+    """The tokenizer, when there is no `pretrained`."""
     renderer: Literal["plain", "glm", "template"] | None = None
-    """How messages become tokens: as the folder records it, else template where it brings one, else plain."""
+    """How messages become tokens. By default as recorded in the folder, else template if the model has one, else
+    plain."""
     thinking: bool | None = None
-    """Whether the assistant thinks before it answers (glm, template); as the folder records it, else not."""
+    """Whether the assistant has a thinking block (glm, template). By default as recorded in the folder, else no."""
     lora: LoraConfig | None = None
     """Train adapters instead of the weights."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the weights. Jobs train float32, or float32 adapters (lora) on either."""
+    """Type of the weights. Jobs train float32, or float32 adapters (lora) on float32 or bfloat16."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: CUDA where there is one."""
+    """auto: CUDA if available."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,7 +1,7 @@
 """One decoder for the families of `espalier.lm.families`, with Hugging Face's parameter names.
 
-Everything is flat: N tokens with their positions, no batch axis and no padding. Which tokens see which is the attention
-plan's business, so that packed training and a cached engine run the same code.
+Everything is flat: N tokens with their positions, no batch axis and no padding. The attention plan decides which tokens
+attend to which, so packed training and a cached engine run the same code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from espalier.lm.layers.rotary import Rotation, inverse_frequencies
 
 
 class SelfAttention(nn.Module):
-    """Projections, head norms and rotation; the attention itself is the plan's."""
+    """Projections, head norms and rotation; the attention plan computes the attention itself."""
 
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Layer(nn.Module):
 
 
 class Stack(nn.Module):
-    """What checkpoints call `model`: embedding, layers and the final norm."""
+    """The part that checkpoints call `model`: embedding, layers and the final norm."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
@@ -130,7 +130,8 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def reset(self, seed: int) -> None:
-        """Initialise in place, the same on every machine: normal(0, 0.02), less for what adds to the residual stream.
+        """Initialise in place, the same on every machine: normal(0, 0.02), and smaller for weights that write to the
+        residual stream.
 
         The latter is divided by sqrt(2 layers), as in GPT-2 (Radford et al. 2019, section 2.3).
         """

@@ -1,4 +1,4 @@
-"""Text from a stream of token ids, in pieces that never hold half a UTF-8 character."""
+"""Decodes a stream of token ids to text, in pieces of whole UTF-8 characters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 REPLACEMENT = "\ufffd"
-"""What decoders write for bytes that are not UTF-8, or not yet."""
+"""The character that decoders write for bytes that are not, or not yet, UTF-8."""
 
 _CONTEXT = 4
 """Tokens kept in front of the new ones, since a decoder may treat the first token of a text differently."""
@@ -17,11 +17,11 @@ _WINDOW = 32
 
 
 class Detokenizer:
-    """Feeds ids to `decode` and hands out the text as soon as it is final.
+    """Passes ids to `decode` and returns text when it is final.
 
-    Trailing replacement characters are held back: the bytes of a character may still be on their way. The pieces and
-    the flushed rest join to `decode(all ids)`. One exception: with byte fallback (sentencepiece), junk bytes turn the
-    byte characters just before them into replacement characters, after those were handed out.
+    Trailing replacement characters are held back, because the rest of a character may follow. The pieces and the
+    flushed rest join to `decode(all ids)`. One exception: with byte fallback (sentencepiece), invalid bytes turn the
+    byte characters just before them into replacement characters, after those were returned.
     """
 
     def __init__(self, decode: Callable[[list[int]], str]) -> None:
@@ -55,14 +55,16 @@ class Detokenizer:
         return ""
 
     def flush(self) -> str:
-        """The held rest, at the end of the stream; bytes that never became a character are replacement characters."""
+        """The text that was held back, at the end of the stream; bytes that never became a character are replacement
+        characters.
+        """
         rest = self._decode(self._window)[self._shown :]
         self._window, self._shown = [], 0
         return rest
 
 
 def raw_bytes(name: str, *, byte_level: bool) -> bytes:
-    """The bytes of a token that is no whole text, from its name in the vocabulary.
+    """The bytes of a token that is not a whole text, from its name in the vocabulary.
 
     byte_level: the vocabulary writes each byte as a character of its own (GPT-2); else a byte is written `<0xE4>`
     (sentencepiece's byte fallback).

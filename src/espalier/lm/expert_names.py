@@ -1,4 +1,4 @@
-"""Experts are stacked in memory and separate in checkpoints; here one naming becomes the other."""
+"""Converts between the names of experts in memory (stacked) and in checkpoints (separate)."""
 
 from __future__ import annotations
 

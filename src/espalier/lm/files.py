@@ -26,7 +26,8 @@ CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.
 
 
 def save_model(model: Decoder, path: Path) -> None:
-    """Write config.json and model.safetensors into the folder `path`, made if needed; a file is new or as it was.
+    """Write config.json and model.safetensors into the folder `path`, made if needed; each file is written
+    atomically.
 
     transformers, vLLM and SGLang load the folder. To replace a whole folder in one step, save into
     `espalier.core.files.atomic_dir`. Raises ConfigError for a model with adapters: merge or save those.
@@ -45,7 +46,7 @@ def save_model(model: Decoder, path: Path) -> None:
 
 
 def load_config(path: Path) -> DecoderConfig:
-    """Read config.json of the folder `path`. Raises ConfigError or DataError, naming the file."""
+    """Read config.json of the folder `path`. Raises ConfigError or DataError that names the file."""
     file = path / CONFIG
     try:
         return from_hf(read_object(file))
@@ -56,8 +57,8 @@ def load_config(path: Path) -> DecoderConfig:
 def load_model(path: Path, dtype: torch.dtype = torch.float32) -> Decoder:
     """Read a decoder from the Hugging Face folder `path`, its weights converted to `dtype`, on CPU.
 
-    Raises DataError, naming tensor and file, where a tensor is missing, unexpected or of another shape, before there is
-    memory for any.
+    Raises DataError, naming tensor and file, if a tensor is missing, unexpected or of another shape, before memory is
+    allocated.
     """
     config = load_config(path)
     try:

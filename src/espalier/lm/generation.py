@@ -1,4 +1,4 @@
-"""generation_config.json: the tokens that end a text, and the rest of what a checkpoint says about sampling."""
+"""generation_config.json: the tokens that end a text, and other sampling settings of a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FILE = "generation_config.json"
 
 
 def load_generation(folder: Path, config: DecoderConfig) -> dict[str, Any]:
-    """The content of the file; without it, what transformers makes of the token ids in config.json.
+    """The content of the file; without it, the token ids of config.json, as in transformers.
 
-    Raises DataError, naming the file, where it is broken or `eos_token_id` holds anything but ids of the vocabulary.
+    Raises DataError, naming the file, if it is broken or `eos_token_id` has anything but ids of the vocabulary.
     """
     file = folder / FILE
     if not file.is_file():

@@ -14,7 +14,7 @@ from espalier.core.files import write_atomic
 
 
 class ScalarHead(nn.Module):
-    """A linear map from a hidden state to a number. It starts at zero, and so says 0 everywhere."""
+    """A linear map from a hidden state to a number. It is initialised to zero, so its first output is 0."""
 
     FILE: ClassVar[str]
 
@@ -36,7 +36,7 @@ class ScalarHead(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read the head from `folder`. Raises DataError where it is absent or broken."""
+        """Read the head from `folder`. Raises DataError if it is missing or broken."""
         path = folder / cls.FILE
         try:
             tensors = load_file(path)
@@ -48,7 +48,7 @@ class ScalarHead(nn.Module):
 
 
 class ValueHead(ScalarHead):
-    """The expected return from a token on, for PPO's critic: one value for each hidden state."""
+    """The expected return from a token on, for PPO's critic: one value per hidden state."""
 
     FILE = "value_head.safetensors"
 

@@ -1,4 +1,4 @@
-"""Between `DecoderConfig` and the config.json of Hugging Face folders."""
+"""Converts between `DecoderConfig` and the config.json of Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ ADVICE = {
 def from_hf(values: Mapping[str, Any]) -> DecoderConfig:
     """Read the content of a config.json of transformers 4 or 5.
 
-    Raises ConfigError, naming field and value, where it describes something that the decoder does not do, or says
-    something that is not known (see `espalier.lm.families`). A field that is null is not set.
+    Raises ConfigError, naming field and value, if it describes something that the decoder does not support, or has an
+    unknown field (see `espalier.lm.families`). A field that is null is not set.
     """
     name = values.get("model_type")
     if not isinstance(name, str) or name not in FAMILIES:
@@ -97,7 +97,7 @@ def _experts(given: Mapping[str, Any], family: Family) -> dict[str, Any]:
     for field in MoEConfig.model_fields:
         values = [given[name] for name in _names(field, family) if name in given and field not in found]
         if any(value != values[0] for value in values):
-            raise ConfigError(f"{' and '.join(_names(field, family))} say different things: {values}")
+            raise ConfigError(f"{' and '.join(_names(field, family))} contradict each other: {values}")
         if values:
             found[field] = values[0]
     return found

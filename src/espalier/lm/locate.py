@@ -1,4 +1,4 @@
-"""What `model.pretrained` names: a folder, a GGUF file, a model of the data cache, or one of the Hugging Face hub."""
+"""Resolves `model.pretrained`: a folder, a GGUF file, a model of the data cache, or a model of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from espalier.core.fetch.catalogue import ITEMS
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 PARTS = ("*.json", "*.safetensors", "*.jinja")
-"""What is wanted of a model on the hub; weights in other formats are not read."""
+"""The files of a hub model that are downloaded; weights in other formats are not read."""
 
 
 def locate(word: str) -> Path:
-    """The folder or GGUF file that `word` names, looked for in this order.
+    """The folder or GGUF file that `word` names, searched in this order.
 
-    1. A folder or file of that path. 2. A name that `espalier data list` shows. 3. `organisation/name` of the Hugging
-    Face hub: in its local cache (HF_HOME), else downloaded. Raises ConfigError or DataError saying what to do.
+    1. A folder or file of that path. 2. A name that `espalier data list` shows. 3. `organisation/name` on the Hugging
+    Face hub: in its local cache (HF_HOME), else downloaded. Raises ConfigError or DataError that says what to do.
     """
     path = Path(word)
     if word and _exists(path):

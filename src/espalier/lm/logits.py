@@ -1,4 +1,4 @@
-"""Log-probabilities of chosen tokens, without ever holding all logits when the vocabulary is large."""
+"""Log-probs of chosen tokens, without holding all logits in memory when the vocabulary is large."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from espalier.lm.decoder import Decoder
 
 CHUNK = 1 << 24
-"""Logits held at once, in numbers: 64 MB in fp32."""
+"""Number of logits in memory at a time: 64 MB in fp32."""
 
 
 def logprobs(

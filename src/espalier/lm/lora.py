@@ -30,9 +30,10 @@ HARMLESS = frozenset(
         *("lora_ga_config", "megatron_config", "megatron_core", "qalora_group_size", "runtime_config"),
     }
 )
-"""Fields of PEFT's adapter_config.json that change nothing once the adapter is trained, with the neutral ones below."""
+"""Fields of PEFT's adapter_config.json that have no effect once the adapter is trained, together with the neutral ones
+below."""
 NEUTRAL = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal")}
-"""Values that change nothing. Of any other field, only what is empty or false is accepted."""
+"""Values that have no effect. Any other field must be empty or false."""
 
 
 class LoraLinear(nn.Linear):
@@ -62,10 +63,10 @@ class LoraLinear(nn.Linear):
 
 
 def inject(model: Decoder, config: LoraConfig, *, seed: int = 0) -> None:
-    """Adapt the targeted linear layers of `model` in place, and freeze everything but the adapters.
+    """Adapt the targeted linear layers of `model` in place, and freeze everything except the adapters.
 
-    B starts at zero, so the model computes what it did; A is drawn from `seed`. Raises ConfigError where no layer has a
-    targeted name or the model has adapters already.
+    B starts at zero, so the model's output does not change; A is initialised from `seed`. Raises ConfigError if no
+    layer has a targeted name or the model already has adapters.
     """
     chosen = _targeted(model, config)
     model.requires_grad_(False)
@@ -80,7 +81,7 @@ def inject(model: Decoder, config: LoraConfig, *, seed: int = 0) -> None:
 
 
 def merge(model: Decoder) -> None:
-    """Add the adapters to the weights in place and drop them; every parameter is trainable again."""
+    """Add the adapters to the weights in place and remove them; every parameter is trainable again."""
     for name, layer in _layers(model).items():
         model.set_submodule(name, layer.merged())
     model.requires_grad_(True)
@@ -92,7 +93,7 @@ def adapted(model: Decoder) -> bool:
 
 
 def merged(model: Decoder) -> Decoder:
-    """The model without adapters: a merged copy, or the model itself where it has none."""
+    """The model without adapters: a merged copy, or the model itself if it has none."""
     if not adapted(model):
         return model
     copied = copy.deepcopy(model)
@@ -103,7 +104,7 @@ def merged(model: Decoder) -> Decoder:
 def save_adapters(model: Decoder, path: Path, *, base: str | None = None) -> None:
     """Write adapter_config.json and adapter_model.safetensors, which PEFT loads, into the folder `path`.
 
-    `base` names the checkpoint that they adapt. Raises ConfigError where the model has none.
+    `base` is the name of the checkpoint that they adapt. Raises ConfigError if the model has none.
     """
     layers = _layers(model)
     if not layers:
@@ -129,7 +130,7 @@ def save_adapters(model: Decoder, path: Path, *, base: str | None = None) -> Non
 def load_adapters(model: Decoder, path: Path) -> None:
     """Inject the adapters of the folder `path`, written by `save_adapters` or by PEFT, into `model`.
 
-    Raises DataError, naming file and tensor, where they do not fit it.
+    Raises DataError, naming file and tensor, if they do not fit it.
     """
     config = _read_config(path / CONFIG)
     try:
@@ -146,7 +147,7 @@ def load_adapters(model: Decoder, path: Path) -> None:
 def read_adapters(model: Decoder, path: Path) -> dict[str, Tensor]:
     """The adapters in the folder `path` by the parameter of the adapted `model` that each replaces.
 
-    Raises DataError, naming file and tensor or field, where they are not adapters of the same layers, rank and alpha.
+    Raises DataError, naming file and tensor or field, if they do not have the same layers, rank and alpha.
     """
     config, layers = _read_config(path / CONFIG), _layers(model)
     for name, layer in layers.items():

@@ -28,13 +28,14 @@ _MOE = {
 }
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"tiny": _TINY, "small": _SMALL, "moe-tiny": _MOE})
-"""Fields of `DecoderConfig` by preset; the tokenizer gives vocab_size and the token ids."""
+"""Fields of `DecoderConfig` by preset; the tokenizer determines vocab_size and the token ids."""
 
 
 def decoder_config(config: ModelConfig, **tokens: Any) -> DecoderConfig:
-    """The preset with the section's own `decoder` fields, and what the tokenizer says (vocab_size, eos_token_id, ...).
+    """The preset with the section's own `decoder` fields, and those of the tokenizer (vocab_size, eos_token_id,
+    ...).
 
-    Raises ConfigError where they do not fit together.
+    Raises ConfigError if they do not fit together.
     """
     try:
         return DecoderConfig.of(**{**PRESETS[config.preset], **tokens, **config.decoder})

@@ -1,4 +1,4 @@
-"""A checkpoint, whatever it lies in: what it computes, its weights, and how to speak to it."""
+"""A checkpoint in any supported format: its config, weights, tokenizer and chat format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from espalier.lm.weights import read_decoder
 
 
 class Pretrained(Protocol):
-    """A checkpoint. Raises ConfigError or DataError, naming the file, where a part is broken or not implemented."""
+    """A checkpoint. Raises ConfigError or DataError, naming the file, if a part is broken or not supported."""
 
     path: Path
 
@@ -39,15 +39,15 @@ class Pretrained(Protocol):
         ...
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer, with the chat template where there is one."""
+        """The tokenizer, with the chat template if there is one."""
         ...
 
     def chat_format(self, tokenizer: Tokenizer) -> ChatFormat:
-        """The chat format that is recorded, else the one that the tokenizer is made for."""
+        """The recorded chat format, else the default for the tokenizer."""
         ...
 
     def generation(self) -> dict[str, Any]:
-        """The content of generation_config.json, or what stands for it."""
+        """The content of generation_config.json, or its equivalent."""
         ...
 
 

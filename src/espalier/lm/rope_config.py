@@ -1,4 +1,4 @@
-"""How the rotary frequencies are stretched for rows longer than those of pretraining. Imports no torch."""
+"""Scaling of the rotary frequencies for sequences longer than those of pretraining. Does not import torch."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from espalier.core.errors import ConfigError
 
 
 class LinearScaling(Config):
-    """All frequencies divided by a factor (position interpolation, Chen et al. 2023)."""
+    """All frequencies are divided by a factor (position interpolation, Chen et al. 2023)."""
 
     rope_type: Literal["linear"] = "linear"
     """Hugging Face's name of it."""
     factor: float = Field(gt=0)
-    """What they are divided by."""
+    """The factor by which frequencies are divided."""
 
 
 class DynamicScaling(Config):
-    """NTK scaling that begins where a row grows beyond max_position_embeddings.
+    """NTK scaling that begins when a sequence is longer than max_position_embeddings.
 
-    Rows here are never longer than that, so that the frequencies stay as they are.
+    Sequences here are never longer than that, so the frequencies do not change.
     """
 
     rope_type: Literal["dynamic"] = "dynamic"
     """Hugging Face's name of it."""
     factor: float = Field(gt=0)
-    """Kept for other tools."""
+    """Only kept for other tools."""
 
 
 class YarnScaling(Config):
-    """YaRN (Peng et al. 2023): slow frequencies divided, fast ones kept, queries and keys made a little larger."""
+    """YaRN (Peng et al. 2023): slow frequencies are divided, fast ones kept, queries and keys scaled up slightly."""
 
     rope_type: Literal["yarn"] = "yarn"
     """Hugging Face's name of it."""
     factor: float = Field(gt=0)
-    """How far the slow frequencies are slowed."""
+    """The factor by which slow frequencies are divided."""
     original_max_position_embeddings: int = Field(gt=0)
-    """Context length before the stretching."""
+    """Context length before scaling."""
     attention_factor: float | None = Field(None, gt=0)
-    """Multiplies rotated queries and keys; by default 0.1 ln(factor) + 1 (the paper, equation 22)."""
+    """Factor of rotated queries and keys; by default 0.1 ln(factor) + 1 (the paper, equation 22)."""
     beta_fast: float = Field(32.0, gt=0)
     """Frequencies that turn more often than this within the original context are kept."""
     beta_slow: float = Field(1.0, gt=0)
     """Frequencies that turn less often than this are divided."""
     mscale: float | None = None
-    """With mscale_all_dim: the default of attention_factor is a quotient of both (DeepSeek)."""
+    """With mscale_all_dim: the default of attention_factor is the quotient of both (DeepSeek)."""
     mscale_all_dim: float | None = None
     """See mscale."""
     truncate: bool = True
@@ -56,7 +56,7 @@ class YarnScaling(Config):
 
     @property
     def magnitude(self) -> float:
-        """What rotated queries and keys are multiplied by."""
+        """Factor of rotated queries and keys."""
         if self.attention_factor is not None:
             return self.attention_factor
 
@@ -69,18 +69,18 @@ class YarnScaling(Config):
 
 
 class Llama3Scaling(Config):
-    """Llama 3.1's stretching of the slow rotary frequencies."""
+    """Llama 3.1's scaling of the slow rotary frequencies."""
 
     rope_type: Literal["llama3"] = "llama3"
     """Hugging Face's name of it."""
     factor: float = Field(gt=0)
-    """How far the slow frequencies are slowed."""
+    """The factor by which slow frequencies are divided."""
     low_freq_factor: float = Field(gt=0)
-    """Wavelengths beyond original_max_position_embeddings / low_freq_factor are slowed in full."""
+    """Wavelengths above original_max_position_embeddings / low_freq_factor are scaled fully."""
     high_freq_factor: float = Field(gt=0)
     """Wavelengths below original_max_position_embeddings / high_freq_factor are kept."""
     original_max_position_embeddings: int = Field(gt=0)
-    """Context length before the stretching."""
+    """Context length before scaling."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

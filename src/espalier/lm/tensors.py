@@ -15,7 +15,9 @@ from espalier.core.errors import DataError
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write the file. Raises OSError where the system refuses, which safetensors wraps into an error of its own."""
+    """Write the file. Raises OSError if the system reports an error, which safetensors wraps into its own error
+    type.
+    """
     try:
         save_file({name: t.detach().contiguous() for name, t in tensors.items()}, path, dict(metadata or {}) or None)
     except SafetensorError as error:
@@ -25,7 +27,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the file. Raises DataError where it is absent or broken."""
+    """Read the file. Raises DataError if it is missing or broken."""
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

@@ -1,4 +1,6 @@
-"""The tokenizer of a Hugging Face folder: tokenizer.json, the files that name its tokens, and the chat template."""
+"""The tokenizer of a Hugging Face folder: tokenizer.json, the files that name its special tokens, and the chat
+template.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,9 @@ _EOS = ("<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "</s>", 
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a Hugging Face folder, or of a `tokenizer.json` (files beside it count too).
+    """The tokenizer of a Hugging Face folder, or of a `tokenizer.json` (other files in its folder are read too).
 
-    Raises ConfigError where there is none or nothing says which token ends a text, DataError where a file is broken.
+    Raises ConfigError if there is none or no token is defined as the end of text, DataError if a file is broken.
     """
     folder, file = (path, path / "tokenizer.json") if path.is_dir() else (path.parent, path)
     if not file.is_file():

@@ -1,7 +1,7 @@
 """Tokenizers: characters for tiny models, byte-level BPE, and any Hugging Face `tokenizer.json`.
 
-Invariant: `encode` never yields a control token, whatever the text says; only `encode_markup` and `id` do. Text from
-outside therefore cannot speak in another role.
+Invariant: `encode` never returns a control token, whatever the text is; only `encode_markup` and `id` do. Text from
+outside therefore cannot impersonate another role.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PLAIN_CONTROL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|tool|>", 
 """Control tokens of `PlainRenderer`."""
 
 GLM_ROLES = ("<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
-"""Control tokens of `GLMRenderer` that no visible text holds."""
+"""Control tokens of `GLMRenderer` that never appear in visible text."""
 
 GLM_MARKUP = (
     *("<think>", "</think>", "<tool_call>", "</tool_call>"),
@@ -62,7 +62,7 @@ class Tokenizer:
         self.pad_id: int = self.id(token_name(config, "pad_token") or self.eos_name)
 
     def id(self, token: str) -> int:
-        """The id of a token by its name. Raises ConfigError where the vocabulary lacks it."""
+        """The id of a token by its name. Raises ConfigError if the vocabulary does not have it."""
         if token not in self._ids:
             raise ConfigError(f"the vocabulary of {self.vocab_size} tokens has no {token!r}: name one that it has")
         return self._ids[token]
@@ -71,11 +71,13 @@ class Tokenizer:
         return token in self._ids
 
     def encode(self, text: str) -> list[int]:
-        """Ids of `text`, taken literally. Raises DataError where the vocabulary cannot spell it."""
+        """Ids of `text`, taken literally. Raises DataError if the vocabulary cannot encode it."""
         return self._run(self._literal, text)
 
     def encode_markup(self, text: str) -> list[int]:
-        """Ids of `text` in which the names of control tokens stand for them, except inside what `escape` returned."""
+        """Ids of `text`, in which names of control tokens become control tokens, except in text returned by
+        `escape`.
+        """
         if _GUARD not in text:
             return self._run(self._backend, text)
         ids: list[int] = []
@@ -87,7 +89,7 @@ class Tokenizer:
         return ids
 
     def escape(self, text: str) -> str:
-        """Text from outside, made safe to stand inside markup: `encode_markup` takes it literally."""
+        """Text from outside, escaped for use in markup: `encode_markup` takes it literally."""
         doubled = text.replace(_GUARD, _GUARD * 2)
         return self.control_names.sub(lambda match: match[0][0] + _GUARD + match[0][1:], doubled)
 
@@ -103,11 +105,13 @@ class Tokenizer:
         return text + self.escape(self.decode(ordinary))
 
     def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
-        """Text of `ids`; ids beyond the vocabulary have none."""
+        """Text of `ids`; ids outside of the vocabulary have no text."""
         return str(self._backend.decode(ids, skip_special_tokens=skip_special))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The text that each token adds; they join to the text. A character of several tokens appears at its last."""
+        """The text that each token adds; they join to the text. A character of several tokens is in the piece of its
+        last token.
+        """
         stream = self.stream(skip_special=False)
         pieces = [stream.push([token]) for token in ids]
         if pieces:
@@ -115,7 +119,9 @@ class Tokenizer:
         return pieces
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes that a token adds to a text, where it is a part of a character too; none beyond the vocabulary."""
+        """The bytes that a token adds to a text, even if it is only a part of a character; none outside of the
+        vocabulary.
+        """
         text = self.decode([token])
         if REPLACEMENT in text:
             return raw_bytes(str(self._backend.id_to_token(token)), byte_level=self._byte_level)
@@ -184,14 +190,15 @@ class Tokenizer:
 
 
 def unescape(text: str) -> str:
-    """The text that `Tokenizer.escape` was given."""
+    """The original text of `Tokenizer.escape`."""
     return re.sub(f"{_GUARD}({_GUARD}?)", r"\1", text)
 
 
 def char_tokenizer(alphabet: Iterable[str], control: Sequence[str] = PLAIN_CONTROL) -> Tokenizer:
     """One token per character of `alphabet` (any strings; order and repeats do not matter) after the control tokens.
 
-    The first control token pads, the second ends a turn. A character outside the alphabet is a DataError when encoded.
+    The first control token is the padding token, the second ends a turn. Encoding a character outside of the alphabet
+    raises DataError.
     """
     letters = sorted(set("".join(alphabet)))
     if not letters:
@@ -207,10 +214,11 @@ def char_tokenizer(alphabet: Iterable[str], control: Sequence[str] = PLAIN_CONTR
 def train_bpe(
     texts: Iterable[str], vocab_size: int, special: Sequence[str] = GLM_ROLES, markup: Sequence[str] = GLM_MARKUP
 ) -> Tokenizer:
-    """Byte-level BPE learnt from `texts`: any text encodes, each digit is its own token, equal texts learn equally.
+    """Byte-level BPE trained on `texts`: any text can be encoded, each digit is its own token, equal texts give equal
+    tokenizers.
 
-    The first of `special` ends and pads. `vocab_size` is an upper bound: scarce texts have fewer merges. Raises
-    ConfigError where it has no room for the 256 bytes and the control tokens.
+    The first of `special` is the end and padding token. `vocab_size` is an upper bound: few texts give fewer merges.
+    Raises ConfigError if it has no room for the 256 bytes and the control tokens.
     """
     control = (*special, *markup)
     if vocab_size < 256 + len(control):

@@ -1,4 +1,4 @@
-"""From the named tensors of a checkpoint to a decoder, whatever kind of file they lie in."""
+"""Loads the named tensors of a checkpoint, of any file format, into a decoder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Weights(Protocol):
 
     @property
     def shaped_by(self) -> str:
-        """What says how large the tensors must be, for messages: config.json."""
+        """The name of what determines the shapes, for messages: config.json."""
         ...
 
     def shapes(self) -> Iterator[tuple[Path, str, list[int]]]:
@@ -40,8 +40,8 @@ class Weights(Protocol):
 def read_decoder(config: DecoderConfig, weights: Weights, dtype: torch.dtype = torch.float32) -> Decoder:
     """The decoder with these weights, converted to `dtype`, on CPU.
 
-    Raises DataError, naming tensor and file, where a tensor is missing, unexpected or of another shape, before there is
-    memory for any.
+    Raises DataError, naming tensor and file, if a tensor is missing, unexpected or of another shape, before memory is
+    allocated.
     """
     _check(outline(config), weights)
     model = Decoder(config)
@@ -55,7 +55,7 @@ def read_decoder(config: DecoderConfig, weights: Weights, dtype: torch.dtype = t
 
 
 def outline(config: DecoderConfig) -> Decoder:
-    """The decoder without memory for its weights. Raises ConfigError where no model can have this shape."""
+    """The decoder without memory for its weights. Raises ConfigError if no model can have this shape."""
     try:
         with torch.device("meta"):
             return Decoder(config)
@@ -75,16 +75,16 @@ def _check(model: Decoder, weights: Weights) -> None:
         if _ignored(name, model.config):
             continue
         if name in seen:
-            raise DataError(f"{file}: tensor {name} is there twice")
+            raise DataError(f"{file}: tensor {name} occurs twice")
         seen.add(name)
         found = expert_names.place(name, own)
         if found is None:
             raise DataError(
-                f"{file}: tensor {name} has no place in a {model.config.family} model of this {weights.shaped_by}"
+                f"{file}: tensor {name} does not belong to a {model.config.family} model of this {weights.shaped_by}"
             )
         target, part = found
         if list(part.shape) != shape:
-            raise DataError(f"{file}: tensor {name} has shape {shape}, {weights.shaped_by} asks for {list(part.shape)}")
+            raise DataError(f"{file}: tensor {name} has shape {shape}, {weights.shaped_by} requires {list(part.shape)}")
         room[target] -= part.numel()
     missing = [name for name, rest in room.items() if rest > 0]
     if missing:

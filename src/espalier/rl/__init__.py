@@ -1,1 +1,1 @@
-"""Reinforcement learning: trajectories, algorithms, rollout, learner and the one loop."""
+"""Reinforcement learning: trajectories, algorithms, rollout, learner and the training loop."""

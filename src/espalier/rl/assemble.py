@@ -1,4 +1,4 @@
-"""From config to objects: the one place that knows which class plays which part."""
+"""Builds objects from a config. Only this module knows which class implements which part."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from espalier.rl.rollout.notices import Notices
 from espalier.rl.room import check_room, prompt_lengths
 
 TOKENIZER_TASKS = 2000
-"""Train tasks whose texts make a tokenizer."""
+"""Number of training tasks whose texts are used to build a tokenizer."""
 TOOL_TASKS = 64
-"""Train tasks whose tools must have a place in the chat format."""
+"""Number of training tasks whose tools are checked against the chat format."""
 
 
 @dataclass(slots=True)
 class Setting:
-    """What the jobs stand on: a model, the tasks, the rubric and an engine."""
+    """The objects that jobs share: a model, the tasks, the rubric and an engine."""
 
     language: LanguageModel
     tasks: TaskSet
@@ -49,7 +49,9 @@ class Setting:
     probes: TaskSet | None = None
 
     def player(self, rollout: RolloutConfig, purpose: str, algorithm: Algorithm | None = None) -> Player:
-        """A player of groups whose noise is named by `purpose`; with `algorithm`, groups that it can train on."""
+        """A group player whose random numbers are named by `purpose`; with `algorithm`, its groups are fit for
+        training.
+        """
         return GroupPlayer(
             self.engine,
             self.language.renderer,
@@ -64,13 +66,15 @@ class Setting:
         )
 
     async def check_room(self, rollout: RolloutConfig, say: Callable[[str], None]) -> None:
-        """Raises ConfigError where the engine has no room for prompts and answers; says where some do not fit."""
+        """Raises ConfigError if prompts and answers do not fit in the engine; prints a message if only some do not
+        fit.
+        """
         lengths = await prompt_lengths(self.tasks, self.language.renderer, seconds=rollout.env_seconds)
         if line := check_room(lengths, max_tokens=rollout.max_tokens, max_len=self.engine.max_len):
             say(line)
 
     def demonstrations(self) -> Demonstrations:
-        """The oracle's answers to the train tasks."""
+        """Demonstrations for the training tasks."""
         seed = derive(self.seed, "demonstrations")
         return Demonstrations(self.tasks, self.language.renderer, self.notices, seed=seed)
 

@@ -1,4 +1,4 @@
-"""Samples to look at: a few held-out groups, before and after training, token by token."""
+"""Samples for the report: a few held-out groups, before and after training, token by token."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ATTEMPTS = 4
 
 
 class Browser:
-    """Plays the same held-out `tasks` whenever asked, and keeps what came as JSON files in `folder`."""
+    """Runs the same held-out `tasks` each time, and saves the results as JSON files in `folder`."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Browser:
         self._correct_above = correct_above
 
     async def write(self, name: str) -> None:
-        """Play the tasks and keep the rows as the set `name`."""
+        """Run the tasks and save the rows as the set `name`."""
         groups = await asyncio.gather(*(self._player.play(i, task, ATTEMPTS) for i, task in enumerate(self._tasks)))
         samples = [
             {**self._sample(group, *rated), "title": title(group.episodes[0])}
@@ -84,7 +84,7 @@ class Browser:
         return {"key": f"{row.key}/{row.member}", "passages": passages, "correct": correct, "facts": facts}
 
     def block(self) -> Samples:
-        """The browser of all sets that were written, the oldest first."""
+        """The report block with all saved sets, oldest first."""
         files = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
         sets = {path.stem: read_typed(path, _SET) for path in files}
         return Samples("Samples of held-out tasks", sets, colour="advantage")

@@ -31,79 +31,81 @@ class RolloutConfig(Config):
     temperature: PositiveFloat = 1.0
     """Softmax temperature; the learner trains the policy at the same temperature."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Nucleus truncation. Below 1 the ratio of the loss is biased: leave it for training."""
+    """Nucleus sampling. Values below 1 bias the ratio of the loss; keep 1 for training."""
     top_k: NonNegativeInt = 0
-    """Sample among the k likeliest tokens only; 0 for all. Biased like `top_p`."""
+    """Sample only among the k most likely tokens; 0 for all. Biases the ratio like `top_p`."""
     min_p: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Drop tokens below this share of the likeliest one's probability. Biased like `top_p`."""
+    """Drop tokens below this share of the most likely token's probability. Biases the ratio like `top_p`."""
     repairs: NonNegativeInt = 1
-    """Times a failed attempt is played again before it is left out."""
+    """Number of times that a failed attempt is repeated before it is left out."""
     skip_zero_variance: bool = False
-    """Do not compute rows that cannot move the policy, such as groups whose rewards are all equal. Saves time; the
-    update is the same, as the rows count in its denominators. With a KL loss or an entropy bonus every row moves the
-    policy, and none is skipped. Entropy, ratio and mismatch are then measured on the other rows alone."""
+    """Skip rows that cannot change the policy, such as groups whose rewards are all equal. This saves time; the update
+    is the same, because the rows count in its denominators. With a KL loss or an entropy bonus every row has a
+    gradient, and none is skipped. Entropy, ratio and mismatch are then measured on the other rows only."""
     max_resampled: PositiveInt = 2
-    """With `algorithm.filter_zero_variance`: groups replaced in one step at most, in multiples of `groups_per_step`."""
+    """With `algorithm.filter_zero_variance`: largest number of groups replaced in one step, in multiples of
+    `groups_per_step`."""
     env_seconds: PositiveFloat = 60.0
-    """Deadline of each call of an environment."""
+    """Timeout in seconds of each call of an environment."""
     max_lag: Literal[0] = 0
-    """Versions that a token may be older than the weights being trained. 0 is on-policy training."""
+    """Largest number of weight versions by which a token may be older than the weights being trained. 0 is on-policy.
+    """
 
     @property
     def truncated(self) -> bool:
-        """Whether the sampling distribution differs from the policy's."""
+        """Whether the sampling distribution differs from the policy's, because of truncation."""
         return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
 
 
 class WarmStartConfig(Config):
-    """Supervised start on demonstrations by the tasks' oracles, before reinforcement learning."""
+    """Supervised training on demonstrations of the tasks, before reinforcement learning."""
 
     steps: NonNegativeInt = 0
     """Training steps; 0 for none."""
     rows_per_step: PositiveInt = 128
-    """Demonstrations a step."""
+    """Demonstrations per step."""
     optim: OptimConfig = OptimConfig(name="muon", lr=3e-3, schedule="linear", warmup=10)
     """Its optimizer."""
 
 
 class EvaluationConfig(Config):
-    """Checks on held-out tasks, sampled apart from training."""
+    """Evaluation on held-out tasks, independent of training."""
 
     later = frozenset({"greedy", "probes"})
 
     every: PositiveInt = 20
-    """Training steps between two evaluations; there is always one before the first and after the last step."""
+    """Training steps between two evaluations. There is always one before the first and after the last step."""
     tasks: PositiveInt = 200
-    """Held-out tasks in each; the same ones every time."""
+    """Held-out tasks per evaluation; the same ones every time."""
     samples: PositiveInt = 2
-    """Attempts at each: avg@n and pass@k for k up to n."""
+    """Attempts per task: avg@n, and pass@k for k up to n."""
     temperature: NonNegativeFloat = 1.0
     """0 is greedy."""
     correct_above: float = 0.99
-    """An attempt is correct where its verdict (the unweighted value of `component`) is above this."""
+    """An attempt is correct if the unweighted value of `component` is above this."""
     component: str | None = None
-    """The reward component that says whether an attempt is correct; the first one unless given."""
+    """The reward component that decides whether an attempt is correct; by default the first one."""
     greedy: bool = False
-    """Answer each held-out task once more without sampling. Its figures are `greedy/avg` and so on."""
+    """Whether to answer each held-out task once more without sampling. The metrics are `greedy/avg` and so on."""
     probes: tuple[AnyTaskConfig, ...] = ()
-    """Task sets that are never trained on. As many of their held-out tasks are measured, as `probe/avg` and so on; with
-    `greedy` as `probe_greedy/avg` too."""
+    """Task sets that are never trained on. As many of their held-out tasks are evaluated, with the metrics `probe/avg`
+    and so on; with `greedy` also `probe_greedy/avg`."""
     browse: NonNegativeInt = 12
     """Held-out tasks whose samples the report shows, before and after training."""
 
 
 class RolloutLogConfig(Config):
-    """Answers sampled in training that are kept in `artefacts/rollouts.jsonl`, for the report."""
+    """Sampled answers of training that are saved in `artefacts/rollouts.jsonl` for the report."""
 
     groups: NonNegativeInt = 2
-    """Groups of a step; 0 for none."""
+    """Groups saved per step; 0 for none."""
     every: PositiveInt = 1
-    """Training steps between two that are kept."""
+    """A step is saved every so many training steps."""
     max_mb: PositiveFloat = 32.0
-    """Megabytes of the file. When it is larger, every second step in it is dropped, and later ones are kept half as
-    often."""
+    """Largest size of the file in megabytes. When it is larger, every second step in it is dropped, and later steps are
+    saved half as often."""
     longest: PositiveInt = 20_000
-    """Characters of one text; the middle of a longer one is left out."""
+    """Largest number of characters of one text; the middle of a longer text is left out."""
 
 
 CHECKPOINT_BYTES = 200_000_000
@@ -111,27 +113,27 @@ CHECKPOINT_BYTES = 200_000_000
 
 
 class CheckpointConfig(Config):
-    """What a run can be resumed from."""
+    """Checkpoints, from which a run can be resumed."""
 
     every: PositiveInt | None = None
-    """Training steps between two checkpoints; a killed run loses at most the steps since. Null: one step for each
-    200 MB of trained weights and optimizer, so every step of a small model or of adapters."""
+    """Training steps between two checkpoints; a killed run loses at most the steps since the last one. Null: one step
+    per 200 MB of trained weights and optimizer state, so every step of a small model or of adapters."""
     keep: PositiveInt = 2
-    """Newest checkpoints to keep: where the last is broken, a run goes on from the one before."""
+    """Number of newest checkpoints to keep. If the last is broken, a run continues from the one before."""
 
     def interval(self, trained: int) -> int:
-        """`every`, or what suits checkpoints of `trained` weights: fp32, with two moments each."""
+        """`every`, or its default for `trained` weights in fp32 with two moments each."""
         return self.every or max(1, round(trained * 12 / CHECKPOINT_BYTES))
 
 
 def check_precision(model: ModelConfig, learner: LearnerConfig) -> None:
-    """Raises ConfigError where weights would be trained that are held in bf16."""
+    """Raises ConfigError if weights would be trained in bf16."""
     if model.dtype == "float32" or (model.lora is not None and learner.critic is None):
         return
     raise ConfigError(
-        f"model.dtype={model.dtype} cannot be trained: most steps are smaller than half a unit of the last of its 8 "
-        "bits, and are rounded away. Leave model.dtype at float32 (learner.precision=bf16 multiplies in bf16 all the "
-        "same), or train adapters (model.lora, which stay float32; without learner.critic)"
+        f"model.dtype={model.dtype} cannot be trained: it has only 8 significant bits, and most updates would be "
+        "rounded away. Keep model.dtype=float32 (learner.precision=bf16 still computes products in bf16), or train "
+        "adapters (model.lora, which stay float32; without learner.critic)"
     )
 
 
@@ -141,13 +143,13 @@ class SFTConfig(Config):
     model: ModelConfig = ModelConfig()
     """The model to train."""
     tasks: TasksConfig
-    """Where demonstrations and held-out tasks come from."""
+    """Tasks for demonstrations and held-out evaluation."""
     rewards: RewardsConfig = ENV_REWARD
-    """What makes a held-out answer correct."""
+    """Rewards that decide whether a held-out answer is correct."""
     steps: PositiveInt = 200
     """Training steps."""
     rows_per_step: PositiveInt = 128
-    """Demonstrations a step."""
+    """Demonstrations per step."""
     learner: LearnerConfig = LearnerConfig()
     """Optimizer and micro-batches."""
     engine: EngineConfig = EngineConfig()
@@ -157,7 +159,7 @@ class SFTConfig(Config):
     evaluation: EvaluationConfig = EvaluationConfig()
     """Checks on held-out tasks."""
     checkpoint: CheckpointConfig = CheckpointConfig(every=50)
-    """What a run can be resumed from."""
+    """Checkpoints, from which a run can be resumed."""
 
     @model_validator(mode="after")
     def _trainable(self) -> Self:
@@ -166,23 +168,23 @@ class SFTConfig(Config):
 
 
 class TrainConfig(Config):
-    """Reinforcement learning, perhaps after a supervised warm start: job `rl.train`."""
+    """Reinforcement learning, optionally after a supervised warm start: job `rl.train`."""
 
     model: ModelConfig = ModelConfig()
     """The model to train."""
     tasks: TasksConfig
-    """What it is trained on."""
+    """The tasks to train on."""
     rewards: RewardsConfig = ENV_REWARD
-    """How episodes are scored."""
+    """The rewards of episodes."""
     algorithm: Algorithm = algorithm("grpo")
-    """A row of the algorithm table by `name`, with any of its fields changed."""
+    """An algorithm of the table by `name`, with any of its fields changed."""
     warm_start: WarmStartConfig = WarmStartConfig()
-    """Supervised start."""
+    """Supervised warm start."""
     steps: PositiveInt = 200
     """Training steps of reinforcement learning."""
     stop_after_idle: NonNegativeInt = 10
-    """Steps in a row with nothing to learn from (all rewards equal, or no gradient) after which the run ends: with an
-    error, or early where every attempt was right; 0 for never."""
+    """Consecutive idle steps (all rewards equal, or no gradient) after which the run ends: with an error, or early if
+    every attempt was right; 0 for never."""
     rollout: RolloutConfig = RolloutConfig()
     """How trajectories are sampled."""
     learner: LearnerConfig = LearnerConfig()
@@ -192,11 +194,11 @@ class TrainConfig(Config):
     evaluation: EvaluationConfig = EvaluationConfig()
     """Checks on held-out tasks."""
     checkpoint: CheckpointConfig = CheckpointConfig()
-    """What a run can be resumed from."""
+    """Checkpoints, from which a run can be resumed."""
     rollout_log: RolloutLogConfig = RolloutLogConfig()
-    """Answers of training that are kept for the report."""
+    """Sampled answers of training that are saved for the report."""
     shuffle_rewards: bool = False
-    """Negative control: deal the rewards of each step out at random, so that nothing can be learned."""
+    """Negative control: shuffle the rewards of each step, so that nothing can be learned."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,4 +1,4 @@
-"""Demonstrations by a task set's oracle, as rows for the learner: supervised fine-tuning and the warm start."""
+"""Demonstrations of a task set as rows for the learner: for supervised fine-tuning and the warm start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from espalier.rl.unit import Unit
 
 
 class Demonstrations:
-    """Demonstration `i` is of train task `i`: a pure function of the seed. `notices` are told of those that fail."""
+    """Demonstration `i` is of training task `i`: a pure function of the seed. Failed ones are reported to `notices`."""
 
     def __init__(self, tasks: TaskSet, renderer: Renderer, notices: Notices, *, seed: int) -> None:
         self._tasks = tasks
@@ -26,16 +26,16 @@ class Demonstrations:
         self._seed = seed
 
     def row(self, index: int) -> Trajectory:
-        """One demonstration. Cross entropy is on what the assistant says.
+        """One demonstration. Cross entropy is computed on the assistant's tokens.
 
-        Raises EnvError where the set cannot demonstrate the task, DataError where the tokenizer cannot spell it.
+        Raises EnvError if the set cannot demonstrate the task, DataError if the tokenizer cannot encode it.
         """
         return self._row(index, self._tasks.task("train", index))
 
     def batch(self, start: int, count: int) -> list[Unit]:
-        """Demonstrations `start:start + count`, each a unit of its own; those that fail are left out.
+        """Demonstrations `start:start + count`, each its own unit; those that fail are left out.
 
-        Raises ConfigError where none of the tasks has any.
+        Raises ConfigError if none of the tasks has any.
         """
         units, lacking = [], list[EnvError]()
         for index in range(start, start + count):
@@ -47,7 +47,9 @@ class Demonstrations:
             except (DataError, EnvError) as error:
                 self._notices.once(failed(task, error))
         if len(lacking) == count:
-            raise ConfigError(f"{lacking[0]}. A warm start needs some: leave it out (warm_start.steps=0), or add them")
+            raise ConfigError(
+                f"{lacking[0]}. A warm start needs demonstrations: leave it out (warm_start.steps=0), or add them"
+            )
         return units
 
     def _row(self, index: int, task: Task) -> Trajectory:
@@ -62,9 +64,9 @@ class Demonstrations:
 
 
 def sample_texts(tasks: TaskSet, count: int, *, seed: int) -> Iterator[str]:
-    """Texts of the first `count` train tasks, to make a tokenizer from: demonstrations, or prompts and answers.
+    """Texts of the first `count` training tasks, to build a tokenizer from: demonstrations, or prompts and answers.
 
-    Tasks that cannot be opened have no text; half surrogate pairs are left out, which no tokenizer can spell.
+    Tasks that cannot be opened have no text. Half surrogate pairs are left out, because no tokenizer can encode them.
     """
     for index in range(count):
         task = tasks.task("train", index)

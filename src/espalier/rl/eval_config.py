@@ -1,4 +1,4 @@
-"""The recipe of an evaluation. Imports without torch."""
+"""The config of an evaluation. Imports without torch."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from espalier.rl.config import EvaluationConfig, RolloutConfig
 
 
 class EvalConfig(Config):
-    """Measuring a model on held-out tasks: job `rl.eval`."""
+    """Evaluation of a model on held-out tasks: job `rl.eval`."""
 
     model: ModelConfig = ModelConfig()
-    """The model."""
+    """The model to evaluate."""
     tasks: TasksConfig
-    """What it is measured on."""
+    """The tasks to evaluate on."""
     rewards: RewardsConfig = ENV_REWARD
-    """What makes an answer correct."""
+    """Rewards that decide whether an answer is correct."""
     rollout: RolloutConfig = RolloutConfig()
     """Limits of an episode."""
     engine: EngineConfig = EngineConfig()
     """The engine that samples."""
     evaluation: EvaluationConfig = EvaluationConfig()
-    """Held-out tasks, attempts at each and temperature."""
+    """Number of held-out tasks, attempts per task, and temperature."""
     k: tuple[PositiveInt, ...] = ()
-    """Each k of pass@k; powers of two up to `evaluation.samples`, and that itself, unless given."""
+    """Values of k for pass@k; by default powers of two up to `evaluation.samples`, and that itself."""
 
     @model_validator(mode="after")
     def _measurable(self) -> Self:

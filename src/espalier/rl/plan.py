@@ -1,4 +1,4 @@
-"""What a run is going to do, in numbers, said before it starts."""
+"""The plan of a run in numbers, printed before it starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from espalier.rl.config import TrainConfig
 
 
 def plan(config: TrainConfig, language: LanguageModel) -> Iterator[str]:
-    """Lines about the model, the batch arithmetic and whatever deserves a warning."""
+    """Lines about the model, the batch sizes and possible problems."""
     shape = language.decoder.config
     parameters = sum(p.numel() for p in language.decoder.parameters())
     trainable = sum(p.numel() for p in language.decoder.parameters() if p.requires_grad)

@@ -21,7 +21,7 @@ from espalier.core.tracking.metrics import History
 from espalier.rl.config import TrainConfig
 
 ROLLOUTS = "rollouts.jsonl"
-"""The artefact that holds answers of training."""
+"""The artefact with sampled answers of training."""
 PARTS = ("demonstrate", "generate", "train", "publish", "evaluate", "save")
 LEARNING = (
     "Share of sampled answers to held-out tasks that are correct, with a 95% bootstrap interval over tasks. "
@@ -41,7 +41,7 @@ COUNTED = (
 def training_report(
     config: TrainConfig, figures: Mapping[str, float], samples: Samples | None = None, told: str = ""
 ) -> list[Block]:
-    """Blocks of a run of reinforcement learning. `figures`: those found so far. `told`: its story, once it has one."""
+    """Blocks of a run of reinforcement learning. `figures`: results so far. `told`: its summary, if there is one."""
     return [
         ACCURACY,
         *([Text("What happened", told, wide=True)] if told else []),
@@ -89,7 +89,7 @@ def _occasional(config: TrainConfig) -> list[Block]:
 
 
 def supervised_report(figures: Mapping[str, float]) -> list[Block]:
-    """Blocks of a supervised run. `figures` are those found so far."""
+    """Blocks of a supervised run. `figures`: results so far."""
     return [
         ACCURACY,
         _accuracy(figures, "before training"),
@@ -110,7 +110,7 @@ def _accuracy(figures: Mapping[str, float], label: str) -> Curves:
 
 
 def story(config: TrainConfig, history: History) -> str:
-    """The run in a few sentences: a gain is called one only where its interval is above 0."""
+    """A summary of the run in a few sentences. It calls a change a gain only if its whole interval is above 0."""
     tasks = ", ".join(sorted({task.env for task in config.tasks}))
     warm = config.warm_start
     start = f"after {warm.steps} steps of imitating demonstrations" if warm.steps else "as it came"

@@ -1,4 +1,4 @@
-"""Whether prompts and answers fit into the engine: looked at before anything is trained."""
+"""Checks before training whether prompts and answers fit into the engine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from espalier.lm.chat import Renderer
 from espalier.rl.rollout.episode import call
 
 LOOKED_AT = 8
-"""Tasks of each split whose prompts are measured."""
+"""Number of tasks of each split whose prompts are measured."""
 
 
 async def prompt_lengths(tasks: TaskSet, renderer: Renderer, *, seconds: float) -> list[int]:
-    """Tokens in the prompts of the first tasks of both splits. Tasks that cannot be opened are left to the run.
+    """Tokens in the prompts of the first tasks of both splits. Tasks that cannot be opened are skipped.
 
-    seconds: deadline of each call of an environment.
+    seconds: timeout of each call of an environment.
     """
 
     async def measured(task: Task) -> int | None:
@@ -35,9 +35,9 @@ async def prompt_lengths(tasks: TaskSet, renderer: Renderer, *, seconds: float) 
 
 
 def check_room(lengths: list[int], *, max_tokens: int, max_len: int) -> str | None:
-    """A line where some of the prompts (tokens each) leave less than `max_tokens` of the engine's `max_len`.
+    """A message if some of the prompts (tokens each) leave less than `max_tokens` of the engine's `max_len`.
 
-    Raises ConfigError where most of them do.
+    Raises ConfigError if most of them do.
     """
     if not lengths or max(lengths) + max_tokens <= max_len:
         return None

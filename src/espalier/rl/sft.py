@@ -1,4 +1,4 @@
-"""Job `rl.sft`: supervised fine-tuning on the oracle's demonstrations, checked on held-out tasks."""
+"""Job `rl.sft`: supervised fine-tuning on demonstrations, evaluated on held-out tasks."""
 
 from __future__ import annotations
 

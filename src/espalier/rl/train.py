@@ -40,7 +40,7 @@ class Training:
         self._checkpoints = Checkpoints(run, keep=config.checkpoint.keep)
 
     async def run(self) -> dict[str, float]:
-        """Both stages, from the newest checkpoint on."""
+        """Run both stages, from the newest checkpoint."""
         for line in plan(self._config, self._setting.language):
             self._run.say(line)
         await self._setting.check_room(self._config.rollout, self._run.say)

@@ -1,7 +1,7 @@
-"""The one row type of reinforcement learning: a flat token sequence with per-token lists that stay aligned.
+"""The row type of reinforcement learning: a flat token sequence with aligned per-token lists.
 
-Single turns, conversations with tools, branches of a tree and demonstrations are all rows of it. Tensors appear only
-after packing. Sampled ids are never re-encoded.
+Single turns, conversations with tools, branches of a tree and demonstrations are all rows. Tensors appear only after
+packing. Sampled ids are never re-encoded.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from enum import StrEnum
 from typing import Any, Literal
 
 Stream = Literal["rl", "ce", "ref"]
-"""The loss components a token may feed: policy gradient, cross entropy, KL to the reference."""
+"""The loss streams of a token: policy gradient, cross entropy, KL to the reference."""
 
 
 class Status(StrEnum):
-    """Where a trajectory stands. TRUNCATED ended by a limit, ABORTED by the engine, FAILED by an error."""
+    """The state of a trajectory. TRUNCATED: ended by a limit; ABORTED: by the engine; FAILED: by an error."""
 
     OPEN = "open"
     DONE = "done"
@@ -28,9 +28,9 @@ class Status(StrEnum):
 
 @dataclass(slots=True)
 class Turn:
-    """Tokens `start:end` were spoken by `role`. `seconds` is its duration.
+    """Tokens `start:end` are from `role`. `seconds` is its duration.
 
-    `reward` is the environment's for this turn; in a scored row, times its weight in the rubric.
+    `reward` is the environment's for this turn; in a scored row it is multiplied by its weight in the rubric.
     """
 
     start: int
@@ -97,11 +97,13 @@ class Trajectory:
         self.turns.append(Turn(len(self.tokens), len(self.tokens) + length, role))
 
     def fork(self, at: int, member: int) -> Trajectory:
-        """A new open row, `member` of the same group, that shares tokens `:at` as context: this row trains them."""
+        """A new open row, `member` of the same group, that shares the tokens `:at` as context; this row keeps training
+        them.
+        """
         if not 0 < at <= len(self.tokens):
             raise ValueError(f"cannot fork at {at}: the row has {len(self.tokens)} tokens")
         if member == self.member:
-            raise ValueError(f"a fork of member {member} needs a number of its own")
+            raise ValueError(f"a fork of member {member} needs its own number")
         child = Trajectory(self.task, self.key, self.group, member, info=dict(self.info))
         child.tokens, child.versions, child.logprobs = (
             self.tokens[:at],
@@ -118,7 +120,9 @@ class Trajectory:
         return child
 
     def lag(self, trained_from: int) -> int:
-        """Versions between the weights being trained and the oldest token sampled; 0 if nothing was sampled."""
+        """Number of versions between the weights being trained and the oldest sampled token; 0 if nothing was
+        sampled.
+        """
         return trained_from - min((v for v in self.versions if v >= 0), default=trained_from)
 
     @property
@@ -127,7 +131,7 @@ class Trajectory:
         return sum(self.mask)
 
     def check(self) -> None:
-        """Raise ValueError where the aligned lists disagree, a number is not finite or the mask is illegal."""
+        """Raise ValueError if the aligned lists disagree, a number is not finite or the mask is invalid."""
         n = len(self.tokens)
         aligned: dict[str, Sequence[float]] = {"mask": self.mask, "logprobs": self.logprobs, "versions": self.versions}
         if self.advantages is not None:

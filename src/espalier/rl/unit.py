@@ -1,4 +1,4 @@
-"""Rows that stay together on their way from the rollout to the gradient."""
+"""Rows that stay together from the rollout to the learner."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class UnitError(ValueError):
 class Unit:
     """Rows of one task that belong together.
 
-    A `group` holds attempts that are compared with each other; once they have their advantages they are trained apart.
-    A `pair` (chosen, rejected) and a `tree` (forks and the rows they were forked from) share one micro-batch.
+    A `group` has attempts that are compared with each other; once they have their advantages, they are trained
+    independently. A `pair` (chosen, rejected) and a `tree` (forks and the rows they were forked from) share one
+    micro-batch.
 
-    Raises UnitError where a pair has not two rows, or a row of a tree has no parent in it.
+    Raises UnitError if a pair does not have two rows, or a row of a tree has no parent in it.
     """
 
     rows: Sequence[Trajectory]
@@ -41,9 +42,9 @@ class Unit:
         return self.kind != "group"
 
     def ancestors(self, row: Trajectory) -> Iterator[Trajectory]:
-        """The row that `row` was forked from, the one that this was forked from, and so on to the root.
+        """The row that `row` was forked from, that row's parent, and so on to the root.
 
-        Raises UnitError where one of them is not in the unit, or where the forks go in a circle.
+        Raises UnitError if one of them is not in the unit, or if the forks form a cycle.
         """
         members = {other.member: other for other in self.rows}
         seen = {row.member}

@@ -135,7 +135,7 @@ def test_what_a_function_asks_for_is_known_without_running_it(source: str) -> No
     [
         ({"loss": "cliped"}, {}, r"own\.py has no function 'cliped'; did you mean 'clipped'"),
         ({"loss": "clipped"}, {"widht": 1}, "no function has an option 'widht'; did you mean 'width'"),
-        ({"correction": "truncated"}, {}, r"needs 'cap', which is no input \(new, behave, .*options"),
+        ({"correction": "truncated"}, {}, r"needs 'cap', which is not an input \(new, behave, .*options"),
     ],
 )
 def test_faults_of_a_recipe_are_named(

@@ -86,7 +86,7 @@ def broken(good: int, wasted: int) -> tuple[Breaking, Evaluator]:
 
 def test_answers_that_cannot_be_judged_end_the_evaluation_early_with_the_error():
     player, evaluator = broken(good=20, wasted=5)
-    with pytest.raises(EvaluationError, match=rf"no answer to {GIVE_UP} held-out tasks could be judged: mine\.py:7"):
+    with pytest.raises(EvaluationError, match=rf"no answer to {GIVE_UP} held-out tasks could be scored: mine\.py:7"):
         asyncio.run(evaluator())
     assert player.played == list(range(GIVE_UP))
     assert issubclass(EvaluationError, EspalierError)

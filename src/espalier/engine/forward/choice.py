@@ -1,4 +1,4 @@
-"""Which runner computes a model, and in what type."""
+"""Selects the runner of a model, and its type."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from espalier.lm.decoder import Decoder
 
 
 def runner_for(model: Decoder, slab: Slab, *, packed: bool) -> Runner:
-    """The fastest runner that covers `model`; `packed`: the C kernels do."""
+    """The fastest runner that supports `model`; `packed`: the C kernels support it."""
     if packed:
         return PackedRunner(model, slab, "fp32" if slab.dtype == torch.float32 else "bf16")
     return FusedRunner(model, slab.max_len) if fusible(model) else DecoderRunner(model)
 
 
 def engine_dtype(model: Decoder, precision: str, *, packed: bool) -> torch.dtype:
-    """What the engine's weights and cache are held in. Raises ConfigError where bf16 is demanded and cannot be."""
+    """The type of the engine's weights and cache. Raises ConfigError if bf16 is required and not supported."""
     own = next(model.parameters())
     if precision == "fp32" or own.dtype != torch.float32:
         return own.dtype

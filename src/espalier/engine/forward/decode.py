@@ -28,7 +28,7 @@ class Table(NamedTuple):
 
 
 class DecodePlan(NamedTuple):
-    """What all layers of a step share. `mask` [b, 1, length] is added to the scores; `length` is rounded up."""
+    """Data that all layers of a step share. `mask` [b, 1, length] is added to the scores; `length` is rounded up."""
 
     mask: Tensor
     length: int
@@ -37,7 +37,7 @@ class DecodePlan(NamedTuple):
 
 
 class DecodeAttention:
-    """Attention of one query a row, for rows 0..b-1. Keeps the tables of the last length it was asked for."""
+    """Attention with one query per row, for rows 0..b-1. Caches the tables of the last length."""
 
     def __init__(self, slab: Slab, heads: int) -> None:
         self.slab, self.heads = slab, heads

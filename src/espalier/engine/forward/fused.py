@@ -1,8 +1,9 @@
 """The decoder's forward pass with fewer and larger operations, for decoding tiny models on CPU.
 
-Derived once per set of weights: q, k and v in one matrix, gate and up in one; the weights of the norms before them and
-the attention scale multiplied in; rotary pairs brought side by side, so that a rotation is one complex product.
-It agrees with `Decoder` to rounding and covers the dense families in fp32; everything else runs on `Decoder` itself.
+These matrices are derived once per set of weights: q, k and v in one matrix, gate and up in one; the norm weights
+before them and the attention scale are multiplied in; rotary pairs are adjacent, so that a rotation is one complex
+product. It agrees with `Decoder` up to rounding and supports the dense families in fp32; everything else runs on
+`Decoder` itself.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class _Layer:
 
 
 def fusible(decoder: Decoder) -> bool:
-    """Whether `FusedRunner` covers this decoder: a dense family, fp32 on CPU, no output bias."""
+    """Whether `FusedRunner` supports this decoder: a dense family, fp32 on CPU, no output bias."""
     fp32 = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in decoder.parameters())
     return fp32 and decoder.config.moe is None and not decoder.config.output_bias
 

@@ -1,7 +1,7 @@
-"""The decoder's forward pass as one call of a C kernel, over weights packed for it (`kernels/decoder.c`).
+"""The decoder's forward pass as one call of a C kernel, with packed weights (`kernels/decoder.c`).
 
-Packed once per set of weights. The numbers of a token do not depend on its batch, bit for bit. It covers the dense
-families on CPU, with fp32 or bf16 weights; sums, norms and softmax are fp32.
+Weights are packed once per version. The results of a token do not depend on its batch, bit for bit. It supports the
+dense families on CPU, with fp32 or bf16 weights; sums, norms and softmax are fp32.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from espalier.lm.lora import LoraLinear
 Precision = Literal["fp32", "bf16"]
 
 SMALL = 1 << 21
-"""Multiplications of a pass below which a second thread costs more than it brings."""
+"""Number of multiplications of a pass below which a second thread does not pay off."""
 
 FP32, WIDENED, TILES = range(3)
 _K = 32
@@ -53,7 +53,9 @@ class _Model(ctypes.Structure):
 
 
 def packable(decoder: Decoder) -> bool:
-    """Whether `PackedRunner` covers this decoder: a dense family on CPU, no output bias; and a C compiler is there."""
+    """Whether `PackedRunner` supports this decoder: a dense family on CPU, no output bias, and a C compiler is
+    available.
+    """
     on_cpu = all(parameter.device.type == "cpu" for parameter in decoder.parameters())
     dtypes = {parameter.dtype for parameter in decoder.parameters()} <= {torch.float32, torch.bfloat16}
     plain = decoder.config.moe is None and not decoder.config.output_bias

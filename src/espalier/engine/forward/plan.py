@@ -41,7 +41,8 @@ def make_batch(positions: npt.NDArray[np.int64], chunks: list[PrefillChunk], dev
 class BatchAttention:
     """The attention plan of one step; satisfies `espalier.lm.attention.Attention`.
 
-    All KV of a layer is written before anyone attends, so a row's newest token sees the chunk before it.
+    All KV of a layer is written before attention is computed, so a row's newest token attends to the chunk before
+    it.
     """
 
     def __init__(self, decoding: DecodeAttention, batch: Batch, *, scale: float) -> None:
@@ -49,17 +50,17 @@ class BatchAttention:
 
     @cached_property
     def slots(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the step's keys and values are written. Made, as the next two, when a runner first attends."""
+        """Where the step's keys and values are written. Computed at first use, like the next two."""
         return self.slab.slots(self.batch.rows, self.batch.positions)
 
     @cached_property
     def decode(self) -> DecodePlan:
-        """How the rows' newest tokens attend."""
+        """The attention plan of the rows' newest tokens."""
         return self.decoding.plan(self.batch.positions[: self.batch.decoding], self.batch.longest)
 
     @cached_property
     def prefill(self) -> list[PrefillBatch]:
-        """How the prompts being prefilled attend."""
+        """The attention plan of the prompts being prefilled."""
         return prefill_batches(self.batch.chunks, self.batch.decoding, self.slab) if self.batch.chunks else []
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

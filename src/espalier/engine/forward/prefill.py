@@ -25,8 +25,8 @@ class PrefillChunk(NamedTuple):
 class PrefillBatch:
     """m chunks of up to T tokens.
 
-    rows [m]. queries [m, T]: index of each query among the step's tokens. back [sum of lengths]: where each token's
-    result lies in the padded batch. mask [m, 1, T, length], additive: a query sees its row up to its own position.
+    rows [m]. queries [m, T]: index of each query among the step's tokens. back [sum of lengths]: index of each token's
+    result in the padded batch. mask [m, 1, T, length], additive: a query attends to its row up to its own position.
     """
 
     rows: Tensor
@@ -36,9 +36,10 @@ class PrefillBatch:
     length: int
 
     def attend(self, slab: Slab, layer: int, q: Tensor) -> Tensor:
-        """Scaled queries of the step [N, heads, head_dim] -> results of this batch [sum of lengths, heads, head_dim].
+        """Scaled queries of the step [N, heads, head_dim] -> results of this batch [sum of lengths, heads,
+        head_dim].
 
-        The query heads that share a KV head are laid side by side as query positions.
+        The query heads that share a KV head are treated as adjacent query positions.
         """
         m, length = self.queries.shape
         (_, heads, dim), kv_heads = q.shape, slab.kv_heads

@@ -1,4 +1,4 @@
-"""What computes hidden states and logits for the engine."""
+"""The runner protocol: computes hidden states and logits for the engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from espalier.lm.decoder import Decoder
 
 
 class Runner(Protocol):
-    """A decoder as the engine sees it."""
+    """A decoder with the interface that the engine needs."""
 
     def forward(self, tokens: Tensor, positions: Tensor, attend: BatchAttention) -> Tensor:
         """Final hidden states [N, hidden_size] of tokens [N] at positions [N]."""
@@ -22,12 +22,12 @@ class Runner(Protocol):
         ...
 
     def refresh(self) -> None:
-        """The decoder's weights changed: derive anew what was derived from them."""
+        """The decoder's weights changed: recompute what was derived from them."""
         ...
 
 
 class DecoderRunner:
-    """The decoder as it stands: every family, nothing derived."""
+    """The plain decoder: supports every family, derives nothing."""
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder

@@ -1,1 +1,1 @@
-"""The KV cache: its memory, what its rows hold, and who gets them."""
+"""The KV cache: its memory, the contents of its rows, and row allocation."""

@@ -1,7 +1,8 @@
-"""What every KV row holds, and the longest prefix of a prompt among them.
+"""The contents of every KV row, and the longest prefix of a prompt among them.
 
-One mechanism serves the samples of a prompt, the next turn of a conversation and a fork at any token: find the row that
-holds most of the prompt, copy its KV. Rows count only if all their KV was computed by the current weights.
+One mechanism serves the samples of a prompt, the next turn of a conversation and a fork at any token: find the row with
+the longest prefix of the prompt, and copy its KV. Only rows whose whole KV was computed by the current weights are
+used.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ _PINNED = 1 << 40
 
 
 class Match(NamedTuple):
-    """Row `row` holds the first `length` tokens of the prompt."""
+    """Row `row` contains the first `length` tokens of the prompt."""
 
     row: int
     length: int
 
 
 class PrefixIndex:
-    """Tokens [rows, max_len] and, per row, how many of them have KV (`held`), under which version, and when last used.
+    """Tokens [rows, max_len] and, per row, the number of tokens with KV (`held`), the weight version, and the time of
+    last use.
 
-    `pin` is the number of the session a row is kept for, 0 for none.
+    `pin` is the number of the session that a row is kept for, 0 for none.
     """
 
     def __init__(self, rows: int, max_len: int) -> None:
@@ -38,7 +40,7 @@ class PrefixIndex:
         self._clock = 0
 
     def match(self, prompt: npt.NDArray[np.int64], key: int, version: int) -> Match:
-        """The row that holds the longest prefix of `prompt` (hash `key`) at `version`; length 0 if none does."""
+        """The row with the longest prefix of `prompt` (hash `key`) at `version`; length 0 if there is none."""
         usable = self.version == version
         equal_prompts = np.flatnonzero(usable & (self.prompt == key) & (self.held >= len(prompt)))
         for row in equal_prompts:
@@ -55,25 +57,25 @@ class PrefixIndex:
         return Match(int(rows[best]), int(common[best]))
 
     def open(self, row: int, prompt: npt.NDArray[np.int64], key: int, held: int, version: int) -> None:
-        """Row `row` begins `prompt`, the first `held` tokens of which have KV."""
+        """Row `row` starts `prompt`, whose first `held` tokens have KV."""
         self.tokens[row, : len(prompt)] = prompt
         self.held[row], self.version[row], self.prompt[row], self.pin[row] = held, version, key, 0
 
     def move(self, source: int, target: int) -> None:
-        """Row `target` holds what `source` held; `source` holds nothing."""
+        """Row `target` takes over the contents of `source`; `source` becomes empty."""
         self.tokens[target] = self.tokens[source]
         for field in (self.held, self.version, self.prompt, self.pin, self.used):
             field[target] = field[source]
         self.clear(source)
 
     def swap(self, one: int, other: int) -> None:
-        """Exchange what two rows hold."""
+        """Swap the contents of two rows."""
         pair, reverse = [one, other], [other, one]
         for field in (self.tokens, self.held, self.version, self.prompt, self.pin, self.used):
             field[pair] = field[reverse]
 
     def clear(self, row: int) -> None:
-        """Row `row` holds nothing."""
+        """Row `row` becomes empty."""
         self.held[row], self.version[row], self.prompt[row], self.pin[row] = 0, NO_VERSION, 0, 0
 
     def touch(self, row: int) -> None:
@@ -82,7 +84,7 @@ class PrefixIndex:
         self.used[row] = self._clock
 
     def expire(self) -> None:
-        """The weights changed: no row may be reused. Active rows go on, but nobody copies from them."""
+        """The weights changed: no row may be reused. Active rows continue, but are not copied from."""
         self.version[:] = NO_VERSION
         self.pin[:] = 0
 
@@ -91,7 +93,7 @@ class PrefixIndex:
         self.pin[self.pin == session] = 0
 
     def least_retained(self, first: int, spare: int) -> int | None:
-        """The row from `first` on, other than `spare`, whose content is least worth keeping; None if there is none."""
+        """The row from `first` on, other than `spare`, with the lowest retention value; None if there is none."""
         retention = self.retention(slice(first, None))
         if spare >= first:
             retention[spare - first] = np.iinfo(np.int64).max
@@ -100,6 +102,6 @@ class PrefixIndex:
         return first + int(retention.argmin())
 
     def retention(self, rows: slice | list[int]) -> npt.NDArray[np.int64]:
-        """What rows are worth keeping: -1 if nobody can use them, else when they were last used; pinned rows most."""
+        """Retention values of rows: -1 if they cannot be reused, else the time of last use; highest for pinned rows."""
         usable = (self.version[rows] != NO_VERSION) & (self.held[rows] > 0)
         return np.where(usable, self.used[rows] + (self.pin[rows] > 0) * _PINNED, -1)

@@ -1,8 +1,8 @@
-"""The KV rows: which are active, what the others keep, and the copying between them.
+"""Allocation of the KV rows: which are active, which keep finished sequences, and copies between them.
 
-Invariant: in a forward pass the active sequences are exactly rows 0..active-1, so decoding reads them in place. What
-finished in a row stays there until the row is needed, and then moves to the free row that is missed least: pinned rows
-always, others if `retain` rows were asked for.
+Invariant: in a forward pass the active sequences are exactly rows 0..active-1, so decoding reads them in place. A
+finished sequence stays in its row until the row is needed. It is then moved to the free row with the lowest retention
+value: pinned rows always, others if there are `retain` rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Move = Callable[[int, int], None]
 
 
 class Rows:
-    """Gives rows to sequences, takes them back and keeps the active ones together.
+    """Allocates and frees rows and keeps the active ones contiguous.
 
     `on_move(source, target)` is called when an active sequence changes its row.
     """
@@ -29,11 +29,11 @@ class Rows:
 
     @property
     def running(self) -> int:
-        """Active sequences."""
+        """Number of active sequences."""
         return self.active - len(self.holes)
 
     def allocate(self, sequence: Sequence, version: int) -> None:
-        """Put `sequence` into a row, with all of its prompt that some row already holds."""
+        """Assign a row to `sequence`, with the longest prefix of its prompt that is in the cache."""
         match = self.index.match(sequence.prompt, sequence.key, version)
         row = self._choose(match, sequence.session)
         if match.row != row or self.index.held[row] > match.length:
@@ -45,7 +45,7 @@ class Rows:
         sequence.row, sequence.cached = row, match.length
 
     def free(self, row: int) -> None:
-        """The sequence in `row` is done. The row keeps its KV; it is a hole until given away or compacted."""
+        """The sequence in `row` has ended. The row keeps its KV; it is a hole until it is reused or compacted."""
         self.index.touch(row)
         self.holes.append(row)
 
@@ -60,7 +60,7 @@ class Rows:
         self.holes.clear()
 
     def reset(self) -> None:
-        """Every row is free and holds nothing."""
+        """Free and clear every row."""
         self.active = 0
         self.holes.clear()
         for row in range(self.slab.rows):

@@ -1,10 +1,10 @@
-"""The KV slab: one block of keys and values a row, allocated once, read in place.
+"""The KV slab: one block of keys and values per row, allocated once, read in place.
 
-Decoding on CPU is bound by how fast the cache is read, and the fastest reader that PyTorch has is the embedding bag: a
+Decoding on CPU is bound by the speed of reading the cache. PyTorch's fastest operation for this is the embedding bag: a
 weighted sum of table rows. Both products of attention are such sums. The output is the sum of value rows, weighted by
 the probabilities; the scores of `CHUNK` positions at once are the sum of the rows of the transposed keys, weighted by
-the query. So values lie as `[position, head_dim]`, keys as `[chunk, head_dim, CHUNK]`. `benchmarks/rollout.py` times
-this against SDPA and against batched matmuls over the same views.
+the query. Values are therefore stored as `[position, head_dim]`, keys as `[chunk, head_dim, CHUNK]`.
+`benchmarks/rollout.py` compares this with SDPA and with batched matmuls over the same views.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _LINE = 64
 class Slab:
     """Keys and values of `rows` sequences of up to `max_len` tokens, and the final hidden state at every position.
 
-    The hidden states are what lets a fork, or the second sample of a prompt, start without computing anything. They
-    are of `hidden_dtype` where that is not that of keys and values.
+    With the hidden states, a fork or the second sample of a prompt can start without computing anything. They have the
+    type `hidden_dtype` if that differs from the type of keys and values.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The HTTP side: routes, keys, and noticing that a client has gone."""
+"""The HTTP side: routes, keys, and detection of disconnected clients."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ _log = logging.getLogger("espalier.serve")
 Body = TypeVar("Body", bound=BaseModel)
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 BODY_BYTES = 8 * 2**20
-"""Longest body. Reading one takes about half a second, which other requests wait for."""
+"""Largest request body. Reading one takes about half a second, during which other requests wait."""
 
 SLOWEST = 60.0
-"""Seconds in which a client must take a piece of a stream. One that takes none is left: it would keep its place."""
+"""Seconds in which a client must read a part of a stream. Otherwise it is disconnected, because it would keep its
+row."""
 
 _DISCARDED = 8
 """Times `BODY_BYTES` that are read and dropped, so that a client that sends more reads the answer."""
 
 
 def build_app(service: Service, *, keys: Sequence[str] = ()) -> Starlette:
-    """The application. Errors of any kind are answered in OpenAI's shape. With `keys`, a request must bring one."""
+    """The application. All errors are answered in OpenAI's format. With `keys`, a request must carry one."""
 
     async def models(_: Request) -> Response:
         return JSONResponse({"object": "list", "data": [_model(service)]})
@@ -74,7 +75,7 @@ def _endpoint(service: Service, kind: type[Body], make: Callable[[Body, Service]
         try:
             content = strict_json.loads(body, most=strict_json.BODY_PARTS)
         except ValueError as error:
-            raise ApiError(f"the body is not JSON that can be answered: {error}") from None
+            raise ApiError(f"the body is not valid JSON: {error}") from None
         return make(kind.model_validate(content), service)
 
     async def endpoint(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Chat completions: requests to prompts, deltas to OpenAI's objects."""
+"""Chat completions: converts requests to prompts, and deltas to OpenAI's objects."""
 
 from __future__ import annotations
 

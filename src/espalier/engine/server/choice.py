@@ -1,4 +1,4 @@
-"""One answer of several: sampled tokens on one side, pieces of text on the other."""
+"""One of several answers: converts sampled tokens to pieces of text."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from espalier.engine.server.reading import Piece, Reading
 from espalier.engine.server.stops import Stops
 
 Note = Callable[[Progress], Any]
-"""A sampled token to what the answer says of its log-prob."""
+"""Converts a sampled token to its entry in the answer's log-probs."""
 
 
 @dataclass(slots=True)
 class Delta:
-    """What is new in choice `index`. `finish` is OpenAI's reason, in the last delta."""
+    """The new part of choice `index`. `finish` is OpenAI's finish reason, in the last delta."""
 
     index: int
     content: str = ""
@@ -31,11 +31,11 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the choices of a request have in common. `stops`: texts that end an answer. `top`: rivals a token.
+    """The common settings of a request's choices. `stops`: texts that end an answer. `top`: alternatives per token.
 
-    `read` and `note` make what one choice needs: its reading and, where log-probs are wanted, their writing. With
-    `whole`, content waits for the end (it may turn out to be a tool call); reasoning does not. `calls`: how many the
-    answer may hold.
+    `read` and `note` create a choice's reader and, if log-probs are requested, its writer of log-probs. With `whole`,
+    content is sent only at the end (it may be a tool call); reasoning is not delayed. `calls`: largest number of tool
+    calls.
     """
 
     read: Callable[[list[int]], Reading]
@@ -47,9 +47,9 @@ class Wish:
 
 
 class Choice:
-    """Samples one answer and cuts it at the first stop text.
+    """Samples one answer and truncates it at the first stop text.
 
-    Text is handed out once it is final: not while it may be half a character or the beginning of a stop text.
+    Text is returned when it is final: not while it may be half a character or the beginning of a stop text.
     """
 
     def __init__(self, index: int, prompt: list[int], sampling: Sampling, wish: Wish) -> None:
@@ -111,7 +111,7 @@ class _Text:
         content.append(self._cut(piece.content))
 
     def hand_out(self, *, content: bool) -> Piece:
-        """What is new since the last call; without `content`, that stays."""
+        """The new text since the last call; without `content`, only reasoning."""
         said = Piece("".join(self._ready[0]), "".join(self._ready[1]) if content else "")
         self._ready[0].clear()
         if content:
@@ -119,7 +119,7 @@ class _Text:
         return said
 
     def end(self, message: Message, *, handed_out: bool, content_too: bool) -> Piece:
-        """The rest of what `message` says. handed_out: whether reasoning was, content_too: whether content was."""
+        """The rest of `message`. handed_out: reasoning was sent; content_too: content was sent."""
         if not handed_out:
             self._forget(0)
         self._ready[0].append(_added("".join(self._taken[0]), message.reasoning))

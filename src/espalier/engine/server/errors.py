@@ -1,4 +1,4 @@
-"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
+"""Errors in OpenAI's format: `{"error": {"message", "type", "param", "code"}}`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST = 500
 
 
 class ApiError(EspalierError):
-    """A request that is answered with `status` and an error object."""
+    """An error that is answered with `status` and an error object."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class ApiError(EspalierError):
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """What the client is told: the caller's own mistakes in full, a failure of ours by its kind."""
+    """The error for the client: user errors with their full message, internal errors only with their kind."""
     match error:
         case ApiError():
             return error

@@ -1,4 +1,4 @@
-"""Who may come in: a bounded queue before the engine, and the end of everything at shutdown."""
+"""Admission: a bounded queue in front of the engine, and shutdown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from espalier.engine.server.choice import Delta
 from espalier.engine.server.errors import ApiError
 
 MOST_READY = 64
-"""Deltas that wait for a client that reads slowly; its choices are not read from the engine until it goes on."""
+"""Largest number of unread deltas of a slow client. Beyond it, its choices are not read from the engine."""
 
 _LONGEST_WAIT = 60
 _WEIGHT = 0.1
@@ -19,7 +19,7 @@ _TICK = 0.05
 
 
 class Outbox:
-    """What the choices of one request have ready for its client."""
+    """The deltas of one request that are ready for its client."""
 
     def __init__(self) -> None:
         self._ready: deque[Delta] = deque()
@@ -40,7 +40,7 @@ class Outbox:
         self._news.set()
 
     async def get(self) -> Delta:
-        """The next delta. Raises what the request ended with."""
+        """The next delta. Raises the error that ended the request."""
         while True:
             if self._error is not None:
                 raise self._error
@@ -52,7 +52,7 @@ class Outbox:
 
 
 class Ticket:
-    """A request that was let in, with `choices` of it still open."""
+    """An admitted request, with `choices` open choices."""
 
     def __init__(self, gate: Gate, choices: int) -> None:
         self.gate, self.choices, self.outbox = gate, choices, Outbox()
@@ -63,12 +63,12 @@ class Ticket:
         self.gate.seconds += _WEIGHT * (seconds - self.gate.seconds)
 
     def leave(self) -> None:
-        """The request has ended, in whatever way. May be called again."""
+        """The request has ended in some way. May be called again."""
         self.gate.tickets.discard(self)
 
 
 class Gate:
-    """Counts the choices that are open: `rows` of them run, `queue` may wait, and beyond that requests get 429."""
+    """Counts the open choices: `rows` of them run, `queue` may wait, and beyond that requests get 429."""
 
     def __init__(self, rows: int, queue: int) -> None:
         self.rows, self.queue = rows, queue
@@ -77,7 +77,7 @@ class Gate:
         self._closed = False
 
     def check(self) -> None:
-        """Raise ApiError where nobody may come in now."""
+        """Raise ApiError if no request can be admitted now."""
         if self._closed:
             raise ApiError("the server is shutting down", status=503, headers={"Retry-After": "5"})
         waiting = sum(ticket.choices for ticket in self.tickets) - self.rows
@@ -91,14 +91,14 @@ class Gate:
             )
 
     def enter(self, choices: int) -> Ticket:
-        """Let a request in. Raises as `check` does."""
+        """Admit a request. Raises like `check`."""
         self.check()
         ticket = Ticket(self, choices)
         self.tickets.add(ticket)
         return ticket
 
     async def close(self, grace: float) -> None:
-        """Let nobody in any more, and end what is still open after `grace` seconds with an error."""
+        """Admit no more requests, and end the open ones after `grace` seconds with an error."""
         self._closed = True
         deadline = time.monotonic() + grace
         while self.tickets and time.monotonic() < deadline:

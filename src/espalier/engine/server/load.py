@@ -1,4 +1,4 @@
-"""From the options of `espalier serve` to a model ready to answer."""
+"""Loads the model that `espalier serve` is started with."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from espalier.lm.weights import outline
 def load_service(args: argparse.Namespace) -> Service:
     """The model of the command line, with its engine.
 
-    Sizes are settled from config.json and the free memory before anything large is read. Raises ConfigError or
-    DataError where the files or the sizes do not do.
+    Sizes are chosen from config.json and the free memory before anything large is read. Raises ConfigError or DataError
+    if the files or the sizes are unusable.
     """
     given = {name: getattr(args, name) for name in (*Sizes._fields, "prefill_tokens")}
     EngineConfig.of(**{name: value for name, value in given.items() if value is not None})

@@ -1,4 +1,4 @@
-"""Log-probs of sampled tokens as OpenAI's two endpoints write them."""
+"""Log-probs of sampled tokens in the formats of OpenAI's two endpoints."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from espalier.engine.api import Progress
 from espalier.lm.tokens import Tokenizer
 
 MOST = 2**18
-"""Log-probs in one answer that is not streamed, rivals counted: writing them all takes about half a second."""
+"""Largest number of log-probs in one answer without streaming, including alternatives: writing them takes about half a
+second."""
 
 
 class Names:
-    """Texts and bytes of tokens, each made once."""
+    """Texts and bytes of tokens, each computed once."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._known: dict[int, tuple[str | None, bytes]] = {}
 
     def __call__(self, token: int) -> tuple[str | None, bytes]:
-        """The token's bytes, and its text where they are whole characters."""
+        """The token's bytes, and its text if they are whole characters."""
         if token not in self._known:
             own = self._tokenizer.token_bytes(token)
             try:
@@ -31,7 +32,7 @@ class Names:
 
 
 def chat_note(names: Names) -> Callable[[Progress], dict[str, Any]]:
-    """Writes a token, its bytes and log-prob, and those of its most probable rivals.
+    """Writes a token, its bytes and log-prob, and those of its most probable alternatives.
 
     A part of a character is written as its bytes, `\\xf0\\x9f`.
     """
@@ -47,9 +48,9 @@ def chat_note(names: Names) -> Callable[[Progress], dict[str, Any]]:
 
 
 def completion_note(names: Names, tokenizer: Tokenizer, end: int) -> Callable[[Progress], tuple[Any, ...]]:
-    """Writes a token, its log-prob, its rivals with itself among them, and where its text begins in the answer.
+    """Writes a token, its log-prob, its alternatives (including itself), and the offset of its text in the answer.
 
-    A part of a character is written `bytes:\\xf0\\x9f` and begins where the character does. `end` ends the text.
+    A part of a character is written `bytes:\\xf0\\x9f` and begins where the character begins. `end` ends the text.
     """
     stream, length = tokenizer.stream(skip_special=False), 0
 

@@ -1,4 +1,4 @@
-"""Messages and tools as clients write them, the answers of this server among them."""
+"""Messages and tools as clients send them, including the answers of this server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from espalier.core.messages import Message, Role, ToolCall, ToolSpec
 
 
 class Body(BaseModel):
-    """An object of a request. Unknown fields are errors; a null is a field left out."""
+    """An object of a request. Unknown fields are errors; null is treated as a missing field."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,7 +28,7 @@ def _unused(value: Any) -> Any:
 
 
 Unused = Annotated[Any, AfterValidator(_unused)]
-"""A field that may be there as long as it says nothing: null, false, zero, empty."""
+"""A field that is accepted only if it has no effect: null, false, zero, empty."""
 
 
 def _parts(content: Any) -> Any:
@@ -37,7 +37,7 @@ def _parts(content: Any) -> Any:
 
 def _arguments(text: Any) -> dict[str, Any]:
     if not isinstance(text, str):
-        raise ValueError("the arguments of a call are a text that holds a JSON object")
+        raise ValueError("the arguments of a call must be a text with a JSON object")
     try:
         arguments = strict_json.loads(text or "{}")
     except ValueError as error:
@@ -56,7 +56,7 @@ class Part(Body):
 
 
 class FunctionCall(Body):
-    """The function of a tool call; `arguments` is JSON text. OpenAI's client adds what it made of that."""
+    """The function of a tool call; `arguments` is JSON text. OpenAI's client adds its parsed arguments."""
 
     name: str
     arguments: Annotated[dict[str, Any], BeforeValidator(_arguments)] = Field(default_factory=dict)
@@ -88,7 +88,7 @@ class ChatMessage(Body):
     parsed: Any = None
 
     def parsed_message(self) -> Message:
-        """In the house's form."""
+        """As a `Message`."""
         text = "".join(part.text or part.refusal for part in self.content) or self.refusal
         role = Role.SYSTEM if self.role == "developer" else Role(self.role)
         calls = tuple(ToolCall(call.function.name, call.function.arguments, call.id) for call in self.tool_calls)
@@ -96,7 +96,7 @@ class ChatMessage(Body):
 
 
 class Function(Body):
-    """The description of a function. `strict` is not enforced: nothing constrains what the model writes."""
+    """The description of a function. `strict` is not enforced: the model's output is not constrained."""
 
     name: str = Field(min_length=1)
     description: str = ""
@@ -111,5 +111,5 @@ class Tool(Body):
     function: Function
 
     def parsed(self) -> ToolSpec:
-        """In the house's form."""
+        """As a `ToolSpec`."""
         return ToolSpec(self.function.name, self.function.description, self.function.parameters)

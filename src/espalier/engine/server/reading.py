@@ -1,4 +1,4 @@
-"""Sampled ids of one answer as text in pieces, at a cost that is linear in their number."""
+"""Converts the sampled ids of one answer to pieces of text, in time linear in their number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROMPT_END = 8
 
 
 class Piece(NamedTuple):
-    """Text that is final: of the thinking block, of the answer. `restart`: what was content until now is reasoning."""
+    """Text that is final: of the thinking block, of the answer. `restart`: the content so far is reasoning."""
 
     reasoning: str = ""
     content: str = ""
@@ -28,7 +28,7 @@ class Reading(Protocol):
     """Takes the ids of one answer one by one."""
 
     def push(self, token: int) -> Piece:
-        """What `token` completes. The pieces are the beginning of what `end` says."""
+        """The text that `token` completes. All pieces together are the beginning of the result of `end`."""
         ...
 
     def end(self, ids: Sequence[int]) -> Message:
@@ -37,7 +37,7 @@ class Reading(Protocol):
 
 
 class TextReading:
-    """A plain completion: everything is content, but for the end of text."""
+    """A plain completion: everything is content, except the end-of-text token."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer, self._stream = tokenizer, tokenizer.stream(skip_special=False)
@@ -53,10 +53,10 @@ class TextReading:
 
 
 class ChatReading:
-    """A turn of a chat. The renderer says what the whole of it means; text flows between the marks of thinking.
+    """A turn of a chat. The renderer parses the whole turn; before that, text is split at the thinking marks.
 
-    `opened`: the prompt ends inside a thinking block. Where the turn closes one that nothing opened, what was content
-    until then is said once more as reasoning. White space at the end is held back: the renderer may cut it off.
+    `opened`: the prompt ends inside a thinking block. If the turn closes a block that was not opened, the content so
+    far is repeated as reasoning. White space at the end is held back, because the renderer may remove it.
     """
 
     def __init__(self, tokenizer: Tokenizer, renderer: Renderer, tools: Sequence[ToolSpec], *, opened: bool) -> None:
@@ -80,7 +80,7 @@ class ChatReading:
         return self._take(before + self._tokenizer.control_ids[token])
 
     def end(self, ids: Sequence[int]) -> Message:
-        """See `Reading`. Without tools there are no calls: what looks like one is text."""
+        """See `Reading`. Without tools there are no calls: text that looks like one is text."""
         ids = [*self._before, *ids]
         message = self._renderer.parse(ids, self._tools)
         if self._tools or not message.tool_calls:
@@ -114,7 +114,7 @@ class _Channel:
         self._text, self._blank = list[str](), ""
 
     def take(self, text: str, begins_blank: Callable[[], bool]) -> str:
-        """What is final when `text` follows."""
+        """The text that is final when `text` follows."""
         text = self._blank + text
         final = text.rstrip()
         self._blank = text[len(final) :]
@@ -125,7 +125,7 @@ class _Channel:
         return final
 
     def restart(self) -> str:
-        """Forget what was said, and return it."""
+        """Remove and return the text so far."""
         said = "".join(self._text)
         self._text, self._blank = [], ""
         return said

@@ -1,7 +1,7 @@
-"""What clients may ask for, in OpenAI's names. `top_k` and `min_p` are extensions (`extra_body` in their client).
+"""The requests of clients, in OpenAI's names. `top_k` and `min_p` are extensions (`extra_body` in their client).
 
-An unknown field, and a known one that would change the answer but is not supported, is an error: nothing that matters
-is ignored. Fields that change no answer (`user`, `metadata`, ...) are taken and not used.
+Unknown fields are errors, and so are known but unsupported fields that would change the answer. Fields that do not
+change an answer (`user`, `metadata`, ...) are accepted and ignored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from espalier.engine.server.messages import Body, ChatMessage, Tool, Unused
 
 Ids = list[int]
 MOST_CHOICES = 1024
-"""Answers of one request: prompts times `n`."""
+"""Largest number of answers of one request: prompts times `n`."""
 
 
 def _only(*values: Any) -> AfterValidator:
@@ -57,7 +57,7 @@ def _are_ids(value: Any) -> bool:
 
 
 class StreamOptions(Body):
-    """Whether the last chunk carries the token counts."""
+    """Whether the last chunk has the token counts."""
 
     include_usage: bool = False
     include_obfuscation: Unused = False
@@ -125,12 +125,12 @@ class ChatRequest(_Generation):
     @classmethod
     def _rivals_need_logprobs(cls, value: int, info: ValidationInfo) -> int:
         if value and not info.data.get("logprobs"):
-            raise ValueError("rivals come with the log-probs: set logprobs to true")
+            raise ValueError("top_logprobs needs log-probs: set logprobs to true")
         return value
 
     @property
     def offered(self) -> tuple[ToolSpec, ...]:
-        """The tools that the model is told of."""
+        """The tools that are described to the model."""
         return tuple(tool.parsed() for tool in self.tools)
 
     @property

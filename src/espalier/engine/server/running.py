@@ -1,4 +1,4 @@
-"""The server's life: from a bound socket to a shutdown that says goodbye to every client."""
+"""Runs the server, from a bound socket to a clean shutdown."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _GOODBYE = 5
 
 
 def run(service: Service, bound: socket.socket, *, keys: Sequence[str], grace: int, greeting: str) -> None:
-    """Serve on a bound socket until a signal; print `greeting` once requests are taken.
+    """Serve on a bound socket until a signal; print `greeting` when requests are accepted.
 
-    After the signal nobody is let in. What is open gets `grace` seconds, and then an error.
+    After the signal, new requests are rejected. Open requests may continue for `grace` seconds and then end with an
+    error.
     """
     config = uvicorn.Config(
         build_app(service, keys=keys),

@@ -1,4 +1,4 @@
-"""What answering needs, and the way from sampled choices to one JSON object or a stream of them."""
+"""Shared parts of all endpoints, and the conversion of sampled choices to one JSON object or a stream."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from espalier.lm.tokens import Tokenizer
 
 @dataclass(slots=True)
 class Service:
-    """The model that is served, under `name`, since `created` (Unix seconds). `queue` choices may wait for a row."""
+    """The served model, under `name`, since `created` (Unix seconds). `queue` choices may wait for a row."""
 
     name: str
     engine: StreamingEngine
@@ -44,7 +44,7 @@ class Service:
         self.names = Names(self.tokenizer)
 
     def check_length(self, characters: int, param: str) -> None:
-        """Raise ApiError for a text that cannot fit, before it is encoded: that may take long."""
+        """Raise ApiError for a text that cannot fit, before it is tokenized, because that may take long."""
         longest = self.engine.max_len * self.tokenizer.longest
         if characters > longest:
             raise ApiError(
@@ -63,7 +63,7 @@ class Service:
         limit: int | None,
         stop: tuple[int, ...],
     ) -> list[Choice]:
-        """`n` choices for each prompt, of up to `limit` tokens or as many as fit, each with a seed of its own."""
+        """`n` choices for each prompt, of up to `limit` tokens or as many as fit, each with its own seed."""
         if request.model != self.name:
             message = f"the model {request.model[:200]!r} does not exist; this server has {self.name!r}"
             raise ApiError(message, status=404, param="model", code="model_not_found")
@@ -92,7 +92,7 @@ class Service:
         room = self.engine.max_len - len(prompt)
         if room < (limit or 1):
             raise ApiError(
-                f"the prompt has {len(prompt)} tokens and {limit or 1} are to follow; this model's context is "
+                f"the prompt has {len(prompt)} tokens and {limit or 1} are requested; this model's context is "
                 f"{self.engine.max_len} tokens",
                 param=param,
                 code="context_length_exceeded",
@@ -113,7 +113,7 @@ class Service:
 
 
 class Format(ABC):
-    """The objects of one endpoint."""
+    """The JSON objects of one endpoint."""
 
     prefix: str
     whole_kind: str
@@ -151,7 +151,9 @@ class Job:
         return self.form.envelope(self.form.whole_kind, [done[index] for index in sorted(done)], self._usage())
 
     async def events(self, engine: StreamingEngine, ticket: Ticket) -> AsyncGenerator[str, None]:
-        """Server-sent events: chunks as they come, the token counts if wanted, `[DONE]`. An error becomes an event."""
+        """Server-sent events: chunks as they arrive, the token counts if requested, `[DONE]`. An error becomes an
+        event.
+        """
         kind = self.form.chunk_kind
         try:
             async with aclosing(self._deltas(engine, ticket)) as deltas:

@@ -1,4 +1,4 @@
-"""Texts that end an answer, looked for while it comes in pieces."""
+"""Finds texts that end an answer while the answer arrives in pieces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Cut(NamedTuple):
-    """The text that is final now; the stop text that ended it, if one did; and what stood behind that in the piece."""
+    """The text that is final now; the stop text that ended it, if any; and the rest of the piece behind it."""
 
     text: str
     stop: str | None = None
@@ -15,10 +15,10 @@ class Cut(NamedTuple):
 
 
 class Stops:
-    """Hands out pieces of text up to the first of `stops` to be complete, and holds back what may become one.
+    """Returns text up to the first complete stop text of `stops`, and holds back text that may become one.
 
-    Each character costs amortised constant time a stop text (Knuth, Morris, Pratt 1977), however long that is: its
-    table is made only as far as the text has matched.
+    Each character costs amortised constant time per stop text (Knuth, Morris, Pratt 1977), however long that is: its
+    table is only computed as far as the text has matched.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -26,7 +26,7 @@ class Stops:
         self._held = ""
 
     def push(self, piece: str) -> Cut:
-        """Take the next piece. Of two stop texts that are complete at the same character, the longer counts."""
+        """Add the next piece. If two stop texts are complete at the same character, the longer one is used."""
         if not self._matches:
             return Cut(piece)
         text = self._held + piece

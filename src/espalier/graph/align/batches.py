@@ -19,10 +19,10 @@ from espalier.graph.sampling.clusters import Clusters
 
 @dataclass(frozen=True)
 class Mixture:
-    """Contexts of several graphs with equal features, in proportion to `weights`, `size` in a batch.
+    """Contexts of several graphs with the same features, in proportion to `weights`, `size` per batch.
 
-    An epoch holds every node of the graph that its weight makes largest, and of the others as many as their weights
-    say, again and again where they are small. Source: GraphAlign, section 4.3.
+    An epoch has every node of the graph that is largest relative to its weight. Nodes of the other graphs are used in
+    proportion to their weights, repeatedly if a graph is small. Source: GraphAlign, section 4.3.
     """
 
     graphs: tuple[Clusters, ...]
@@ -67,7 +67,7 @@ class Mixture:
 
 
 def side_by_side(graphs: Sequence[Graph]) -> Graph:
-    """Batches of contexts as one batch. Labels are left out: they mean different things."""
+    """Batches of contexts as one batch. Labels are left out, because their classes differ between graphs."""
     nodes = [0, *accumulate(graph.n_nodes for graph in graphs)]
     edges = [0, *accumulate(graph.adj.nnz for graph in graphs)]
     parts = list(zip(graphs, nodes, edges, strict=False))

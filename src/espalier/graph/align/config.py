@@ -23,42 +23,44 @@ class SourceConfig(Config):
     weight: float = Field(default=1.0, gt=0.0)
     """Its share of an epoch."""
     evaluate: AnyEvaluation = LinearConfig()
-    """How its embeddings are judged."""
+    """How its embeddings are evaluated."""
 
 
 class UnseenConfig(Config):
-    """Episodes on the unseen graph."""
+    """Few-shot episodes on the unseen graph."""
 
     ways: PositiveInt = 5
-    """Classes in an episode."""
+    """Number of classes per episode."""
     shots: tuple[PositiveInt, ...] = (1, 5)
-    """Examples of each class."""
+    """Number of examples per class."""
     queries: PositiveInt = 20
-    """Questions of each class."""
+    """Number of queries per class."""
     episodes: PositiveInt = 500
-    """Episodes."""
+    """Number of episodes."""
 
 
 class AlignConfig(Config):
-    """One encoder pretrained on several graphs, against one encoder each; and what it makes of a graph it never saw."""
+    """One encoder pretrained on several graphs, compared with one encoder per graph; and its few-shot accuracy on an
+    unseen graph.
+    """
 
     sources: tuple[SourceConfig, ...]
     """The graphs to pretrain on."""
     triples: str = "kg/codex-s"
-    """Below the data root: the unseen knowledge graph, whose relations are told apart by few examples."""
+    """The unseen knowledge graph, below the data root. Its relations are classified from few examples."""
     texts: str = "kg/codex"
-    """Below the data root: the texts of its entities' types."""
+    """The texts of its entities' types, below the data root."""
     dim: PositiveInt = 256
-    """Columns of the common feature space."""
+    """Width of the common feature space."""
     text_encoder: str = "hashed"
     """`hashed` words, or the name of a sentence-transformers model."""
     method: GraphMAEConfig = GraphMAEConfig(encoder=_ENCODER, alpha=2.0)
     """The base method."""
     fit: FitConfig = FitConfig(epochs=10, batch_size=128, optimizer="adamw", schedule="cosine", clip=3.0)
-    """Of every encoder."""
+    """Training settings of every encoder."""
     context: ContextConfig = ContextConfig(size=32)
-    """Contexts of pretraining."""
+    """Contexts for pretraining."""
     few_shot: UnseenConfig = UnseenConfig()
-    """On the unseen graph."""
+    """Few-shot evaluation on the unseen graph."""
     seeds: PositiveInt = 3
-    """Each trains every encoder anew."""
+    """Number of seeds; each trains every encoder again."""

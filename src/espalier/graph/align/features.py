@@ -1,4 +1,4 @@
-"""Features of different graphs in one space of `dim` columns: bag-of-words projections, and texts."""
+"""Projects features of different graphs to one space of `dim` columns: bag-of-words, and texts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from espalier.graph.ops.csr import SparseMatrix
 
 
 class TextEncoder(Protocol):
-    """From texts to vectors."""
+    """Encodes texts as vectors."""
 
     def __call__(self, texts: Sequence[str]) -> Any:
         """(n, dim) floats."""
 
 
 def hashed_text(dim: int, seed: int = 0) -> TextEncoder:
-    """Words and word pairs, hashed, weighted by TF-IDF, and projected on the `dim` strongest directions of the texts.
+    """Words and word pairs, hashed, weighted by TF-IDF, and projected on the `dim` strongest directions of the
+    texts.
 
-    Needs no model file; any other encoder, such as `sentence_transformer`, can take its place.
+    It needs no model file; any other encoder, such as `sentence_transformer`, can be used instead.
     """
 
     def encode(texts: Sequence[str]) -> Any:

@@ -1,4 +1,4 @@
-"""The job `graph.align`: one encoder for many graphs, against one each, with seeds and intervals."""
+"""The job `graph.align`: one encoder for many graphs, compared with one encoder per graph, with seeds and intervals."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ALIGNED, VANILLA, ALONE, RANDOM, RAW = "joint, aligned", "joint, not aligned", "
 
 
 def align(config: AlignConfig, run: Run) -> dict[str, float]:
-    """Each seed trains every encoder; a finished seed leaves its figures behind, and a resumed run skips it."""
+    """Each seed trains every encoder; the results of a finished seed are saved, and a resumed run skips it."""
     graphs = [project_words(load(s.data.name, root=run.data, normalise="none"), config.dim) for s in config.sources]
     known = read_codex(run.data.file(config.triples), run.data.file(config.texts))
     encode = hashed_text(config.dim) if config.text_encoder == "hashed" else sentence_transformer(config.text_encoder)
@@ -67,7 +67,7 @@ def _seed(
     judged = [replace(g, splits=split(g, s.data, seed)) for g, s in zip(graphs, config.sources, strict=True)]
 
     def figures(models: list[Embed], sources: list[Graph], other: Graph) -> dict[str, float]:
-        """`models`: of each source graph in turn. What they make of the unseen graph is averaged over them."""
+        """`models`: one for each source graph. Their scores on the unseen graph are averaged."""
         out = {}
         for embed, graph, target, source in zip(models, sources, judged, config.sources, strict=True):
             out[graph.name] = judge(source.evaluate, embed(graph), target, seed)["score"]

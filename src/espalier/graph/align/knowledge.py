@@ -18,8 +18,8 @@ from espalier.graph.ops.csr import CSR
 
 @dataclass(frozen=True, eq=False)
 class KnowledgeGraph:
-    """entities: ids. adj: which entities some triple joins. pairs: (2, T) int64 head and tail of each triple. relation:
-    (T,) int64 its relation. relations: their ids. texts: of each entity, empty where nothing is known.
+    """entities: ids. adj: pairs of entities in some triple. pairs: (2, T) int64 head and tail of each triple. relation:
+    (T,) int64 its relation. relations: their ids. texts: of each entity, empty if unknown.
     """
 
     entities: list[str]
@@ -31,9 +31,10 @@ class KnowledgeGraph:
 
 
 def read_codex(triples: Path, texts: Path) -> KnowledgeGraph:
-    """CoDEx: `triples/{train,valid,test}.txt`; an entity's text is the labels, descriptions and extracts of its types.
+    """CoDEx: `triples/{train,valid,test}.txt`; an entity's text is the labels, descriptions and extracts of its
+    types.
 
-    Raises DataError by file and line.
+    Raises DataError with file and line.
     """
     rows = [row for part in ("train", "valid", "test") for row in _triples(triples / f"{part}.txt")]
     entities = sorted({end for head, _, tail in rows for end in (head, tail)})
@@ -58,10 +59,10 @@ def _triples(file: Path) -> list[tuple[str, str, str]]:
         if blank or len(words) != 3 or not all(word.strip() for word in words):
             found = "" if blank else line if len(line) < 80 else line[:77] + "..."
             where = f"{file}:{blank or number}"
-            raise DataError(f"{where}: expected head, relation and tail with tabs between, found {found!r}")
+            raise DataError(f"{where}: expected head, relation and tail separated by tabs, found {found!r}")
         rows.append((words[0], words[1], words[2]))
     if not rows:
-        raise DataError(f"{file} holds no triples")
+        raise DataError(f"{file} has no triples")
     return rows
 
 

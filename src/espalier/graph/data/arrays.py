@@ -1,4 +1,4 @@
-"""Arrays that users hand in, as features, labels and index arrays; errors name row and column, counted from 0."""
+"""Checks arrays from users: features, labels and index arrays. Errors name row and column, counted from 0."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from espalier.core.errors import DataError
 
 UNKNOWN = -1
-"""The label of a node of which none is known."""
+"""The label of a node whose label is unknown."""
 SPARE = 1000
-"""A label may be as large as this in a graph that has fewer nodes."""
+"""Largest label that is accepted in a graph with fewer nodes."""
 
 
 def read_array(file: Path, *, mapped: bool = False) -> Any:
-    """The array in a `.npy` file, never unpickled; mapped: left on disk until it is used. Raises DataError by file."""
+    """The array in a `.npy` file, never unpickled. mapped: memory-mapped. Raises DataError with the file."""
     if not file.is_file():
         raise DataError(f"there is no {file}")
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a broken header can raise anything
-        raise DataError(f"{file}: this is no array of numbers ({error})") from None
+        raise DataError(f"{file}: not an array of numbers ({error})") from None
     if not isinstance(array, np.memmap) or array.offset + array.nbytes != file.stat().st_size:
-        raise DataError(f"{file}: this is no single array of numbers: something follows it")
+        raise DataError(f"{file}: not a single array of numbers: more data follow it")
     return array if mapped else np.array(array)
 
 
@@ -41,7 +41,7 @@ def as_features(values: Any, where: str, *, first: int = 0, dtype: Any = np.floa
 
 
 def check_table(values: Any, where: str) -> None:
-    """Raises DataError where these are not numbers (k, F), F at least 1."""
+    """Raises DataError if these are not numbers (k, F), F at least 1."""
     _check_numbers(values, where)
     if values.ndim != 2 or values.shape[1] == 0:
         advice = "; x.reshape(-1, 1) makes one column" if values.ndim == 1 else ""
@@ -49,7 +49,7 @@ def check_table(values: Any, where: str) -> None:
 
 
 def as_labels(values: Any, where: str, *, first: int = 0, most: int | None = None) -> Any:
-    """Labels (k,) int64: whole numbers from 0, -1 where unknown. most: how many things are labelled, k if None."""
+    """Labels (k,) int64: integers from 0, -1 if unknown. most: number of labelled things, k if None."""
     _check_numbers(values, where)
     if values.ndim != 1:
         raise DataError(f"{where}: labels of shape {values.shape}, where one whole number for each row is needed")
@@ -75,7 +75,7 @@ def as_integers(values: Any, where: str) -> Any:
 
 
 def as_mask(values: Any, where: str, n: int) -> Any:
-    """Masks (n,) bool; numbers 0 and 1 will do."""
+    """Masks (n,) bool; numbers 0 and 1 are accepted."""
     _check_numbers(values, where)
     if values.shape != (n,) or not bool(((values == 0) | (values == 1)).all()):
         raise DataError(f"{where}: {values.dtype} of shape {values.shape}, where {n} times true or false is needed")

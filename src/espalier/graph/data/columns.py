@@ -1,4 +1,4 @@
-"""Text files of whole numbers in columns, read fast, with file and line in every error."""
+"""Fast reader of text files with integers in columns. Every error names file and line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from espalier.core.text import text_blocks, text_lines
 from espalier.graph.ops.library import count, load, pointer
 
 COMMENTS = ("#", "%")
-"""What a line of remarks begins with."""
+"""Characters that begin a comment line."""
 SEPARATORS = (";", "\t", ",")
-"""What may stand between columns, beside white space: the first of these that the first line holds."""
+"""Column separators besides white space; the first of these that the first line contains is used."""
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _LARGEST = np.iinfo(np.int64).max
 _DIGITS = 18
@@ -27,7 +27,7 @@ _DIGITS = 18
 
 
 class Rows(NamedTuple):
-    """values: (k, columns) int64. lines: (k,) int64, the line of the file that each row stands in."""
+    """values: (k, columns) int64. lines: (k,) int64, the line number of each row in the file."""
 
     values: Any
     lines: Any
@@ -35,9 +35,10 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """The form of a file. separator: None for white space. count: columns of each line. wanted: those to be read.
+    """The form of a file. separator: None for white space. count: number of columns per line. wanted: columns to
+    read.
 
-    first: the line that says so, for messages. names: of the columns, where that line is a header.
+    first: the line that determined the form, for messages. names: of the columns, if that line is a header.
     """
 
     separator: str | None
@@ -48,9 +49,9 @@ class Columns:
 
 
 def read_integers(file: Path, columns: int) -> Rows:
-    """The whole numbers of `file`, separated by commas, semicolons, tabs or spaces, `columns` a line.
+    """The integers of `file`, separated by commas, semicolons, tabs or spaces, `columns` per line.
 
-    Blank lines, and those that begin with `#` or `%`, are skipped. Raises DataError by file and line, also where there
+    Blank lines, and lines that begin with `#` or `%`, are skipped. Raises DataError with file and line, also if there
     is no number.
     """
     form = sniffed(file)
@@ -62,10 +63,10 @@ def read_integers(file: Path, columns: int) -> Rows:
 
 
 def sniffed(file: Path, pairs: Sequence[tuple[str, str]] = ()) -> Columns | None:
-    """What the first line that is neither blank nor a remark says; None where there is none.
+    """The form of the file, from its first line that is not blank or a comment; None if there is none.
 
-    It is a header where it does not begin with a digit, a sign or other mark, and none of its cells is a number. The
-    columns wanted are the first two, or those that the header calls by one of the `pairs` of names.
+    The line is a header if it does not begin with a digit, a sign or another mark, and none of its cells is a number.
+    The wanted columns are the first two, or those that the header names like one of the `pairs`.
     """
     for number, line in text_lines(file):
         if _skipped(line):
@@ -81,7 +82,7 @@ def sniffed(file: Path, pairs: Sequence[tuple[str, str]] = ()) -> Columns | None
 
 
 def number_blocks(file: Path, form: Columns) -> Iterator[Rows]:
-    """The wanted columns, block by block. Raises DataError by file and line."""
+    """The wanted columns, block by block. Raises DataError with file and line."""
     above = form.first if form.names else form.first - 1
     for number, block in text_blocks(file):
         start = 0
@@ -157,5 +158,5 @@ def _number(cell: str, where: str) -> int:
 
 
 def shorter(text: str, most: int = 40) -> str:
-    """Text of at most so many characters, for messages."""
+    """Text shortened for messages."""
     return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -1,4 +1,4 @@
-"""Graphs from an edge list, CSV or Parquet, with features and labels in files beside it."""
+"""Graphs from an edge list, CSV or Parquet, with features and labels in separate files."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from espalier.graph.data.graph import Graph, symmetric, warn_unread
 from espalier.graph.ops.features import pack
 
 DEGREES = 64
-"""Width of the degree features of a graph that has none."""
+"""Width of the degree features of a graph without features."""
 NAMES = (("source", "target"), ("src", "dst"), ("from", "to"), ("u", "v"))
-"""Names by which a header calls the two ends of an edge."""
+"""Names of the two columns of an edge in a header."""
 SPARSE_IDS = 10
-"""Node numbers are refused where there are so many times more of them than ends of edges ..."""
+"""Node ids are rejected if there are this many times more of them than ends of edges ..."""
 FEW = 100_000
-"""... and more than this, unless features or labels say how many nodes there are."""
+"""... and more than this, unless features or labels give the number of nodes."""
 
 
 class Edges(NamedTuple):
-    """pairs: (k, 2) int64. where: the place of a row in the file, for messages."""
+    """pairs: (k, 2) int64. where: the location of a row in the file, for messages."""
 
     pairs: Any
     where: Callable[[int], str]
 
 
 def read_edges(file: Path, features: Path | None = None, labels: Path | None = None) -> Graph:
-    """The undirected graph of the node numbers in the first two columns of `file`; a warning names the others.
+    """The undirected graph of the node ids in the first two columns of `file`; a warning names the other columns.
 
-    A CSV may begin with a header; columns that it, or a Parquet file, calls source and target (`NAMES`) come first.
-    features: `.npy` (N, F); without one, degrees on a logarithmic scale stand in. labels: `.npy` (N,), or a text file
-    with one number a line; -1 is unknown. Raises DataError by file and line.
+    A CSV may begin with a header. Columns named source and target (`NAMES`), in a CSV or Parquet file, take precedence.
+    features: `.npy` (N, F); without it, degrees on a logarithmic scale are used. labels: `.npy` (N,), or a text file
+    with one number per line; -1 is unknown. Raises DataError with file and line.
     """
     x = None if features is None else torch.from_numpy(as_features(read_array(features), str(features)))
     y = None if labels is None else torch.from_numpy(as_labels(_labels(labels), str(labels)))
@@ -66,10 +66,11 @@ def read_edges(file: Path, features: Path | None = None, labels: Path | None = N
 
 
 def edge_blocks(file: Path, nodes: int | None = None, counted: Path | None = None) -> Iterator[Edges]:
-    """The edges of a CSV or Parquet file, block by block. nodes: how many there are, as the rows of `counted` say.
+    """The edges of a CSV or Parquet file, block by block. nodes: number of nodes, which is that of the rows of
+    `counted`.
 
-    Raises DataError, by file and line or row, where one is not a pair of whole numbers from 0 to `nodes` - 1, or where
-    there is none.
+    Raises DataError, with file and line or row, if an edge is not a pair of integers from 0 to `nodes` - 1, or if there
+    is no edge.
     """
     if not file.is_file():
         raise DataError(f"there is no {file}")
@@ -80,7 +81,7 @@ def edge_blocks(file: Path, nodes: int | None = None, counted: Path | None = Non
         empty = empty and not pairs.size
         yield Edges(pairs, where)
     if empty:
-        raise DataError(f"{file} holds no edges")
+        raise DataError(f"{file} has no edges")
 
 
 def _no_such_node(pairs: Any, where: Callable[[int], str], nodes: int | None, counted: Path | None) -> str:
@@ -143,7 +144,7 @@ def _whole(column: Any, file: Path, first: int) -> Any:
     """A column of node numbers (k,) as int64."""
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise DataError(f"{file}: row {first + row} has a gap in the place of a node number")
+        raise DataError(f"{file}: row {first + row} has a missing value instead of a node number")
     values = column.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "iu":
         raise DataError(f"{file}: its first two columns are not whole node numbers, but {column.type}")

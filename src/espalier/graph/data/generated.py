@@ -1,4 +1,4 @@
-"""Graphs that are made, not read: for a first run without files."""
+"""Generated graphs, for a first run without files."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def planted_partition(
 ) -> Graph:
     """A planted partition with Gaussian features.
 
-    Node k has class `k % classes`. About `degree * nodes / 2` edges are drawn; a share `inside` of them joins two nodes
-    of one class, the others join nodes of any class. Features (nodes, width) are `signal` times the mean of the class,
-    itself normal, plus normal noise. Split: 20 nodes of each class train, 30 validate, the rest test.
+    Node k has class `k % classes`. About `degree * nodes / 2` edges are drawn; a share `inside` of them connects two
+    nodes of one class, the others connect nodes of any class. Features (nodes, width) are `signal` times the mean of
+    the class, which is normal, plus normal noise. Split: 20 nodes of each class train, 30 validate, the rest test.
     Source: the planted partition of Condon and Karp (2001); features and sizes are ours.
     """
     rng = np_rng(seed, "planted partition")
@@ -51,4 +51,4 @@ def planted_partition(
 
 
 GENERATED: Mapping[str, Callable[[], Graph]] = MappingProxyType({PLANTED: planted_partition})
-"""What `load` makes by name."""
+"""Generated graphs by name."""

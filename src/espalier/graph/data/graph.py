@@ -1,4 +1,4 @@
-"""The graph that everything in this room works on, and its ways to and from PyTorch Geometric."""
+"""The graph data structure, and its conversion to and from PyTorch Geometric."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A homogeneous graph; or many, side by side, as one block-diagonal graph.
+    """A homogeneous graph, or a set of graphs as one block-diagonal graph.
 
     adj: in-neighbours of each node, symmetric, without duplicates and self-loops. x: features (N, F), dense or sparse.
     y: (N,) labels of nodes, or (G,) of graphs; -1 is unknown. splits: masks `train`, `val`, `test`, each (N,) bool.
-    ptr: (G + 1,) int64 where each member graph begins, None for one graph. targets: (k,) int64, the nodes that a
-    mini-batch is about, None for all. scores: (N,) PageRank of each node in its context, where there is one. name: for
-    messages and reports. scaling: what was done to the features as they were read. source: what `load` reads it from.
+    ptr: (G + 1,) int64 start of each member graph, None for one graph. targets: (k,) int64, the target nodes of a
+    mini-batch, None for all. scores: (N,) PageRank of each node in its context, if there is one. name: for messages and
+    reports. scaling: how the features were scaled. source: where `load` reads it from.
     """
 
     adj: CSR
@@ -57,34 +57,34 @@ class Graph:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes, which are numbered from 0: one more than the largest label."""
+        """Number of classes, one more than the largest label."""
         return 0 if self.y is None or self.y.numel() == 0 else int(self.y.max()) + 1
 
     @property
     def n_graphs(self) -> int:
-        """How many graphs stand side by side."""
+        """Number of member graphs."""
         return 1 if self.ptr is None else self.ptr.numel() - 1
 
     @cached_property
     def looped(self) -> CSR:
-        """`adj` with one self-loop per node: what encoders read."""
+        """`adj` with one self-loop per node, as encoders need it."""
         return with_loops(self.adj)
 
     @cached_property
     def member(self) -> Tensor:
-        """(N,) int64 which graph each node belongs to."""
+        """(N,) int64 index of the member graph of each node."""
         if self.ptr is None:
             return torch.zeros(self.n_nodes, dtype=torch.int64, device=self.adj.device)
         return torch.repeat_interleave(torch.arange(self.n_graphs, device=self.ptr.device), self.ptr.diff())
 
     @cached_property
     def single(self) -> Graph:
-        """This graph with features of half precision, as a store may have them, in single: what layers compute with."""
+        """This graph with half-precision features converted to single precision, in which layers compute."""
         half = isinstance(self.x, Tensor) and self.x.dtype == torch.float16
         return replace(self, x=self.x.to(dtype=torch.float32)) if half else self
 
     def select(self, graphs: Tensor) -> Graph:
-        """The member graphs (k,) int64, side by side."""
+        """The member graphs (k,) int64, as a set of graphs."""
         assert self.ptr is not None, "this is one graph"
         sizes = self.ptr.diff()[graphs]
         ptr = torch.zeros(graphs.numel() + 1, dtype=torch.int64)
@@ -132,14 +132,14 @@ class Graph:
 
 
 def warn_unread(where: str, what: str) -> None:
-    """Say that a file or an object holds what a graph here cannot: edges have neither weights nor attributes."""
+    """Warn that edge weights and attributes of a file or an object are not read."""
     warnings.warn(f"{where}: {what} not read: edges have no weights or attributes here", UserWarning, stacklevel=3)
 
 
 def symmetric(source: Tensor, target: Tensor, n: int, name: str) -> CSR:
     """The undirected graph with these edges: both directions, each once, no self-loops.
 
-    source, target: (E,) int64. Raises DataError where one is not a node of 0 to n - 1.
+    source, target: (E,) int64. Raises DataError if one is not a node of 0 to n - 1.
     """
     ends = torch.cat([source, target])
     if ends.numel() and not (int(ends.min()) >= 0 and int(ends.max()) < n):
@@ -156,11 +156,11 @@ def symmetric(source: Tensor, target: Tensor, n: int, name: str) -> CSR:
 
 
 def check_members(ptr: Tensor, adj: CSR, where: str) -> None:
-    """Raises DataError where ptr (G + 1,) int64 does not part the nodes into graphs, each with a node, without edges
-    between them.
+    """Raises DataError if ptr (G + 1,) int64 does not divide the nodes into non-empty graphs without edges between
+    them.
     """
     if ptr.dim() != 1 or ptr.numel() < 2 or int(ptr[0]) != 0 or int(ptr[-1]) != adj.n_rows:
-        raise DataError(f"{where} of shape {tuple(ptr.shape)} does not part {adj.n_rows} nodes into graphs")
+        raise DataError(f"{where} of shape {tuple(ptr.shape)} does not divide {adj.n_rows} nodes into graphs")
     sizes = ptr.diff()
     if bool((sizes < 1).any()):
         raise DataError(f"{where}: graph {int((sizes < 1).nonzero()[0])} has no node")
@@ -172,7 +172,7 @@ def check_members(ptr: Tensor, adj: CSR, where: str) -> None:
 
 
 def checked_matrix(values: Any, indices: Any, indptr: Any, shape: Any, name: str) -> SparseMatrix:
-    """A CSR matrix of finite numbers from untrusted numpy arrays. Raises DataError where they do not fit each other."""
+    """A CSR matrix of finite numbers from untrusted numpy arrays. Raises DataError if the arrays are inconsistent."""
     pointer, column = as_integers(indptr, name), as_integers(indices, name)
     size = as_integers(np.array(shape) if isinstance(shape, tuple) else shape, name)
     if size.shape != (2,) or int(size.min()) < 0:

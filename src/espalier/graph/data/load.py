@@ -1,4 +1,4 @@
-"""`load`: a data set by its name or its place, whatever the layout of its files."""
+"""`load`: reads a data set by its name or path, in any supported layout."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from espalier.graph.sampling.store import open_store
 
 
 def load(name: str | Path, *, root: DataRoot | None = None, normalise: Normalise | None = None) -> Graph:
-    """A graph, or a set of graphs side by side.
+    """A graph, or a set of graphs.
 
-    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files or of a store, `planted`
-    (made, see `GENERATED`), or the name of a data set below `graph/` of the data root; one that is not there is
-    downloaded through PyTorch Geometric.
-    Planetoid, gnn-benchmark and TU layouts are told apart by their files. normalise: how features are scaled;
-    bag-of-words rows are divided by their sums if None. Raises DataError.
+    name: a file (`.npz`, `.csv`, `.txt`, `.tsv`, `.parquet` edge list), a folder of raw files or of a graph store,
+    `planted` (generated, see `GENERATED`), or the name of a data set below `graph/` of the data root. A missing data
+    set is downloaded through PyTorch Geometric. Planetoid, gnn-benchmark and TU layouts are recognised by their files.
+    normalise: how features are scaled; None: bag-of-words rows are divided by their sums. Raises DataError.
     """
     given = Path(os.path.abspath(name))  # noqa: PTH100 (links are not followed: their names are the graph's)
     if given.is_file():
@@ -55,7 +54,10 @@ def _read_file(file: Path) -> Graph:
 def _read_folder(folder: Path, name: str, normalise: Normalise | None) -> Graph:
     if (folder / "graph.json").is_file():
         if normalise not in (None, "none"):
-            raise DataError(f"{folder}: a graph on disk is read as it is: scale its features before it is converted")
+            raise DataError(
+                f"{folder}: features of a graph on disk cannot be scaled when it is read: "
+                "scale them before the conversion"
+            )
         return open_store(folder)
     raw = folder / "raw" if (folder / "raw").is_dir() else folder
     if found := sorted(raw.glob("ind.*.allx")):
@@ -67,7 +69,7 @@ def _read_folder(folder: Path, name: str, normalise: Normalise | None) -> Graph:
     if found := sorted(file for ending in ("csv", "tsv", "parquet", "txt") for file in raw.glob(f"edges.{ending}")):
         return _named(_read_file(found[0]), name, normalise or "none")
     raise DataError(
-        f"{folder} holds no graph: neither ind.NAME.allx (Planetoid), NAME_graph_indicator.txt (TU), an .npz, "
+        f"{folder} has no graph: neither ind.NAME.allx (Planetoid), NAME_graph_indicator.txt (TU), an .npz, "
         "nor edges.csv"
     )
 

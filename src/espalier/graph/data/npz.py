@@ -21,15 +21,15 @@ SPLITS = ("train", "val", "test")
 
 
 def read_npz(file: Path) -> Graph:
-    """The graph in `file`. Bag-of-words features of the benchmark layout are made binary, as PyG reads them.
+    """The graph in `file`. Bag-of-words features of the benchmark layout are converted to binary, as PyG does.
 
-    Raises DataError, naming file and key, where something is missing or does not fit.
+    Raises DataError, naming file and key, if something is missing or inconsistent.
     """
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except Exception as error:  # a broken archive, or a broken header in it, can raise anything
-        raise DataError(f"{file}: this is no .npz of plain arrays ({error})") from None
+        raise DataError(f"{file}: not an .npz of plain arrays ({error})") from None
     return _own(file, arrays) if "indptr" in arrays else _benchmark(file, arrays)
 
 

@@ -1,4 +1,6 @@
-"""Planetoid's raw files, `ind.NAME.{x,tx,allx,y,ty,ally,graph,test.index}`: Python 2 pickles, read without trust."""
+"""Planetoid's raw files, `ind.NAME.{x,tx,allx,y,ty,ally,graph,test.index}`: Python 2 pickles, read by a restricted
+unpickler.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from espalier.graph.data.graph import Graph, checked_matrix, symmetric
 from espalier.graph.ops.csr import CSR, SparseMatrix
 
 VALIDATION = 500
-"""Nodes after the training nodes that the public split validates on."""
+"""Number of nodes after the training nodes on which the public split validates."""
 SPARE = 10
-"""Test nodes may skip numbers, but there are no more than so many times the nodes that have features."""
+"""Test nodes may skip numbers, up to this many times the number of nodes with features."""
 MOST = 2**31 - 1
 """The largest node number."""
 
@@ -52,14 +54,15 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it wants {module}.{name}, which no Planetoid file needs")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which no Planetoid file needs")
         return _ALLOWED[module, name]
 
 
 def read_planetoid(raw: Path, name: str) -> Graph:
     """The graph in folder `raw`, with the public split: the labelled training rows, the next 500, the test rows.
 
-    Test nodes that the files skip (CiteSeer) get zero features, label 0 and no split. Raises DataError by file.
+    Test nodes that the files skip (CiteSeer) get zero features, label 0 and no split. Raises DataError with the
+    file.
     """
     parts = {key: _load(raw / f"ind.{name}.{key}") for key in ("x", "tx", "allx", "y", "ty", "ally", "graph")}
     known, found = _matrix(parts["allx"], raw, name, "allx"), _matrix(parts["tx"], raw, name, "tx")
@@ -85,7 +88,7 @@ def read_planetoid(raw: Path, name: str) -> Graph:
 def _ends(lists: Any, where: Path) -> Tensor:
     """(E, 2) int64 of the neighbour lists."""
     if not isinstance(lists, dict) or not all(isinstance(others, list) for others in lists.values()):
-        raise DataError(f"{where}: this is no mapping of nodes to lists of their neighbours")
+        raise DataError(f"{where}: not a mapping of nodes to lists of their neighbours")
     pairs = [(a, b) for a, others in lists.items() for b in others]
     if not pairs or any(type(end) is not int or abs(end) > MOST for pair in pairs for end in pair):
         raise DataError(f"{where}: its lists of neighbours are not whole node numbers, or empty")
@@ -109,7 +112,7 @@ def _stacked(known: SparseMatrix, found: SparseMatrix, test: Tensor, n: int) -> 
 def _matrix(part: Any, raw: Path, name: str, key: str) -> SparseMatrix:
     where = f"{raw}/ind.{name}.{key}"
     if not isinstance(part, _Matrix) or not {"data", "indices", "indptr", "_shape"} <= part.__dict__.keys():
-        raise DataError(f"{where}: this is no sparse matrix")
+        raise DataError(f"{where}: not a sparse matrix")
     shape = part.__dict__["_shape"]
     if not isinstance(shape, tuple) or any(type(size) is not int for size in shape):
         raise DataError(f"{where}: the shape of its matrix is {str(shape)[:40]}")

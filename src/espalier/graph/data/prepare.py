@@ -1,4 +1,4 @@
-"""Feature normalisation, as the published protocols have it, and as it was fitted to one graph."""
+"""Feature normalisation, as in the published protocols, and as fitted to one graph."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Normalise = Literal["row", "standard", "none"]
 class Scaling:
     """How features are scaled.
 
-    row: each row divided by its sum, zero rows left. standard: each column less `mean`, divided by `deviation` (F,),
-    those of the graph that it was fitted to; the result is dense.
+    row: each row divided by its sum; zero rows are unchanged. standard: each column minus `mean`, divided by
+    `deviation` (F,), those of the graph that it was fitted to; the result is dense.
     """
 
     how: Normalise = "none"
@@ -36,7 +36,7 @@ class Scaling:
 
     @classmethod
     def fitted(cls, x: Features, how: Normalise) -> Scaling:
-        """To features x (N, F). Columns without variance are only centred."""
+        """Fitted to features x (N, F). Columns without variance are only centred."""
         if how != "standard":
             return cls(how)
         whole = x.dense() if isinstance(x, SparseMatrix) else x
@@ -63,8 +63,8 @@ def normalised(graph: Graph, how: Normalise) -> Graph:
 
 
 def scaled(graph: Graph, scaling: Scaling) -> Graph:
-    """The graph with its features scaled; as it is where that has been done. Raises DataError where they were scaled in
-    another way before.
+    """The graph with its features scaled; unchanged if they are already scaled this way. Raises DataError if they were
+    scaled in another way.
     """
     if graph.scaling.how == scaling.how:
         return graph

@@ -1,4 +1,4 @@
-"""From PyTorch Geometric's `Data` and `Batch` to a graph, or a refusal in words."""
+"""Converts PyTorch Geometric's `Data` and `Batch` to a graph, with errors for what is not supported."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ MASKS = ("train", "val", "test")
 
 
 def from_pyg(data: Any, name: str) -> Graph:
-    """The graph of a `Data`, or the set of graphs of a `Batch`: edges are made symmetric, duplicates and self-loops go.
+    """The graph of a `Data`, or the set of graphs of a `Batch`. Edges are made symmetric; duplicates and self-loops are
+    removed.
 
-    Weights and attributes of edges are not read; a warning names them. Of several splits in one mask the first counts.
-    Raises DataError where edges, features, labels or masks are not usable.
+    Weights and attributes of edges are not read; a warning names them. If a mask has several splits, the first is used.
+    Raises DataError if edges, features, labels or masks are not usable.
     """
     try:
         from torch_geometric.data import Data
@@ -28,7 +29,7 @@ def from_pyg(data: Any, name: str) -> Graph:
         raise MissingExtraError("torch_geometric", "graph") from error
     if not isinstance(data, Data):
         advice = ": data.to_homogeneous() makes one graph of it" if hasattr(data, "to_homogeneous") else ""
-        raise DataError(f"{name}: a {type(data).__name__} is no torch_geometric.data.Data{advice}")
+        raise DataError(f"{name}: a {type(data).__name__} is not a torch_geometric.data.Data{advice}")
     n = int(data.num_nodes or 0)
     source, target = _edges(data, name)
     adj = symmetric(source, target, n, name)
@@ -57,7 +58,7 @@ def _edges(data: Any, name: str) -> Tensor:
     if not isinstance(edges, Tensor) or edges.dim() != 2 or edges.shape[0] != 2:
         raise DataError(f"{name}: edge_index is {_kind(edges)}, where a tensor of (2, edges) is needed")
     if edges.is_floating_point() or edges.is_complex() or edges.dtype == torch.bool:
-        raise DataError(f"{name}: edge_index is {_kind(edges)}: node numbers are whole, as edge_index.long() has them")
+        raise DataError(f"{name}: edge_index is {_kind(edges)}: node numbers must be integers: use edge_index.long()")
     return edges.detach().cpu().long()
 
 

@@ -1,4 +1,4 @@
-"""How many nodes a split takes. Imports without torch."""
+"""Sizes of splits. Imports without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ PER_CLASS = (20, 30)
 
 
 def wrong_share(kind: Literal["random", "per_class"], train: float, val: float) -> str:
-    """What is wrong with these sizes of a split, with the field's name before it; empty where nothing is."""
+    """An error message if these sizes of a split are invalid, beginning with the field's name; empty if they are
+    valid.
+    """
     for name, value in (("train", train), ("val", val)):
         if not math.isfinite(value):
             return f"{name}: {value} is not a number of nodes"

@@ -1,4 +1,4 @@
-"""Which nodes train, validate and test, as each published protocol says."""
+"""Splits into training, validation and test nodes, as in the published protocols."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PARTS = ("train", "val", "test")
 
 
 def public_split(graph: Graph) -> Mapping[str, Tensor]:
-    """The split that came with the data. Raises DataError where there is none."""
+    """The split that comes with the data. Raises DataError if there is none."""
     if not set(PARTS) <= set(graph.splits):
-        raise DataError(f"{graph.name} comes without a public split: take `split: random` or `split: per_class`")
+        raise DataError(f"{graph.name} comes without a public split: use `split: random` or `split: per_class`")
     return graph.splits
 
 
 def random_split(graph: Graph, seed: int, train: float = RANDOM[0], val: float = RANDOM[1]) -> Mapping[str, Tensor]:
-    """Shares of the labelled nodes, drawn by `seed`; the rest tests. Errors as in `check_split`."""
+    """Shares of the labelled nodes, drawn with `seed`; the rest are test nodes. Errors as in `check_split`."""
     if wrong := wrong_share("random", train, val):
         raise DataError(wrong)
     known = _labelled(graph)
@@ -36,8 +36,8 @@ def random_split(graph: Graph, seed: int, train: float = RANDOM[0], val: float =
 def per_class_split(
     graph: Graph, seed: int, train: int = PER_CLASS[0], val: int = PER_CLASS[1]
 ) -> Mapping[str, Tensor]:
-    """So many nodes of each class to train, so many to validate, the rest to test. Raises DataError where a class has
-    no more.
+    """`train` nodes of each class to train, `val` to validate, the rest to test. Raises DataError if a class has too
+    few.
     """
     if wrong := wrong_share("per_class", train, val):
         raise DataError(wrong)
@@ -55,22 +55,22 @@ def per_class_split(
 
 
 def check_split(graph: Graph) -> None:
-    """Raises DataError, saying what to do, where nothing can be learned or told from the graph's split.
+    """Raises DataError, with advice, if the graph's split cannot be used for training and testing.
 
-    The masks `train`, `val` and `test` are (N,) bool, have nodes, share none, and every node in them has a label; every
-    class that occurs in one of them has a training node, and there are two classes at least.
+    The masks `train`, `val` and `test` are (N,) bool, not empty and disjoint, and every node in them has a label. Every
+    class that occurs in one of them has a training node, and there are at least two classes.
     """
     masks = public_split(graph)
     y, n = graph.y, graph.n_nodes
     if y is None or y.numel() != n:
-        raise DataError(f"{graph.name} has no node labels, so its split trains and tests nothing")
+        raise DataError(f"{graph.name} has no node labels, so its split is empty")
     for part in PARTS:
         mask = masks[part]
         if mask.dtype != torch.bool or mask.shape != (n,):
             found = f"{mask.dtype} of {tuple(mask.shape)}"
             raise DataError(f"{graph.name}: the mask {part!r} is {found}, not bool of ({n},)")
         if not bool(mask.any()):
-            raise DataError(f"{graph.name}: its split has no {part} nodes: take larger shares")
+            raise DataError(f"{graph.name}: its split has no {part} nodes: use larger shares")
         if bool((mask & (y < 0)).any()):
             node = int((mask & (y < 0)).nonzero()[0])
             raise DataError(f"{graph.name}: node {node} is one of the {part} nodes, but has no label")
@@ -82,9 +82,9 @@ def check_split(graph: Graph) -> None:
     asked = torch.bincount(y[masks["train"] | masks["val"] | masks["test"]], minlength=graph.n_classes) > 0
     if bool((asked & ~taught).any()):
         label = int((asked & ~taught).nonzero()[0])
-        raise DataError(f"{graph.name}: class {label} has no training node: take a larger share, or `split: per_class`")
+        raise DataError(f"{graph.name}: class {label} has no training node: use a larger share, or `split: per_class`")
     if int(taught.sum()) < 2:
-        raise DataError(f"{graph.name}: all nodes of its split are of one class, so there is nothing to tell apart")
+        raise DataError(f"{graph.name}: all nodes of its split are of one class, so there is nothing to classify")
 
 
 def _labelled(graph: Graph) -> Tensor:

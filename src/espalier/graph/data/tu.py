@@ -14,13 +14,14 @@ from espalier.graph.data.columns import read_integers
 from espalier.graph.data.graph import Graph, symmetric, warn_unread
 
 DEGREE_CAP = 400
-"""Degrees from here on share one feature."""
+"""Degrees of this size and above share one feature."""
 
 
 def read_tu(raw: Path, name: str) -> Graph:
-    """All graphs of the set, side by side. Features: one-hot node labels, or degrees where there is at most one label.
+    """All graphs of the set, as a set of graphs. Features: one-hot node labels, or degrees if there is at most one
+    label.
 
-    Raises DataError by file and line.
+    Raises DataError with file and line.
     """
     labels = torch.from_numpy(read_integers(raw / f"{name}_graph_labels.txt", 1).values[:, 0])
     member = _members(raw / f"{name}_graph_indicator.txt", labels.numel())

@@ -1,4 +1,4 @@
-"""What a method is."""
+"""The interface of a method."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from espalier.graph.data.graph import Graph
 
 
 class Method(nn.Module, ABC):
-    """A network with a loss of its own. Holds no optimizer, prints nothing; random numbers come from torch's generator,
+    """A network with its own loss. It has no optimizer and prints nothing. Random numbers come from torch's generator,
     which the trainer seeds before every step.
     """
 
@@ -21,7 +21,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, graph: Graph) -> Tensor:
-        """Embeddings (N, H) of every node, in whatever mode the module is."""
+        """Embeddings (N, H) of every node, in the current mode of the module."""
 
     def embed(self, graph: Graph) -> Tensor:
         """Embeddings (N, H) of a graph, or (k, H) of a mini-batch's targets: evaluation mode, no gradient."""
@@ -38,9 +38,11 @@ class Method(nn.Module, ABC):
         """Called after each optimizer step; `progress` rises from 0 to 1 over the training."""
 
     def monitor(self, graph: Graph, loss: float) -> float:
-        """What early stopping wants low after an epoch on `graph`: the loss, unless a method knows better."""
+        """The value that early stopping minimises after an epoch on `graph`: the loss, unless the method overrides
+        it.
+        """
         return loss
 
     def forward(self, graph: Graph) -> Tensor:
-        """The loss: what distributed wrappers call."""
+        """The loss, for distributed wrappers."""
         return self.loss(graph)

@@ -1,4 +1,4 @@
-"""What self-supervision is compared with: labels, a random encoder, and no encoder at all."""
+"""Baselines of self-supervision: labels, a random encoder, and no encoder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Classifier(Method):
         return float(right[graph.splits[part]].double().mean())
 
     def monitor(self, graph: Graph, loss: float) -> float:
-        """Validation error: the best weights are those of the best validation accuracy."""
+        """Validation error: the best weights are those with the best validation accuracy."""
         return 1.0 - self.accuracy(graph, "val")
 
 
@@ -63,7 +63,7 @@ class Supervised(Classifier):
 
 
 class Random(Method):
-    """An encoder at its random initialisation; the loss is a constant."""
+    """An encoder at its random initialisation; the loss is constant."""
 
     def __init__(self, config: RandomConfig, n_features: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Random(Method):
 
 
 class Raw(Method):
-    """The features as they are."""
+    """The raw features."""
 
     def __init__(self) -> None:
         super().__init__()

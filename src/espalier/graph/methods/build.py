@@ -1,4 +1,4 @@
-"""From a recipe section to a method: one explicit table."""
+"""Builds a method from a recipe section: one explicit table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from espalier.graph.random import seeded
 
 
 def build_method(config: AnyMethod, n_features: int, n_classes: int = 0, seed: int = 0) -> Method:
-    """The method `config` describes, its weights drawn by `seed`. Methods that learn from labels need `n_classes`."""
+    """The method of `config`, with weights initialised from `seed`. Methods that learn from labels need `n_classes`."""
     with seeded(seed, "init"):
         match config:
             case GraphMAEConfig():

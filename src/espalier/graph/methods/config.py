@@ -1,4 +1,4 @@
-"""Every method's recipe section, told apart by `name`. Imports without torch."""
+"""The recipe sections of all methods, selected by `name`. Imports without torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from espalier.graph.nn.config import EncoderConfig
 
 
 class SupervisedConfig(Config):
-    """An encoder trained on the labels: what self-supervision is compared with."""
+    """An encoder trained on the labels: the supervised baseline."""
 
     name: Literal["supervised"] = "supervised"
     encoder: EncoderConfig = EncoderConfig(kind="gcn", widths=(16,), activation="relu", dropout=0.5)
-    """The hidden layers; one more layer of their kind gives the logits."""
+    """The hidden layers; one more layer of the same kind gives the logits."""
 
 
 class RandomConfig(Config):
-    """An encoder that is not trained at all: the baseline which shows what pretraining adds."""
+    """An untrained encoder: the baseline that shows what pretraining adds."""
 
     name: Literal["random"] = "random"
     encoder: EncoderConfig = EncoderConfig()
@@ -30,7 +30,7 @@ class RandomConfig(Config):
 
 
 class RawConfig(Config):
-    """No encoder: the features themselves, reduced by no one."""
+    """No encoder: the raw features."""
 
     name: Literal["raw"] = "raw"
 
@@ -52,11 +52,11 @@ class SCRConfig(Config):
     consistency: float = Field(default=1.0, ge=0.0)
     """Weight of the consistency loss (lambda); 0 trains the same network without it."""
     distance: Literal["kl", "mse"] = "kl"
-    """Between the student's and the sharpened teacher's prediction."""
+    """Distance between the student's prediction and the sharpened prediction of the teacher."""
     temperature: float = Field(default=0.5, gt=0.0)
     """Of the teacher's sharpening."""
     warm_up: float = Field(default=0.2, ge=0.0, lt=1.0)
-    """Share of the training before the consistency loss begins."""
+    """Share of the training before the consistency loss starts."""
     gap: PositiveInt = 10
     """Epochs between two selections of confident nodes."""
     top: float = Field(default=0.9, ge=0.0, le=1.0)
@@ -64,7 +64,7 @@ class SCRConfig(Config):
     down: float = Field(default=0.7, ge=0.0, le=1.0)
     """Confidence needed at the end; it falls linearly."""
     momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Mean teacher's share of itself; 0 makes the student its own teacher, with dropout of its own."""
+    """Momentum of the mean teacher; with 0 the student is its own teacher, with different dropout."""
     label_hops: int = Field(default=0, ge=0)
     """Propagation steps of the training labels as an input; 0 leaves labels out."""
 

@@ -64,8 +64,9 @@ class GAMLP(nn.Module):
 
 
 class SCR(Classifier):
-    """Cross-entropy on labelled nodes, and on unlabelled nodes of which the model is sure, agreement of two predictions
-    under different dropout: the student's, and the sharpened one of a teacher.
+    """SCR: cross-entropy on labelled nodes, and consistency on unlabelled nodes with a confident prediction. The
+    consistency loss compares two predictions under different dropout: the student's, and the sharpened one of a
+    teacher.
     """
 
     def __init__(self, config: SCRConfig, n_features: int, n_classes: int) -> None:
@@ -94,7 +95,7 @@ class SCR(Classifier):
         return loss + config.consistency * consistency(logits[self.chosen], teacher, config)
 
     def logits(self, graph: Graph) -> Tensor:
-        """(N, C) class scores, the teacher's where there is one."""
+        """(N, C) class scores, those of the teacher if there is one."""
         network = self.teacher if self.teacher is not None and not self.training else self.student
         scores: Tensor = network(graph, self._labels(graph))
         return scores
@@ -104,17 +105,17 @@ class SCR(Classifier):
         return self.logits(graph).softmax(1)
 
     def after_step(self, progress: float) -> None:
-        """The teacher follows, quickly at first."""
+        """Update the teacher, faster at first."""
         self.steps, self.progress = self.steps + 1, progress
         if self.teacher is not None:
             follow(self.teacher, self.student, min(1.0 - 1.0 / (self.steps + 1), self.config.momentum))
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What a checkpoint needs beyond the weights."""
+        """The state that a checkpoint needs beyond the weights."""
         return {"steps": self.steps, "progress": self.progress, "chosen": self.chosen}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """The reverse of `get_extra_state`."""
+        """Restore the state of `get_extra_state`."""
         self.steps, self.progress, self.chosen = state["steps"], state["progress"], state["chosen"]
 
     def _confident(self, graph: Graph) -> Tensor:

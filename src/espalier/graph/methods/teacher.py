@@ -1,4 +1,4 @@
-"""A teacher that follows a student."""
+"""A teacher whose weights are a moving average of a student's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """teacher <- momentum * teacher + (1 - momentum) * student, over parameters; buffers stay the teacher's own."""
+    """teacher <- momentum * teacher + (1 - momentum) * student, for parameters; buffers are not changed."""
     if momentum >= 1.0:
         return
     theirs: list[Tensor] = [*teacher.parameters()]

@@ -16,31 +16,32 @@ class EncoderConfig(Config):
     """A stack of layers from features to embeddings."""
 
     kind: Literal["gat", "gcn", "gin", "sage", "mlp", "transformer"] = "gat"
-    """What a layer does: attention, normalised sum, sum and MLP, mean and root, no message, attention with no edges."""
+    """Type of the layers: graph attention (gat), graph convolution (gcn), graph isomorphism (gin), GraphSAGE (sage), no
+    neighbours (mlp), or dot-product attention along edges (transformer)."""
     hidden: PositiveInt = 512
     """Width of every layer's output, all heads together, unless `widths` is given."""
     layers: PositiveInt = 2
-    """How many layers."""
+    """Number of layers."""
     widths: tuple[PositiveInt, ...] = ()
-    """Width of each layer, in place of `hidden` and `layers`."""
+    """Width of each layer, instead of `hidden` and `layers`."""
     heads: PositiveInt = 4
     """Attention heads, in every layer (gat, transformer)."""
     activation: Activation = "prelu"
-    """After each layer; after the last one only where `last` says so."""
+    """Activation after each layer; after the last layer only with `last`."""
     last: bool = True
-    """Whether norm and activation follow the last layer too."""
+    """Whether norm and activation are also applied after the last layer."""
     norm: Norm = "none"
     """Before each activation."""
     residual: Literal["none", "linear", "match"] = "none"
-    """Add the input to the output (gat): `linear` only where widths differ, `match` also where they are equal."""
+    """Residual connection (gat): `linear` projects only if widths differ, `match` also if they are equal."""
     experts: NonNegativeInt = 0
-    """Linear experts in place of the first layer's projection (gat); 0 for none. GraphAlign takes 4."""
+    """Number of linear experts that replace the first layer's projection (gat); 0 for none. GraphAlign uses 4."""
     gate: Literal["trained", "fixed"] = "trained"
-    """Of the experts: a gate that learns; or one that stays as it started, as in GraphAlign's code."""
+    """Gate of the experts: `trained`, or `fixed` at its initialisation, as in GraphAlign's code."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Of the features that enter a layer."""
+    """Dropout of the input features of a layer."""
     attention_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Of attention weights (gat, transformer)."""
+    """Dropout of attention weights (gat, transformer)."""
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from espalier.graph.ops.features import Input
 
 
 class Encoder(nn.Module):
-    """From a graph and features (N, F) to embeddings (N, out)."""
+    """Computes embeddings (N, out) from a graph and features (N, F)."""
 
     def __init__(self, config: EncoderConfig, d_in: int) -> None:
         super().__init__()
@@ -34,11 +34,13 @@ class Encoder(nn.Module):
         )
 
     def forward(self, csr: CSR, x: Input, rows: Tensor | None = None) -> Tensor:
-        """csr: (N, N) with self-loops. x: (N, F). rows: (k,) int64, the nodes wanted, all if None. Returns (k, out)."""
+        """csr: (N, N) with self-loops. x: (N, F). rows: (k,) int64, the requested nodes, all if None. Returns (k,
+        out).
+        """
         return self.every(csr, x, rows)[-1]
 
     def every(self, csr: CSR, x: Input, rows: Tensor | None = None) -> list[Tensor]:
-        """Each layer's output; of the last, only `rows`."""
+        """The output of each layer; for the last layer, only `rows`."""
         outputs: list[Tensor] = []
         for layer in self.layers[:-1]:
             x = layer(csr, x)

@@ -10,11 +10,11 @@ BALANCE = 0.01
 
 
 class Experts(nn.Module):
-    """x W_e of the expert e that a linear gate ranks first. Source: GraphAlign, section 4.2.
+    """x W_e for the expert e with the highest gate score. Source: GraphAlign, section 4.2.
 
-    trained: multiply by the gate's probability of the chosen expert, and ask for equal loads, so that the gate learns.
-    Without it, as in the paper's code, the gate's score is a softmax over the one chosen expert, the constant 1: it
-    gets no gradient, and routing stays the random partition of feature space that it is at the start.
+    trained: the output is multiplied by the gate's probability of the chosen expert, with a load-balance loss, so that
+    the gate learns. Without it, as in the paper's code, the gate's score is a softmax over the one chosen expert, the
+    constant 1. The gate then gets no gradient, and routing stays the random partition of its initialisation.
     """
 
     def __init__(self, d_in: int, d_out: int, experts: int, trained: bool) -> None:
@@ -26,7 +26,7 @@ class Experts(nn.Module):
             nn.init.xavier_normal_(expert, nn.init.calculate_gain("relu"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (N, F). Returns (N, out), and leaves the load-balance term of this call in `balance`."""
+        """x: (N, F). Returns (N, out), and stores the load-balance term of this call in `balance`."""
         shares = self.gate(x).softmax(1)
         top, chosen = shares.max(1)
         out = x.new_zeros(x.shape[0], self.weight.shape[2])

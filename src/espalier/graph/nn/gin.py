@@ -15,8 +15,8 @@ from espalier.graph.ops.spmm import spmm
 class GIN(nn.Module):
     """out_i = act(norm(MLP(x_i + sum_j x_j))), j over the in-edges of i; MLP = Linear, norm, act, Linear.
 
-    Graphs here carry self-loops, so a node counts twice, as in GraphMAE's code. `bare` leaves the outer norm and
-    activation out: the last layer of a decoder. Source: Xu et al. 2019, eq. 4.1 with epsilon 0.
+    Graphs here have self-loops, so a node counts twice, as in GraphMAE's code. `bare` omits the outer norm and
+    activation, for the last layer of a decoder. Source: Xu et al. 2019, eq. 4.1 with epsilon 0.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A layer that looks at no neighbour: the baseline which shows what the graph adds."""
+"""A layer without neighbours: the baseline that shows what the graph adds."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class Dense(nn.Module):
         self.norm, self.act = norm(norm_name, d_out), activation(act)
 
     def forward(self, csr: CSR, x: Input) -> Tensor:
-        """x: (N, F). csr is not looked at. Returns (N, out)."""
+        """x: (N, F). csr is not used. Returns (N, out)."""
         z = project(x, self.linear.weight.t(), self.dropout, self.training)
         return self.act(self.norm(z + self.linear.bias))

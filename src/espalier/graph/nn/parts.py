@@ -1,4 +1,4 @@
-"""What layers share: activations and norms by name."""
+"""Shared parts of layers: activations and norms by name."""
 
 from __future__ import annotations
 

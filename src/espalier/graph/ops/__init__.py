@@ -1,1 +1,1 @@
-"""Operators on compressed sparse rows: fused CPU kernels in plain C where a compiler is there, PyTorch everywhere."""
+"""Operators on compressed sparse rows: fused CPU kernels in plain C if there is a compiler, otherwise PyTorch."""

@@ -19,9 +19,9 @@ SLOPE = 0.2
 def attend(csr: CSR, z: Tensor, source: Tensor, target: Tensor, keep: Tensor | None = None) -> Tensor:
     """Per head h: softmax over the entries (i, j) of row i of leaky(source[j] + target[i]), then the sum of z[j].
 
-    z: (n_cols, heads, width), or (n_cols, width) which all heads share. source: (n_cols, heads). target:
-    (n_rows, heads). keep: (nnz, heads) factors on the attention weights (their dropout), ones if None.
-    Returns (n_rows, heads, width); a row without entries is zero. Source: Veličković et al. 2018, eq. 3-4.
+    z: (n_cols, heads, width), or (n_cols, width) shared by all heads. source: (n_cols, heads). target: (n_rows, heads).
+    keep: (nnz, heads) factors on the attention weights (their dropout), ones if None. Returns (n_rows, heads, width); a
+    row without entries is zero. Source: Veličković et al. 2018, eq. 3-4.
     """
     if numeric_kernels(z, source, target):
         keep = None if keep is None else keep.contiguous()
@@ -30,7 +30,7 @@ def attend(csr: CSR, z: Tensor, source: Tensor, target: Tensor, keep: Tensor | N
 
 
 def attend_plain(csr: CSR, z: Tensor, source: Tensor, target: Tensor, keep: Tensor | None = None) -> Tensor:
-    """`attend` in PyTorch's own operators: what runs on a GPU, and what the kernels are tested against."""
+    """`attend` in PyTorch operators: used on a GPU, and to test the kernels."""
     weight = edge_softmax(csr, F.leaky_relu(source[csr.columns] + target[csr.rows], SLOPE))
     if keep is not None:
         weight = weight * keep
@@ -57,10 +57,10 @@ def attend_heads(
     rows: Tensor | None = None,
     keep: Tensor | None = None,
 ) -> Tensor:
-    """`attend` where the logits are those of GAT: source = z . by_source and target = z . by_target, head by head.
+    """`attend` with the logits of GAT: source = z . by_source and target = z . by_target, head by head.
 
-    z: (n_cols, heads, width). by_source, by_target: (heads, width). rows: (n_rows,) int64, which node each row of csr
-    is, None where row i is node i. No array of z's size is formed but the gradient.
+    z: (n_cols, heads, width). by_source, by_target: (heads, width). rows: (n_rows,) int64, the node of each row of csr;
+    None if row i is node i. No array of z's size is formed except the gradient.
     """
     if numeric_kernels(z, by_source, by_target):
         keep = None if keep is None else keep.contiguous()

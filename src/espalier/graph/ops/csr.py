@@ -1,4 +1,4 @@
-"""Compressed sparse rows: the one form in which this room keeps a graph, or a sparse feature matrix."""
+"""Compressed sparse rows: the format of all graphs and sparse feature matrices in this package."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from espalier.graph.ops.library import count, index_kernels, pointer
 
 @dataclass(frozen=True, eq=False)
 class CSR:
-    """The pattern of a sparse matrix. Of a graph: row i lists the nodes that send messages to node i.
+    """The pattern of a sparse matrix. For a graph: row i lists the nodes that send messages to node i.
 
-    indptr: (n_rows + 1,) int64. indices: (nnz,) int32, the columns of each row. n_cols: how many columns there are.
+    indptr: (n_rows + 1,) int64. indices: (nnz,) int32, the columns of each row. n_cols: number of columns.
     """
 
     indptr: Tensor
@@ -38,12 +38,12 @@ class CSR:
 
     @property
     def nnz(self) -> int:
-        """Number of entries: of a graph, directed edges."""
+        """Number of entries; for a graph, the number of directed edges."""
         return self.indices.numel()
 
     @property
     def device(self) -> torch.device:
-        """Where the arrays lie."""
+        """The device of the arrays."""
         return self.indices.device
 
     @cached_property
@@ -58,12 +58,12 @@ class CSR:
 
     @cached_property
     def columns(self) -> Tensor:
-        """(nnz,) `indices` as int64, which is what torch indexes by."""
+        """(nnz,) `indices` as int64, for indexing in torch."""
         return self.indices.long()
 
     @property
     def transposed(self) -> tuple[CSR, Tensor]:
-        """The transposed pattern, and (nnz,) int64 where each of its entries stands in this one. Computed once."""
+        """The transposed pattern, and (nnz,) int64 the position of each of its entries in this one. Computed once."""
         if not self._transposed:
             self._transposed.append(self._transpose())
         return self._transposed[0]
@@ -82,7 +82,7 @@ class CSR:
         return CSR(indptr, indices, self.n_rows), position
 
     def take(self, rows: Tensor) -> tuple[CSR, Tensor]:
-        """The pattern of some rows (k,) int64, and (nnz of them,) int64 where each entry stands in this one."""
+        """The pattern of some rows (k,) int64, and (nnz of them,) int64 the position of each entry in this one."""
         degree = self.degree[rows]
         indptr = torch.zeros(rows.numel() + 1, dtype=torch.int64, device=self.device)
         torch.cumsum(degree, 0, out=indptr[1:])
@@ -118,7 +118,7 @@ class SparseMatrix:
 
     @property
     def device(self) -> torch.device:
-        """Where the arrays lie."""
+        """The device of the arrays."""
         return self.values.device
 
     @property
@@ -143,4 +143,4 @@ class SparseMatrix:
 
 
 Features = Tensor | SparseMatrix
-"""Node features (N, F): dense, or sparse where few entries are not zero."""
+"""Node features (N, F): dense, or sparse if few entries are not zero."""

@@ -1,6 +1,8 @@
-"""Dropout whose mask is a function of (seed, place): nothing is stored, and the backward pass draws it again.
+"""Dropout whose mask is a function of (seed, position): the mask is not stored, and the backward pass computes it
+again.
 
-torch's CPU dropout spends about 13 ns on an element; this spends under 1. On other devices torch's own is used.
+torch's CPU dropout takes about 13 ns per element; this takes less than 1. On other devices torch's own dropout is
+used.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
 
 
 def feature_dropout(x: Features, rate: float, training: bool) -> Features:
-    """`dropout` of dense or sparse features: of a sparse matrix only its entries can change, zeros stay zeros."""
+    """`dropout` of dense or sparse features. In a sparse matrix only its entries can change; zeros stay zeros."""
     if isinstance(x, SparseMatrix):
         return SparseMatrix(x.csr, dropout(x.values, rate, training))
     return dropout(x, rate, training)

@@ -1,4 +1,4 @@
-"""What an encoder's first layer reads: features, dense or sparse, or features of which some rows are hidden."""
+"""The input of an encoder's first layer: dense or sparse features, some rows of which may be masked."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ SPARSE_BELOW = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Corrupted:
-    """Features of which some rows show something else: another node's features, or a learned token.
+    """Features of which some rows are replaced by another node's features, or by a learned token.
 
-    x: the features (N, F). hidden: (h,) int64, rows that show `token` (1, F). shows: (N,) int64 or None, whose features
-    a row shows (itself, but for noise rows). The products with a weight are of N x F only where x is dense.
+    x: the features (N, F). hidden: (h,) int64, rows that are replaced by `token` (1, F). shows: (N,) int64 or None,
+    index of the node whose features a row gets (itself, except for noise rows). The products with a weight have size N
+    x F only if x is dense.
     """
 
     x: Features
@@ -34,7 +35,7 @@ class Corrupted:
         return self.x.shape[0], self.x.shape[1]
 
     def project(self, weight: Tensor, rate: float, training: bool) -> Tensor:
-        """(N, out): the corrupted features times `weight` (F, out), after dropout of what is not a token."""
+        """(N, out): the corrupted features times `weight` (F, out), after dropout of everything except tokens."""
         shown = (self.token @ weight).expand(self.hidden.numel(), -1)
         if isinstance(self.x, SparseMatrix):
             z = matmul(feature_dropout(self.x, rate, training), weight)
@@ -48,14 +49,14 @@ class Corrupted:
         return z.new_zeros(n, z.shape[1]).index_copy(0, rows, z).index_copy(0, self.hidden, shown)
 
     def dense(self) -> Tensor:
-        """The whole (N, F) array, for layers that do not begin with a projection."""
+        """The whole (N, F) array, for layers that do not start with a projection."""
         x = dense(self.x)
         x = x if self.shows is None else x[self.shows]
         return x.index_copy(0, self.hidden, self.token.expand(self.hidden.numel(), -1))
 
 
 Input = Features | Corrupted
-"""What a first layer accepts, (N, F)."""
+"""The input of a first layer, (N, F)."""
 
 
 def project(x: Input, weight: Tensor, rate: float = 0.0, training: bool = False) -> Tensor:
@@ -71,7 +72,7 @@ def dense(x: Input) -> Tensor:
 
 
 def pack(x: Tensor) -> Features:
-    """x (N, F) as a sparse matrix where it is sparse enough for that to pay, else as it is."""
+    """x (N, F) as a sparse matrix if it is sparse enough, else unchanged."""
     return SparseMatrix.from_dense(x) if bool(x.count_nonzero() < SPARSE_BELOW * x.numel()) else x
 
 

@@ -1,4 +1,4 @@
-"""The graph kernels: which C file serves which tensors (see `espalier.core.kernels`)."""
+"""The graph kernels: selects the C library for given tensors (see `espalier.core.kernels`)."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ OF_DTYPE: dict[torch.dtype, Name] = {torch.float32: "float", torch.float64: "dou
 
 
 def numeric_kernels(*tensors: Tensor) -> ctypes.CDLL | None:
-    """The kernels for these tensors, or None where PyTorch has to do: other devices, other or mixed precisions."""
+    """The kernels for these tensors, or None if PyTorch must be used: other devices, other or mixed precisions."""
     dtype = tensors[0].dtype
     same = all(tensor.dtype == dtype and tensor.device.type == "cpu" for tensor in tensors)
     return load(OF_DTYPE[dtype]) if same and dtype in OF_DTYPE else None
 
 
 def index_kernels(*tensors: Tensor) -> ctypes.CDLL | None:
-    """The kernels that move indices, or None where numpy has to do."""
+    """The kernels for indices, or None if numpy must be used."""
     return load("index") if all(tensor.device.type == "cpu" for tensor in tensors) else None
 
 
 def load(name: Name) -> ctypes.CDLL | None:
-    """The library `name`, compiled if need be; None where `ESPALIER_KERNELS=off` or there is no working compiler."""
+    """The library `name`, compiled if necessary; None with `ESPALIER_KERNELS=off` or without a working compiler."""
     return _load(name) if enabled() else None
 
 

@@ -9,7 +9,7 @@ from espalier.graph.ops.csr import CSR
 
 
 def with_loops(csr: CSR) -> CSR:
-    """The graph with one self-loop more per node, first in its row."""
+    """The graph with one more self-loop per node, first in its row."""
     n, device = csr.n_rows, csr.device
     nodes = torch.arange(n, device=device)
     indices = torch.empty(csr.nnz + n, dtype=torch.int32, device=device)
@@ -19,7 +19,7 @@ def with_loops(csr: CSR) -> CSR:
 
 
 def keep_entries(csr: CSR, keep: Tensor) -> CSR:
-    """The entries where keep (nnz,) bool is true."""
+    """The entries for which keep (nnz,) bool is true."""
     kept = torch.zeros(csr.nnz + 1, dtype=torch.int64, device=csr.device)
     torch.cumsum(keep, 0, out=kept[1:])
     return CSR(kept[csr.indptr], csr.indices[keep], csr.n_cols)

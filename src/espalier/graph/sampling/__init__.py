@@ -1,1 +1,1 @@
-"""Parts of graphs too large to take whole: PageRank contexts, neighbour samples, clusters, out-of-core storage."""
+"""Sampling from large graphs: PageRank contexts, neighbour samples, clusters, out-of-core storage."""

@@ -1,4 +1,4 @@
-"""Mini-batches of one graph: the contexts of some nodes, cut out and set side by side."""
+"""Mini-batches of one graph: the induced subgraphs of contexts of some nodes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from espalier.graph.sampling.config import ContextConfig
 from espalier.graph.sampling.ppr import Contexts, ppr
 
 AHEAD = 4096
-"""Nodes whose contexts are computed in one call: its working memory is of the graph's size."""
+"""Number of nodes whose contexts are computed in one call. Its working memory is proportional to the graph's size."""
 
 
 @dataclass(frozen=True)
 class Clusters:
     """The contexts of the graph's nodes, `size` at a time. Works on graphs in memory and on memory-mapped ones.
 
-    A batch is a `Graph` whose members are contexts, the node itself first: `targets` says where.
+    A batch is a `Graph` whose members are contexts, with the node itself first; `targets` are the indices of these
+    nodes.
     """
 
     graph: Graph
@@ -89,10 +90,10 @@ class Clusters:
 
 
 def induced(csr: CSR, nodes: Tensor, ptr: Tensor, scratch: list[Tensor] | None = None) -> CSR:
-    """The subgraphs that the groups nodes[ptr[g]:ptr[g+1]] induce, as one block-diagonal graph.
+    """The subgraphs induced by the groups nodes[ptr[g]:ptr[g+1]], as one block-diagonal graph.
 
-    The nodes of a group are distinct.
-    scratch: an empty list that keeps working memory of the graph's size between calls.
+    The nodes of a group are distinct. scratch: an empty list that keeps working memory of the graph's size between
+    calls.
     """
     kernels = index_kernels(csr.indptr, csr.indices, nodes)
     if kernels is None:

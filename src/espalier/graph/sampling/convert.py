@@ -1,4 +1,4 @@
-"""From an edge list of any length to a store, in bounded memory."""
+"""Converts an edge list of any length to a graph store, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from espalier.graph.sampling.store import Edges, write_store
 def convert(edges: Path, features: Path, folder: Path, labels: Path | None = None) -> None:
     """Write the store `folder` from an edge list and arrays, block by block.
 
-    edges: as `read_edges` reads them. features: `.npy` (N, F). labels: `.npy` (N,). Raises DataError by file and line,
-    or row.
+    edges: as for `read_edges`. features: `.npy` (N, F). labels: `.npy` (N,). Raises DataError with file and line, or
+    row.
     """
     x = read_array(features, mapped=True)
     y = None if labels is None else read_array(labels, mapped=True)

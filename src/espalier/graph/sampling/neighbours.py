@@ -21,8 +21,8 @@ from espalier.graph.ops.library import count, index_kernels, pointer
 class Neighbours:
     """Mini-batches around `size` nodes at a time, with up to fanouts[l] neighbours of each node at distance l.
 
-    A batch is a `Graph` whose first nodes are the targets; its edges lead from sampled neighbours to those who drew
-    them. Source: Hamilton et al. 2017, alg. 2.
+    A batch is a `Graph` whose first nodes are the targets; its edges go from sampled neighbours to the nodes that
+    sampled them. Source: Hamilton et al. 2017, alg. 2.
     """
 
     graph: Graph
@@ -57,7 +57,7 @@ class Neighbours:
 
 
 def sample(csr: CSR, targets: Tensor, fanouts: Sequence[int], seed: int) -> tuple[Tensor, CSR]:
-    """(n,) the nodes reached, targets first, and the sampled graph among them."""
+    """(n,) the sampled nodes, targets first, and the sampled graph among them."""
     nodes, rows, columns = targets, [], []
     frontier = targets
     for level, fanout in enumerate(fanouts):
@@ -75,7 +75,9 @@ def sample(csr: CSR, targets: Tensor, fanouts: Sequence[int], seed: int) -> tupl
 
 
 def draw(csr: CSR, nodes: Tensor, fanout: int, seed: int) -> Tensor:
-    """(k, fanout) int32 distinct neighbours of each node, uniformly drawn; all of a node with no more; -1 pads."""
+    """(k, fanout) int32 distinct neighbours of each node, drawn uniformly; all neighbours of a node with fewer; -1
+    pads.
+    """
     out = torch.full((nodes.numel(), fanout), -1, dtype=torch.int32)
     nodes = nodes.contiguous()
     if kernels := index_kernels(csr.indptr, csr.indices, nodes):

@@ -1,4 +1,4 @@
-"""Personalised PageRank by pushing, parallel over seeds."""
+"""Personalised PageRank by push, parallel over seeds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from espalier.graph.ops.library import count, index_kernels, pointer
 
 @dataclass(frozen=True, eq=False)
 class Contexts:
-    """The nodes nearest to each seed by personalised PageRank, the seed first, then by falling score.
+    """The nodes with the largest personalised PageRank of each seed: the seed first, then by descending score.
 
-    nodes: (S, keep) int32, padded with -1. scores: (S, keep) float32, padded with 0. counts: (S,) int64, how many.
+    nodes: (S, keep) int32, padded with -1. scores: (S, keep) float32, padded with 0. counts: (S,) int64, number of
+    nodes.
     """
 
     nodes: Tensor
@@ -42,10 +43,10 @@ def ppr(
     by_degree: bool = False,
     limit: int = 0,
 ) -> Contexts:
-    """The `keep` nodes of the largest score for each seed (S,) int64, every node if None.
+    """The `keep` nodes with the largest score for each seed (S,) int64, every node if None.
 
-    A residual is pushed while it is at least `tolerance` times its node's degree, so that each score is within that of
-    the exact one. by_degree: rank by score / degree. limit: pushes per seed at most, 0 for no limit. csr: (N, N).
+    A residual is pushed while it is at least `tolerance` times its node's degree, so each score is within that of the
+    exact one. by_degree: rank by score / degree. limit: largest number of pushes per seed, 0 for no limit. csr: (N, N).
     Source: Andersen, Chung and Lang 2006.
     """
     seeds = torch.arange(csr.n_rows) if seeds is None else seeds.to(torch.int64).contiguous()

@@ -31,10 +31,10 @@ def write_rmat(
     signal: float = 0.5,
     seed: int = 0,
 ) -> None:
-    """Write a store of `nodes` nodes and about `edges` undirected edges (duplicates and loops go).
+    """Write a store of `nodes` nodes and about `edges` undirected edges (duplicates and loops are removed).
 
-    Nodes fall into communities, runs of equal length, `classes` labels taking turns over 4 runs each; a share `inside`
-    of the edges stays in its community. Features are `signal` times the class's own direction plus noise, in half
+    Communities are runs of nodes of equal length, four for each of the `classes` labels, in turn; a share `inside` of
+    the edges stays in its community. Features are `signal` times the direction of the class plus noise, in half
     precision.
     """
     run = max(-(-nodes // (4 * classes)), 1)
@@ -55,7 +55,7 @@ def write_rmat(
 
 
 def rmat_edges(nodes: int, first: int, edges: int, *, community: int, inside: float, seed: int) -> Edges:
-    """Edges number `first` and on: each depends on `seed` and its number alone."""
+    """The edges from number `first` on. Each depends only on `seed` and its number."""
     kernels = index_kernels()
     if kernels is None:
         raise EspalierError("generating an R-MAT graph needs the C kernels: install a C compiler")

@@ -26,17 +26,18 @@ from espalier.graph.ops.library import count, index_kernels, pointer
 KINDS = {"f16": np.float16, "f32": np.float32}
 """Precisions of features."""
 PART = 1 << 22
-"""Numbers that are looked through at a time."""
+"""Number of values that are checked at a time."""
 Edges = tuple[Any, Any]
 """Sources and targets, (k,) int64 numpy arrays."""
 Blocks = Callable[[], Iterator[Edges]]
-"""Gives the edges block by block; called twice, it gives the same."""
+"""Returns the edges block by block; a second call returns the same edges."""
 
 
 def open_store(folder: Path) -> Graph:
-    """The graph in `folder`, memory-mapped. Raises DataError where it is none, or its files do not fit each other.
+    """The graph in `folder`, memory-mapped. Raises DataError if it is not a graph store, or its files are
+    inconsistent.
 
-    Pointers, node numbers and labels are looked through once, block by block; features only as they are used.
+    Pointers, node ids and labels are checked once, block by block; features only when they are used.
     """
     meta = _meta(folder / "graph.json")
     n, nnz, width = meta["nodes"], meta["entries"], meta["features"]
@@ -45,7 +46,7 @@ def open_store(folder: Path) -> Graph:
     y = _map(folder / "y.i64", np.int64, (n,)) if meta["labels"] else None
     rise = all(bool((np.diff(part) >= 0).all()) for part in _parts(folder / "indptr.i64", np.int64, overlap=1))
     if not rise or int(indptr[0]) != 0 or int(indptr[-1]) != nnz:
-        raise DataError(f"{folder / 'indptr.i64'}: it does not rise from 0 to {nnz}: the store is damaged")
+        raise DataError(f"{folder / 'indptr.i64'}: it does not increase from 0 to {nnz}: the store is damaged")
     for part in _parts(folder / "indices.i32", np.int32):
         if int(part.min()) < 0 or int(part.max()) >= n:
             raise DataError(f"{folder / 'indices.i32'}: it names a node that is not one of 0 to {n - 1}: damaged")
@@ -61,10 +62,10 @@ def open_store(folder: Path) -> Graph:
 
 def _meta(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise DataError(f"{file.parent} is no graph store: there is no {file.name} in it")
+        raise DataError(f"{file.parent} is not a graph store: it has no {file.name}")
     meta = parse_json(read_text(file), str(file))
     if not isinstance(meta, dict):
-        raise DataError(f"{file}: this is no description of a graph on disk")
+        raise DataError(f"{file}: not a description of a graph on disk")
     for key in ("nodes", "entries", "features"):
         if type(meta.get(key)) is not int or not 0 <= meta[key] < 2**40:
             raise DataError(f"{file}: {key} is {str(meta.get(key))[:40]}, not a whole number")
@@ -97,7 +98,7 @@ def write_store(
     dtype: str = "f16",
     block: int = 1 << 18,
 ) -> None:
-    """Build a store, or leave nothing. Memory: 16 bytes a node, and one block of edges or features at a time.
+    """Build a store, or leave nothing. Memory: 16 bytes per node, and one block of edges or features at a time.
 
     edges: undirected, in any order, with duplicates; each is read twice. features(a, b): rows a to b, (b - a, width).
     labels(a, b): (b - a,). Raises DataError for an edge between nodes that do not exist.

@@ -1,4 +1,4 @@
-"""How embeddings are judged. Imports without torch."""
+"""Config of the evaluation of embeddings. Imports without torch."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ class LinearConfig(Config):
     weight_decay: NonNegativeFloat = 1e-4
     """L2 penalty."""
     epochs: PositiveInt = 300
-    """Steps."""
+    """Number of steps."""
     select: Literal["early", "final"] = "early"
-    """The headline: test accuracy at the best validation accuracy, or after the last epoch. Both are recorded."""
+    """The main score: test accuracy at the best validation accuracy, or after the last epoch. Both are recorded."""
 
 
 class LogisticConfig(Config):
-    """Logistic regression on normalised embeddings, C chosen on validation: Amazon and Coauthor."""
+    """Logistic regression on normalised embeddings, C chosen on the validation set: for Amazon and Coauthor."""
 
     kind: Literal["logistic"] = "logistic"
 
 
 class SVMConfig(Config):
-    """A support vector machine on pooled embeddings over ten folds: graph classification."""
+    """A support vector machine on pooled embeddings, ten-fold cross-validation: for graph classification."""
 
     kind: Literal["svm"] = "svm"
     pooling: Literal["mean", "max", "sum"] = "mean"
-    """How node embeddings become one of the graph."""
+    """How node embeddings are pooled to one embedding of the graph."""
 
 
 class LinkConfig(Config):
-    """Link prediction: 85/5/10% of the edges; the encoder sees the training edges only."""
+    """Link prediction: 85/5/10% of the edges; the encoder gets only the training edges."""
 
     kind: Literal["links"] = "links"
 
@@ -50,31 +50,31 @@ class OwnConfig(Config):
 
 
 class KNNConfig(Config):
-    """A vote among the nearest training nodes by cosine. Nothing is trained."""
+    """k-nearest neighbours among the training nodes, by cosine. Nothing is trained."""
 
     kind: Literal["knn"] = "knn"
     k: PositiveInt = 5
-    """How many vote."""
+    """Number of neighbours."""
 
 
 class ClusterConfig(Config):
-    """k-means with as many clusters as classes. The headline is the normalised mutual information with the labels."""
+    """k-means with as many clusters as classes. The main score is the normalised mutual information with the labels."""
 
     kind: Literal["clusters"] = "clusters"
 
 
 class FewShotConfig(Config):
-    """Classification by the nearest mean of a few examples. Nothing is trained. Source: GraphAlign, section 5."""
+    """Classification by the nearest class mean of a few examples. Nothing is trained. Source: GraphAlign, section 5."""
 
     kind: Literal["few_shot"] = "few_shot"
     ways: PositiveInt = 5
-    """Classes of an episode."""
+    """Number of classes per episode."""
     shots: PositiveInt = 5
-    """Examples of each class."""
+    """Number of examples per class."""
     queries: PositiveInt = 20
-    """Questions of each class."""
+    """Number of queries per class."""
     episodes: PositiveInt = 500
-    """Episodes."""
+    """Number of episodes."""
 
 
 AnyEvaluation = Annotated[

@@ -1,4 +1,4 @@
-"""Embeddings in, figures out: each kind of evaluation."""
+"""Evaluates embeddings: one function for all kinds of evaluation."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from espalier.graph.tasks.svm import svm_accuracy
 
 
 def judge(how: AnyEvaluation, z: Tensor, graph: Graph, seed: int, links: Links | None = None) -> dict[str, float]:
-    """The figures of `how`, `score` first. z: (N, H) of nodes or (G, H) of graphs, in the order of the labels.
+    """The results for `how`, `score` first. z: (N, H) of nodes or (G, H) of graphs, in the order of the labels.
 
-    Raises ValueError for the method's own classifier, which judges no embeddings.
+    Raises ValueError for the method's own classifier, which does not use embeddings.
     """
     if isinstance(how, LinkConfig):
         assert links is not None
@@ -55,7 +55,7 @@ def judge(how: AnyEvaluation, z: Tensor, graph: Graph, seed: int, links: Links |
             hits = few_shot(z, y, ways=how.ways, shots=how.shots, queries=how.queries, episodes=how.episodes, seed=seed)
             return {"score": float(hits.mean()), "episodes_std": float(hits.std(correction=0))}
         case OwnConfig():
-            raise ValueError("the method's own classifier judges no embeddings")
+            raise ValueError("the method's own classifier does not use embeddings")
 
 
 def _probed(found: Probed, score: float) -> dict[str, float]:

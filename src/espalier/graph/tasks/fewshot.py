@@ -1,4 +1,4 @@
-"""Few-shot classification without training: prototypes of a few examples, the highest cosine wins."""
+"""Few-shot classification without training: the class prototype with the highest cosine is predicted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from espalier.core.seed import np_rng
 def few_shot(
     z: Tensor, y: Tensor, *, ways: int = 5, shots: int = 5, queries: int = 20, episodes: int = 500, seed: int = 0
 ) -> Tensor:
-    """(episodes,) accuracies. Each episode draws `ways` classes, `shots` examples and `queries` questions of each.
+    """(episodes,) accuracies. Each episode draws `ways` classes, and `shots` examples and `queries` queries of each.
 
-    z: (n, H) embeddings of nodes, or of edges (head and tail side by side). y: (n,) classes, -1 unknown. Classes with
+    z: (n, H) embeddings of nodes, or of edges (head and tail concatenated). y: (n,) classes, -1 unknown. Classes with
     fewer than shots + queries examples are left out. Source: GraphAlign, section 5.
     """
     rng = np_rng(seed, "episodes", ways, shots)

@@ -1,4 +1,4 @@
-"""Link prediction: hold edges out, and rank them against pairs that are no edges."""
+"""Link prediction: hold edges out, and rank them against pairs of nodes without an edge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from espalier.graph.data.graph import Graph, symmetric
 
 
 class Links(NamedTuple):
-    """graph: with the training edges only. The others: (2, k) int64 node pairs, as many that are edges as are not."""
+    """graph: with the training edges only. The others: (2, k) int64 node pairs, equally many edges and non-edges."""
 
     graph: Graph
     train: Tensor
@@ -33,8 +33,8 @@ class Ranked(NamedTuple):
 
 
 def split_links(graph: Graph, seed: int, val: float = 0.05, test: float = 0.1) -> Links:
-    """Hold out shares of the undirected edges; the rest trains. Source: Kipf and Welling 2016. Raises DataError where a
-    part comes out empty.
+    """Hold out shares of the undirected edges; the rest is for training. Source: Kipf and Welling 2016. Raises
+    DataError if a part is empty.
     """
     if not (val > 0.0 and test > 0.0 and val + test < 1.0):
         raise DataError(f"{graph.name}: shares of {val} and {test} of its edges cannot be held out")
@@ -64,7 +64,7 @@ def rank_links(z: Tensor, edges: Tensor, absent: Tensor) -> Ranked:
 
 def probe_links(z: Tensor, links: Links, seed: int) -> Ranked:
     """Pairs scored by a logistic regression on the products of their standardised embeddings, fitted to training edges
-    and as many random pairs. For embeddings whose inner product was never trained to mean an edge.
+    and as many random pairs. For embeddings that were not trained with inner products.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import average_precision_score, roc_auc_score

@@ -11,7 +11,7 @@ from torch import Tensor
 from espalier.graph.tasks.probe import Probed
 
 STRENGTHS = tuple(2.0**power for power in range(-10, 11, 2))
-"""Values of C to choose from by validation accuracy."""
+"""Values of C, of which one is chosen by validation accuracy."""
 
 
 def logistic_probe(z: Tensor, y: Tensor, splits: Mapping[str, Tensor]) -> Probed:

@@ -22,7 +22,7 @@ class Clustered(NamedTuple):
 
 
 def knn_accuracy(z: Tensor, y: Tensor, splits: Mapping[str, Tensor], k: int = 5, block: int = 4096) -> float:
-    """Test accuracy of a vote among the k training nodes of the highest cosine, weighted by it. z: (N, H), y: (N,)."""
+    """Test accuracy of k-nearest neighbours among the training nodes, weighted by cosine. z: (N, H), y: (N,)."""
     unit = F.normalize(z.float(), dim=1)
     known, labels = unit[splits["train"]], y[splits["train"]]
     tests = splits["test"].nonzero().squeeze(1)
@@ -37,7 +37,7 @@ def knn_accuracy(z: Tensor, y: Tensor, splits: Mapping[str, Tensor], k: int = 5,
 def cluster(z: Tensor, y: Tensor, seed: int = 0) -> Clustered:
     """k-means on z (N, H) with as many clusters as y (N,) has classes, the best of ten starts.
 
-    Nodes without a label are left out of the figures. Raises DataError where there are not two classes.
+    Nodes without a label are left out of the scores. Raises DataError if there are fewer than two classes.
     """
     from scipy.optimize import linear_sum_assignment
     from sklearn.cluster import KMeans

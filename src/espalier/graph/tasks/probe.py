@@ -33,12 +33,12 @@ def linear_probe(
 ) -> Probed:
     """Train one linear layer on z (N, H), full batch, for a fixed number of epochs. y: (N,). splits: masks (N,).
 
-    Source: GraphMAE's protocol; embeddings are not normalised. Raises DataError where z is not finite.
+    Source: GraphMAE's protocol; embeddings are not normalised. Raises DataError if z is not finite.
     """
     if epochs < 1:
         raise ConfigError(f"epochs: a probe of {epochs} epochs learns nothing")
     if z.shape[0] != y.shape[0] or not bool(z.isfinite().all()):
-        raise DataError(f"embeddings {tuple(z.shape)} for {y.shape[0]} labels: one finite row a node is needed")
+        raise DataError(f"embeddings {tuple(z.shape)} for {y.shape[0]} labels: one finite row per node is needed")
     z = z.clone()
     parts = {name: (z[mask], y[mask]) for name, mask in splits.items()}
     with seeded(seed, "probe"):

@@ -1,4 +1,4 @@
-"""What is said about several seeds: mean and deviation."""
+"""Statistics over seeds: mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Summary(NamedTuple):
-    """mean and population standard deviation of `n` seeds, as the published tables give them."""
+    """Mean and population standard deviation of `n` seeds, as in the published tables."""
 
     mean: float
     std: float
@@ -20,5 +20,5 @@ class Summary(NamedTuple):
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """Of at least one value."""
+    """The summary of at least one value."""
     return Summary(float(np.mean(values)), float(np.std(values)), len(values))

@@ -1,4 +1,4 @@
-"""Graph classification: a support vector machine on pooled embeddings, over ten folds."""
+"""Graph classification: a support vector machine on pooled embeddings, ten-fold cross-validation."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def pool(z: Tensor, graph: Graph, how: str) -> Tensor:
 
 
 def svm_accuracy(x: Tensor, y: Tensor, folds: int = 10) -> float:
-    """Mean accuracy over stratified, shuffled folds (split seed 0) of an RBF machine whose C an inner search chooses.
+    """Mean accuracy over stratified, shuffled folds (split seed 0) of an RBF SVM whose C is chosen by an inner
+    search.
 
-    x: (G, H), not scaled. y: (G,). Source: GraphMAE's protocol. Raises DataError where a class has fewer graphs than
+    x: (G, H), not scaled. y: (G,). Source: GraphMAE's protocol. Raises DataError if a class has fewer graphs than
     folds.
     """
     from sklearn.exceptions import ConvergenceWarning

@@ -1,4 +1,4 @@
-"""What an epoch goes through: one graph whole, or mini-batches of many."""
+"""The batches of an epoch: one whole graph, or mini-batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from espalier.graph.parallel import Share
 
 
 class Batches(Protocol):
-    """A source of mini-batches. The order of an epoch depends on its number and the seed alone."""
+    """A source of mini-batches. The order of an epoch depends only on its number and the seed."""
 
     @property
     def steps(self) -> int:
@@ -30,7 +30,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Whole:
-    """One graph, all of it in every step."""
+    """One graph, the whole of it in every step."""
 
     graph: Graph
     steps: int = 1

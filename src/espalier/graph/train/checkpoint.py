@@ -1,4 +1,4 @@
-"""A trainer's state in a run's checkpoints, never unpickled into code."""
+"""Saves a trainer's state in a run's checkpoints. Loading never unpickles code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from espalier.graph.train.fit import Trainer
 
 
 def save(trainer: Trainer, checkpoints: Checkpoints, number: int, seed: int) -> None:
-    """Write the trainer's state as checkpoint `number`. seed: which of a run's seeds it is."""
+    """Write the trainer's state as checkpoint `number`. seed: the seed of the run that it belongs to."""
     state = io.BytesIO()
     torch.save({"seed": seed, **trainer.state()}, state)
     with checkpoints.write(number) as folder:
@@ -20,7 +20,7 @@ def save(trainer: Trainer, checkpoints: Checkpoints, number: int, seed: int) -> 
 
 
 def restore(trainer: Trainer, checkpoints: Checkpoints, seed: int) -> bool:
-    """Go on from the newest; returns whether it is of this seed. Raises as `Checkpoints.newest` does."""
+    """Restore the newest checkpoint; returns whether it belongs to this seed. Raises as `Checkpoints.newest` does."""
     folder = checkpoints.newest()
     if folder is None:
         return False

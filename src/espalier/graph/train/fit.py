@@ -22,9 +22,9 @@ from espalier.graph.train.optim import learning_rate, make_optimizer
 
 @dataclass
 class Trainer:
-    """Trains `method` on `batches`. Two trainers of equal seed and thread count do the same to the last bit.
+    """Trains `method` on `batches`. Two trainers with equal seed and number of threads give bit-identical results.
 
-    share: this process's part, where several train one method.
+    share: this process's part, if several train one method.
     """
 
     method: Method
@@ -60,7 +60,7 @@ class Trainer:
         return bool(waited) or self.epoch >= self.config.epochs
 
     def one_epoch(self) -> float:
-        """One pass over the data; returns its mean loss. Raises RunError where the loss is not finite."""
+        """One pass over the data; returns its mean loss. Raises RunError if the loss is not finite."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self.epoch)
         self.method.train()
@@ -78,12 +78,12 @@ class Trainer:
         return loss
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on exactly."""
+        """The state that is needed to continue exactly."""
         own = {"epoch": self.epoch, "best": self.best, "stale": self.stale, "kept": self.kept}
         return {**own, "method": self.method.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Restore the result of `state`."""
         self.epoch, self.best, self.stale, self.kept = (state[key] for key in ("epoch", "best", "stale", "kept"))
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -12,7 +12,7 @@ from espalier.graph.train.config import FitConfig
 
 
 def make_optimizer(config: FitConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Adam or AdamW, fused, over the parameters that train."""
+    """Adam or AdamW, fused, over the trainable parameters."""
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     return kind(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)

@@ -1,4 +1,4 @@
-"""Which chat format a model speaks, recorded beside its weights so that nobody has to remember it."""
+"""Selects the chat format of a model, which is recorded next to its weights."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FILE = "espalier.json"
 
 
 class ChatFormat(Config):
-    """What espalier.json in a model's folder says."""
+    """The content of espalier.json in a model's folder."""
 
     renderer: Literal["plain", "glm", "template"]
     """The format."""
     thinking: bool = False
-    """Whether the assistant thinks before it answers."""
+    """Whether the assistant has a thinking block before its answer."""
 
     def speak(self, tokenizer: Tokenizer) -> Renderer:
         """The renderer for a tokenizer."""
@@ -42,9 +42,9 @@ class ChatFormat(Config):
 
     @classmethod
     def of_folder(cls, folder: Path, tokenizer: Tokenizer) -> ChatFormat:
-        """What is recorded; else plain where the tokenizer has its markers and no template, else the template.
+        """The recorded format; else plain if the tokenizer has its markers and no template, else the template.
 
-        Raises DataError where the record is broken.
+        Raises DataError if the record is broken.
         """
         file = folder / FILE
         if not file.is_file():
@@ -57,6 +57,6 @@ class ChatFormat(Config):
 
     @classmethod
     def of_tokenizer(cls, tokenizer: Tokenizer) -> ChatFormat:
-        """The format that a tokenizer without a record is made for."""
+        """The format for a tokenizer without a record."""
         plain = tokenizer.template is None and all(name in tokenizer for name in PLAIN_CONTROL)
         return cls(renderer="plain" if plain else "template")

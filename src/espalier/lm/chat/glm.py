@@ -40,7 +40,8 @@ _NO_THINKING = "\n<think></think>"
 
 
 class GLMRenderer(Renderer):
-    """Renders for a tokenizer with the control tokens of `GLM_ROLES`; it spells those of `GLM_MARKUP` that are missing.
+    """Renders for a tokenizer with the control tokens of `GLM_ROLES`; those of `GLM_MARKUP` that are missing are
+    written as text.
 
     Without `thinking`, user messages end in `/nothink` and the assistant's turn opens with an empty thinking block;
     reasoning in a demonstration is then left out. As in GLM-4.5, `opening` leaves out the reasoning of turns before the
@@ -61,7 +62,7 @@ class GLMRenderer(Renderer):
         return self._tokenizer.encode_markup("[gMASK]<sop>" + system + self._turns(messages) + self._prompt)
 
     def following(self, messages: Sequence[Message], last: int | None = None) -> list[int]:
-        """See `Renderer`. After a marker that does not fit the new message, the fitting one is added."""
+        """See `Renderer`. If the sampled marker does not fit the new message, the right one is added."""
         return unrepeated(self._tokenizer.encode_markup(self._turns(messages) + self._prompt), last, self.stop)
 
     def answer(self, message: Message, tools: Sequence[ToolSpec] = (), then: Role | None = None) -> list[int]:

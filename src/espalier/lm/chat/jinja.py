@@ -22,13 +22,13 @@ class _Generation(Extension):
     tags = {"generation"}  # noqa: RUF012 (jinja2 declares it so)
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
-        """The nodes of the block, as they are."""
+        """The nodes of the block, unchanged."""
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 def compile_template(source: str, now: Callable[[], datetime]) -> jinja2.Template:
-    """A chat template ready to render; `now` answers its `strftime_now`. Raises ConfigError for a syntax error."""
+    """Compile a chat template; `now` is the clock of its `strftime_now`. Raises ConfigError for a syntax error."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
     )

@@ -1,4 +1,4 @@
-"""The inside of an assistant turn: thinking block and tool calls, written as GLM does, read as GLM and Qwen write them.
+"""Parts of an assistant turn: thinking block and tool calls, written in GLM's format, parsed in GLM's and Qwen's.
 
 Text here is markup: control tokens by name, ordinary text escaped (`Tokenizer.escape`, `decode_markup`).
 """
@@ -39,7 +39,7 @@ def write_value(value: Any) -> str:
 
 
 def read_value(text: str, schema: Mapping[str, Any]) -> Any:
-    """The argument that `text` stands for: JSON, unless the schema says string or it is not JSON."""
+    """The argument in `text`: parsed as JSON, unless the schema says string or it is not JSON."""
     if schema.get("type") == "string":
         return text
     value = _json(text)
@@ -54,8 +54,8 @@ def properties(tool: ToolSpec | None) -> Mapping[str, Any]:
 
 
 def read_turn(text: str, tools: Sequence[ToolSpec]) -> Message:
-    """The message in one assistant turn of markup. What is neither thinking nor a whole call is content.
-    Text before `</think>` is thinking even without `<think>`, which some templates put into the prompt.
+    """The message in one assistant turn of markup. Text that is neither thinking nor a complete call is content. Text
+    before `</think>` is thinking even without `<think>`, which some templates put into the prompt.
     """
     head, closed, rest = text.partition("</think>")
     before, opened, inside = head.partition("<think>")

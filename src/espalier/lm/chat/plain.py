@@ -22,10 +22,12 @@ _CALLS = re.compile(r"(?:\[[^\[\]]*\])+\Z")
 
 
 class PlainRenderer(Renderer):
-    """Renders for a tokenizer with the control tokens of `PLAIN_CONTROL`. The system speaks like a user.
+    """Renders for a tokenizer with the control tokens of `PLAIN_CONTROL`. System messages are rendered like user
+    messages.
 
-    A call is `[3*4]` where one tool with one parameter is offered; `[name 3*4]` among several tools; the arguments of a
-    tool with several parameters are a JSON object. The tools themselves are not described: the model learns them.
+    A call is `[3*4]` if there is one tool with one parameter, and `[name 3*4]` if there are several tools; the
+    arguments of a tool with several parameters are a JSON object. The tools themselves are not described: the model
+    learns them by training.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -49,13 +51,15 @@ class PlainRenderer(Renderer):
         return unrepeated([self._end, *new, self._assistant], last, self.stop)
 
     def answer(self, message: Message, tools: Sequence[ToolSpec] = (), then: Role | None = None) -> list[int]:
-        """See `Renderer`. Raises DataError for a call that the syntax cannot hold."""
+        """See `Renderer`. Raises DataError for a call that the syntax cannot express."""
         thinking = [*self._tokenizer.encode(message.reasoning), self._think] if message.reasoning else []
         calls = "".join(_write_call(call, tools) for call in message.tool_calls)
         return [*thinking, *self._tokenizer.encode(message.content + calls), self._end]
 
     def parse(self, ids: Sequence[int], tools: Sequence[ToolSpec] = ()) -> Message:
-        """See `Renderer`. Only with `tools` are brackets calls; control tokens out of place stay visible."""
+        """See `Renderer`. Brackets are calls only if there are `tools`; misplaced control tokens stay in the
+        content.
+        """
         said = turn(ids, self.stop)
         split = said.index(self._think) + 1 if self._think in said else 0
         reasoning, text = self._tokenizer.decode(said[: max(split - 1, 0)]), self._tokenizer.decode(said[split:])

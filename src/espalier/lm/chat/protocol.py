@@ -1,7 +1,7 @@
-"""What a renderer does: conversations to ids, without ever encoding again what the model sampled.
+"""The renderer protocol: converts conversations to ids, without ever encoding sampled tokens again.
 
 Invariant: `opening(...) + sampled + following(..., sampled[-1]) + sampled + ...` is the sequence, and every sampled
-token, the stop token included, stands in it exactly once, as sampled.
+token, the stop token included, is in it exactly once, as sampled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from espalier.core.messages import Message, Role, ToolSpec
 class Renderer(Protocol):
     """A chat format. Text of messages is taken literally: the name of a control token in it is only text.
 
-    `stop` are the tokens that end an assistant turn. The one sampled belongs to the turn, and is trained.
+    `stop` are the tokens that end an assistant turn. The sampled stop token belongs to the turn, and is trained.
     """
 
     stop: tuple[int, ...]
@@ -31,31 +31,33 @@ class Renderer(Protocol):
     def following(self, messages: Sequence[Message], last: int | None = None) -> list[int]:
         """Ids to append after a sampled turn: its end, the new messages, the next assistant opening.
 
-        `last` is the last token sampled. What it has said already is not said again; a turn cut short, or ended by
-        another stop token than the one that fits, is ended here. Without `last` the fitting stop token is assumed.
+        `last` is the last sampled token. If it already ends the turn, the end is not repeated. If the turn was
+        truncated, or ended by a stop token that does not fit, the right one is added. Without `last`, the right stop
+        token is assumed.
         """
 
     @abstractmethod
     def parse(self, ids: Sequence[int], tools: Sequence[ToolSpec] = ()) -> Message:
-        """The assistant message in sampled ids. Never raises: what cannot be understood stays in `content`.
+        """The assistant message in sampled ids. Never raises: text that cannot be parsed stays in `content`.
 
         `tools` decide the types of arguments (and, for `PlainRenderer`, whether there are calls at all).
         """
 
     @abstractmethod
     def answer(self, message: Message, tools: Sequence[ToolSpec] = (), then: Role | None = None) -> list[int]:
-        """Ids that a model samples when it says `message`, stop token included; `then` is the role that speaks next."""
+        """The ids that a model samples for `message`, stop token included; `then` is the role of the next message."""
 
     def check_tools(self, tools: Sequence[ToolSpec]) -> None:
-        """Raises DataError where the format cannot show `tools`, calls and results (`PlainRenderer` lists no tools)."""
+        """Raises DataError if the format cannot show `tools`, calls and results (`PlainRenderer` lists no tools)."""
         del tools
 
     def demonstration(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
     ) -> list[tuple[list[int], bool]]:
-        """Spans of a whole conversation, as a rollout would produce them; True marks what the assistant samples.
+        """Spans of a whole conversation, as a rollout would produce them; True marks the spans that the assistant
+        samples.
 
-        Raises DataError where the conversation does not end with the assistant or it speaks twice in a row.
+        Raises DataError if the conversation does not end with the assistant, or has two assistant messages in a row.
         """
         spoken = [i for i, message in enumerate(messages) if message.role == Role.ASSISTANT]
         if not spoken or spoken[-1] != len(messages) - 1:
@@ -73,7 +75,7 @@ class Renderer(Protocol):
 
 
 def unrepeated(ids: list[int], last: int | None, stop: Sequence[int]) -> list[int]:
-    """`ids` without their first where the sampled turn has already said it."""
+    """`ids` without their first id if the sampled turn already ends with it."""
     said = ids[0] in stop if last is None else ids[0] == last
     return ids[1:] if said else ids
 

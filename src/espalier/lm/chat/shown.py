@@ -1,4 +1,6 @@
-"""Whether a chat template shows the model all that a conversation holds: what it does not know, it drops silently."""
+"""Checks that a chat template shows the model everything in a conversation: templates silently drop what they do not
+support.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,10 @@ INSTEAD = "take a checkpoint whose template has them, edit its chat_template.jin
 
 
 class Shown:
-    """Checks conversations by rendering a marked copy: the same roles and calls, each text a mark that must come out.
+    """Checks conversations by rendering a marked copy: the same roles and calls, with a mark for each text, which must
+    appear in the output.
 
-    A conversation of a shape that has passed once is not rendered again.
+    A conversation with the same structure as a checked one is not rendered again.
     """
 
     def __init__(self, render: Render) -> None:
@@ -23,7 +26,7 @@ class Shown:
         self._passed = set[object]()
 
     def check(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> None:
-        """Raises DataError where tools, a text or a call would not reach the model."""
+        """Raises DataError if tools, a text or a call would not reach the model."""
         shape = (bool(tools), *((m.role, bool(m.content.strip()), len(m.tool_calls)) for m in messages))
         if shape in self._passed:
             return

@@ -1,10 +1,10 @@
-"""The checkpoint's own chat template, rendered so that sampled tokens are still never encoded again.
+"""The checkpoint's own chat template, rendered so that sampled tokens are never encoded again.
 
-A template renders whole conversations. What follows a sampled turn is found by rendering a probe conversation with and
-without the new messages: the two must agree up to the end of the probe's answer, and the rest is what to append.
+A template renders whole conversations. The text after a sampled turn is found by rendering a probe conversation with
+and without the new messages: the two must agree up to the end of the probe's answer, and the rest is what to append.
 
-Where a template only drops the thinking of earlier turns (Qwen3, GLM), a rollout keeps it: what was sampled stays.
-Where it rewrites earlier turns in any other way, `following` refuses.
+If a template only drops the thinking of earlier turns (Qwen3, GLM), a rollout keeps it, because sampled tokens stay. If
+it rewrites earlier turns in any other way, `following` raises an error.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ _THINKING = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
 
 
 class TemplateRenderer(Renderer):
-    """Renders with `template`, or else the tokenizer's own. `variables` reach the template, as `enable_thinking=False`.
+    """Renders with `template`, or else the tokenizer's own. `variables` are passed to the template, such as
+    `enable_thinking=False`.
 
-    The stop tokens are the end of text and whatever control token the template puts after an answer or a call. `parse`
+    The stop tokens are the end of text and the control token that the template puts after an answer or a call. `parse`
     reads calls in the formats of GLM, Hermes and Qwen. `now` is the clock of templates that print the date. Raises
-    ConfigError where there is no template or it does not render a plain exchange.
+    ConfigError if there is no template or it does not render a plain exchange.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class TemplateRenderer(Renderer):
         self.stop: tuple[int, ...] = tuple(dict.fromkeys([*ends, tokenizer.eos_id]))
 
     def opening(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> list[int]:
-        """See `Renderer`. Raises DataError where the template refuses the conversation, or leaves out a part of it."""
+        """See `Renderer`. Raises DataError if the template rejects the conversation, or leaves out a part of it."""
         text = self._render(messages, tools, prompt=True)
         self._shown.check(messages, tools)
         return self._tokenizer.encode_markup(text)
@@ -75,7 +76,7 @@ class TemplateRenderer(Renderer):
             self._shown.check((*_before((_RESULT,)), _RESULT), tools)
 
     def following(self, messages: Sequence[Message], last: int | None = None) -> list[int]:
-        """See `Renderer`. Raises ConfigError where the template would rewrite the turns before `messages`."""
+        """See `Renderer`. Raises ConfigError if the template would rewrite the turns before `messages`."""
         rest = self._after_probe(messages)
         self._shown.check((*_before(messages), *messages), ())
         eos = self._tokenizer.eos_name
@@ -86,7 +87,9 @@ class TemplateRenderer(Renderer):
         return unrepeated(self._tokenizer.encode_markup(text), last, self.stop)
 
     def answer(self, message: Message, tools: Sequence[ToolSpec] = (), then: Role | None = None) -> list[int]:
-        """See `Renderer`. Raises ConfigError where the template does not open a turn as it renders one."""
+        """See `Renderer`. Raises ConfigError if the template's opening of a turn differs from the turn that it
+        renders.
+        """
         self._shown.check((_QUESTION, message), tools)
         prompt = self._render((_QUESTION,), tools, prompt=True)
         whole = self._render((_QUESTION, message), tools, prompt=False)
@@ -142,7 +145,7 @@ class TemplateRenderer(Renderer):
                 **self._variables,
             )
         except (jinja2.TemplateError, TypeError, ValueError, LookupError) as error:
-            raise DataError(f"the chat template refused {len(messages)} messages: {error}") from error
+            raise DataError(f"the chat template rejected {len(messages)} messages: {error}") from error
 
     def _plain(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """Messages as templates read them. Calls get an id where they have none; results get the ids in their order."""

@@ -1,4 +1,4 @@
-"""The families of decoders, a file each: what differs, and the fields of Hugging Face's config.json that are known."""
+"""The model families, one file each: their differences, and the known fields of Hugging Face's config.json."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""What sets a family of decoders apart, and which fields of its config.json are known."""
+"""The properties of a model family, and the known fields of its config.json."""
 
 from __future__ import annotations
 
@@ -11,44 +11,45 @@ from typing import Any, Literal
 class Family:
     """One architecture of transformers. The defaults are Llama's.
 
-    A field of config.json is read, harmless or neutral; whatever is none of these is refused.
+    A field of config.json is read, harmless or neutral; any other field is an error.
     """
 
     architecture: str
     """The class of transformers that computes the same."""
     rotary_share: float = 1.0
-    """Share of each head that is rotated, unless config.json says another. 1: always the whole head."""
+    """Share of each head that is rotated, unless config.json gives another. 1: always the whole head."""
     interleaved: bool = False
-    """Rotary pairs are neighbours, rather than half a rotary width apart."""
+    """Whether rotary pairs are adjacent, rather than half a rotary width apart."""
     post_norms: bool = False
-    """The outputs of attention and MLP are normed before they are added."""
+    """Whether the outputs of attention and MLP are normed before they are added."""
     fused_mlp: bool = False
-    """Gate and up projection of a dense MLP are one matrix."""
+    """Whether gate and up projection of a dense MLP are one matrix."""
     attention_bias: bool | None = None
-    """Whether the query, key and value projections have biases; None: config.json says it."""
+    """Whether the query, key and value projections have biases; None: given by config.json."""
     output_bias: bool = True
     """With `attention_bias`, attention's output projection has a bias too."""
     qk_norm: bool | None = False
-    """Whether query and key heads are normed; None: config.json says it."""
+    """Whether query and key heads are normed; None: given by config.json."""
     gate: Literal["sigmoid", "softmax"] | None = None
-    """How a mixture of experts weighs them; None: MLPs are dense."""
+    """Gate of the mixture of experts; None: MLPs are dense."""
     expert_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What config.json calls fields of `MoEConfig`, where that differs; the first name is written."""
+    """Names in config.json of fields of `MoEConfig`, if they differ; the first name is written."""
     expert_limits: Mapping[str, Any] = field(default_factory=dict)
-    """The only value of fields of `MoEConfig` that the family does not have."""
+    """The only allowed value of fields of `MoEConfig` that the family does not have."""
     absent: Mapping[str, Any] = field(default_factory=dict)
-    """What transformers takes for fields that a config.json leaves out, where that differs from `DecoderConfig`."""
+    """Defaults of transformers for missing fields of config.json, if they differ from `DecoderConfig`."""
     writes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of config.json that are written as well, since transformers would take something else without them."""
+    """Additional fields that are written to config.json, because transformers has another default for them."""
     reads: frozenset[str] = frozenset()
-    """Fields that shape the decoder, beyond `READ`."""
+    """Additional fields that affect the decoder, beyond `READ`."""
     harmless: frozenset[str] = frozenset()
-    """Fields that change no logits whatever they say, beyond `HARMLESS`."""
+    """Additional fields that never affect the logits, beyond `HARMLESS`."""
     neutral: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    """Fields that change nothing with these values only, beyond `NEUTRAL`. Of a list, all items must be among them."""
+    """Additional fields that have no effect with these values only, beyond `NEUTRAL`. For a list, all items must be
+    among them."""
 
     def objection(self, name: str, value: Any) -> str | None:
-        """Why a field of config.json that is not null cannot be taken; None where it can."""
+        """Why a field of config.json that is not null is not supported; None if it is."""
         if name in READ | self.reads | HARMLESS | self.harmless:
             return None
         neutral = {**NEUTRAL, **self.neutral, "architectures": (self.architecture,)}
@@ -88,7 +89,7 @@ HARMLESS = frozenset(
         *("suppress_tokens", "begin_suppress_tokens", "sep_token_id", "decoder_start_token_id", "is_decoder"),
     }
 )
-"""Fields that change no logits in any family."""
+"""Fields that never affect the logits in any family."""
 
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "hidden_act": ("silu",),
@@ -104,4 +105,4 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "pruned_heads": ({},),
     "rope_interleaved": (False,),
 }
-"""Fields that change nothing with these values."""
+"""Fields that have no effect with these values."""

@@ -1,4 +1,4 @@
-"""GLM-4.5 and 4.6: mixtures of experts with a sigmoid gate. The layer for further tokens (MTP) is left out."""
+"""GLM-4.5 and 4.6: mixtures of experts with a sigmoid gate. The multi-token prediction layer (MTP) is left out."""
 
 from espalier.lm.families.family import Family
 

@@ -1,4 +1,4 @@
-"""Llama 2 and 3, and whatever else calls itself so (SmolLM2, TinyLlama)."""
+"""Llama 2 and 3, and other models of this type (SmolLM2, TinyLlama)."""
 
 from espalier.lm.families.family import Family
 

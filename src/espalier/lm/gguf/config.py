@@ -1,4 +1,4 @@
-"""From the metadata of a GGUF file to `DecoderConfig`. A key of the architecture is known, or it is refused."""
+"""Converts the metadata of a GGUF file to `DecoderConfig`. Unknown keys of the architecture are errors."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ READ_EXPERTS = frozenset(
         *("expert_group_count", "expert_group_used_count", "nextn_predict_layers"),
     }
 )
-"""Keys of the architecture that are read where there are experts."""
+"""Keys of the architecture that are read in mixtures of experts."""
 HARMLESS = frozenset({"rope.scaling.finetuned", "expert_shared_feed_forward_length"})
-"""Keys that change no logits."""
+"""Keys that never affect the logits."""
 GATES = {1: "softmax", 2: "sigmoid"}
 LLAMA31 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
-"""Of all published Llama 3.1 to 3.3; the file holds only the resulting factors."""
+"""Scaling of all published Llama 3.1 to 3.3; the file has only the resulting factors."""
 
 
 def read_config(container: Container) -> DecoderConfig:
     """The decoder that the metadata describe.
 
-    Raises ConfigError or DataError, naming file and key, where they describe what the decoder does not do.
+    Raises ConfigError or DataError, naming file and key, if they describe something that the decoder does not
+    support.
     """
     try:
         return _read(container)
@@ -62,7 +63,7 @@ def _read(container: Container) -> DecoderConfig:
     heads, width = container.need(f"{name}.attention.head_count", int), container.need(f"{name}.embedding_length", int)
     head_dim = container.get(f"{name}.attention.key_length", int) or width // max(heads, 1)
     if container.get(f"{name}.attention.value_length", int) not in (None, head_dim):
-        raise ConfigError(f"{name}.attention.value_length: values as wide as keys only ({head_dim})")
+        raise ConfigError(f"{name}.attention.value_length: only values as wide as keys are supported ({head_dim})")
     turned = container.get(f"{name}.rope.dimension_count", int)
     fields: dict[str, Any] = {
         "family": family,

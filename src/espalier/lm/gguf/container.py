@@ -1,8 +1,8 @@
-"""The container: header, metadata and the table of tensors, whose data stay in the mapped file.
+"""The container: header, metadata and the table of tensors. Tensor data stay in the memory-mapped file.
 
 Layout (ggml's docs/gguf.md, versions 2 and 3, little endian): magic, version, two counts; metadata as key, type and
 value; a table of names, dimensions, types and offsets; padding; the tensors' data, each at a multiple of the alignment.
-Nothing is trusted: every count, length and offset is checked against the size of the file before memory is taken.
+Every count, length and offset is checked against the size of the file before memory is allocated.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where a tensor lies. shape: as torch has it, rows first; start, size: bytes in the file."""
+    """The location of a tensor. shape: in torch's order, rows first; start, size: bytes in the file."""
 
     name: str
     shape: tuple[int, ...]
@@ -56,7 +56,7 @@ class TensorInfo:
 
 
 class Container:
-    """A GGUF file, mapped into memory. Raises DataError, naming file and key, where it is not one or is broken."""
+    """A GGUF file, memory-mapped. Raises DataError, naming file and key, if it is not a GGUF file or is broken."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -72,12 +72,12 @@ class Container:
         self.metadata, self.tensors = _parse(reader)
 
     def rows(self, tensor: TensorInfo) -> npt.NDArray[np.uint8]:
-        """The tensor's bytes, [rows, bytes of a row], not copied; a row is what the last dimension holds."""
+        """The tensor's bytes, [rows, bytes of a row], not copied; a row is the last dimension."""
         raw = np.frombuffer(self._map, np.uint8, tensor.size, tensor.start)
         return raw.reshape(-1, tensor.shape[-1] // tensor.kind.elements * tensor.kind.size)
 
     def get(self, key: str, kind: type[T]) -> T | None:
-        """The metadata value of `key`, None where there is none. Raises DataError where it is of another type."""
+        """The metadata value of `key`, None if there is none. Raises DataError if it is of another type."""
         value: object = self.metadata.get(key)
         if value is None:
             return None
@@ -88,7 +88,7 @@ class Container:
         return value
 
     def need(self, key: str, kind: type[T]) -> T:
-        """As `get`; raises DataError where there is none."""
+        """As `get`; raises DataError if there is none."""
         value = self.get(key, kind)
         if value is None:
             raise DataError(f"{self.path}: the metadata have no {key}")
@@ -102,7 +102,7 @@ class _Reader:
         self.path, self.data, self.at = path, data, 0
 
     def take(self, size: int, what: str) -> int:
-        """Move on by `size` bytes; the place before."""
+        """Advance by `size` bytes; returns the position before."""
         if size > len(self.data) - self.at:
             raise DataError(
                 f"{self.path}: {what} reaches beyond the end of the file ({len(self.data):,} bytes): it is cut off or "
@@ -151,7 +151,7 @@ def _parse(reader: _Reader) -> tuple[Mapping[str, Value], Mapping[str, TensorInf
     for _ in range(entries):
         key = reader.text("a metadata key")
         if key in metadata:
-            raise DataError(f"{reader.path}: the metadata key {key[:80]!r} is there twice")
+            raise DataError(f"{reader.path}: the metadata key {key[:80]!r} occurs twice")
         metadata[key] = _value(reader, reader.number("<I", key[:80]), key[:80])
     return metadata, _table(reader, tensors, _alignment(reader, metadata))
 
@@ -217,10 +217,12 @@ def _table(reader: _Reader, count: int, alignment: int) -> Mapping[str, TensorIn
         if not elements or shape[-1] % kind.elements:
             raise DataError(f"{reader.path}: tensor {name} of the type {kind.name} cannot have the shape {list(shape)}")
         if offset != next_offset:
-            raise DataError(f"{reader.path}: tensor {name} begins at {offset:,}, {next_offset:,} is where it belongs")
+            raise DataError(f"{reader.path}: tensor {name} begins at {offset:,}, {next_offset:,} is expected")
         size = elements // kind.elements * kind.size
         if start + offset + size > len(reader.data):
-            raise DataError(f"{reader.path}: tensor {name} reaches beyond the end of the file: it is cut off or broken")
+            raise DataError(
+                f"{reader.path}: tensor {name} reaches beyond the end of the file: it is truncated or broken"
+            )
         table[name] = TensorInfo(name, shape, kind, start + offset, size)
         next_offset = offset + size + -size % alignment
     return table

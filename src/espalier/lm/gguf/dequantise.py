@@ -1,4 +1,4 @@
-"""From the bytes of a tensor to float32, by the block formats of ggml (ggml-quants.c)."""
+"""Converts the bytes of a tensor to float32, by the block formats of ggml (ggml-quants.c)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from espalier.lm.gguf.kinds import Kind
 Raw = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 CHUNK = 1 << 17
-"""Bytes decoded at once, so that what lies between costs little memory."""
+"""Number of bytes decoded at a time, so that intermediate values need little memory."""
 
 
 def dequantise(rows: Raw, kind: Kind) -> Floats:

@@ -26,7 +26,7 @@ KINDS: Mapping[int, Kind] = MappingProxyType(
         30: Kind("BF16", 1, 2),
     }
 )
-"""Those that are read."""
+"""The supported types."""
 
 _NAMES = (
     "Q5_0=6 Q5_1=7 Q8_1=9 Q2_K=10 Q3_K=11 Q4_K=12 Q5_K=13 Q6_K=14 Q8_K=15 IQ2_XXS=16 IQ2_XS=17 IQ3_XXS=18 IQ1_S=19 "
@@ -35,4 +35,4 @@ _NAMES = (
 OTHERS: Mapping[int, str] = MappingProxyType(
     {int(number): name for name, number in (pair.split("=") for pair in _NAMES.split())}
 )
-"""Names of those that are not read, for messages."""
+"""Names of unsupported types, for messages."""

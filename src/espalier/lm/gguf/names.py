@@ -1,4 +1,4 @@
-"""Names of tensors: llama.cpp's, as gguf files have them, and those of Hugging Face folders."""
+"""Names of tensors: llama.cpp's in GGUF files, and those of Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FAMILY: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "glm4_moe": {**EXPERTS, "post_attention_norm": "post_attention_layernorm"},
     }
 )
-"""Parts that a family has besides, or that mean something else in it."""
+"""Additional parts of a family, or parts with another meaning in it."""
 CORRECTION = {"exp_probs_b", "exp_probs_b.bias"}
 """Names of GLM-4.5's correction bias."""
 
@@ -67,7 +67,7 @@ _PART = re.compile(r"blk\.(\d{1,9})\.(.+)")
 
 
 def hf_name(name: str, family: FamilyName) -> str | None:
-    """The name in a Hugging Face folder; of stacked experts with {} for the expert's number. None where unknown."""
+    """The name in a Hugging Face folder; for stacked experts with {} for the expert's number. None if unknown."""
     if name in WHOLE:
         return WHOLE[name]
     match = _PART.fullmatch(name)
@@ -84,5 +84,5 @@ def hf_name(name: str, family: FamilyName) -> str | None:
 
 
 def interleaved(name: str, family: FamilyName) -> bool:
-    """Whether llama.cpp keeps the rows of a tensor in another order: queries and keys of Llama, see `weights`."""
+    """Whether llama.cpp stores the rows of a tensor in another order: queries and keys of Llama, see `weights`."""
     return family == "llama" and re.fullmatch(r"blk\.\d+\.attn_[qk]\.(weight|bias)", name) is not None

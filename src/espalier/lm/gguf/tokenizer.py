@@ -34,20 +34,20 @@ SPLITS: Mapping[str, str | None] = MappingProxyType(
         "tekken": TEKKEN,
     }
 )
-"""What BPE merges within, by tokenizer.ggml.pre: a pattern, or None for GPT-2's own."""
+"""Pre-tokenizer patterns by tokenizer.ggml.pre; None for GPT-2's own."""
 DIGITS = frozenset({"smollm", "starcoder", "refact", "command-r", "codeshell"})
-"""Every digit stands alone in these."""
+"""Pre-tokenizers that split numbers into single digits."""
 WHOLE_WORDS = frozenset({"llama-bpe", "llama3", "llama-v3", "tekken"})
-"""A word that is a token is taken as it is in these, whatever its merges."""
+"""Pre-tokenizers with which a word that is a token is used directly, whatever its merges."""
 COMPOSED = frozenset({"qwen2", "deepseek-r1-qwen"})
-"""Text is brought into Unicode's composed form in these, as their own tokenizers do."""
+"""Pre-tokenizers that normalise text to Unicode's composed form (NFC), as the original tokenizers do."""
 NAMED = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
 
 
 def read_tokenizer(container: Container) -> Tokenizer:
-    """The tokenizer, with the chat template where the file has one.
+    """The tokenizer, with the chat template if the file has one.
 
-    Raises ConfigError for a kind that is not read, DataError where tokens and merges do not fit together.
+    Raises ConfigError for an unsupported kind, DataError if tokens and merges do not fit together.
     """
     path = container.path
     kind = container.need("tokenizer.ggml.model", str)
@@ -60,7 +60,7 @@ def read_tokenizer(container: Container) -> Tokenizer:
     vocabulary = {name: i for i, name in enumerate(names)}
     if len(vocabulary) != len(names):
         twice = next(name for i, name in enumerate(names) if vocabulary[name] != i)
-        raise DataError(f"{path}: tokenizer.ggml.tokens: {twice!r} is there twice")
+        raise DataError(f"{path}: tokenizer.ggml.tokens: {twice!r} occurs twice")
     backend = _backend(container, vocabulary, split)
     backend.add_tokens(_added(container, names))
     config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
@@ -81,7 +81,7 @@ def _backend(container: Container, vocabulary: dict[str, int], split: str) -> to
     pairs = [(left, right) for left, blank, right in (merge.partition(" ") for merge in merges) if blank]
     try:
         if len(pairs) != len(merges):
-            raise ValueError("a merge is not two texts with a blank between")
+            raise ValueError("a merge is not two texts separated by a space")
         model = models.BPE(vocabulary, pairs, ignore_merges=split in WHOLE_WORDS)
     except Exception as error:  # the library raises bare Exception for a merge of unknown tokens
         raise DataError(f"{container.path}: tokenizer.ggml.merges do not fit the tokens ({error})") from error

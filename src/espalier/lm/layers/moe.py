@@ -1,4 +1,4 @@
-"""Mixture of experts as in GLM-4.5 and Qwen3, with a record of who was chosen, which can be replayed."""
+"""Mixture of experts as in GLM-4.5 and Qwen3, with a record of the chosen experts that can be replayed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from espalier.lm.layers.mlp import MLP
 
 
 class Routing:
-    """The experts that each token chose in a forward pass, or those that it is to choose again.
+    """The experts that each token used in a forward pass, or must use again.
 
-    Replaying the choice of the engine in the learner removes a source of mismatch between the two (R3, Ma et al. 2025).
-    Gate weights are always computed anew, with gradient; only the choice is replayed.
+    Replaying the engine's choice in the learner removes a source of mismatch between the two (R3, Ma et al. 2025). Gate
+    weights are always computed again, with gradient; only the choice is replayed.
     """
 
     def __init__(self, replay: Tensor | None = None) -> None:
@@ -31,12 +31,12 @@ class Routing:
         return None if self.replay is None else self.replay[:, len(self._chosen)]
 
     def record(self, experts: Tensor) -> None:
-        """Note the experts [N, num_experts_per_tok] used in the next sparse layer."""
+        """Record the experts [N, num_experts_per_tok] used in the next sparse layer."""
         self._chosen.append(experts)
 
 
 class Router(nn.Module):
-    """Sigmoid gate with a correction bias, balanced outside of the gradient, that counts in the choice only.
+    """Sigmoid gate with a correction bias for load balancing. The bias has no gradient and only affects the choice.
 
     DeepSeek-V3 (2024), equations 12 to 16, and its choice of groups; always in fp32.
     """
@@ -71,7 +71,7 @@ class Router(nn.Module):
 
 
 class SoftmaxRouter(nn.Module):
-    """Softmax gate over all experts, of which the most probable are taken (Shazeer et al. 2017); always in fp32."""
+    """Softmax gate over all experts, of which the most probable are used (Shazeer et al. 2017); always in fp32."""
 
     def __init__(self, config: MoEConfig, hidden_size: int) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Experts(nn.Module):
 
 
 class MoE(nn.Module):
-    """Routed experts plus the shared ones, where there are any."""
+    """Routed experts plus the shared ones, if there are any."""
 
     def __init__(self, config: DecoderConfig, moe: MoEConfig) -> None:
         super().__init__()

@@ -52,7 +52,7 @@ def _yarn(frequencies: Tensor, scaling: YarnScaling, config: DecoderConfig) -> T
 
 
 class Rotation:
-    """The rotations of N tokens, made once a forward pass and applied in every layer."""
+    """The rotations of N tokens, computed once per forward pass and applied in every layer."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Advantages of whole responses, against others of their group. Groups are known by id, never by position or shape."""
+"""Advantages of whole responses relative to their group. Groups are identified by id, never by position or shape."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def leave_one_out(rewards: Floats, group: Ints) -> Floats:
 
 
 def whiten(values: Floats, part: Ints) -> Floats:
-    """Token values [M] shifted and scaled to mean 0 and deviation 1 (population) over the tokens of the same part [M].
+    """Token values [M], normalised to mean 0 and standard deviation 1 (population) over the tokens of the same part
+    [M].
 
-    Parts are one batch (REINFORCE++, Hu 2025) or the tasks (AgentRL, 2510.04206). All-equal values become 0.
+    A part is the whole batch (REINFORCE++, Hu 2025) or a task (AgentRL, 2510.04206). Equal values become 0.
     """
     if not len(values):
         return values

@@ -1,4 +1,4 @@
-"""What an algorithm is: one choice per axis. Imports without torch."""
+"""Config of an algorithm: one choice for each of its parts. Imports without torch."""
 
 from __future__ import annotations
 
@@ -21,50 +21,53 @@ Estimator = Literal["k1", "k2", "k3"]
 
 
 class Algorithm(Config):
-    """A row of the table under `name`, with any of its fields changed: `Algorithm(name="dapo", clip_high=0.3)`.
+    """The algorithm `name` of the table, with any of its fields changed: `Algorithm(name="dapo", clip_high=0.3)`.
 
-    Three log-probs are told apart: `behave`, the engine's when it sampled; `prox`, the learner's at the start of the
-    update; `new`, the current one.
+    There are three log-probs: `behave`, the engine's when it sampled; `prox`, the learner's at the start of the update;
+    `new`, the current one.
     """
 
     selector: ClassVar[str | None] = "name"
     later: ClassVar[frozenset[str]] = frozenset({"plugin", "turn_rewards"})
 
     name: str = "grpo"
-    """The row of the table that gives the fields not set here."""
+    """The algorithm of the table that gives the fields not set here."""
     advantage: Advantage = "group_std"
-    """Where credit comes from: the reward itself, its distance from the group's mean (divided by the group's standard
-    deviation with `group_std`, from the mean of the others with `leave_one_out`), or a critic (`gae`)."""
+    """Advantage estimator: the reward itself (`reward`), its difference from the group's mean (`group_mean`;
+    `group_std` divides it by the group's standard deviation; `leave_one_out` takes the mean of the others), or a critic
+    (`gae`)."""
     turn_rewards: bool = False
-    """Credit what the environment pays for a turn to the tokens up to the end of that turn, and not to those after it.
-    For `reward` and `gae` advantages; without it the whole reward comes with the last token."""
+    """Credit the environment's reward for a turn to the tokens up to the end of that turn, and not to later ones. For
+    `reward` and `gae` advantages. Without it, the whole reward is credited at the last token."""
     plugin: PluginConfig | None = None
-    """Your own functions for any of the three: advantage, loss, correction."""
+    """Your own functions for any of the three parts: advantage, loss, correction."""
     whiten: Literal["none", "batch", "task"] = "none"
-    """Shift and scale token advantages to mean 0 and deviation 1, over the whole batch or within each task."""
+    """Normalise token advantages to mean 0 and standard deviation 1, over the whole batch or within each task."""
     gamma: float = Field(default=1.0, gt=0.0, le=1.0)
     """Discount per token, for `reward` and `gae` advantages."""
     lam: float = Field(default=1.0, ge=0.0, le=1.0)
     """GAE's lambda: 1 is the Monte-Carlo return minus the value, 0 the one-step error."""
     filter_zero_variance: bool = False
-    """Replace groups whose rewards are all equal by new ones (DAPO's dynamic sampling)."""
+    """Replace groups whose rewards are all equal by other groups (DAPO's dynamic sampling)."""
     loss: Loss = "ppo"
     """The policy loss of a token."""
     clip_low: float = Field(default=0.2, ge=0.0, le=1.0)
-    """The ratio is held above 1 - clip_low. 1 leaves it free below."""
+    """The ratio is clipped below at 1 - clip_low. 1 means no lower bound."""
     clip_high: PositiveFloat = 0.2
-    """The ratio is held below 1 + clip_high."""
+    """The ratio is clipped above at 1 + clip_high."""
     dual_clip: float | None = Field(default=None, gt=1.0)
-    """Bounds the loss of bad tokens (advantage below 0) at this multiple of it; null: no bound. Only for `ppo`."""
+    """For tokens with a negative advantage, bounds the loss at this multiple of the advantage; null: no bound. Only for
+    `ppo`."""
     aggregate: Aggregate = "token"
-    """How token losses become one: mean over tokens; mean over rows of each row's mean (`sequence`) or sum
-    (`sequence_sum`); sum over rows divided by rows and a `constant` length."""
+    """How token losses are aggregated: mean over tokens; mean over rows of each row's mean (`sequence`) or sum
+    (`sequence_sum`); sum over rows divided by the number of rows and a `constant` length."""
     constant: PositiveFloat | None = None
     """The length that `constant` aggregation divides by, in tokens; null: `rollout.max_tokens`."""
     correction: Correction = "bypass"
-    """Treatment of samples from another policy. `bypass`: ratio new/behave. `none`: ratio new/prox. `tis`, `icepop`,
-    `decoupled`: ratio new/prox, weight prox/behave truncated, kept inside bounds, or exact. `sequence_mask`: ratio
-    new/behave, drifted bad rows dropped. `double_sided`: weight new/behave inside the clip bounds, else 0."""
+    """Off-policy correction. `bypass`: ratio new/behave. `none`: ratio new/prox. `tis`, `icepop`, `decoupled`: ratio
+    new/prox, with the weight prox/behave truncated, masked outside of bounds, or exact. `sequence_mask`: ratio
+    new/behave; rows with negative advantage that drifted too far are masked. `double_sided`: weight new/behave inside
+    the clip bounds, else 0."""
     correction_low: PositiveFloat = 0.5
     """Smallest importance weight that `icepop` keeps, and smallest mean ratio that `sequence_mask` keeps."""
     correction_high: PositiveFloat = 2.0
@@ -75,7 +78,7 @@ class Algorithm(Config):
     """With d = log new/ref: d, d²/2 or exp(-d) - 1 + d. As a loss, k2 has the gradient of KL(new || ref) and k3 that of
     KL(ref || new); k1 belongs in the reward."""
     kl_as: Literal["loss", "reward"] = "loss"
-    """Where the KL goes: into the loss, or subtracted from the reward."""
+    """Whether the KL is added to the loss or subtracted from the reward."""
     entropy_coef: NonNegativeFloat = 0.0
     """Weight of the entropy bonus."""
     overlong: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -99,11 +102,9 @@ class Algorithm(Config):
         if self.kl_coef and self.kl_as == "loss" and self.kl_estimator == "k1":
             raise ConfigError("algorithm.kl_estimator: k1 as a loss has no expected gradient; use k2, or kl_as=reward")
         if self.correction == "double_sided" and self.loss != "reinforce":
-            raise ConfigError(
-                f"algorithm.correction: double_sided weights a plain gradient; set loss=reinforce, not {self.loss}"
-            )
+            raise ConfigError(f"algorithm.correction: double_sided needs loss=reinforce, not {self.loss}")
         if self.dual_clip is not None and self.loss != "ppo":
-            raise ConfigError(f"algorithm.dual_clip belongs to loss=ppo, not {self.loss}; set it to null")
+            raise ConfigError(f"algorithm.dual_clip is only for loss=ppo, not {self.loss}; set it to null")
         if self.turn_rewards and self.advantage not in ("reward", "gae"):
             raise ConfigError(
                 f"algorithm.turn_rewards: advantage={self.advantage} compares whole rows; use reward or gae"
@@ -114,31 +115,31 @@ class Algorithm(Config):
 
     @property
     def title(self) -> str:
-        """The name, and the fields that differ from its row of the table: `grpo (clip_high=0.28)`."""
+        """The name, and the fields that differ from the table: `grpo (clip_high=0.28)`."""
         row = dict(type(self)(name=self.name))
         changed = [f"{field}={value}" for field, value in self if value != row[field] and field != "plugin"]
         changed += [f"{part}={where}" for part, where in (self.plugin.named if self.plugin else {}).items()]
         return f"{self.name} ({', '.join(changed)})" if changed else self.name
 
     def over(self, length: int) -> Algorithm:
-        """The same for responses of at most `length` tokens, which becomes `constant` unless that is set."""
+        """The same algorithm for responses of at most `length` tokens; `constant` becomes `length` unless it is set."""
         return self if self.constant is not None else self.model_copy(update={"constant": float(length)})
 
     @property
     def needs_group(self) -> bool:
-        """Whether a row is judged against others of its group, so that groups need two rows or more."""
+        """Whether a row is compared with others of its group, so that groups need two rows or more."""
         if self.plugin and self.plugin.advantage:
             return self.plugin.asks_for("advantage", "group")
         return self.advantage in ("group_mean", "group_std", "leave_one_out")
 
     @property
     def needs_values(self) -> bool:
-        """Whether credit needs a critic's values."""
+        """Whether the advantage needs a critic's values."""
         return self.advantage == "gae" and not (self.plugin and self.plugin.advantage)
 
     @property
     def needs_prox(self) -> bool:
-        """Whether `prox` matters once the weights have moved within a step; until then it equals `new`."""
+        """Whether `prox` is needed after the first optimizer step of an update; before it, `prox` equals `new`."""
         if self.plugin and (self.plugin.correction or self.plugin.asks_for("loss", "prox")):
             return True
         return self.correction in ("none", "tis", "icepop", "decoupled")

@@ -1,7 +1,7 @@
-"""Weights for tokens that another policy sampled: a stale version, or an engine that computes differently.
+"""Weights for tokens that another policy sampled: older weights, or an engine with different numerics.
 
-Every weight is a constant to the gradient. `prox` is the learner's log-prob at the start of the update, `behave` the
-engine's when it sampled, `new` the current one; all [M].
+Weights carry no gradient. `prox` is the learner's log-prob at the start of the update, `behave` the engine's when it
+sampled, `new` the current one; all [M].
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def double_sided(new: Tensor, behave: Tensor, *, low: float, high: float) -> Ten
 
 
 def sequence_mask(new: Tensor, behave: Tensor, adv: Tensor, present: Tensor, row: Tensor, *, low: float) -> Tensor:
-    """0 for bad tokens (A < 0) of rows whose geometric mean of new/behave is below `low`, else 1.
+    """0 for tokens with A < 0 in rows whose geometric mean of new/behave is below `low`, else 1.
 
     Equal to mean(log behave - log new) > -log(low) (DeepSeek-V3.2's off-policy sequence masking). present: [M] 0 or 1.
     """
@@ -45,5 +45,5 @@ def sequence_mask(new: Tensor, behave: Tensor, adv: Tensor, present: Tensor, row
 
 
 def lag_mask(lag: Tensor, limit: int) -> Tensor:
-    """1.0 for tokens at most `limit` versions old, else 0.0: [M]. Belongs into the weights before they are counted."""
+    """1.0 for tokens at most `limit` versions old, else 0.0: [M]. Apply it to the weights before they are counted."""
     return (lag <= limit).float()

@@ -1,4 +1,4 @@
-"""From rewards to the advantage of every token: once per step, over all groups."""
+"""Computes the advantage of every token from rewards: once per step, over all groups."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class CreditError(EspalierError):
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """Per row, in the order of the groups and of the rows in them, one number per token of the row (prompt included).
+    """One number per token of each row (prompt included), in the order of the groups and of their rows.
 
-    advantages: 0.0 where the mask is False. returns: what the critic should have said, 0.0 where the mask is False and
-    NaN in rows that brought their advantages, which have nothing to tell a critic; None without a critic.
+    advantages: 0.0 where the mask is False. returns: the targets of the critic, 0.0 where the mask is False, and NaN in
+    rows that came with their own advantages, because the critic is not trained on them. None without a critic.
     """
 
     advantages: list[list[float]]
@@ -38,14 +38,14 @@ def advantages(
     values: list[list[float]] | None = None,
     kl: list[list[float]] | None = None,
 ) -> Credit:
-    """Assign credit to every sampled token of every row.
+    """Compute the advantage of every sampled token of every row.
 
-    values: the critic's value of the state before each token. kl: log prox/ref of each token, needed where the KL is
-    part of the reward. Both are aligned as `Credit` is; entries where the mask is False are ignored. A row's reward
-    arrives with its last sampled token. A row whose `advantages` are set keeps them and takes part in nothing else.
+    values: the critic's value of the state before each token. kl: log prox/ref of each token, needed if the KL is part
+    of the reward. Both are aligned as `Credit` is; entries where the mask is False are ignored. A row's reward is
+    credited at its last sampled token. A row whose `advantages` are set keeps them and is used for nothing else.
 
-    Raises CreditError where a row has no reward, or a group that needs a baseline has one row; ConfigError where
-    `values` or `kl` is missing or not asked for (a KL in the loss and in the reward would count twice).
+    Raises CreditError if a row has no reward, or a group that needs a baseline has one row. Raises ConfigError if
+    `values` or `kl` is missing or not needed (a KL in the loss and in the reward would count twice).
     """
     _check_inputs(algorithm, values, kl)
     rows = [row for group in groups for row in group]
@@ -115,7 +115,7 @@ def _of_plugin(plugin: PluginConfig, flat: _Flat, ids: Ints, penalty: Floats) ->
         ) from None
     credit = np.concatenate(parts) if parts else np.zeros(0)
     if not np.isfinite(credit).all():
-        raise AlgorithmError(f"algorithm.plugin.advantage: {plugin.advantage} gave numbers that are not finite")
+        raise AlgorithmError(f"algorithm.plugin.advantage: {plugin.advantage} returned numbers that are not finite")
     return credit
 
 
@@ -151,7 +151,9 @@ class _Flat:
         return int(self.offsets[-1])
 
     def by_token(self, *, turns: bool) -> Floats:
-        """[size] what each token earns: the last of a row its reward, less what its turns earned where they fell."""
+        """[size] the reward of each token: turn rewards at the ends of their turns, and the rest of the row's reward at
+        its last token.
+        """
         result, rest = np.zeros(self.size), self.rewards.copy()
         for i, row in enumerate(self.rows if turns else ()):
             sampled = np.cumsum(self.masks[i])

@@ -14,9 +14,9 @@ from espalier.rl.algorithms.advantages import Floats
 from espalier.rl.algorithms.config import Estimator
 
 LOG_RATIO = 20.0
-"""Log-ratios are held within this, as public trainers do."""
+"""Log-ratios are clamped to this, as public trainers do."""
 K3_MAX = 10.0
-"""k3 is held below this, as public trainers do."""
+"""k3 is clamped to this, as public trainers do."""
 
 
 def kl_loss(new: Tensor, ref: Tensor, estimator: Estimator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Accuracy of repeated attempts: avg@n, pass@k without bias, and an interval around a mean."""
+"""Accuracy of repeated attempts: avg@n, unbiased pass@k, and an interval around a mean."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def avg_at_n(correct: Sequence[Sequence[bool]]) -> float:
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Probability that k of n attempts, drawn without replacement, hold one of the c correct: 1 - C(n-c, k)/C(n, k).
+    """Probability that k of n attempts, drawn without replacement, contain one of the c correct: 1 - C(n-c, k)/C(n, k).
 
-    Its expectation over n attempts of success rate p is 1 - (1 - p)^k (Chen et al. 2021, eq. 1). As a product of
-    ratios it neither overflows nor cancels. Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
+    Its expectation over n attempts of success rate p is 1 - (1 - p)^k (Chen et al. 2021, eq. 1). As a product of ratios
+    it neither overflows nor cancels. Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
     """
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(
@@ -36,7 +36,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile interval of the mean of independent `values` (tasks, or seeds), by resampling them.
 
-    Raises ValueError where there is nothing to resample.
+    Raises ValueError if `values` is empty.
     """
     sample = np.asarray(values, np.float64)
     if not len(sample):

@@ -12,7 +12,7 @@ from espalier.rl.algorithms.advantages import Floats, Ints
 
 
 def gae(rewards: Floats, values: Floats, offsets: Ints, gamma: float, lam: float) -> tuple[Floats, Floats]:
-    """Advantages and returns (advantage + value), [M] each, of rows laid end to end. Schulman et al. 2016, eq. 16.
+    """Advantages and returns (advantage + value), [M] each, of concatenated rows. Schulman et al. 2016, eq. 16.
 
     rewards, values: [M] at the sampled tokens only; the value is that of the state before the token. offsets: [R+1].
     delta_t = r_t + gamma V_{t+1} - V_t with V = 0 after a row's end; A_t = sum_l (gamma lam)^l delta_{t+l}.

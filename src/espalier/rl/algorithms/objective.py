@@ -1,4 +1,4 @@
-"""The loss of one micro-batch: policy, KL to the reference and entropy bonus, and what to report about it."""
+"""The loss of one micro-batch (policy, KL to the reference, entropy bonus) and its metrics."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Stats = dict[str, Tensor]
 class TokenBatch:
     """The trainable tokens of whole rows, flat: every tensor is [M].
 
-    new: log-prob under the current weights, with gradient. behave: the engine's when it sampled. advantage: the
-    token's. weight: in the policy loss; 0 leaves the token out. row: Long, the token's row in this micro-batch; a row
-    is never divided between micro-batches.
-    prox: log-prob under the weights at the start of the step; None while they have not moved, where it equals `new`.
-    ref: log-prob under the reference; needed with `kl_coef` > 0 and `kl_as` = loss. ref_weight: weight in the KL loss;
-    None: `weight`. entropy: of the token's distribution, with gradient where `entropy_coef` > 0.
+    new: log-prob under the current weights, with gradient. behave: the engine's log-prob when it sampled. advantage: of
+    each token. weight: in the policy loss; 0 masks the token. row: Long, the token's row in this micro-batch; a row is
+    never divided between micro-batches. prox: log-prob under the weights at the start of the step; None before the
+    first optimizer update, when it equals `new`. ref: log-prob under the reference; needed with `kl_coef` > 0 and
+    `kl_as` = loss. ref_weight: weight in the KL loss; None: `weight`. entropy: of the token's distribution, with
+    gradient if `entropy_coef` > 0.
     """
 
     new: Tensor
@@ -154,7 +154,7 @@ def _of_plugin(
         shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise AlgorithmError(f"{name} must give a tensor of {len(batch.new)} numbers, one for each token, not {shape}")
     if part == "loss" and batch.new.requires_grad and not found.requires_grad:
-        raise AlgorithmError(f"{name} gave a loss without a gradient: it must depend on `new`")
+        raise AlgorithmError(f"{name} returned a loss without a gradient: it must depend on `new`")
     return found
 
 

@@ -1,7 +1,7 @@
-"""An advantage, a loss or an off-policy correction of the user's own. Imports without torch.
+"""User-defined functions for the advantage, the loss or the off-policy correction. Imports without torch.
 
-A function asks for what it needs by the names of its parameters: those that `INPUTS` lists are handed to it, all others
-are its options, which the recipe sets.
+The parameter names of a function select its inputs, which `INPUTS` lists. All other parameters are options that the
+recipe sets.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ INPUTS: Mapping[Part, tuple[str, ...]] = {
     "loss": ("new", "old", "behave", "prox", "advantage", "row", "present"),
     "correction": ("new", "behave", "prox", "advantage", "row", "present"),
 }
-"""What each function may ask for. Arrays of an advantage are [R], one entry for each row: `rewards` fp64, `group` the
+"""The inputs that each function can use. Arrays of an advantage are [R], one entry per row: `rewards` fp64, `group` the
 number of its group, `lengths` its sampled tokens; `rows` are the trajectories. Tensors of the others are [M], one entry
-for each trained token: log-probs `new` (with gradient), `behave` and `prox`; `old`, of these two the one that the
-correction takes the ratio with; `advantage`; `row`, the number of its row; `present`, 1 where it counts, else 0."""
+per trained token: log-probs `new` (with gradient), `behave` and `prox`; `old`, the one of these two in the denominator
+of the ratio; `advantage`; `row`, the number of its row; `present`, 1 if the token counts, else 0."""
 
 
 class AlgorithmError(EspalierError):
-    """A function of the user's own raised, or gave something of another form than it should."""
+    """A user-defined function raised an error or returned a value of the wrong form."""
 
 
 class PluginConfig(Config):
-    """Functions that take the place of a row's own advantage, loss or correction, each by `./file.py:function`."""
+    """Functions that replace the advantage, loss or correction of an algorithm, each given as `./file.py:function`."""
 
     advantage: PluginName | None = None
-    """Gives [R] numbers, one for each row, or for each row a list of one for each of its sampled tokens."""
+    """Returns [R] numbers, one per row, or one list per row with a number for each of its sampled tokens."""
     loss: PluginName | None = None
-    """Gives [M] losses to be minimised, with a gradient to `new`."""
+    """Returns [M] losses to be minimised, with a gradient to `new`."""
     correction: PluginName | None = None
-    """Gives [M] weights of the losses, constant to the gradient. The ratio is then new/prox."""
+    """Returns [M] weights of the losses, without gradient. The ratio is then new/prox."""
     options: dict[str, Any] = Field(default={})
-    """Keyword arguments: each function gets those that it has parameters for."""
+    """Keyword arguments. Each function receives those that it has parameters for."""
 
     @model_validator(mode="after")
     def _callable(self) -> Self:
@@ -55,7 +55,7 @@ class PluginConfig(Config):
             for name, required in own:
                 if required and name not in self.options:
                     raise ConfigError(
-                        f"algorithm.plugin.{part}: {where} needs {name!r}, which is no input "
+                        f"algorithm.plugin.{part}: {where} needs {name!r}, which is not an input "
                         f"({', '.join(INPUTS[part])}) and not in algorithm.plugin.options"
                     )
         for name in self.options:
@@ -75,12 +75,12 @@ class PluginConfig(Config):
         return {part: where for part, where in given.items() if where is not None}
 
     def asks_for(self, part: Part, name: str) -> bool:
-        """Whether a function is set for `part` and has a parameter `name`."""
+        """Whether the function for `part` is set and has a parameter `name`."""
         where = self.named.get(part)
         return where is not None and any(p.name == name for p in parameters(where))
 
     def call(self, part: Part, inputs: Mapping[str, Any]) -> Any:
-        """What the function for `part` gives. Raises AlgorithmError, naming its file and line, where it raises."""
+        """Call the function for `part`. If it raises an error, raises AlgorithmError with its file and line."""
         where = self.named[part]
         names = [p.name for p in parameters(where)]
         known = {**{k: v for k, v in self.options.items() if k not in INPUTS[part]}, **inputs}

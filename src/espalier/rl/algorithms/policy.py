@@ -1,7 +1,7 @@
 """Policy losses of single tokens, to be minimised. All tensors are flat [M]; only `new` carries a gradient.
 
-With r = exp(new - old) and A the advantage. What `old` is (the engine's log-prob or the learner's at the start of the
-update) is the correction's affair.
+r = exp(new - old) is the ratio and A the advantage. The correction decides whether `old` is the engine's log-prob or
+the learner's at the start of the update.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from espalier.rl.algorithms.divergence import LOG_RATIO
 from espalier.rl.algorithms.reduce import row_mean
 
 GSPO_LOG_MAX = 10.0
-"""A sequence's log-ratio is held below this, as the published trainer does."""
+"""Upper bound of a sequence's log-ratio, as in the published trainer."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLoss:
-    """loss: [M], with gradient. ratio: [M], without. low, high: [M] bool, where a bound of the ratio is in force."""
+    """loss: [M], with gradient. ratio: [M], without. low, high: [M] bool, where the ratio is clipped at the bound."""
 
     loss: Tensor
     ratio: Tensor
@@ -29,7 +29,7 @@ class TokenLoss:
 
 
 def log_ratio(new: Tensor, old: Tensor) -> Tensor:
-    """new - old, held within +-20 so that a ratio stays finite."""
+    """new - old, clamped to +-20 so that the ratio stays finite."""
     return (new - old).clamp(-LOG_RATIO, LOG_RATIO)
 
 

@@ -1,4 +1,4 @@
-"""Losses over pairs of responses, one of which was preferred. Tensors are [P], one entry per pair.
+"""Losses over pairs of a chosen and a rejected response. Tensors are [P], one entry per pair.
 
 Log-probs of responses are sums over response tokens only, never over the prompt.
 """
@@ -16,12 +16,14 @@ def bradley_terry(chosen: Tensor, rejected: Tensor) -> Tensor:
 
 
 def score_penalty(chosen: Tensor, rejected: Tensor) -> Tensor:
-    """r_c² + r_r²: [P]. Holds scores near zero, which differences alone leave free (ChatGLM-RLHF, 2404.00934)."""
+    """r_c² + r_r²: [P]. Keeps scores near zero; the pair loss alone only fixes their difference (ChatGLM-RLHF,
+    2404.00934).
+    """
     return chosen.square() + rejected.square()
 
 
 def pointwise(score: Tensor, correct: Tensor) -> Tensor:
-    """L = -log sigmoid(y r) with y = +1 where `correct` (bool) and -1 elsewhere: outcome and step rewards."""
+    """L = -log sigmoid(y r) with y = +1 where `correct` (bool) and -1 elsewhere: for outcome and step rewards."""
     return -F.logsigmoid(torch.where(correct, score, -score))
 
 
@@ -45,6 +47,6 @@ def ipo(u: Tensor, tau: float) -> Tensor:
 
 
 def without_length(score: Tensor, length: Tensor, slope: float) -> Tensor:
-    """r' = r - slope (|y| - mean |y|): takes a linear length effect out of scores [P]. Ours."""
+    """r' = r - slope (|y| - mean |y|): removes a linear length effect from scores [P]. Ours."""
     tokens = length.to(score.dtype)
     return score - slope * (tokens - tokens.mean())

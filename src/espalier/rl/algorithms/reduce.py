@@ -1,7 +1,7 @@
-"""From token losses to one number, divided by counts over the whole optimizer step.
+"""Aggregates token losses to one number, divided by counts over the whole optimizer step.
 
-Micro-batches add up to exactly the loss of all rows at once, however the rows are dealt, because every divisor is
-global. A row must lie in one micro-batch.
+All divisors are global, so micro-batches add up to exactly the loss of all rows, however rows are divided among them. A
+row must be in one micro-batch.
 """
 
 from __future__ import annotations
@@ -37,10 +37,9 @@ class Denominators:
 def reduce(loss: Tensor, weight: Tensor, row: Tensor, how: Aggregate, denominators: Denominators) -> Tensor:
     """This micro-batch's share of the aggregated loss, a scalar.
 
-    loss, weight: [M]; a token with weight 0 counts nowhere. row: Long[M]. With l the loss, w the weight, n_i the
-    weighted tokens of row i, over the whole step:
-    token: sum l w / tokens. sequence: (1/rows) sum_i (1/n_i) sum_t l w. sequence_sum: (1/rows) sum_i sum_t l w.
-    constant: sum l w / (rows * length).
+    loss, weight: [M]; a token with weight 0 is not counted. row: Long[M]. With l the loss, w the weight, n_i the
+    weighted tokens of row i, over the whole step: token: sum l w / tokens. sequence: (1/rows) sum_i (1/n_i) sum_t l w.
+    sequence_sum: (1/rows) sum_i sum_t l w. constant: sum l w / (rows * length).
     """
     weighted = torch.where(weight != 0, loss * weight, 0.0)
     if how == "sequence":

@@ -11,9 +11,9 @@ from espalier.rl.algorithms.rows import ROWS
 
 
 def algorithm(name: str, **overrides: Any) -> Algorithm:
-    """The row `name` with some fields changed. Raises ConfigError with the nearest name where there is none."""
+    """The algorithm `name` with some fields changed. Raises ConfigError with the nearest name if there is none."""
     return Algorithm.of(name=name, **overrides)
 
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType({name: algorithm(name) for name in ROWS})
-"""Every row as published, or as its card in docs/rl/algorithms.md says."""
+"""Every algorithm as published, or as documented in docs/rl/algorithms.md."""

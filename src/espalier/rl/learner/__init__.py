@@ -1,1 +1,1 @@
-"""From groups of trajectories to new weights."""
+"""The learner: computes new weights from groups of trajectories."""

@@ -1,4 +1,4 @@
-"""What the loop knows of a learner."""
+"""The learner protocol that the training loop uses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class Learner(Protocol):
         ...
 
     async def update(self, units: Sequence[Unit]) -> Metrics:
-        """One training step over all rows of `units` (perhaps several optimizer steps). Version rises by one."""
+        """One training step over all rows of `units` (it may have several optimizer steps). Increases `version` by
+        one.
+        """
         ...
 
     async def publish(self) -> WeightUpdate:
@@ -36,5 +38,5 @@ class Learner(Protocol):
         ...
 
     async def load(self, path: Path) -> None:
-        """Restore what `save` wrote; the next update is equal to the last bit."""
+        """Restore what `save` wrote. The next update is then bit-identical."""
         ...

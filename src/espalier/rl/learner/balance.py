@@ -1,4 +1,4 @@
-"""Which rows share an optimizer step, and which a micro-batch. Pure arithmetic on row lengths."""
+"""Assigns rows to optimizer steps and micro-batches. Pure arithmetic on row lengths."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 Blocks = Sequence[Sequence[int]]
-"""Indices of rows; those of one block stay together."""
+"""Indices of rows; the rows of one block stay together."""
 
 
 def blocks_of(labels: Sequence[int]) -> list[list[int]]:
-    """The indices of equal labels together, in the order in which the labels first appear."""
+    """The indices grouped by label, in the order in which the labels first appear."""
     found: dict[int, list[int]] = {}
     for index, label in enumerate(labels):
         found.setdefault(label, []).append(index)
@@ -19,19 +19,21 @@ def blocks_of(labels: Sequence[int]) -> list[list[int]]:
 
 
 def slices(blocks: Blocks, parts: int, order: np.random.Generator) -> list[list[int]]:
-    """Blocks of rows dealt at random into at most `parts` disjoint pieces, whose numbers of blocks differ by at most 1.
+    """Blocks of rows, assigned at random to at most `parts` disjoint pieces whose numbers of blocks differ by at most
+    1.
 
-    Each piece holds indices of rows in rising order.
+    Each piece lists indices of rows in ascending order.
     """
     dealt = np.array_split(order.permutation(len(blocks)), parts) if parts > 1 else [np.arange(len(blocks))]
     return [sorted(i for block in piece for i in blocks[block]) for piece in dealt if len(piece)]
 
 
 def microbatches(blocks: Blocks, lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """The rows of `blocks` in pieces of at most `budget` tokens (a longer block goes alone), about equal in tokens.
+    """The rows of `blocks` in pieces of at most `budget` tokens (a longer block is its own piece), about equal in
+    tokens.
 
-    Blocks are sorted by length and cut in order: neighbours are alike, so attention that pads inside a micro-batch
-    computes little padding. Longest first, so that the peak of memory comes at once.
+    Blocks are sorted by length and cut in order. Neighbours are similar in length, so attention that pads inside a
+    micro-batch computes little padding. The longest come first, so the peak of memory occurs at the start.
     """
     pieces = _equal_pieces([sum(lengths[i] for i in block) for block in blocks], budget)
     return [[i for block in piece for i in blocks[block]] for piece in pieces]

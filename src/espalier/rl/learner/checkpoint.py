@@ -1,4 +1,4 @@
-"""What a learner needs to go on as if it had never stopped: tensors in safetensors, numbers in JSON, no pickle."""
+"""The learner's checkpoint: tensors in safetensors, numbers in JSON, no pickle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def weights(module: nn.Module, *, frozen: bool = False) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def set_weights(module: nn.Module, saved: Mapping[str, Tensor], *, frozen: bool = False) -> None:
-    """Copy `weights(...)` back, in place. Raises DataError where names or shapes differ."""
+    """Copy `weights(...)` back, in place. Raises DataError if names or shapes differ."""
     own = weights(module, frozen=frozen)
     odd = sorted(own.keys() ^ saved.keys()) or sorted(n for n in own if own[n].shape != saved[n].shape)
     if odd:
@@ -48,7 +48,7 @@ def write(folder: Path, parts: Mapping[str, Mapping[str, Tensor]], state: Mappin
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The numbers. Raises DataError where the file is absent, broken or of another format."""
+    """The numbers. Raises DataError if the file is missing, broken or of another format."""
     path = folder / "state.json"
     state = read_object(path)
     if state.get("format") != FORMAT:
@@ -57,7 +57,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def read_part(folder: Path, name: str) -> dict[str, Tensor]:
-    """The tensors of one part. Raises DataError where the file is absent or broken."""
+    """The tensors of one part. Raises DataError if the file is missing or broken."""
     try:
         return load_tensors(folder / f"{name}.safetensors")
     except DataError as error:

@@ -1,4 +1,4 @@
-"""What the learner can be told. Imports without torch."""
+"""Settings of the learner. Imports without torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from espalier.core.config import Config
 
 
 class OptimConfig(Config):
-    """How gradients become weights. Steps are optimizer steps."""
+    """Optimizer settings. Steps are optimizer steps."""
 
     selector: ClassVar[str | None] = "name"
 
@@ -19,11 +19,11 @@ class OptimConfig(Config):
     lr: PositiveFloat = 3e-4
     """Peak learning rate of AdamW."""
     muon_lr: PositiveFloat = 0.02
-    """Peak learning rate of Muon; it scales with the same schedule."""
+    """Peak learning rate of Muon; it follows the same schedule."""
     betas: tuple[float, float] = (0.9, 0.95)
-    """Decay of AdamW's first and second moment."""
+    """Decay rates of AdamW's first and second moment."""
     eps: PositiveFloat = 1e-8
-    """AdamW's denominator floor."""
+    """AdamW's epsilon."""
     momentum: float = Field(default=0.95, ge=0.0, lt=1.0)
     """Muon's Nesterov momentum."""
     weight_decay: float = Field(default=0.0, ge=0.0)
@@ -31,7 +31,7 @@ class OptimConfig(Config):
     grad_clip: PositiveFloat | None = 1.0
     """Largest gradient norm; null leaves gradients as they are."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """Shape of the learning rate after the warm-up; the last two fall to `final_lr` at `total_steps`."""
+    """Shape of the learning rate after the warm-up; the last two decay to `final_lr` at `total_steps`."""
     warmup: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises linearly from zero."""
     total_steps: PositiveInt | None = None
@@ -40,46 +40,47 @@ class OptimConfig(Config):
     """Learning rate at the end of the schedule, as a fraction of the peak."""
 
     def over(self, steps: int) -> OptimConfig:
-        """The same with a schedule of `steps`, at most half of them warm-up, unless it has a length already."""
+        """The same with a schedule of `steps` steps, at most half of them warm-up, unless its length is already set."""
         length = {"total_steps": steps, "warmup": min(self.warmup, steps // 2)}
         return self if self.total_steps else self.model_copy(update=length)
 
 
 class CriticConfig(Config):
-    """The value model of PPO: a copy of the policy's decoder with a scalar head, trained beside it."""
+    """The value model of PPO: a copy of the policy's decoder with a scalar head, trained at the same time."""
 
     optim: OptimConfig = OptimConfig()
     """Its optimizer."""
     value_clip: PositiveFloat | None = 0.2
-    """Largest move of a value from its old one before its squared error stops improving; null: unclipped."""
+    """Clip range of value changes in PPO's clipped value loss; null: unclipped."""
 
 
 class LearnerConfig(Config):
-    """One training step: how rows become micro-batches, and micro-batches optimizer steps."""
+    """One training step: how rows are divided into optimizer steps and micro-batches."""
 
     optim: OptimConfig = OptimConfig()
     """The policy's optimizer."""
     tokens_per_microbatch: PositiveInt = 4096
-    """Most tokens in one forward and backward pass; a longer row goes alone. Gradients do not depend on it."""
+    """Largest number of tokens in one forward and backward pass; a longer row is computed alone. Gradients do not
+    depend on it."""
     updates_per_step: PositiveInt = 1
     """Optimizer steps in one pass over the rows, each on its own slice of them."""
     epochs: PositiveInt = 1
     """Passes over the rows."""
     reference: Literal["none", "frozen", "ema"] = "none"
-    """The anchor of KL terms: none, the initial weights, or their moving average."""
+    """The reference policy of KL terms: none, the initial weights, or a moving average of the weights."""
     ema_decay: float = Field(default=0.99, ge=0.0, le=1.0)
-    """Share of itself that an `ema` reference keeps after each update."""
+    """Decay of an `ema` reference per update."""
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    """Matmul precision; weights stay fp32. `auto` takes bf16 where the hardware multiplies it natively."""
+    """Precision of matrix products; weights stay fp32. `auto` uses bf16 if the hardware supports it natively."""
     ce_mean: Literal["token", "row"] = "token"
-    """Cross entropy averages over tokens, or over rows after averaging each row's tokens."""
+    """Whether cross entropy is averaged over tokens, or first within each row and then over rows."""
     critic: CriticConfig | None = None
     """Value model, for algorithms with `gae` advantages."""
     max_skipped: PositiveInt = 5
     """Consecutive steps with gradients that are not finite before training stops with an error."""
 
     def over(self, steps: int) -> LearnerConfig:
-        """The same with schedules that last `steps` training steps, unless they have a length already."""
+        """The same with schedules of `steps` training steps, unless their length is already set."""
         count = steps * self.updates_per_step * self.epochs
         critic = self.critic and self.critic.model_copy(update={"optim": self.critic.optim.over(count)})
         return self.model_copy(update={"optim": self.optim.over(count), "critic": critic})

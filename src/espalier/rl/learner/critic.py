@@ -13,7 +13,7 @@ from espalier.lm.heads import ValueHead
 
 
 class Critic(nn.Module):
-    """A decoder of its own with a scalar head: the value of a token is that of the state before it."""
+    """A separate decoder with a scalar head. The value of a token is that of the state before it."""
 
     def __init__(self, decoder: Decoder, head: ValueHead) -> None:
         super().__init__()
@@ -32,9 +32,9 @@ class Critic(nn.Module):
 
 
 def value_loss(new: Tensor, old: Tensor, returns: Tensor, clip: float | None) -> Tensor:
-    """Per-token squared error [M], halved; with `clip`, the worse of it and that of the value held near the old one.
+    """Per-token squared error [M], halved. With `clip`, the larger of this error and that of the clipped value.
 
-    PPO's value clipping as the public implementations have it: 0.5 max((V - R)^2, (V_old + clip(V - V_old) - R)^2).
+    PPO's value clipping as in public implementations: 0.5 max((V - R)^2, (V_old + clip(V - V_old) - R)^2).
     """
     error = (new - returns).square()
     if clip is not None:

@@ -1,4 +1,4 @@
-"""Everything about a step's rows that is known before its first gradient."""
+"""Everything that is known about the rows of a step before its first gradient."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from espalier.rl.unit import Unit
 Bools = NDArray[np.bool_]
 
 Score = Callable[[Columns, Ints, Pass], Floats]
-"""Runs a forward pass over the given rows, as far as they feed the policy's loss: [N]."""
+"""Runs a forward pass over the given rows, for the tokens of the policy's loss: [N]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """The forward passes that a step needs; None where it can do without."""
+    """The forward passes that a step needs; None for those it does not need."""
 
     prox: Pass | None
     ref: Pass | None
@@ -34,10 +34,10 @@ class Passes:
 class Experience:
     """Columns [N] over all rows of the step, prompt tokens included.
 
-    advantage: 0 outside of the mask. moving: [R] whether a row can move the policy at all. computed: rows that the
-    policy runs over. prox, ref: log-probs of the policy's tokens under the weights at the start of the step, and under
-    the reference. values, returns: of the critic; the return is NaN where it has nothing to learn. None where not
-    computed.
+    advantage: 0 outside of the mask. moving: [R] whether a row can change the policy at all. computed: rows with a
+    forward pass of the policy. prox, ref: log-probs of the policy's tokens under the weights at the start of the step,
+    and under the reference. values, returns: of the critic; the return is NaN where the critic is not trained. None if
+    not computed.
     """
 
     table: Columns
@@ -53,9 +53,10 @@ class Experience:
 def experience(
     units: Sequence[Unit], algorithm: Algorithm, passes: Passes, score: Score, *, skip: bool = False
 ) -> Experience:
-    """Pack the rows of all units, run the passes and assign credit. With `skip`, only rows that move are computed.
+    """Pack the rows of all units, run the forward passes and compute advantages. With `skip`, only rows that can change
+    the policy are computed.
 
-    Rows without a reward that feed no policy loss, such as demonstrations, take no part in credit.
+    Rows without a reward that are not in the policy loss, such as demonstrations, have no advantage.
     """
     rows = [row for unit in units for row in unit.rows]
     table = columns(rows, block=_blocks(units), ref=algorithm.needs_reference)

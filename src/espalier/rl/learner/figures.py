@@ -1,4 +1,4 @@
-"""What one update reports, under the canonical names of docs/rl/learner.md."""
+"""The metrics of one update, under the names of docs/rl/learner.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Figures:
         self._start = data.prox
 
     def policy(self, stats: Mapping[str, float], stepped: Stepped, logprobs: Floats) -> None:
-        """Add one step of the policy. logprobs: [N] those it found, NaN elsewhere."""
+        """Add one step of the policy. logprobs: [N], NaN where not computed."""
         if self._start is None:
             self._start = logprobs  # the weights had not moved yet
         self._add(stats, stepped, "grad_norm")
@@ -34,7 +34,7 @@ class Figures:
         self._add(stats, stepped, "grad_norm/critic")
 
     def metrics(self) -> dict[str, float]:
-        """Means over the optimizer steps (the largest, for names ending in /max), and what is known of the rows."""
+        """Means over the optimizer steps (maxima, for names ending in /max), and metrics of the rows."""
         table = self._data.table
         weighted = (table.rl != 0) | (table.ce != 0) | (table.ref != 0)
         result = {

@@ -1,4 +1,6 @@
-"""From groups of trajectories to new weights: reinforcement learning, supervised training and mixes of both."""
+"""Computes new weights from groups of trajectories: reinforcement learning, supervised training and mixtures of
+both.
+"""
 
 from __future__ import annotations
 
@@ -34,18 +36,17 @@ from espalier.rl.unit import Unit
 
 
 class LearnerError(EspalierError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class TorchLearner:
     """Implements `espalier.rl.learner.api.Learner` for a model in this process.
 
-    Only parameters with `requires_grad` are trained and saved. `critic` and `reference` start the value model and the
-    anchor from given weights, where `config.critic` and `config.reference` ask for them; without, both are copies of
-    `model` as it is now. `temperature` is the one sampled with: the policy that is trained is the one that sampled
-    (cross entropy always uses 1). With `skip_idle`, rows that cannot move the policy are counted but not computed: the
-    update is the same, and what is measured of the policy is measured on the other rows. `seed` deals rows to optimizer
-    steps; nothing else is random.
+    Only parameters with `requires_grad` are trained and saved. If `config.critic` and `config.reference` are set,
+    `critic` and `reference` give the initial weights of the value model and the reference; by default both are copies
+    of `model`. `temperature` is the sampling temperature, at which the policy is also trained (cross entropy always
+    uses 1). With `skip_idle`, rows that cannot change the policy are counted but not computed: the update is the same,
+    and policy metrics are measured on the other rows. `seed` assigns rows to optimizer steps; nothing else is random.
     """
 
     def __init__(
@@ -90,9 +91,10 @@ class TorchLearner:
         return self._version
 
     async def update(self, units: Sequence[Unit]) -> Metrics:
-        """See `Learner.update`. Rows that can move nothing are a step without optimizer steps, not an error.
+        """See `Learner.update`. If no row can change the weights, the step has no optimizer steps; this is not an
+        error.
 
-        Raises LearnerError after `max_skipped` optimizer steps in a row whose gradients were not finite.
+        Raises LearnerError after `max_skipped` consecutive optimizer steps whose gradients were not finite.
         """
         begun, self._forwarded = time.perf_counter(), 0
         data = experience(units, self.algorithm, self._passes(), self._score, skip=self._skip)
@@ -125,7 +127,7 @@ class TorchLearner:
         checkpoint.write(path, parts, state | {name: asdict(clock) for name, clock in clocks.items()})
 
     async def load(self, path: Path) -> None:
-        """See `Learner.load`. Raises DataError where the checkpoint does not fit this learner."""
+        """See `Learner.load`. Raises DataError if the checkpoint does not fit this learner."""
         state = checkpoint.read_state(path)
         if state["seed"] != self._seed:
             raise DataError(f"{path}: saved with learner seed {state['seed']}, resumed with {self._seed}")

@@ -1,7 +1,7 @@
-"""The loss of a micro-batch: reinforcement learning, KL to the reference, cross entropy; and the critic's.
+"""The loss of a micro-batch (reinforcement learning, KL to the reference, cross entropy) and that of the critic.
 
-Each component is divided by its own count over the whole optimizer step, known before the first backward pass. So
-gradients do not depend on how rows are dealt to micro-batches.
+Each component is divided by its own count over the whole optimizer step, which is known before the first backward pass.
+Gradients therefore do not depend on how rows are divided into micro-batches.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Counts:
 
     @staticmethod
     def of(data: Experience, rows: Ints, constant: float | None) -> Counts:
-        """Over the given rows, computed or not; `constant` is `Algorithm.constant`."""
+        """Counts over the given rows, computed or not; `constant` is `Algorithm.constant`."""
         table = data.table
         streams = (table.rl, table.ce, table.ref, _valued(data))
         rl, ce, ref, value = (Denominators.count(table.counts(weight)[rows], constant) for weight in streams)
@@ -55,7 +55,7 @@ class PolicyLoss:
     counts: Counts
 
     def __call__(self, batch: Packed, logprobs: Floats) -> tuple[Tensor, Stats]:
-        """This micro-batch's share of the loss and of the statistics; its log-probs go into `logprobs` [N]."""
+        """This micro-batch's share of the loss and of the metrics; its log-probs are written to `logprobs` [N]."""
         hidden = hidden_states(self.model, batch)
         loss, stats = hidden.new_zeros(()).float(), Stats()
         if len(batch.policy):

@@ -1,6 +1,6 @@
-"""How far the learner's log-probs are from those the engine sampled with, by age of the token.
+"""The difference between the learner's log-probs and the engine's, by the lag of the token.
 
-Lag 0 compares two programs with the same weights: anything above rounding there is a bug. Higher lags add staleness.
+At lag 0 both have the same weights, so a difference above rounding is a bug. At higher lags, staleness adds to it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ BUCKETS: dict[str, tuple[float, float]] = {"0": (0, 0), "1": (1, 1), "2-3": (2, 
 
 
 def mismatch(learner: Floats, behave: Floats, lag: Ints) -> dict[str, float]:
-    """Per bucket that has tokens, over d = learner - behave log-prob (all [M]).
+    """Metrics per bucket that has tokens, over d = learner - behave log-prob (all [M]).
 
     abs: mean |d|. k1, k3: estimates of KL(behave || learner), mean -d and mean exp(d) - 1 - d. ratio: largest exp(d).
-    ess: (sum w)^2 / (M sum w^2) for w = exp(d), the share of tokens that importance weighting leaves in effect.
+    ess: (sum w)^2 / (M sum w^2) for w = exp(d), the effective sample size of importance weighting as a share.
     """
     result: dict[str, float] = {}
     for name, (low, high) in BUCKETS.items():

@@ -41,7 +41,7 @@ class Stepped:
 
 @dataclass(slots=True)
 class Clock:
-    """Steps that moved the weights, and how many were skipped in a row since the last of them."""
+    """Number of steps that changed the weights, and of consecutive skipped steps since the last of them."""
 
     steps: int = 0
     skipped: int = 0
@@ -66,7 +66,7 @@ class Optimizer:
         return self.config.lr * scale(self.config, self.clock.steps)
 
     def step(self) -> Stepped:
-        """Clip, apply and clear the gradients; a gradient that is not finite is cleared and nothing else happens."""
+        """Clip, apply and clear the gradients. If a gradient is not finite, the gradients are only cleared."""
         params = list(self._named.values())
         grads = [p.grad for p in params if p.grad is not None]
         norm_tensor = nn.utils.get_total_norm(grads)
@@ -88,7 +88,7 @@ class Optimizer:
         return Stepped(norm, lr, skipped)
 
     def state(self) -> dict[str, Tensor]:
-        """Moments and step counts by `<parameter>.<entry>`; with `clock`, all that the next step depends on."""
+        """Moments and step counts by `<parameter>.<entry>`. With `clock`, this is all that the next step depends on."""
         return {
             f"{name}.{entry}": value
             for optimizer, name, parameter in self._owned()
@@ -96,7 +96,7 @@ class Optimizer:
         }
 
     def load(self, state: Mapping[str, Tensor], clock: Clock) -> None:
-        """Restore `state()` and `clock`. Raises DataError where it belongs to other parameters or another optimizer."""
+        """Restore `state()` and `clock`. Raises DataError if it belongs to other parameters or another optimizer."""
         left = dict(state)
         for optimizer, name, parameter in self._owned():
             held = optimizer.state[parameter]

@@ -1,4 +1,4 @@
-"""Rows of Python lists become flat columns once a step, and flat columns become tensors once a micro-batch.
+"""Packing: rows of Python lists become flat columns once per step, and tensors once per micro-batch.
 
 A token is predicted by the hidden state of the token before it. The first token of a row has no context, and so no
 weight.
@@ -29,11 +29,11 @@ class PackError(EspalierError):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """All rows of a step, end to end: N tokens of R rows, and what is known of each token.
+    """All rows of a step, concatenated: N tokens of R rows, with per-token data.
 
-    offsets: [R+1] start of each row, and the end. block: [R] rows of one number share a micro-batch.
-    tokens, versions: [N]. behave: [N] log-prob when sampled.
-    rl, ce, ref: [N] weight in each loss stream, zero where the token feeds none.
+    offsets: [R+1] start of each row, and the end. block: [R] rows with the same number share a micro-batch. tokens,
+    versions: [N]. behave: [N] log-prob when sampled. rl, ce, ref: [N] weight in each loss stream, zero if the token is
+    not in it.
     """
 
     offsets: Ints
@@ -67,10 +67,10 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """One micro-batch on the device: U tokens, each computed once, also where several rows begin with it.
+    """One micro-batch on the device: U tokens. A prefix that several rows share is computed once.
 
     lengths: tokens of each row. flat: [sum of lengths] which of the U tokens each token of each row is. tokens,
-    positions: [U]. source: [U] where each stands in the step's columns. row: [U] the row that trains it. before: [U]
+    positions: [U]. source: [U] index of each token in the step's columns. row: [U] the row that trains it. before: [U]
     the token whose hidden state predicts it. policy, ce: [M] tokens whose log-probs the policy's streams (rl or ref)
     and cross entropy need.
     """
@@ -99,9 +99,9 @@ class Packed:
 
 
 def columns(rows: Sequence[Trajectory], *, block: Ints | None = None, ref: bool = True) -> Columns:
-    """Flatten `rows`; without `ref` the stream of that name is off, and without `block` each row is one of its own.
+    """Flatten `rows`. Without `ref`, the stream of that name is off. Without `block`, each row is its own block.
 
-    Raises PackError where a row gives weight to its first token, or its lists are not aligned.
+    Raises PackError if a row gives weight to its first token, or its lists are not aligned.
     """
     lengths = np.fromiter((len(row.tokens) for row in rows), np.int64, len(rows))
     offsets = np.concatenate(([0], np.cumsum(lengths)))
@@ -140,15 +140,15 @@ def columns(rows: Sequence[Trajectory], *, block: Ints | None = None, ref: bool 
 
 
 def trained_rows(table: Columns) -> Ints:
-    """Rows with a weighted token in any stream; the others are context for nobody."""
+    """Rows with a weighted token in any stream; the others are not needed."""
     return np.flatnonzero(table.counts(table.rl) + table.counts(table.ce) + table.counts(table.ref))
 
 
 def pack(table: Columns, rows: Ints, device: torch.device) -> Packed:
     """The given rows of the table, in that order, as one micro-batch.
 
-    What a row has before its first weighted token is computed once for all rows that begin with it: the prompt of a
-    group, the stem of a tree.
+    The tokens of a row before its first weighted token are computed once for all rows that begin with them: the prompt
+    of a group, the stem of a tree.
     """
     lengths = table.lengths[rows]
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))

@@ -1,4 +1,4 @@
-"""Where bfloat16 pays: only where the hardware multiplies it."""
+"""Selects bfloat16, only if the hardware supports it natively."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from espalier.core.hardware import has_bf16
 
 
 def autocast(precision: Literal["fp32", "bf16", "auto"], device: torch.device) -> torch.autocast:
-    """The context to run forward passes in. Raises ConfigError where bf16 is demanded and the hardware lacks it."""
+    """The autocast context of forward passes. Raises ConfigError if bf16 is required and the hardware does not support
+    it.
+    """
     native = precision != "fp32" and has_bf16(device)
     if precision == "bf16" and not native:
         raise ConfigError(f"learner.precision=bf16: this {device.type} has no bfloat16 matmul; use fp32 or auto")

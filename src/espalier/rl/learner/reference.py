@@ -1,4 +1,4 @@
-"""The anchor of KL terms: the initial weights, frozen, or a moving average of the policy's."""
+"""The reference policy of KL terms: the initial weights, frozen, or a moving average of the policy."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from espalier.lm.decoder import Decoder
 
 
 class Reference:
-    """A model without gradients. `decay` 1 keeps it frozen; below 1 it follows: w <- decay w + (1 - decay) policy.
+    """A model without gradients. With `decay` 1 it is frozen; below 1: w <- decay w + (1 - decay) policy.
 
-    The moving average as an anchor is T1's (Hou et al. 2025); the default decay is ours.
+    The moving average as a reference is from T1 (Hou et al. 2025); the default decay is ours.
     """
 
     def __init__(self, model: Decoder, decay: float = 1.0) -> None:
@@ -26,7 +26,7 @@ class Reference:
 
     @torch.no_grad()
     def follow(self, policy: Decoder) -> None:
-        """Move towards the policy."""
+        """Update the moving average."""
         if self.decay < 1.0:
             own, other = list(self.model.parameters()), [p.detach() for p in policy.parameters()]
             torch._foreach_lerp_(own, other, 1.0 - self.decay)  # type: ignore[arg-type]

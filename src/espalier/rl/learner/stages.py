@@ -1,4 +1,4 @@
-"""Passes over packed rows: the forward half of training, and the passes without gradient that come before it."""
+"""Forward passes over packed rows: those of training, and those without gradient before it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from espalier.rl.learner.critic import Critic
 from espalier.rl.learner.pack import Columns, Floats, Ints, Packed, pack
 
 Pass = Callable[[Packed], Tensor]
-"""A forward pass over one micro-batch that gives a number for each of its policy positions [M]."""
+"""A forward pass over one micro-batch that returns a number for each of its policy positions [M]."""
 
 
 def hidden_states(model: Decoder, batch: Packed) -> Tensor:
@@ -26,7 +26,7 @@ def hidden_states(model: Decoder, batch: Packed) -> Tensor:
 def token_logprobs(
     model: Decoder, hidden: Tensor, batch: Packed, at: Ints, temperature: float, *, entropy: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """Log-probs [M] of the tokens `at`, and on request the entropy of what they were drawn from."""
+    """Log-probs [M] of the tokens `at`, and optionally the entropy of their distributions."""
     before, index = hidden.index_select(0, batch.predictors(at)), torch.from_numpy(at).to(hidden.device)
     return logprobs(model, before, batch.tokens[index], temperature=temperature, entropy=entropy)
 
@@ -54,7 +54,7 @@ def value_pass(critic: Critic) -> Pass:
 def forward_only(
     run: Pass, table: Columns, batches: Sequence[Ints], device: torch.device, context: torch.autocast
 ) -> Floats:
-    """One pass over all micro-batches: [N], zero where it says nothing."""
+    """One pass over all micro-batches: [N], zero where it computes nothing."""
     result = np.zeros(len(table.tokens), np.float32)
     for rows in batches:
         batch = pack(table, rows, device)

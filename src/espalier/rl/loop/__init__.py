@@ -1,1 +1,1 @@
-"""The one loop: issue, collect, train, publish, evaluate, save."""
+"""The training loop: issue, collect, train, publish, evaluate, save."""

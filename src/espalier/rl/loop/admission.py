@@ -1,7 +1,7 @@
-"""How much work may be in flight: a state machine without a clock.
+"""Limits the number of groups in flight: a state machine without a clock.
 
-Invariant: `running + accepted <= (version + max_lag + 1) * groups_per_step`, so that no group starts for a step more
-than `max_lag` versions ahead. A group that is filtered or fails gives its place back, so that another can start.
+Invariant: `running + accepted <= (version + max_lag + 1) * groups_per_step`. No group therefore starts for a step more
+than `max_lag` versions ahead. When a group is filtered or fails, another can start instead.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass
 
 @dataclass(slots=True)
 class Admission:
-    """Counts groups. `in_flight` bounds how many run at a time; 0 means only the window does."""
+    """Counts groups. `in_flight` is the largest number of groups that run at a time; 0 means no limit beyond the
+    window.
+    """
 
     groups_per_step: int
     max_lag: int = 0
@@ -27,18 +29,18 @@ class Admission:
         return free and self.running + self.accepted < window
 
     def start(self) -> None:
-        """One more group runs."""
+        """Count one more running group."""
         if not self.may_start():
             raise RuntimeError("a group was started beyond the admission window")
         self.running += 1
 
     def accept(self) -> None:
-        """A running group finished and counts towards a step."""
+        """A running group finished and is used for a step."""
         self._stop()
         self.accepted += 1
 
     def reject(self) -> None:
-        """A running group was filtered or failed: its place is free again."""
+        """A running group was filtered or failed; another can start."""
         self._stop()
 
     def advance(self) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: the learner's folder beside the numbers of the loop."""
+"""Checkpoints of a training run: the learner's folder and the state of the loop."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from espalier.rl.learner.api import Learner
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is needed besides weights and optimizer.
+    """The state besides weights and optimizer.
 
-    stage: `warm_start` or `rl`. step: training steps of that stage that are done. cursor: tasks given out. admission:
-    its counters. idle: those of `IdleWatch`. figures: what the job has found so far and reports in the end.
+    stage: `warm_start` or `rl`. step: finished training steps of that stage. cursor: number of tasks issued. admission:
+    its counters. idle: those of `IdleWatch`. figures: the results so far, which the job reports at the end.
     """
 
     stage: str
@@ -34,21 +34,22 @@ _STATE = TypeAdapter(State)
 
 
 class Checkpoints:
-    """Those of `run`; the newest `keep` are kept."""
+    """The checkpoints of `run`; the newest `keep` are kept."""
 
     def __init__(self, run: Run, *, keep: int) -> None:
         self._store = checkpoints.Checkpoints(run.checkpoints, keep=keep, say=run.say)
 
     async def save(self, number: int, state: State, learner: Learner) -> None:
-        """Write checkpoint `number`. Raises RunError where it cannot be written; the ones before stay."""
+        """Write checkpoint `number`. Raises RunError if it cannot be written; earlier checkpoints are kept."""
         with self._store.write(number) as path:
             await learner.save(path / "learner")
             write_json(path / "state.json", asdict(state))
 
     def latest(self) -> tuple[Path, State] | None:
-        """The newest checkpoint that is whole: its learner's folder and the state. None where there was none yet.
+        """The newest valid checkpoint: its learner's folder and the state. None if none was written yet.
 
-        Raises RunError where there were some, and all are gone or broken; DataError where it is not of this version.
+        Raises RunError if checkpoints were written but all are missing or broken; DataError if it was written by
+        another version.
         """
         path = self._store.newest()
         if path is None:

@@ -1,6 +1,6 @@
-"""Issue and collect: keeps groups running as admission allows, and hands out full steps of accepted ones.
+"""Issues and collects groups: starts as many as admission allows, and returns full steps of accepted groups.
 
-Invariant: every group that starts ends in exactly one of three ways, accepted, filtered or failed, and counts there.
+Invariant: every started group ends in exactly one of three ways: accepted, filtered or failed. Each is counted.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from espalier.rl.rollout.api import Player, ScoredGroup
 
 
 class StarvedError(EspalierError):
-    """No group of a whole step's worth of attempts was fit to train on."""
+    """In a whole step's worth of attempts, no group could be used for training."""
 
 
 @dataclass(slots=True)
 class Collected:
-    """Groups for one step, by index, how the others ended (`filtered`, `failed`, `repaired`), and what went wrong."""
+    """The groups of one step by index, how the other groups ended (`filtered`, `failed`, `repaired`), and the
+    errors.
+    """
 
     groups: list[ScoredGroup]
     counts: Counter[str] = field(default_factory=Counter)
@@ -30,11 +32,11 @@ class Collected:
 
 
 class Collector:
-    """Owns the running groups. `resample` replaces groups without a difference in reward (DAPO's dynamic sampling).
+    """Owns the running groups. `resample` replaces groups with equal rewards (DAPO's dynamic sampling).
 
-    Groups are started in rounds, and judged in the order of their index once the round is over: which of them are
-    replaced does not depend on the clock. After `max_rejected` rejections in one step the uninformative groups are
-    accepted as they are, so that a task the policy always (or never) solves cannot stop the run.
+    Groups are started in rounds, and evaluated in the order of their index when the round has ended. Which of them are
+    replaced therefore does not depend on timing. After `max_rejected` rejections in one step, groups with equal rewards
+    are accepted, so that a task which the policy always (or never) solves cannot stop the run.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Collector:
         self._running: list[asyncio.Task[ScoredGroup]] = []
 
     async def collect(self) -> Collected:
-        """Wait until a step's worth of groups is there, in the order of their index."""
+        """Wait until the groups of a step are complete. Returns them in the order of their index."""
         found = Collected([])
         while len(found.groups) < self._admission.groups_per_step:
             while self._admission.may_start():
@@ -82,7 +84,7 @@ class Collector:
             found.groups.append(played)
 
     async def close(self) -> None:
-        """Cancel what runs."""
+        """Cancel running groups."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

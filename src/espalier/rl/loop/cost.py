@@ -1,7 +1,8 @@
-"""What training has spent so far: the axes of studies. Evaluations, checkpoints and publishing are not counted.
+"""Cumulative cost of training: the axes of studies. Evaluations, checkpoints and publishing are not counted.
 
-generated_tokens: sampled, in rollouts that were dropped too. forwarded_tokens: that went through a model, in the engine
-(prompts that were computed, and samples) and in each pass of the learner. cpu_seconds: of this process, all threads.
+generated_tokens: sampled tokens, including those of dropped rollouts. forwarded_tokens: tokens of all forward passes,
+in the engine (computed prompts, and samples) and in each pass of the learner. cpu_seconds: of this process, all
+threads.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ NAMES = ("generated_tokens", "forwarded_tokens", "cpu_seconds")
 
 
 class Cost:
-    """Adds up in `figures`, which travel in checkpoints. Time runs between `begin` and `add`."""
+    """Accumulates in `figures`, which are saved in checkpoints. Time is measured between `begin` and `add`."""
 
     def __init__(self, figures: dict[str, float]) -> None:
         self._figures = figures
@@ -25,7 +26,7 @@ class Cost:
         self._begun = time.process_time()
 
     def add(self, trained: Mapping[str, float], played: Mapping[str, float] | None = None) -> None:
-        """A step ends. trained: the learner's metrics; played: those of `engine_figures`, where there were rollouts."""
+        """A step ends. trained: the learner's metrics; played: those of `engine_figures`, if there were rollouts."""
         generated, prefilled = (played["engine/tokens"], played["engine/prefill_tokens"]) if played else (0.0, 0.0)
         forwarded = trained.get("tokens/forwarded", 0.0) + generated + prefilled
         seconds = time.process_time() - self._begun

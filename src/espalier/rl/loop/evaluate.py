@@ -1,4 +1,4 @@
-"""Held-out evaluation: its own tasks and sampling, the same noise every time, so that evaluations are paired."""
+"""Held-out evaluation. It has its own tasks and the same sampling noise every time, so that evaluations are paired."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from espalier.rl.config import EvaluationConfig
 from espalier.rl.rollout.api import Player, ScoredGroup
 
 GIVE_UP = 8
-"""Tasks all of whose answers could not be judged, with none that could, after which an evaluation ends."""
+"""An evaluation ends with an error if none of the answers to its first so many tasks could be scored."""
 
 
 class EvaluationError(EspalierError):
-    """Nothing could be measured."""
+    """The evaluation could not measure anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one evaluation found. `metrics` carry canonical names, `accuracy` is the mean over all tasks.
+    """The result of one evaluation. `metrics` have canonical names, `accuracy` is the mean over all tasks.
 
-    failed: attempts that broke off with an error and so count as wrong. error: the first of them. also: the accuracy
+    failed: attempts that ended with an error, which count as wrong. error: the first of the errors. also: the accuracy
     of each further measurement, by name.
     """
 
@@ -51,7 +51,7 @@ class Evaluation:
 
 
 class Evaluator:
-    """Plays the same held-out `tasks` each time. `prefix` begins the names of its metrics."""
+    """Evaluates on the same held-out `tasks` each time. The names of its metrics begin with `prefix`."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Evaluator:
         *,
         prefix: str = "eval",
     ) -> None:
-        """`ks`: those of pass@k; powers of two up to `config.samples`, and that itself, unless given."""
+        """`ks`: values of k for pass@k; by default powers of two up to `config.samples`, and that itself."""
         self._prefix = prefix
         self._player = player
         self._tasks = list(tasks)
@@ -73,7 +73,7 @@ class Evaluator:
     async def __call__(self) -> Evaluation:
         """avg@n with a 95% bootstrap interval over tasks, pass@k and length, per environment and over all.
 
-        Raises EvaluationError where every attempt failed: early, where answers were sampled and could not be judged.
+        Raises EvaluationError if every attempt failed: early, if answers were sampled but could not be scored.
         """
         return self.summary(await self.play())
 
@@ -92,7 +92,9 @@ class Evaluator:
         return Evaluation(metrics[f"{prefix}/avg"], metrics, failed, error)
 
     async def play(self, done: Callable[[int], None] = lambda count: None) -> list[ScoredGroup]:
-        """All tasks, in order. `done` is told how many have been played. Raises EvaluationError as a call does."""
+        """Run all tasks, in order. `done` is called with the number of finished tasks. Raises EvaluationError like a
+        call.
+        """
         samples = self._config.samples
         plays = [asyncio.create_task(self._player.play(i, task, samples)) for i, task in enumerate(self._tasks)]
         judged, unjudged = False, 0
@@ -103,7 +105,7 @@ class Evaluator:
                 judged |= bool(group.rows)
                 unjudged += not group.rows and group.wasted > 0
                 if not judged and unjudged == GIVE_UP:
-                    raise EvaluationError(f"no answer to {GIVE_UP} held-out tasks could be judged: {group.errors[-1]}")
+                    raise EvaluationError(f"no answer to {GIVE_UP} held-out tasks could be scored: {group.errors[-1]}")
         finally:
             for play in plays:
                 play.cancel()
@@ -114,7 +116,7 @@ class Evaluator:
         return groups
 
     def correct(self, group: ScoredGroup) -> list[bool]:
-        """The verdict on each attempt; attempts that failed count as wrong."""
+        """Whether each attempt is correct; failed attempts count as wrong."""
         verdicts = [row.info["verdict"] > self._config.correct_above for row in group.rows]
         return verdicts + [False] * (self._config.samples - len(verdicts))
 

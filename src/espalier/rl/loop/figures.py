@@ -1,4 +1,4 @@
-"""What one training step says about itself, in canonical names."""
+"""The metrics of one training step, under canonical names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from espalier.rl.trajectory import Status
 
 
 def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version: int) -> dict[str, float]:
-    """Rewards, lengths, turns, lag and environment figures of a step's groups. `version` is the one trained from."""
+    """Rewards, lengths, turns, lag and environment metrics of a step's groups. `version` is the version being
+    trained.
+    """
     rows = [row for group in groups for row in group.rows]
     episodes = [episode for group in groups for episode in group.episodes]
     lengths = np.array([row.sampled for row in rows])

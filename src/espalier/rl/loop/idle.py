@@ -1,4 +1,4 @@
-"""Steps in which nothing can be learned: what they looked like, and when there have been too many of them."""
+"""Idle steps, from which nothing can be learned: describes the first and stops the run after too many."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _SHOWN = 160
 
 
 class NothingToLearnError(EspalierError):
-    """Too many steps in a row had nothing to learn from."""
+    """Too many consecutive steps had nothing to learn from."""
 
 
 @dataclass(slots=True)
 class IdleWatch:
-    """Counts the steps in a row without a difference in reward, or without a step of the optimizer: clock-free.
+    """Counts consecutive steps with equal rewards, or without an optimizer step. It has no clock.
 
-    most: such steps after which the run ends; 0 for any number. by_group: whether rewards are compared within each
-    group, or over all rows of the step. correct_above: verdict above which an attempt is right. idle: steps in a row
-    with nothing to learn; solved: those in which, besides, every attempt was right.
+    most: number of such steps after which the run ends; 0 for no limit. by_group: rewards are compared within each
+    group, or over all rows of the step. correct_above: reward value above which an attempt is right. idle: consecutive
+    idle steps; solved: those among them in which every attempt was right.
     """
 
     most: int
@@ -33,7 +33,7 @@ class IdleWatch:
     solved: int = 0
 
     def look(self, step: int, groups: Sequence[ScoredGroup], trained: Mapping[str, float]) -> str | None:
-        """Count a step; returns what to tell the user at the first of several in a row.
+        """Count a step. Returns a message at the first of several idle steps.
 
         Raises NothingToLearnError at the last one, unless the task is solved.
         """
@@ -48,7 +48,7 @@ class IdleWatch:
         if self.idle == self.most and not self.ended:
             raise NothingToLearnError(
                 f"{self.most} steps in a row had nothing to learn from. Step {step}: {reason}. "
-                "Change the rewards, the tasks or the model; stop_after_idle=0 goes on regardless."
+                "Change the rewards, the tasks or the model; stop_after_idle=0 turns this check off."
             )
         return f"nothing to learn from: {reason}" if self.idle == 1 else None
 

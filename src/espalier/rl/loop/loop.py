@@ -1,7 +1,7 @@
-"""The loop of reinforcement learning: collect, train, publish; evaluate and save on their own schedule.
+"""The training loop: collect, train, publish; evaluate and save on their own schedule.
 
-Synchronous training is this loop with `max_lag = 0`: admission then starts exactly the groups of the coming step, so
-every token is sampled by the weights it trains.
+With `max_lag = 0` training is synchronous: admission starts exactly the groups of the next step, so every token is
+sampled by the weights being trained.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from espalier.rl.rollout.api import Player, ScoredGroup
 
 @dataclass(slots=True)
 class Parts:
-    """What the loop wires together; it knows them by their protocols alone."""
+    """The components that the loop connects; it uses only their protocols."""
 
     engine: Engine
     learner: Learner
@@ -47,8 +47,8 @@ class Parts:
 class Loop:
     """Runs from step `done` to `config.steps`, or until the run is asked to stop.
 
-    `offset` counts the steps of the warm start. Whatever names a step (metrics, messages, rollouts, checkpoints, the
-    progress shown) says `offset + step`. `figures` are the results; they travel in the checkpoints.
+    `offset` is the number of warm-start steps. Metrics, messages, rollouts, checkpoints and the progress display all
+    use `offset + step`. `figures` are the results; they are saved in the checkpoints.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Loop:
         )
 
     async def run(self, progress: Progress) -> bool:
-        """Returns whether all steps were done, or the task was solved before."""
+        """Returns whether all steps were done, or the task was solved earlier."""
         try:
             while not self._last and not self._run.stop.requested:
                 await self._one(progress)
@@ -95,7 +95,7 @@ class Loop:
 
     @property
     def number(self) -> int:
-        """The step's number in the run, the warm start's counted first."""
+        """The step's number in the run, including the steps of the warm start."""
         return self._offset + self.step
 
     @property
@@ -104,7 +104,7 @@ class Loop:
         return self.step >= self._config.steps or self._idle.ended
 
     async def begin(self, progress: Progress) -> None:
-        """Give the engine the weights; before the first step, measure what they can do."""
+        """Publish the weights to the engine; before the first step, evaluate them."""
         await self.publish()
         if self.step == 0:
             for name, accuracy in (await self.evaluate(progress)).accuracies.items():
@@ -112,17 +112,17 @@ class Loop:
             await self.save()
 
     async def publish(self) -> None:
-        """Give the engine the learner's weights."""
+        """Publish the learner's weights to the engine."""
         engine = self._parts.engine
         await engine.pause("keep")
         await engine.load(await self._parts.learner.publish())
         await engine.resume()
 
     async def evaluate(self, progress: Progress) -> Evaluation:
-        """Held-out figures of the current weights, logged.
+        """Evaluate the current weights on held-out tasks and log the metrics.
 
-        Weights are published anew afterwards, so that training finds no KV of the evaluation's: whether a step comes
-        after an evaluation or after a resume then makes no difference to it.
+        The weights are published again afterwards, so that training finds no KV entries of the evaluation. A step after
+        an evaluation is then the same as a step after a resume.
         """
         started = self._clock()
         evaluation = await self._parts.evaluator()
@@ -203,7 +203,7 @@ class Loop:
 
 
 def shuffle_rewards(groups: list[ScoredGroup], random: Random) -> None:
-    """Deal the rewards of the step out at random among its rows: the negative control."""
+    """Shuffle the rewards of the step among its rows: the negative control."""
     rows = [row for group in groups for row in group.rows]
     rewards = [row.reward for row in rows]
     random.shuffle(rewards)

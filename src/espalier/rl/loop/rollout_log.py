@@ -1,4 +1,4 @@
-"""Keeps a few groups of each training step for the report: prompts, and answers with reward, advantage and length."""
+"""Saves a few groups of each training step for the report: prompts, and answers with reward, advantage and length."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MEGABYTE = 1_000_000
 
 
 class RolloutLog:
-    """Appends to `path`: one line a group, the first groups of a step.
+    """Appends to `path`: one line per group, the first groups of a step.
 
-    Once the file is larger than `config.max_mb`, every second of its steps is dropped and twice as many steps are
-    passed over from then on; `say` is told. So the file spans the whole run, however long that is.
+    When the file is larger than `config.max_mb`, every second of its steps is dropped, and from then on steps are saved
+    half as often; `say` receives a message. The file therefore covers the whole run, however long it is.
 
-    decode: ids to text. correct_above: verdict above which an answer is right.
+    decode: ids to text. correct_above: reward value above which an answer is right.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class RolloutLog:
         self._every = config.every
 
     def rewind(self, step: int) -> None:
-        """Forget the steps beyond `step`, which a resumed run plays again."""
+        """Remove the steps after `step`, which a resumed run repeats."""
         self._lines.keep(lambda line: line["step"] <= step)
 
     def write(self, step: int, groups: Sequence[ScoredGroup]) -> None:
-        """Keep the first groups of `step`."""
+        """Save the first groups of `step`."""
         if not self._config.groups or step % self._every:
             return
         compared = iter(self._advantages(groups))
@@ -118,7 +118,7 @@ def opening(episode: Episode) -> list[tuple[str, str]]:
 
 
 def title(episode: Episode) -> str:
-    """What stands for an episode in a list: the last that the user said before the first answer."""
+    """The title of an episode in a list: the last user message before the first answer."""
     asked = opening(episode)
     said = [text for role, text in asked if role == "user"] or [text for _, text in asked]
     return " ".join(said[-1].split())[:200] if said else episode.task.key

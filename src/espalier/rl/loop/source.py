@@ -1,4 +1,4 @@
-"""Which task comes next: a cursor over a task set."""
+"""Issues tasks: a cursor over a task set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from espalier.envs.api import Task, TaskSet
 
 
 class TaskSource:
-    """Train tasks in the order of their index. `cursor` is the number of tasks given out: the whole state."""
+    """Training tasks in the order of their index. `cursor`, the number of tasks issued, is the whole state."""
 
     def __init__(self, tasks: TaskSet, cursor: int = 0) -> None:
         self._tasks = tasks

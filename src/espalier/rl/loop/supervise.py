@@ -1,4 +1,4 @@
-"""Supervised training on demonstrations: the same learner, fed rows whose weight is on cross entropy."""
+"""Supervised training on demonstrations: the same learner, with rows whose weight is on cross entropy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from espalier.rl.loop.cost import Cost
 Evaluate = Callable[[int], Awaitable[None]]
 
 IDLE = 10
-"""Steps in a row without a usable demonstration that end the run."""
+"""Consecutive steps without a usable demonstration after which the run ends."""
 
 
 @dataclass(slots=True)
@@ -26,8 +26,8 @@ class Supervision:
 
     Demonstrations that fail are left out and counted as `demonstrations/failed`; a step without any changes nothing.
 
-    A checkpoint is written every `save_every` steps; `evaluate`, where given, is called every `evaluate_every` steps
-    and after the last, and may put what it finds into `figures`, which travel in the checkpoints.
+    A checkpoint is written every `save_every` steps. `evaluate`, if given, is called every `evaluate_every` steps and
+    after the last. It may put results into `figures`, which are saved in the checkpoints.
     """
 
     run: Run
@@ -48,9 +48,9 @@ class Supervision:
         self._cost = Cost(self.figures)
 
     async def train(self, progress: Progress, start: int) -> bool:
-        """Go on from step `start`; returns whether all steps were done.
+        """Continue from step `start`; returns whether all steps were done.
 
-        Raises DataError after `IDLE` steps in a row without a usable demonstration.
+        Raises DataError after `IDLE` consecutive steps without a usable demonstration.
         """
         for done in range(start + 1, self.steps + 1):
             if self.run.stop.requested:

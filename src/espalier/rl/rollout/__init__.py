@@ -1,1 +1,1 @@
-"""From tasks to scored groups of trajectories."""
+"""Rollouts: from tasks to scored groups of trajectories."""

@@ -1,4 +1,4 @@
-"""What the loop knows of rollouts: players, and the scored groups that they bring."""
+"""The rollout protocol that the training loop uses: players, and the scored groups that they return."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from espalier.rl.unit import Kind, Unit
 
 @dataclass(slots=True)
 class ScoredGroup:
-    """Attempts at one task: rows and their episodes, and what they took.
+    """Attempts at one task: rows, episodes and costs.
 
-    least: rows without which it is of no use. errors: one for each attempt that failed, of which `repaired` were played
-    again. wasted: tokens that failed attempts sampled. kind: what the rows are to each other.
+    least: smallest number of rows with which the group can be used. errors: one for each failed attempt; `repaired` of
+    these attempts were repeated. wasted: tokens that failed attempts sampled. kind: the relation of the rows to each
+    other.
     """
 
     index: int
@@ -45,11 +46,11 @@ class ScoredGroup:
 
 
 class Player(Protocol):
-    """Plays tasks with a policy: independent attempts, a tree search, or whatever else ends in scored rows."""
+    """Runs tasks with a policy: independent attempts, a tree search, or another method that ends in scored rows."""
 
     async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
-        """Play group `index`: `members` attempts at `task` (as many as configured unless given), scored.
+        """Run group `index`: `members` attempts at `task` (by default as many as configured), scored.
 
-        Equal calls give equal groups. Failed attempts are repaired or left out, and never raise.
+        Equal calls give equal groups. Failed attempts are repeated or left out, and never raise.
         """
         ...

@@ -1,7 +1,7 @@
-"""One episode: an environment and the policy take turns until one of them ends it, or a limit does.
+"""One episode: an environment and the policy take turns until one of them ends it, or a limit is reached.
 
-Errors of the environment, requests that the engine refuses and texts that the tokenizer cannot spell are data: the row
-is marked FAILED with the message, and the run goes on.
+Errors of the environment, requests that the engine rejects and texts that the tokenizer cannot encode are recorded as
+data: the row is marked FAILED with the message, and the run continues.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ async def play(
     notices: Notices | None = None,
     begin: Callable[[], Awaitable[None]] | None = None,
 ) -> Episode:
-    """Play `task` to its end. `session.row` holds the tokens and the status afterwards; the environment is closed.
+    """Run `task` to its end. Afterwards `session.row` has the tokens and the status, and the environment is closed.
 
-    `notices` are told of texts that the tokenizer cannot spell. `begin` is awaited before the first token is sampled.
+    Texts that the tokenizer cannot encode are reported to `notices`. `begin` is awaited before the first token is
+    sampled.
     """
     episode = Episode(task, [], turns=0)
     try:
@@ -94,7 +95,7 @@ def _account(episode: Episode, session: Session, step: Step) -> None:
 
 
 async def call(env: Env, stage: str, work: Awaitable[T], seconds: float) -> T:
-    """Await one call of the environment under its deadline; whatever goes wrong in it becomes an EnvError."""
+    """Await one call of the environment with its timeout. Any error in it becomes an EnvError."""
     limit = None
     try:
         async with deadline(seconds) as limit:

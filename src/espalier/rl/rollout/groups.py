@@ -1,7 +1,7 @@
 """A group: several attempts at one task by the same policy, scored and compared with each other.
 
-A failed attempt is repaired (played again under new noise) or left out. A group that keeps fewer members than the
-algorithm can use is failed as a whole.
+A failed attempt is repaired (repeated with new noise) or left out. A group that keeps fewer members than the algorithm
+needs fails as a whole.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from espalier.rl.trajectory import Status, Trajectory
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A row, its episode, and what the components that judge single episodes found."""
+    """A row, its episode, and the values of the reward components that score single episodes."""
 
     row: Trajectory
     episode: Episode
@@ -42,9 +42,10 @@ class GroupPlayer:
 
     `seed` names the noise; equal calls give equal groups.
 
-    `overlong`: tokens before `config.max_tokens` over which the reward falls (DAPO's soft punishment); 0 for none.
-    `least`: rows that a group of several members needs; 2 where the algorithm compares them. `rounds`: attempts that
-    repair failed ones begin once all others have ended, so that the groups do not depend on how long judges take.
+    `overlong`: number of tokens before `config.max_tokens` over which the reward falls (DAPO's soft overlong
+    punishment); 0 for none. `least`: rows that a group of several members needs; 2 if the algorithm compares them.
+    `rounds`: repeated attempts begin when all others have ended, so that the groups do not depend on how long judges
+    take.
     """
 
     def __init__(

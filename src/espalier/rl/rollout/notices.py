@@ -1,4 +1,4 @@
-"""What failed tasks say to the user while a run goes on."""
+"""Messages to the user about failed tasks during a run."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable
 from espalier.envs.api import Task
 
 MOST = 10
-"""Messages that are said; later ones are only counted by whoever failed."""
+"""Largest number of messages that are printed; later failures are only counted."""
 
 
 class Notices:
-    """Says each message once, and no more than `MOST` of them."""
+    """Prints each message once, and at most `MOST` messages."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._said: set[str] = set()
 
     def once(self, text: str) -> None:
-        """Say `text` unless it was said before."""
+        """Print `text` unless it was already printed."""
         if text in self._said or len(self._said) > MOST:
             return
         self._said.add(text)
@@ -27,5 +27,5 @@ class Notices:
 
 
 def failed(task: Task, error: Exception) -> str:
-    """The message about a task that cannot be played: where it stands, and what is wrong with it."""
+    """The message about a task that cannot be run: its location, and what is wrong with it."""
     return f"{task.source or f'{task.env}, task {task.key}'}: {error}; the task counts as failed"

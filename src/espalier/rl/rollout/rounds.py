@@ -1,4 +1,6 @@
-"""Rounds of attempts: who shares a batch must not depend on the clock, as the last bits of its products do on it."""
+"""Rounds of attempts. Which attempts share a batch must not depend on timing, because the last bits of matrix products
+depend on the batch.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,9 @@ import asyncio
 
 
 class Rounds:
-    """Lets attempts begin to sample together: once none is under way that does not wait here.
+    """Lets attempts begin to sample together: a round begins when every attempt under way is waiting here.
 
-    So all attempts that were entered at once begin in one round, and those that repair failed ones in the next.
+    All attempts that enter together begin in one round, and repeated attempts begin in the next.
     """
 
     def __init__(self) -> None:
@@ -16,11 +18,11 @@ class Rounds:
         self._waiting: dict[tuple[int, ...], asyncio.Future[None]] = {}
 
     def enter(self, count: int) -> None:
-        """`count` attempts are under way. Each of them must `leave`."""
+        """Register `count` attempts. Each of them must `leave`."""
         self._running += count
 
     def leave(self) -> None:
-        """One of them has ended."""
+        """One attempt has ended."""
         self._running -= 1
         self._release()
 

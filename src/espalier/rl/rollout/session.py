@@ -1,6 +1,6 @@
-"""One conversation between an environment and the policy, token in, token out.
+"""One conversation between an environment and the policy, as token ids.
 
-Invariant: what the policy sampled stands in the trajectory exactly as sampled; it is never encoded again.
+Invariant: sampled tokens are stored in the trajectory exactly as sampled; they are never encoded again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from espalier.rl.trajectory import Trajectory
 class Session:
     """Owns `row` and one session of the engine. `sampling.max_tokens` is the budget of the whole conversation.
 
-    `crowded` turns true when the engine's longest sequence leaves the conversation less than its budget.
+    `crowded` becomes true when the engine's longest sequence leaves the conversation less than its budget.
     """
 
     def __init__(
@@ -39,7 +39,9 @@ class Session:
 
     @property
     def budget(self) -> int:
-        """Tokens the policy may still sample: what is left of the conversation's, as far as the engine has room."""
+        """Tokens that the policy may still sample: the rest of the conversation's budget, limited by the engine's
+        room.
+        """
         return min(self._sampling.max_tokens - self.row.sampled, self._room)
 
     @property
@@ -56,9 +58,9 @@ class Session:
         return self._has_room()
 
     def observe(self, messages: Sequence[Message]) -> bool:
-        """Append the environment's answer to the last turn; returns whether there is room to go on.
+        """Append the environment's answer to the last turn. Returns whether there is room to continue.
 
-        What leaves no room for another token is not appended: nobody would answer it.
+        An answer that leaves no room for another token is not appended.
         """
         ids = self._renderer.following(messages, self.row.tokens[-1])
         if len(ids) >= self._room:
@@ -72,7 +74,7 @@ class Session:
         return self.budget > 0
 
     async def act(self) -> tuple[Message, Finish]:
-        """Sample the assistant's next turn; returns it parsed, and how it ended."""
+        """Sample the assistant's next turn. Returns it parsed, and its finish reason."""
         start = len(self.row.tokens)
         done = await self._sample()
         while done.finish == "abort" and self.budget > 0:  # new weights came: go on from what was sampled
@@ -87,6 +89,6 @@ class Session:
         return done
 
     async def close(self) -> None:
-        """Free what the engine keeps for the conversation."""
+        """Free what the engine stores for the conversation."""
         if self._name:
             await self._engine.release(self._name)

@@ -1,4 +1,4 @@
-"""What operators are shown, and what they can do. An application of its own, for a port of its own."""
+"""The admin API for operators: state, drain and undrain. A separate application with its own port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from espalier.serving.gateway.tokens import TokenEstimate
 
 
 def admin_app(dispatcher: Callable[[], Dispatcher], estimate: TokenEstimate) -> web.Application:
-    """`/admin/state`, `/admin/drain/N` and `/admin/undrain/N`. dispatcher: that of the gateway, once it runs."""
+    """`/admin/state`, `/admin/drain/N` and `/admin/undrain/N`. dispatcher: returns the gateway's dispatcher once it
+    runs.
+    """
 
     async def state(request: web.Request) -> web.Response:
         return web.json_response({**state_of(dispatcher()), "bytes_per_token": estimate.bytes_per_token})
@@ -33,7 +35,7 @@ def admin_app(dispatcher: Callable[[], Dispatcher], estimate: TokenEstimate) -> 
 
 
 def state_of(dispatcher: Dispatcher) -> dict[str, Any]:
-    """The virtual state, in plain data."""
+    """The estimated state of all instances as plain data."""
     return {
         "held": dispatcher.scheduler.held,
         "held_tokens": dispatcher.held_tokens,
@@ -45,7 +47,7 @@ def state_of(dispatcher: Dispatcher) -> dict[str, Any]:
 
 
 def instance_state(dispatcher: Dispatcher, number: int) -> dict[str, Any]:
-    """That of one instance."""
+    """The estimated state of one instance."""
     one = dispatcher.pool.instances[number]
     return {
         "urls": dispatcher.config.targets[number].urls,

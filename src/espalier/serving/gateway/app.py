@@ -1,4 +1,4 @@
-"""The HTTP side: what clients call."""
+"""The HTTP side of the gateway: the endpoints for clients."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from espalier.serving.gateway.ticket import OverloadedError, close
 from espalier.serving.gateway.tokens import Prompt, TokenEstimate, prefix_blocks
 
 MODELS_SECONDS = 5.0
-"""Until an engine that does not list its models is passed over."""
+"""Timeout in seconds for the model list of one engine; then the next engine is asked."""
 
 
 class Asked(NamedTuple):
-    """A request as it is scheduled. limit: seconds that it may be held."""
+    """What a request needs to be scheduled. limit: seconds that it may be held."""
 
     prompt: Prompt
     limit: float
@@ -40,9 +40,10 @@ class Asked(NamedTuple):
 
 
 class Gateway:
-    """The gateway as two aiohttp applications: `app` for clients, and `admin`, which shows and steers a running `app`.
+    """The gateway as two aiohttp applications: `app` for clients, and `admin`, which shows and controls a running
+    `app`.
 
-    `web.run_app(Gateway(config).app, handler_cancellation=True)`.
+    Run it with `web.run_app(Gateway(config).app, handler_cancellation=True)`.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
@@ -89,7 +90,7 @@ class Gateway:
 
     @web.middleware
     async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Under /v1 clients must show a key, if there are any."""
+        """If there are API keys, requests under /v1 must carry one."""
         if not request.path.startswith("/v1/") or has_key(request.headers, self.config.api_keys):
             return await handler(request)
         self.measures.requests.labels("denied").inc()
@@ -120,7 +121,7 @@ class Gateway:
             self.dispatcher.release(ticket)
 
     def _asked(self, headers: Mapping[str, str], body: bytes) -> Asked:
-        """What a request asks for. Raises DataError that names what is wrong with it."""
+        """The scheduling fields of a request. Raises DataError that names the field that is wrong."""
         said, prefix = read_body(body), self.config.scheduler.prefix
         limit = min(patience(headers), self.config.deadline_seconds)
         size = 0 if prefix is None else round(prefix.block * self.config.bytes_per_token)
@@ -128,7 +129,7 @@ class Gateway:
         return Asked(self.estimate.of(said), limit, said.get("stream") is True, priority(said), blocks)
 
     async def _models(self, request: web.Request) -> web.Response:
-        """The list of the first engine that has one."""
+        """The model list of the first engine that returns one."""
         for number in self.dispatcher.pool.ready:
             url = self.config.targets[number].urls[0].rstrip("/") + "/v1/models"
             limit, headers = aiohttp.ClientTimeout(total=MODELS_SECONDS), asked(request.headers, self.config)
@@ -139,7 +140,7 @@ class Gateway:
         return refuse(503, "no engine is ready", UNAVAILABLE)
 
     async def _model(self, request: web.Request) -> web.Response:
-        """One of the list: not every engine tells of one alone."""
+        """One entry of the model list: not every engine has an endpoint for a single model."""
         name, answer = request.match_info["name"], await self._models(request)
         if answer.status != 200 or not isinstance(answer.body, bytes):
             return answer
@@ -163,7 +164,7 @@ class Gateway:
 
 
 async def _body(request: web.Request) -> bytes:
-    """The body, unpacked. Raises DataError where it is not packed as its headers say."""
+    """The decompressed body. Raises DataError if it is not encoded as its headers state."""
     try:
         return await request.read()
     except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, web.RequestPayloadError) as error:

@@ -1,4 +1,4 @@
-"""What the gateway reads of a client's request: its key, its patience and its body. Errors name what is wrong."""
+"""What the gateway reads from a client's request: key, deadline, priority and body. Errors name what is wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from espalier.serving.gateway.engines.adapters import DEADLINE_HEADER
 
 
 def has_key(headers: Mapping[str, str], keys: Sequence[SecretStr]) -> bool:
-    """Whether `Authorization: Bearer` names one of the keys; of no keys, anybody does."""
+    """Whether `Authorization: Bearer` has one of the keys. Without keys, every request is accepted."""
     scheme, _, key = headers.get("Authorization", "").partition(" ")
     given = key.strip().encode(errors="surrogateescape")
     known = [hmac.compare_digest(given, one.get_secret_value().encode()) for one in keys]
@@ -23,7 +23,7 @@ def has_key(headers: Mapping[str, str], keys: Sequence[SecretStr]) -> bool:
 
 
 def read_body(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request. Raises DataError that says what else it is, or that it has too many parts."""
+    """The JSON object of a request. Raises DataError if it is not an object or has too many parts."""
     if has_more_parts(body, BODY_PARTS):
         raise DataError(f"the body has more than {BODY_PARTS:,} texts, keys, lists and objects")
     try:
@@ -42,22 +42,22 @@ def read_body(body: bytes) -> dict[str, Any]:
 
 
 def patience(headers: Mapping[str, str]) -> float:
-    """Seconds that a client allows its request to be held; infinite where it does not say. Raises DataError."""
+    """Seconds that a client allows its request to be held; infinite without the header. Raises DataError."""
     header = headers.get(DEADLINE_HEADER)
     try:
         seconds = float("inf") if header is None else float(header)
     except ValueError:
         seconds = 0.0
     if not seconds > 0.0:
-        raise DataError(f"the header {DEADLINE_HEADER} is a number of seconds above 0, not {header!r}")
+        raise DataError(f"the header {DEADLINE_HEADER} must be a number of seconds above 0, not {header!r}")
     return seconds
 
 
 def priority(said: Mapping[str, Any]) -> int:
-    """The higher the sooner; 0 where it is not said. Raises DataError where it is no whole number."""
+    """The request's priority: higher values go first, 0 by default. Raises DataError if it is not an integer."""
     value = said.get("priority")
     if value is not None and type(value) is not int:
-        raise DataError(f"priority is a whole number, not {_KINDS[type(value)]}")
+        raise DataError(f"priority must be an integer, not {_KINDS[type(value)]}")
     return value or 0
 
 
@@ -70,4 +70,4 @@ _KINDS = {
     bool: "a truth value",
     type(None): "null",
 }
-"""JSON's words for Python's types."""
+"""JSON names of Python types."""

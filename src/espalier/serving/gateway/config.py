@@ -29,12 +29,13 @@ class TargetConfig(Config):
     """One engine instance: its data-parallel ranks share every forward pass."""
 
     urls: tuple[str, ...]
-    """One address for all ranks, or one of each rank; without `/v1`."""
+    """One address for all ranks, or one address per rank; without `/v1`."""
     ranks: PositiveInt = 1
-    """Data-parallel ranks."""
+    """Number of data-parallel ranks."""
     kind: Literal["openai", "vllm", "sglang", "events"] = "openai"
-    """vllm and sglang are told a rank by the header X-Data-Parallel-Rank, sglang also by the field routed_dp_rank; a
-    plain openai endpoint has none. events takes the header, and tells of each pass at /engine/events."""
+    """`vllm` and `sglang` receive the rank in the header X-Data-Parallel-Rank, `sglang` also in the field
+    routed_dp_rank. A plain `openai` endpoint has no rank. `events` uses the header and reports each pass at
+    /engine/events."""
 
     @field_validator("urls")
     @classmethod
@@ -42,7 +43,7 @@ class TargetConfig(Config):
         for url in urls:
             parts = urlsplit(url)
             if parts.scheme not in ("http", "https") or not parts.netloc:
-                raise ValueError(f"{url!r} is no address: begin it with http:// or https://")
+                raise ValueError(f"{url!r} is not a URL: it must begin with http:// or https://")
             if parts.path.rstrip("/").endswith("/v1"):
                 raise ValueError(f"{url!r}: leave out /v1")
         return urls
@@ -50,10 +51,12 @@ class TargetConfig(Config):
     @model_validator(mode="after")
     def _consistent(self) -> TargetConfig:
         if len(self.urls) not in (1, self.ranks):
-            raise ValueError(f"urls: {len(self.urls)} addresses for {self.ranks} ranks; give one, or one each")
+            raise ValueError(
+                f"urls: {len(self.urls)} addresses for {self.ranks} ranks; give one address, or one per rank"
+            )
         if self.kind == "openai" and self.ranks > 1 and len(self.urls) == 1:
             raise ValueError(
-                "ranks: a plain OpenAI endpoint cannot be told a rank; give one address each, or another kind"
+                "ranks: a plain openai endpoint cannot select a rank; give one address per rank, or use another kind"
             )
         return self
 
@@ -62,62 +65,62 @@ class GatewayConfig(Config):
     """A gateway in front of engines of one model."""
 
     targets: Annotated[tuple[TargetConfig, ...], Field(min_length=1)]
-    """The instances."""
+    """The engine instances."""
     scheduler: SchedulerConfig = SchedulerConfig(policy="sbs_whole")
-    """Who decides."""
+    """The scheduling policy and its settings."""
     prefill: PrefillTime = PrefillTime()
-    """Step times of an instance: calibrate them."""
+    """Step times of an instance. Measure them with `espalier serving calibrate`."""
     host: str = "127.0.0.1"
-    """Address to listen on."""
+    """Address on which the gateway listens for clients."""
     port: Port = 8080
-    """Port to listen on; 0 takes a free one."""
+    """Port for clients; 0 takes a free one."""
     admin_host: str = "127.0.0.1"
-    """Address that operators are served on."""
+    """Address on which the admin API listens."""
     admin_port: Port | None = None
-    """Port of /admin; without one there is none."""
+    """Port of the admin API. None turns it off."""
     api_keys: tuple[SecretStr, ...] = ()
-    """Keys of clients, one of which each must show (`Authorization: Bearer KEY`); without any, everybody is served."""
+    """API keys. If there are any, a client must send one of them (`Authorization: Bearer KEY`)."""
     engine_key: SecretStr | None = None
-    """What the gateway shows to engines in the same way; without one they get the client's, if it is not for the
-    gateway."""
+    """Key that the gateway sends to engines. If there are no API keys and no engine key, the client's key is forwarded.
+    """
     prefill_only: bool = False
-    """Engines hand over after the first token; else what they decode is counted as load of theirs too."""
+    """Whether other engines decode after the first token. If false, decoding counts as load of the same instance."""
     buffer_requests: PositiveInt = 10_000
-    """Held requests beyond which a new one is refused with 429."""
+    """Largest number of held requests. When it is reached, new requests are rejected with 429."""
     buffer_tokens: PositiveInt = 50_000_000
-    """Held prompt tokens beyond which a new request is refused with 429."""
+    """Largest number of held prompt tokens. When it is reached, new requests are rejected with 429."""
     first_byte_seconds: PositiveFloat = 120.0
-    """An engine that has sent no event of a stream by then has failed."""
+    """Timeout in seconds for the first event of a stream. After it, the engine counts as failed."""
     stream_silence: PositiveFloat = 60.0
-    """Seconds without a byte after which an answer that has begun is cut; also for a client that takes none."""
+    """Seconds without a byte after which an answer that has begun is aborted; also for a client that reads nothing."""
     answer_seconds: PositiveFloat = 600.0
-    """An answer that is no stream comes whole, after all its tokens; after so long it is given up (504)."""
+    """Timeout in seconds for an answer without streaming, which arrives after all its tokens; then 504."""
     deadline_seconds: PositiveFloat = 300.0
-    """A request that was not placed by then is refused with 503."""
+    """Seconds after which a request that is still held is rejected with 503."""
     grace_seconds: NonNegativeFloat = 10.0
-    """Seconds that open requests get at shutdown, before each is ended with an error."""
+    """Seconds that open requests may continue after shutdown begins. After that, each ends with an error."""
     body_bytes: PositiveInt = 8 * 1024 * 1024
-    """Largest body of a request."""
+    """Largest request body in bytes, after decompression."""
     failures: PositiveInt = 3
-    """Failures in a row after which an instance is left alone. One is enough where nobody listens."""
+    """Consecutive failures after which an instance gets no more requests. One refused connection is enough."""
     retry_seconds: PositiveFloat = 5.0
-    """Between two looks at the health of an instance, left alone or not."""
+    """Seconds between two health checks of an instance."""
     silence_seconds: PositiveFloat = 2.0
-    """Watchdog: an instance that owes tokens is suspect after this, or three passes where that is longer. The streams
-    of one that is lost are cut after as long without a byte."""
+    """Watchdog: seconds that a first byte may be overdue before the instance is suspected (or three passes if that is
+    longer). Streams of a lost instance are aborted after the same time without a byte."""
     bytes_per_token: PositiveFloat = 3.6
-    """First guess of a prompt's tokens; the engines' `usage` corrects it."""
+    """Initial estimate of bytes per prompt token. The `usage` of the engines corrects it."""
     tokenizer: Path | None = None
-    """A `tokenizer.json`, to count instead of to guess; what a chat template adds is not counted."""
+    """A `tokenizer.json` to count prompt tokens exactly. Tokens that a chat template adds are not counted."""
     valve_margin: NonNegativeFloat = 0.05
-    """Safety valve: how much worse than immediate dispatch holding may be."""
+    """Safety valve: how much worse than immediate dispatch holding may be, as a share."""
 
     @field_validator("api_keys", "engine_key")
     @classmethod
     def _sendable(cls, given: tuple[SecretStr, ...] | SecretStr | None) -> tuple[SecretStr, ...] | SecretStr | None:
         for key in given if isinstance(given, tuple) else (given,):
             if key is not None and not KEY.fullmatch(key.get_secret_value()):
-                raise ValueError("a key is one or more of the visible ASCII characters, which a header can carry")
+                raise ValueError("a key must consist of visible ASCII characters")
         return given
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The scheduler on an event loop: requests wait here for their turn, and engines are watched."""
+"""The scheduler on an event loop. It holds requests until their turn and watches the engines."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from espalier.serving.sim.scenario import make_scheduler
 log = logging.getLogger("espalier.gateway")
 HOLDING = ("sbs", "sbs_whole", "pull")
 RECENT = 1000
-"""Batches and reports that the measures average over."""
+"""Number of batches and reports that the metrics average over."""
 LONGEST_WAIT = 60.0
-"""Seconds after which a refused client may always come back."""
+"""Largest `Retry-After` in seconds."""
 
 
 class Dispatcher:
-    """Owns the scheduler, a mirror and a breaker for each instance. All methods run on the loop's thread.
+    """The scheduler, with a mirror and a circuit breaker for each instance. All methods run on the loop's thread.
 
-    drained: instances that an operator sends nothing more. doubted: those that owe a first byte for too long and yet
-    say that they are well; they get nothing more until it comes. unsure: those that failed and were not asked since how
-    they are. telling: those that tell of their passes just now.
+    drained: instances that an operator has drained. doubted: instances whose first byte is overdue although their
+    health check succeeds; they get no requests until it arrives. unsure: instances that failed and have not been
+    checked since. telling: instances that currently report their passes.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
@@ -69,11 +69,11 @@ class Dispatcher:
     def submit(
         self, prompt: Prompt, *, streamed: bool = True, priority: int = 0, blocks: tuple[int, ...] = ()
     ) -> Ticket:
-        """Queue a prompt. Raises OverloadedError where the buffer is full."""
+        """Queue a prompt. Raises OverloadedError if the buffer is full."""
         config, held, tokens = self.config, self.scheduler.held, prompt.tokens
         if held >= config.buffer_requests or (held and self.held_tokens + tokens > config.buffer_tokens):
             raise OverloadedError(
-                f"{held} requests of {self.held_tokens} tokens are held already", self.drain_seconds()
+                f"{held} requests of {self.held_tokens} tokens are already held", self.drain_seconds()
             )
         now = monotonic()
         request = Request(next(self._numbers), now, tokens, blocks=blocks, priority=priority)
@@ -87,13 +87,12 @@ class Dispatcher:
         return ticket
 
     def elsewhere(self, ticket: Ticket) -> list[int]:
-        """Instances that a request has not been tried on and that get work."""
+        """Instances that this request has not been tried on and that accept requests."""
         return [number for number in self.pool.ready if number not in ticket.tried]
 
     def again(self, ticket: Ticket) -> Decision:
-        """Another place for a request that failed before its first byte: the emptiest rank of those not tried yet.
-
-        Raises EngineError where no other instance is ready.
+        """Another place for a request that failed before its first byte: the rank with the least load among instances
+        not tried yet. Raises EngineError if no other instance is ready.
         """
         ready = self.elsewhere(ticket)
         if not ready:
@@ -110,7 +109,7 @@ class Dispatcher:
         return decision
 
     def first_byte(self, ticket: Ticket, *, good: bool = True) -> None:
-        """The engine answered. good: with what was asked for, so that its prefill is over."""
+        """The first byte of an answer arrived. good: it is the expected answer, so the prefill is complete."""
         number, now = ticket.instance, monotonic()
         ticket.answered = True
         self._resolve(ticket, now)
@@ -125,11 +124,11 @@ class Dispatcher:
         self.kick()
 
     def done(self, ticket: Ticket) -> None:
-        """The engine answered well, to the end."""
+        """The answer is complete."""
         self.healthy(ticket.instance)
 
     def release(self, ticket: Ticket) -> None:
-        """The request is over, whichever way: answered, failed, or left by its client."""
+        """The request has ended: answered, failed, or cancelled by its client."""
         self.tickets.pop(ticket.request.id, None)
         now = monotonic()
         if ticket.decision is None:
@@ -145,8 +144,8 @@ class Dispatcher:
         self.kick()
 
     def failed(self, instance: int, why: str, *, final: bool = False) -> None:
-        """The instance did not do as it should. final: nobody is there, so what it has is given up: at once where no
-        byte came, and else when no more do.
+        """An instance has failed. final: nothing listens on its address, so its requests are given up: those without a
+        first byte immediately, the others when no more bytes arrive.
         """
         now = monotonic()
         self.unsure.add(instance)
@@ -163,7 +162,7 @@ class Dispatcher:
         self.kick()
 
     def healthy(self, instance: int) -> None:
-        """The instance does as it should; take it in again where it was left alone."""
+        """An instance is healthy. If its circuit breaker was open, it gets requests again."""
         self.breakers[instance].succeeded()
         if not self.pool.instances[instance].alive:
             log.warning("instance %d is back", instance)
@@ -174,17 +173,17 @@ class Dispatcher:
             self.kick()
 
     def drain(self, instance: int, out: bool) -> None:
-        """Send nothing more to an instance, or again; what it has stays its own."""
+        """Stop sending requests to an instance, or start again. Requests that it already has stay with it."""
         (self.drained.add if out else self.drained.discard)(instance)
         self._pause(instance)
 
     def doubt(self, instance: int, doubted: bool) -> None:
-        """Send nothing more to an instance until it has been heard of."""
+        """Stop sending requests to an instance until its overdue first byte arrives."""
         (self.doubted.add if doubted else self.doubted.discard)(instance)
         self._pause(instance)
 
     def listening(self, instance: int, now_on: bool) -> None:
-        """Whether an engine's own word on its passes is to be had; else it is inferred."""
+        """Whether the instance currently reports its passes; otherwise they are inferred."""
         if now_on:
             self.telling.add(instance)
         elif instance in self.telling:
@@ -193,7 +192,7 @@ class Dispatcher:
             self.kick()
 
     def hear(self, instance: int, report: Report) -> None:
-        """An engine that tells of its passes did."""
+        """An instance reported a pass."""
         if self.pool.instances[instance].alive:
             now = monotonic()
             self.mirrors[instance].heard = now
@@ -202,7 +201,7 @@ class Dispatcher:
             self.kick()
 
     def kick(self) -> None:
-        """Ask the scheduler, hand out what it decides, and set the clock for the next time."""
+        """Run the scheduler, send out its decisions, and set the timer for the next call."""
         now = monotonic()
         for number, mirror in enumerate(self.mirrors):
             for report in mirror.tick(now):
@@ -229,7 +228,7 @@ class Dispatcher:
             self._timer = asyncio.get_running_loop().call_later(max(min(times) - now, 0.0), self.kick)
 
     def suspects(self) -> list[int]:
-        """Watchdog: instances that have owed a first byte for too long."""
+        """Watchdog: instances whose first byte is overdue."""
         now, found = monotonic(), []
         for number, mirror in enumerate(self.mirrors):
             since = mirror.owes_since()
@@ -240,21 +239,21 @@ class Dispatcher:
         return found
 
     def deaf(self) -> list[int]:
-        """Instances that last told of a pass long before it must have ended: perhaps they are not heard any more."""
+        """Instances whose last report is older than a pass can last: the event stream may be broken."""
         now, limit, instances = monotonic(), self.config.silence_seconds, self.pool.instances
         quiet = {number: max(self.mirrors[number].began, instances[number].heard) for number in self.telling}
         idle = (number for number in quiet if self.mirrors[number].engine.working is None)
         return [number for number in idle if instances[number].busy and now - quiet[number] > limit]
 
     def drain_seconds(self) -> float:
-        """About how long it takes to place what is held; 1 to 60."""
+        """Estimated seconds until all held requests are placed, from 1 to 60."""
         ranks = sum(self.pool.instances[number].ranks for number in self.pool.ready)
         speed = ranks * self.config.prefill.tokens_per_second
         seconds = self.held_tokens / speed if speed else self.config.retry_seconds
         return min(max(seconds, 1.0), LONGEST_WAIT)
 
     def _report(self, instance: int, report: Report, now: float) -> None:
-        """What the mirror infers counts where the engine itself does not tell."""
+        """A pass inferred by the mirror. It is used unless the engine itself reports its passes."""
         if instance not in self.telling and self.pool.instances[instance].alive:
             self._tell(instance, report._replace(seen=self.pool.instances[instance].sent), now)
 
@@ -271,17 +270,17 @@ class Dispatcher:
         self.kick()
 
     def _missed(self, ticket: Ticket) -> None:
-        """An instance will not answer a request that it was sent."""
+        """An instance will not answer a request that was sent to it."""
         self.mirrors[ticket.instance].forget(ticket.request)
         self._resolve(ticket, monotonic())
 
     def _resolve(self, ticket: Ticket, now: float) -> None:
-        """No report of the instance's own needs to cover a request any more."""
+        """Stop waiting for a report of the instance that covers the request."""
         if ticket.instance in self.telling:
             self.scheduler.on_missed(ticket.instance, ticket.number, now)
 
     def _over(self, ticket: Ticket) -> None:
-        """It is no load of its instance any more."""
+        """Remove the request from the load of its instance."""
         self.scheduler.on_over(ticket.instance, ticket.rank, monotonic())
 
     def _shadow(self) -> Shadow:

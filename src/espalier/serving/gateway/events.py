@@ -1,4 +1,4 @@
-"""Server-sent events: what an engine's answer begins with, and what it tells of its passes."""
+"""Server-sent events: the first event of an engine's answer, and an engine's reports of its passes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from espalier.core import strict_json
 from espalier.serving.core.types import Report
 
 MOST = 64 * 1024
-"""Bytes of an event that are waited for; what is longer passes in parts, and unread."""
+"""Largest event in bytes that is buffered. Longer events are forwarded in parts and not parsed."""
 BLANK_LINES = (b"\n\n", b"\n\r\n", b"\n\r", b"\r\r", b"\r\r\n")
-"""Where an event ends, whichever line ends there are."""
+"""Ends of an event, for every kind of line ending."""
 DONE = re.compile(rb"(?:^|[\r\n])data: *\[DONE\] *[\r\n]")
 
 
 class Passage:
-    """A stream of events on its way, in whole events, so that an error can follow where it breaks off.
+    """Forwards a stream in whole events, so that an error event can follow if the stream breaks off.
 
-    done: whether `[DONE]` has passed. error: what an event told of that was an error. whole: whether what has passed
-    ends with an event.
+    done: `[DONE]` was forwarded. error: the error that an event contained. whole: what was forwarded ends with a
+    complete event.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Passage:
         self._kept = b""
 
     def take(self, chunk: bytes) -> bytes:
-        """What may pass, now that this came too."""
+        """Add `chunk` and return what can be forwarded."""
         kept = self._kept + chunk
         if kept.endswith(b"\n\n"):
             end = len(kept)
@@ -43,8 +43,8 @@ class Passage:
         return self._passed(kept[:end])
 
     def last(self) -> bytes:
-        """What may pass of the rest, now that nothing follows: an event that ends a stream, if only its blank line is
-        missing.
+        """The rest that can be forwarded at the end of the stream: an event that ends a stream, if only its blank line
+        is missing.
         """
         rest, self._kept = self._kept, b""
         return self._passed(rest) if DONE.search(rest + b"\n") or _error(_data(rest)) else b""
@@ -58,39 +58,38 @@ class Passage:
 
 
 def begun(start: bytes) -> bool:
-    """Whether a stream's first event, comments aside, has come whole (or is too long to wait for)."""
+    """Whether the first event of a stream, ignoring comments, is complete (or too long to buffer)."""
     return len(start) > MOST or any(_data(event) for event in _whole(start))
 
 
 def error_in(start: bytes) -> str | None:
-    """The error that an answer begins with, where its first event, or all of it, is one."""
+    """The error that an answer begins with, if its first event (or its whole body) is an error."""
     events = (_data(event) for event in (*_whole(start), start))
     return _error(next((data for data in events if data), b""))
 
 
 def report_of(line: bytes, ranks: int) -> Report | None:
-    """What a `data:` line tells of a pass; None for another line.
-
-    Raises ValueError where it is no report of an engine of so many ranks.
+    """The report of a pass in a `data:` line; None for other lines. Raises ValueError if the report does not fit an
+    engine with `ranks` ranks.
     """
     if not line.startswith(b"data:"):
         return None
     told = strict_json.loads(line[5:])
     if not isinstance(told, dict) or not Report._field_defaults.keys() | told.keys() >= set(Report._fields):
-        raise ValueError("a report has " + ", ".join(Report._fields))
+        raise ValueError("a report must have the fields " + ", ".join(Report._fields))
     report = Report(**{name: told[name] for name in Report._fields if name in told})
     for name in ("backlog", "waiting", "running"):
         values: Any = getattr(report, name)
         if not isinstance(values, list) or len(values) != ranks or not all(type(one) is int for one in values):
-            raise ValueError(f"{name} is not {ranks} whole numbers, one of each rank")
+            raise ValueError(f"{name} must be {ranks} integers, one per rank")
     numbers = (report.seen, report.largest, report.begun, 0.0 if report.duration is None else report.duration)
     if not all(isinstance(one, int | float) and one >= 0 for one in numbers) or not isinstance(report.busy, bool):
-        raise ValueError("seen, largest, begun and duration are numbers of at least 0, and busy is true or false")
+        raise ValueError("seen, largest, begun and duration must be at least 0, and busy must be true or false")
     return report
 
 
 def _error(data: bytes) -> str | None:
-    """The error that an event tells of."""
+    """The error in an event."""
     if b"error" not in data:
         return None
     try:
@@ -108,7 +107,7 @@ def _whole(start: bytes) -> Iterator[bytes]:
 
 
 def _data(event: bytes) -> bytes:
-    """The data of one event; an answer that is JSON and no stream is all data."""
+    """The data of one event. For an answer that is JSON and not a stream, all of it is data."""
     if event.lstrip().startswith(b"{"):
         return event
     lines = event.replace(b"\r", b"\n").split(b"\n")

@@ -1,7 +1,7 @@
-"""A fake engine that speaks the real protocol: lock-step ranks, chunked prefill, streams, and no model behind it.
+"""A fake engine with the real protocol: lock-step ranks, chunked prefill and streams, without a model.
 
-Time passes as the step-time model says. A prompt has as many tokens as words, and an answer names its request: the
-engine's own number, and the client's X-Request-Id. For tests and demonstrations.
+Passes last as long as the step-time model predicts. A prompt has as many tokens as words. An answer names its request:
+the engine's own number, and the client's X-Request-Id. For tests and demonstrations.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ ID_HEADER = "X-Request-Id"
 
 @dataclass(frozen=True)
 class FakeSettings:
-    """ranks: of the instance. time: of a pass. tpot: seconds between output tokens. gather: seconds that it waits
-    before a pass for the next request of a batch (of which X-Espalier-Batch tells), or of a refill after a report; 0
-    for an engine that does not wait, like most.
+    """ranks: number of ranks. time: step times of a pass. tpot: seconds between output tokens. gather: seconds that the
+    engine waits before a pass for the next request of a batch (see X-Espalier-Batch), or for a refill after a report; 0
+    for an engine that does not wait, like most engines.
     """
 
     ranks: int = 8
@@ -41,7 +41,7 @@ class FakeSettings:
 
 
 class FakeEngine:
-    """`web.run_app(FakeEngine(settings).app, handler_cancellation=True)`."""
+    """Run it with `web.run_app(FakeEngine(settings).app, handler_cancellation=True)`."""
 
     def __init__(self, settings: FakeSettings) -> None:
         self.settings = settings
@@ -67,8 +67,8 @@ class FakeEngine:
         task.cancel()
 
     async def _passes(self) -> None:
-        """Pass after pass while there is work; a report after each, before the next begins if that waits at all. First
-        tokens go out once the next pass has begun.
+        """Run passes while there is work. A report follows each pass, before the next pass if the engine waits. First
+        tokens are sent when the next pass has begun.
         """
         gathers = self.settings.gather > 0.0
         while True:
@@ -89,7 +89,9 @@ class FakeEngine:
             self._work.clear()
 
     async def _settle(self, first: bool) -> None:
-        """Until batches that have begun to come are whole, and at the `first` of one; this counts towards the pass."""
+        """Wait until batches that have begun to arrive are complete, and for the `first` request of a batch. The time
+        counts as part of the pass.
+        """
         while first or self._missing:
             self._came.clear()
             try:
@@ -117,7 +119,7 @@ class FakeEngine:
             most = [asked.get(name) for name in ("max_tokens", "max_completion_tokens")]
             output = int(next((one for one in most if one is not None), 16))
             if output < 1:
-                raise ValueError(f"max_tokens is at least 1, not {output}")
+                raise ValueError(f"max_tokens must be at least 1, not {output}")
             if asked.get("model", MODEL) != MODEL:
                 return refuse(404, f"the model {asked['model']!r} does not exist; there is {MODEL!r}")
             rank = int(request.headers.get(RANK_HEADER, self._emptiest()))
@@ -168,7 +170,7 @@ class FakeEngine:
         return web.json_response({"served": self.served, "left": self.left})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """How it is, then every pass as it ends: the fields of a Report."""
+        """The current state, then a report (the fields of Report) at the end of every pass."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         queue: asyncio.Queue[Report] = asyncio.Queue()
@@ -206,7 +208,7 @@ def _echo(request: web.Request) -> dict[str, str]:
 
 
 def _words(value: Any) -> int:
-    """Words of all text in one prompt or its messages; at least one. Token ids count themselves."""
+    """Number of words in a prompt or its messages, at least one. Each token id counts as one."""
     match value:
         case str():
             return max(len(value.split()), 1)
@@ -216,4 +218,4 @@ def _words(value: Any) -> int:
             return _words(text)
         case list() if value and all(isinstance(one, dict) for one in value):
             return sum(_words(one.get("content", one.get("text")) or "") for one in value)
-    raise ValueError("a prompt is text or token ids, and messages are a list")
+    raise ValueError("a prompt must be text or token ids, and messages must be a list")

@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.2, 2.0, 4.0, 8.0, 16.0, 32.0
 
 
 class Measures:
-    """One registry a gateway, so that several can live in a process."""
+    """The metrics of one gateway. Each has its own registry, so that several gateways can run in a process."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher

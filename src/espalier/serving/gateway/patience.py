@@ -1,4 +1,4 @@
-"""A limit on how long nothing happens."""
+"""A timeout for inactivity."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from types import TracebackType
 
 
 class Patience:
-    """`async with Patience(seconds) as patience:` raises TimeoutError when nothing has `moved` in it for so long.
+    """`async with Patience(seconds) as patience:` raises TimeoutError after so many seconds without a call of `moved`.
 
-    One timer, however much moves: a token costs no more than a look at the clock. expired: whether the time was up,
-    or cut short. hurried: whether it was cut short.
+    There is one timer, so a token costs only one clock reading. expired: the timeout occurred, or the wait was ended
+    early. hurried: it was ended early.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -34,15 +34,15 @@ class Patience:
         await self._timeout.__aexit__(kind, error, trace)
 
     def moved(self) -> None:
-        """Something happened."""
+        """Record activity."""
         self._last = self._loop.time()
 
     def hurry(self, seconds: float) -> None:
-        """What is waited for just now has so many seconds more, if that is less."""
+        """Reduce the remaining time to `seconds` if it is longer."""
         self._loop.call_later(seconds, self._unless_moved, self._last)
 
     def end(self) -> None:
-        """There is no more of it, whatever has moved."""
+        """End the wait now, whatever activity there was."""
         self._expire()
 
     def _look(self) -> None:

@@ -1,4 +1,4 @@
-"""One request through the gateway: wait for a place, relay the answer, try once more if no byte of one came."""
+"""One request through the gateway: wait for a place, forward the answer, retry once if no byte arrived."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ BUSY = 429
 
 
 class FailedError(Exception):
-    """No byte reached the client. blame: whether the engine is to blame. final: nobody listens there."""
+    """An engine failed before any byte reached the client. blame: the failure counts against the engine. final: nothing
+    listens on its address.
+    """
 
     def __init__(self, message: str, *, blame: bool = True, final: bool = False) -> None:
         super().__init__(message)
@@ -34,7 +36,7 @@ class FailedError(Exception):
 
 
 class Proxy:
-    """Answers requests that hold a ticket."""
+    """Answers requests that have a ticket."""
 
     def __init__(
         self,
@@ -48,7 +50,9 @@ class Proxy:
         self.measures, self.estimate = measures, estimate
 
     async def answer(self, request: web.Request, body: bytes, ticket: Ticket, limit: float) -> web.StreamResponse:
-        """The engine's answer, or an error if two engines failed before the first byte. limit: seconds to be held."""
+        """The engine's answer, or an error if two engines failed before the first byte. limit: seconds that the request
+        may be held.
+        """
         try:
             return await self._answer(request, body, ticket, limit)
         except asyncio.CancelledError:
@@ -91,7 +95,7 @@ class Proxy:
         log.warning("request %d, instance %d: %s", ticket.request.id, ticket.instance, failed)
 
     async def _try(self, request: web.Request, body: bytes, ticket: Ticket) -> web.StreamResponse:
-        """Ask the engine that the ticket names. Raises FailedError where it does not begin to answer."""
+        """Send the request to the ticket's engine. Raises FailedError if no answer begins."""
         sent = posting(self.config, ticket, request.path_qs, request.headers, body)
         answer: aiohttp.ClientResponse | None = None
         limit = self.config.first_byte_seconds if ticket.streamed else self.config.answer_seconds
@@ -111,7 +115,7 @@ class Proxy:
                     ticket.outcome = "refused"
                     return refuse(503, CLOSING, UNAVAILABLE)
                 if patience.hurried or (patience.expired and not self._is_well(ticket)):
-                    raise FailedError("it has fallen silent", blame=not patience.hurried) from None  # it was, already
+                    raise FailedError("it stopped responding", blame=not patience.hurried) from None  # it was, already
                 if patience.expired and not ticket.streamed:
                     ticket.outcome = "expired"
                     return refuse(504, f"there was no whole answer within {limit:g} s", ENGINE)
@@ -144,11 +148,11 @@ class Proxy:
                 self.dispatcher.failed(ticket.instance, relay.fault)
 
     def _is_well(self, ticket: Ticket) -> bool:
-        """Whether the time was up for the request alone, and not because its instance was lost."""
+        """Whether only this request timed out, and not because its instance was lost."""
         return self.dispatcher.pool.instances[ticket.instance].alive
 
     def _check(self, answer: aiohttp.ClientResponse, start: bytes, ticket: Ticket) -> None:
-        """Raise where this is no answer, or one that another engine may better."""
+        """Raise FailedError if this is not an answer, or if another engine may give a better one."""
         if answer.status >= 500:
             raise FailedError(f"it answered {answer.status}: {start[:200].decode(errors='replace')}")
         if answer.status == BUSY and self.dispatcher.elsewhere(ticket):
@@ -160,7 +164,7 @@ class Proxy:
 
 
 async def _start(answer: aiohttp.ClientResponse) -> bytes:
-    """What an answer begins with: of a stream its first event, comments aside; all there is where it ends before."""
+    """The beginning of an answer: the first event of a stream (ignoring comments), or everything if it ends before."""
     start = await answer.content.readany()
     if is_stream(answer):
         while not begun(start) and (more := await answer.content.readany()):

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's API has them, also for what the web framework refuses by itself."""
+"""Errors in OpenAI's format, including those that the web framework raises."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from aiohttp import web
 log = logging.getLogger("espalier.gateway")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 INVALID, UNAVAILABLE, ENGINE = "invalid_request_error", "unavailable", "engine_error"
-"""Types of errors."""
+"""Error types."""
 
 
 def error_body(message: str, kind: str, code: str | None = None) -> dict[str, dict[str, str | None]]:
-    """The object that tells of an error."""
+    """The JSON object of an error."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def refuse(
     status: int, message: str, kind: str = INVALID, *, code: str | None = None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """The response that tells of an error."""
+    """The response with an error."""
     return web.json_response(error_body(message, kind, code), status=status, headers=headers)
 
 
 @web.middleware
 async def shaped(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Gives the errors of aiohttp, and those that nobody foresaw, the shape of all others."""
+    """Middleware that converts errors of aiohttp, and unexpected errors, to OpenAI's format."""
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:

@@ -1,4 +1,4 @@
-"""An engine's answer on its way to one client, from its first bytes to its last."""
+"""Forwards an engine's answer to one client, from its first bytes to its last."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from espalier.serving.gateway.refusals import ENGINE, UNAVAILABLE, error_body
 from espalier.serving.gateway.ticket import CLOSING, Ticket
 
 WAIT_HEADER, PLACE_HEADER = "X-Espalier-Wait", "X-Espalier-Place"
-"""In every answer: seconds that the request was held, and `instance:rank`."""
+"""Headers of every answer: seconds that the request was held, and `instance:rank`."""
 BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 TAIL = 4096
-"""Bytes of an answer's end in which usage is looked for."""
+"""Number of bytes at the end of an answer that are searched for usage."""
 
 
 def is_stream(answer: aiohttp.ClientResponse) -> bool:
-    """Whether it consists of events that can be read on their way: what is packed in spite of all passes as it is."""
+    """Whether the answer consists of events that can be parsed while they are forwarded. A compressed stream cannot
+    be.
+    """
     packed = answer.headers.get("Content-Encoding", "identity") != "identity"
     return answer.content_type == "text/event-stream" and not packed
 
 
 class BrokenError(Exception):
-    """The engine stopped before the end. What reached the client is not sent again."""
+    """The engine stopped before the end. Bytes that reached the client are not sent again."""
 
 
 class AbortError(Exception):
-    """Nothing more goes to the client, and its connection is closed as it stands."""
+    """Nothing more is sent to the client, and its connection is closed immediately."""
 
 
 class Relay:
-    """Passes an answer on, byte for byte, and says in the ticket's `outcome` what became of it.
+    """Forwards an answer byte for byte and records the result in the ticket's `outcome`.
 
-    A stream that breaks off, falls silent for `silence` seconds, or ends without `[DONE]` gets an error event for its
-    end; an answer of another kind is cut short, so that it does not look whole. fault: what the engine did wrong. tail:
-    the last bytes that passed.
+    If a stream breaks off, is silent for `silence` seconds, or ends without `[DONE]`, an error event is added at its
+    end. Other answers are truncated, so that they do not look complete. fault: the engine's error. tail: the last bytes
+    that were forwarded.
     """
 
     def __init__(self, request: web.Request, answer: aiohttp.ClientResponse, ticket: Ticket, silence: float) -> None:
@@ -55,7 +57,7 @@ class Relay:
         self.response.headers[PLACE_HEADER] = f"{ticket.instance}:{ticket.rank}"
 
     async def run(self, start: bytes) -> web.StreamResponse:
-        """To the end of the answer, however that comes about; `start` is what of it was read already."""
+        """Forward the answer to its end, however it ends. start: the bytes that were already read."""
         try:
             await self._pass_or_cut(start)
             self._becomes("done" if self.answer.ok else "rejected")
@@ -77,7 +79,7 @@ class Relay:
         except TimeoutError:
             if not self._listening:
                 raise
-            await self._cut(None if self.ticket.ended else "it has fallen silent")
+            await self._cut(None if self.ticket.ended else "it stopped responding")
         finally:
             self.ticket.patience = None
 
@@ -94,7 +96,7 @@ class Relay:
                 raise BrokenError("its stream ended without [DONE]")
 
     async def _next(self) -> bytes:
-        """More of the answer; nothing at its end."""
+        """The next bytes of the answer; empty at its end."""
         self._listening = True
         try:
             return await self.answer.content.readany()
@@ -102,7 +104,7 @@ class Relay:
             raise BrokenError("its answer broke off") from None
 
     async def _write(self, data: bytes) -> None:
-        """To the client. A stream is over with the event that says so, whether the client stays for more or not."""
+        """Write to the client. A stream ends with its final event, whether or not the client stays connected."""
         self._listening = False
         if data:
             await self.response.write(data)
@@ -111,7 +113,9 @@ class Relay:
             self._becomes("cut" if self._events.error else "done")
 
     async def _cut(self, fault: str | None) -> None:
-        """The engine stopped, or without a fault the gateway. After its last event that changes nothing of a stream."""
+        """The engine stopped or, without a fault of it, the gateway shuts down. After a stream's final event this
+        changes nothing.
+        """
         if self.ticket.outcome is not None:
             return
         self.ticket.outcome, self.fault = "cut", fault

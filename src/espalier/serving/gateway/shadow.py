@@ -1,4 +1,4 @@
-"""What immediate dispatch would have given: the same requests on engines that exist only as models."""
+"""A simulation of immediate dispatch: the same requests on modelled engines."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ WEIGHT = 0.05
 
 
 class Shadow:
-    """Runs every request through `scheduler`, which holds nothing, and tells `valve` what it would have waited.
+    """Runs every request through `scheduler`, which holds nothing, and passes the simulated wait to `valve`.
 
-    The engines' durations follow those measured on the real ones, each by a factor of its own (exponential mean, weight
-    0.05). Real and modelled waits are compared request by request, once both are known. Source: ours.
+    The durations of the modelled passes follow the measured ones, scaled by one factor per instance (exponential mean,
+    weight 0.05). Real and modelled waits are compared request by request, when both are known. Source: ours.
     """
 
     def __init__(self, scheduler: Scheduler, ranks: Sequence[int], time: PrefillTime, valve: Valve) -> None:
@@ -31,14 +31,14 @@ class Shadow:
         self._expected: dict[int, float] = {}
 
     def arrived(self, request: Request, now: float) -> None:
-        """A request came in."""
+        """A request arrived."""
         self._advance(now)
         self._came[request.id] = now
         self.scheduler.on_arrival(request, now)
         self._place(now)
 
     def answered(self, request: Request, now: float) -> None:
-        """It had its first byte."""
+        """The first byte of a request arrived."""
         self._advance(now)
         expected = self._expected.pop(request.id, None)
         came = self._came.get(request.id)
@@ -48,8 +48,8 @@ class Shadow:
             self._actual[request.id] = now - request.arrival
 
     def forget(self, request: Request, now: float) -> None:
-        """It will not be answered, or not by a stream, so there is nothing to compare; a modelled engine computes it
-        all the same, like a real one.
+        """A request will not be answered, or not by a stream, so its wait is not compared. A modelled engine computes
+        it all the same, like a real one.
         """
         self.scheduler.on_cancel(request, now)
         self._came.pop(request.id, None)
@@ -62,7 +62,7 @@ class Shadow:
             engine.slow += WEIGHT * (report.duration / self._time.seconds(report.largest) - engine.slow)
 
     def lost(self, instance: int, now: float) -> None:
-        """An instance is gone; what it had here is not compared."""
+        """An instance was lost. Its requests in the simulation are not compared."""
         self._advance(now)
         self._ends[instance] = NEVER
         self.scheduler.on_lost(instance, now)
@@ -71,13 +71,13 @@ class Shadow:
             self._actual.pop(request.id, None)
 
     def pause(self, instance: int, now: float, paused: bool) -> None:
-        """It gets nothing more, or work again."""
+        """Stop or resume sending requests to an instance."""
         self._advance(now)
         self.scheduler.on_pause(instance, now, paused)
         self._place(now)
 
     def back(self, instance: int, now: float) -> None:
-        """It is back."""
+        """An instance is available again."""
         self._advance(now)
         self.scheduler.on_back(instance, now)
         self._place(now)

@@ -1,4 +1,4 @@
-"""A request on its way through the gateway."""
+"""The state of one request in the gateway."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from espalier.serving.gateway.patience import Patience
 
 CLOSING = "the gateway is shutting down"
 TICK = 0.05
-"""Seconds between two looks, at shutdown, at what is open."""
+"""Seconds between two checks of the open requests at shutdown."""
 
 
 class OverloadedError(EngineError):
-    """The buffer is full, or a request waited too long. retry_after: seconds."""
+    """The buffer is full, or a request was held too long. retry_after: seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message, retryable=True)
@@ -26,11 +26,13 @@ class OverloadedError(EngineError):
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """streamed: whether its first byte is its first token; an answer that comes whole says nothing of prefill. text:
-    bytes of its prompt, for the estimate to learn from. decision: set once it is placed. batch: the name and size of
-    what it was sent with. number: which of its instance's requests it is, from 1. held: seconds until it was placed.
-    patience: the limit on the engine's next bytes, while they are waited for. answered: whether the engine began to.
-    outcome: what became of it, as it is counted. ended: whether the gateway shuts down and waits for it no longer.
+    """One request.
+
+    streamed: its first byte is its first token (an answer without streaming does not show the end of prefill). text:
+    bytes of its prompt, from which the token estimate learns. decision: set when it is placed. batch: name and size of
+    its batch. number: its number among the requests of its instance, from 1. held: seconds until it was placed.
+    patience: the timeout for the engine's next bytes, while the gateway waits for them. answered: the engine began to
+    answer. outcome: the result for the metrics. ended: the gateway shuts down and no longer waits for it.
     """
 
     request: Request
@@ -49,23 +51,23 @@ class Ticket:
 
     @property
     def instance(self) -> int:
-        """Where it was placed."""
+        """The instance it was sent to."""
         assert self.decision is not None
         return self.decision.instance
 
     @property
     def rank(self) -> int:
-        """The rank there."""
+        """The rank it was sent to."""
         assert self.decision is not None
         return self.decision.rank
 
     def hurry(self, seconds: float) -> None:
-        """Wait no longer than this for what the engine owes just now."""
+        """Reduce the timeout for the engine's next bytes to `seconds`."""
         if self.patience is not None:
             self.patience.hurry(seconds)
 
     def end(self) -> None:
-        """Wait no longer, in whatever phase it is."""
+        """Stop waiting, in whatever phase the request is."""
         self.ended = True
         self.placed.cancel()
         if self.patience is not None:
@@ -73,7 +75,7 @@ class Ticket:
 
 
 async def close(tickets: Mapping[int, Ticket], grace: float) -> None:
-    """End those that are still open after `grace` seconds."""
+    """After `grace` seconds, end the requests that are still open."""
     end = monotonic() + grace
     while tickets and monotonic() < end:
         await asyncio.sleep(TICK)

@@ -1,4 +1,4 @@
-"""How many tokens a prompt has, before the engine says so."""
+"""Estimates the number of tokens of a prompt."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from espalier.core.text import read_text
 
 _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
 NOT_TEXT = frozenset({"image_url", "input_audio", "audio_url", "video_url", "file"})
-"""Parts of messages whose bytes say nothing of their tokens."""
+"""Parts of messages whose size in bytes is unrelated to their number of tokens."""
 
 
 class Prompt(NamedTuple):
-    """tokens: expected, at least 1. text: bytes of its text, 0 where tokens were counted."""
+    """tokens: expected number, at least 1. text: bytes of its text, 0 if tokens were counted."""
 
     tokens: int
     text: int
 
 
 class TokenEstimate:
-    """Bytes of text over `bytes_per_token`, corrected by what engines report of prompts that ended; or tokens counted
-    by a tokenizer, where it knows the symbols. weight: of each new ratio in the running mean (ours).
+    """Bytes of text divided by `bytes_per_token`, corrected with the usage that engines report; or the exact count if
+    there is a tokenizer that covers the text.
+
+    weight: of each new ratio in the running mean (ours).
     """
 
     def __init__(self, bytes_per_token: float = 3.6, weight: float = 0.05, tokenizer: Path | None = None) -> None:
@@ -35,7 +37,7 @@ class TokenEstimate:
         self._tokenizer: Any = None if tokenizer is None else _tokenizer(tokenizer)
 
     def of(self, body: Mapping[str, Any]) -> Prompt:
-        """Of a request's prompt or messages, with its tools. Token ids count themselves."""
+        """The estimate for a request's prompt or messages, including its tools. Each token id counts as one."""
         said = [body.get(name) for name in ("prompt", "messages", "tools")]
         ids = _ids(said[0])
         texts = [one.encode("utf-8", "surrogatepass") for one in _texts(said)]
@@ -51,13 +53,13 @@ class TokenEstimate:
             return round(len(text) / self.bytes_per_token)
 
     def learn(self, text: int, tokens: int) -> None:
-        """A prompt of so many bytes had so many tokens."""
+        """Update the ratio: a prompt of so many bytes had so many tokens."""
         if text > 0 and tokens > 0:
             self.bytes_per_token += self.weight * (text / tokens - self.bytes_per_token)
 
 
 def prefix_blocks(body: Mapping[str, Any], size: int) -> tuple[int, ...]:
-    """Hashes of the prompt's prefixes, every `size` bytes, each of all that is before it. Raises DataError."""
+    """Hashes of the prompt's prefixes, every `size` bytes. Each hash covers everything before it. Raises DataError."""
     spoken = body.get("messages") or body.get("prompt", "")
     try:
         said = spoken if isinstance(spoken, str) else json.dumps(spoken, ensure_ascii=False)
@@ -72,7 +74,7 @@ def prefix_blocks(body: Mapping[str, Any], size: int) -> tuple[int, ...]:
 
 
 def reported_tokens(tail: bytes) -> int | None:
-    """`prompt_tokens` of the last usage in the end of a response."""
+    """`prompt_tokens` of the last usage at the end of a response."""
     found = _PROMPT_TOKENS.findall(tail)
     return int(found[-1]) if found else None
 
@@ -92,14 +94,14 @@ def _tokenizer(file: Path) -> Any:
 
 
 def _ids(prompt: Any) -> int:
-    """How many token ids a prompt, or each prompt of a list, is made of."""
+    """Number of token ids in a prompt, or in each prompt of a list."""
     if not isinstance(prompt, list):
         return 0
     return sum(isinstance(one, int) for one in chain(prompt, *(one for one in prompt if isinstance(one, list))))
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All text in a JSON value, however deep it is nested."""
+    """All text in a JSON value, at any depth."""
     left = [value]
     while left:
         match left.pop():

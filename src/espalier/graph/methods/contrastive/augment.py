@@ -10,8 +10,8 @@ from espalier.graph.ops.loops import drop_edges, with_loops
 
 
 def view(graph: Graph, edge_rate: float, feature_rate: float) -> tuple[CSR, Features]:
-    """The graph with self-loops after each other edge was dropped with `edge_rate`, and features of which each column
-    was zeroed with `feature_rate`.
+    """The graph with self-loops after edges were dropped with probability `edge_rate`, and features whose columns were
+    zeroed with probability `feature_rate`.
     """
     csr = with_loops(drop_edges(graph.adj, edge_rate)) if edge_rate else graph.looped
     return csr, mask_columns(graph.x, feature_rate)

@@ -18,7 +18,9 @@ from espalier.graph.nn.encoder import Encoder
 
 
 class BGRL(Method):
-    """Predict, from one augmented view, a slow teacher's codes of the other: loss 2 - cosine - cosine. Section 2."""
+    """Predict a slowly updated teacher's embeddings of the other view from one augmented view: loss 2 - cosine -
+    cosine. Section 2.
+    """
 
     def __init__(self, config: BGRLConfig, n_features: int) -> None:
         super().__init__()
@@ -46,6 +48,6 @@ class BGRL(Method):
         return self.encoder(graph.looped, graph.x)
 
     def after_step(self, progress: float) -> None:
-        """The teacher follows, ever more slowly."""
+        """Update the teacher, with rising momentum."""
         momentum = 1.0 - (1.0 - self.config.momentum) * (math.cos(math.pi * progress) + 1.0) / 2.0
         follow(self.teacher, self.encoder, momentum)

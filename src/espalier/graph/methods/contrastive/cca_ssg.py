@@ -13,7 +13,7 @@ from espalier.graph.nn.encoder import Encoder
 
 
 class CCASSG(Method):
-    """Two views whose standardised codes correlate node by node, and whose dimensions do not. Eq. 4."""
+    """Standardised embeddings of two views are correlated node by node, and decorrelated across dimensions. Eq. 4."""
 
     def __init__(self, config: CCAConfig, n_features: int) -> None:
         super().__init__()

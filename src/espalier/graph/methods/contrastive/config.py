@@ -21,25 +21,25 @@ class DGIConfig(Config):
 
 
 class MVGRLConfig(Config):
-    """MVGRL: nodes of one view against the summary of the other. Source: Hassani and Khasahmadi, ICML 2020."""
+    """MVGRL: nodes of one view against the summary of the other view. Source: Hassani and Khasahmadi, ICML 2020."""
 
     name: Literal["mvgrl"] = "mvgrl"
     hidden: PositiveInt = 512
-    """Width of both encoders, a GCN layer each."""
+    """Width of both encoders, which have one GCN layer each."""
     teleport: float = Field(default=0.2, gt=0.0, lt=1.0)
-    """Of the personalised PageRank that makes the second view."""
+    """Teleport probability of the personalised PageRank that gives the second view."""
     neighbours: PositiveInt = 128
-    """Largest entries kept in a row of the diffusion; the exact one is dense."""
+    """Number of largest entries kept in each row of the diffusion matrix; the exact one is dense."""
     tolerance: PositiveFloat = 1e-5
     """Residual per degree below which PageRank's push stops."""
     sample: PositiveInt = 4000
-    """Nodes of one contrast: larger graphs are sampled."""
+    """Number of nodes in one contrast; larger graphs are sampled."""
     samples: PositiveInt = 4
-    """Samples a step, where the graph is larger than one."""
+    """Samples per step, if the graph is larger than one sample."""
 
 
 class GRACEConfig(Config):
-    """GRACE: a node in one view against all nodes of both. Source: Zhu et al., 2020."""
+    """GRACE: a node in one view against all nodes of both views. Source: Zhu et al., 2020."""
 
     name: Literal["grace"] = "grace"
     encoder: EncoderConfig = EncoderConfig(kind="gcn", widths=(256, 128), activation="relu")
@@ -53,11 +53,11 @@ class GRACEConfig(Config):
     drop_features: Pair = (0.3, 0.4)
     """Share of feature columns zeroed in each view."""
     block: PositiveInt = 4096
-    """Rows of the similarity matrix formed at a time: larger graphs are done in blocks."""
+    """Rows of the similarity matrix computed at a time; larger graphs are computed in blocks."""
 
 
 class BGRLConfig(Config):
-    """BGRL: predict a slow teacher's codes, without negatives. Source: Thakoor et al., ICLR 2022."""
+    """BGRL: predict a slowly updated teacher's embeddings, without negatives. Source: Thakoor et al., ICLR 2022."""
 
     name: Literal["bgrl"] = "bgrl"
     encoder: EncoderConfig = EncoderConfig(kind="gcn", widths=(512, 256), norm="batch")
@@ -65,7 +65,7 @@ class BGRLConfig(Config):
     predictor: PositiveInt = 512
     """Width inside the predictor."""
     momentum: float = Field(default=0.99, ge=0.0, le=1.0)
-    """The teacher's share of itself at the start; it rises to 1 by a cosine."""
+    """Momentum of the teacher at the start; it rises to 1 by a cosine schedule."""
     drop_edges: Pair = (0.2, 0.1)
     """Share of edges dropped in each view."""
     drop_features: Pair = (0.2, 0.1)
@@ -73,13 +73,13 @@ class BGRLConfig(Config):
 
 
 class CCAConfig(Config):
-    """CCA-SSG: views agree, dimensions do not correlate. Source: Zhang et al., NeurIPS 2021."""
+    """CCA-SSG: views agree, dimensions are decorrelated. Source: Zhang et al., NeurIPS 2021."""
 
     name: Literal["cca_ssg"] = "cca_ssg"
     encoder: EncoderConfig = EncoderConfig(kind="gcn", activation="relu")
     """The encoder, kept after pretraining; its last layer has no activation."""
     decorrelation: NonNegativeFloat = 1e-3
-    """Weight of the decorrelation (lambda)."""
+    """Weight of the decorrelation term (lambda)."""
     drop_edges: float = Field(default=0.4, ge=0.0, lt=1.0)
     """Share of edges dropped in each view."""
     drop_features: float = Field(default=0.1, ge=0.0, lt=1.0)

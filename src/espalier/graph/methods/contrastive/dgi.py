@@ -32,7 +32,9 @@ def real_or_not(real: Tensor, fake: Tensor) -> Tensor:
 
 
 class DGI(Method):
-    """Tell the nodes of the graph from those of the same graph with shuffled features, given its summary. Eq. 1."""
+    """Distinguish the nodes of the graph from those of the same graph with shuffled features, given its summary. Eq.
+    1.
+    """
 
     def __init__(self, config: DGIConfig, n_features: int) -> None:
         super().__init__()

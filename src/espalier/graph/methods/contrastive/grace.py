@@ -15,7 +15,7 @@ from espalier.graph.nn.encoder import Encoder
 
 
 class GRACE(Method):
-    """Two augmented views; a node's two codes attract, all other pairs of both views repel. Eq. 1-2."""
+    """Two augmented views; a node's two embeddings are pulled together, all other pairs are pushed apart. Eq. 1-2."""
 
     def __init__(self, config: GRACEConfig, n_features: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class GRACE(Method):
         self.head = nn.Sequential(nn.Linear(width, config.projection), nn.ELU(), nn.Linear(config.projection, width))
 
     def loss(self, graph: Graph) -> Tensor:
-        """The contrast of two views, symmetrised."""
+        """The contrastive loss of two views, symmetrised."""
         config = self.config
         u, v = (
             F.normalize(self.head(self.encoder(*view(graph, edges, features))), dim=1)
@@ -41,7 +41,7 @@ class GRACE(Method):
 def contrast(u: Tensor, v: Tensor, tau: float, block: int) -> Tensor:
     """Mean over i of -log exp(u_i.v_i / tau) / (sum_j exp(u_i.v_j / tau) + sum_{j != i} exp(u_i.u_j / tau)).
 
-    u, v: (N, H) of unit rows. Similarities are formed `block` rows at a time, and again in the backward pass.
+    u, v: (N, H) with unit rows. Similarities are computed `block` rows at a time, and again in the backward pass.
     """
     n = u.shape[0]
     if n <= block:

@@ -22,8 +22,8 @@ Weighted = tuple[CSR, Tensor]
 
 
 class MVGRL(Method):
-    """Two encoders, one on the graph and one on its diffusion by personalised PageRank; the nodes of each view are told
-    from shuffled ones given the summary of the other. Embedding: the sum of both. Eq. 4-6.
+    """Two encoders, one on the graph and one on its diffusion by personalised PageRank. The nodes of each view are
+    distinguished from shuffled ones given the summary of the other view. The embedding is the sum of both. Eq. 4-6.
     """
 
     def __init__(self, config: MVGRLConfig, n_features: int) -> None:
@@ -35,7 +35,7 @@ class MVGRL(Method):
         self._diffused: tuple[Graph, Weighted] | None = None
 
     def loss(self, graph: Graph) -> Tensor:
-        """The contrast of the two views: of the whole graph, or of samples of a larger one."""
+        """The contrastive loss of the two views: of the whole graph, or of samples of a larger one."""
         config = self.config
         views = ((graph.looped, gcn_weights(graph.looped)), self.diffusion(graph))
         if graph.n_nodes <= config.sample:
@@ -53,7 +53,7 @@ class MVGRL(Method):
         return near + self.far(csr, graph.x, weights)
 
     def diffusion(self, graph: Graph) -> Weighted:
-        """a (I - (1 - a) D^-1/2 A D^-1/2)^-1 up to its small entries, by pushing; kept for the last graph seen."""
+        """a (I - (1 - a) D^-1/2 A D^-1/2)^-1 without its small entries, by push; cached for the last graph."""
         if self._diffused is None or self._diffused[0] is not graph:
             config = self.config
             found = ppr(graph.looped, teleport=config.teleport, tolerance=config.tolerance, keep=config.neighbours)

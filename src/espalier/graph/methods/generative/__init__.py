@@ -1,1 +1,1 @@
-"""Methods that generate the graph's links: GAE, VGAE, and the adversarial ARGVA."""
+"""Methods that reconstruct the graph's links: GAE, VGAE, and the adversarial ARGVA."""

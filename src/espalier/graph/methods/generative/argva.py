@@ -13,7 +13,9 @@ from espalier.graph.methods.generative.vgae import VGAE
 
 
 class ARGVA(VGAE):
-    """VGAE with a discriminator that tells its codes from a unit Gaussian. Algorithm 1, both players in one step."""
+    """VGAE with a discriminator that distinguishes its codes from a unit Gaussian. Algorithm 1, both players in one
+    step.
+    """
 
     def __init__(self, config: ARGVAConfig, n_features: int) -> None:
         super().__init__(config, n_features)

@@ -21,17 +21,17 @@ class GAEConfig(Config):
     code: PositiveInt = 16
     """Width of the code."""
     pairs: PositiveInt = 2_000_000
-    """Largest number of node pairs to form; a larger graph samples as many non-edges as it has edges."""
+    """Largest number of node pairs in the loss; a larger graph samples as many non-edges as it has edges."""
 
 
 class VGAEConfig(GAEConfig):
-    """VGAE: GAE whose code is a Gaussian. Source: Kipf and Welling, 2016."""
+    """VGAE: GAE with a Gaussian code. Source: Kipf and Welling, 2016."""
 
     name: Literal["vgae"] = "vgae"  # type: ignore[assignment]
 
 
 class ARGVAConfig(GAEConfig):
-    """ARGVA: VGAE whose codes an adversary cannot tell from a unit Gaussian. Source: Pan et al., IJCAI 2018."""
+    """ARGVA: VGAE whose codes a discriminator cannot tell from a unit Gaussian. Source: Pan et al., IJCAI 2018."""
 
     name: Literal["argva"] = "argva"  # type: ignore[assignment]
     discriminator: tuple[PositiveInt, PositiveInt] = (16, 64)

@@ -39,8 +39,8 @@ def code_encoder(hidden: EncoderConfig, width: int) -> EncoderConfig:
 def link_loss(z: Tensor, graph: Graph, pairs: int) -> Tensor:
     """Cross-entropy of sigmoid(z_i . z_j) against the adjacency with self-loops. z: (N, H).
 
-    Over all N^2 pairs, edges weighted so that both classes weigh the same; or, where there are more than `pairs`, over
-    the edges and as many random pairs.
+    Over all N^2 pairs, with edges weighted so that both classes have the same total weight. If there are more than
+    `pairs`, over the edges and as many random pairs.
     """
     csr, n = graph.looped, graph.n_nodes
     real = sampled_dot(csr, z, z)

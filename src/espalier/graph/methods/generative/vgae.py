@@ -21,7 +21,7 @@ class VGAE(Method):
         self.encoder = Encoder(code_encoder(config.encoder, 2 * config.code), n_features)
 
     def loss(self, graph: Graph) -> Tensor:
-        """The negative evidence bound per node."""
+        """The negative evidence lower bound per node."""
         return self.bound(graph)[0]
 
     def bound(self, graph: Graph) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Which nodes are masked, and what the encoder sees in their place."""
+"""Selects the masked nodes, and what the encoder gets instead of their features."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 
 class Mask(NamedTuple):
-    """masked: (m,) nodes to reconstruct. kept: (N - m,) the others. hidden: those of `masked` that show the token.
-    shows: (N,) whose features each node shows, None where each shows its own. All int64.
+    """masked: (m,) nodes to reconstruct. kept: (N - m,) the others. hidden: those of `masked` that get the mask token.
+    shows: (N,) index of the node whose features each node gets, None if each node gets its own. All int64.
     """
 
     masked: Tensor
@@ -20,8 +20,8 @@ class Mask(NamedTuple):
 
 
 def draw_mask(n: int, rate: float, replace: float = 0.0, device: torch.device | str = "cpu") -> Mask:
-    """floor(rate n) nodes at random. Of those, floor(replace m) show another node's features, drawn uniformly, and
-    floor((1 - replace) m) show the token; rounding may leave one unchanged. Source: GraphMAE, section 3.
+    """floor(rate n) nodes at random. Of those, floor(replace m) get another node's features, drawn uniformly, and
+    floor((1 - replace) m) get the mask token; rounding may leave one unchanged. Source: GraphMAE, section 3.
     """
     order = torch.randperm(n, device=device)
     masked, kept = order[: int(rate * n)], order[int(rate * n) :]

@@ -1,4 +1,4 @@
-"""The scaled cosine error, and the cosine to sparse features that never forms the reconstruction."""
+"""The scaled cosine error, and the cosine to sparse features without forming the reconstruction."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 def projected_cosine(h: Tensor, weight: Tensor, bias: Tensor, target: Features) -> Tensor:
     """(n,) cosines of the rows of h @ weight + bias and of `target` (n, F). h: (n, H), weight: (H, F), bias: (F,).
 
-    For a sparse target neither the product nor anything else of size n x F is formed: with x the target's row,
-    x . (h W + b) = h . (W x) + b . x, and |h W + b|^2 = h (W W^T) h^T + 2 h . (W b) + b . b. Source: ours.
+    For a sparse target, no array of size n x F is formed: with x the target's row, x . (h W + b) = h . (W x) + b . x,
+    and |h W + b|^2 = h (W W^T) h^T + 2 h . (W b) + b . b. Source: ours.
     """
     if not isinstance(target, SparseMatrix):
         return cosine(h @ weight + bias, target)

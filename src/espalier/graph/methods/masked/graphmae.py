@@ -24,10 +24,10 @@ from espalier.graph.ops.loops import drop_edges, with_loops
 
 
 class GraphMAE(Method):
-    """Mask nodes, encode, mask the same nodes' codes again, decode, compare with what was masked.
+    """Mask nodes, encode, mask the same nodes' codes again, decode, and compare with the original features.
 
-    Only what the loss reads is computed: codes of kept nodes, reconstructions of masked ones, and for sparse features
-    the cosine without the reconstruction. Loss and gradients are those of the dense model.
+    Only what the loss needs is computed: codes of unmasked nodes, reconstructions of masked ones, and for sparse
+    features the cosine without the reconstruction. Loss and gradients equal those of the dense model.
     """
 
     def __init__(self, config: GraphMAEConfig, n_features: int) -> None:

@@ -62,7 +62,7 @@ class GraphMAE2(Method):
         return self.encoder(graph.looped, graph.x)
 
     def after_step(self, progress: float) -> None:
-        """The teacher follows the student's parameters."""
+        """Update the teacher's parameters from the student's."""
         if progress >= self.config.delay:
             follow(self.teacher, nn.ModuleList([self.encoder, self.projector]), self.config.momentum)
 

@@ -17,8 +17,8 @@ from espalier.graph.ops.features import dense, project, take_rows
 
 
 class PGT(Method):
-    """A masked auto-encoder on sequences of nodes: the encoder sees the visible nodes of a context only; the decoder
-    gets their codes and a mask token in place of the others, and reconstructs features and local structure. The decoder
+    """A masked auto-encoder on sequences of nodes. The encoder gets only the unmasked nodes of a context. The decoder
+    gets their codes, with a mask token for the other nodes, and reconstructs features and local structure. The decoder
     is kept: at inference its reconstruction augments the features.
     """
 
@@ -52,7 +52,7 @@ class PGT(Method):
         return loss + config.structure * self._structure(decoded, places, graph)
 
     def encode(self, graph: Graph) -> Tensor:
-        """(N, H) codes of the nodes of contexts side by side; with the decoder's help where so configured."""
+        """(N, H) codes of the nodes of concatenated contexts; uses the decoder if configured."""
         places = Sequences.of(graph)
         bias, x = self._bias(places, graph), graph.x
         codes = self._encode_all(self._tokens(places, x), bias)

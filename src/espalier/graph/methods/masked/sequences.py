@@ -1,4 +1,4 @@
-"""Contexts as sequences: from nodes laid end to end to padded rows, and back."""
+"""Contexts as sequences: converts between concatenated nodes and padded rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from espalier.graph.data.graph import Graph
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """Where each of N nodes stands in B padded rows of L places.
+    """The place of each of N nodes in B padded rows of length L.
 
     row, place: (N,) int64. real: (B, L) bool. sizes: (B,) int64.
     """

@@ -1,1 +1,1 @@
-"""What the gateway knows of the engines behind it: how they are addressed, how they are, and what they are doing."""
+"""The engines behind the gateway: how they are addressed, their health, and their estimated state."""

@@ -1,4 +1,4 @@
-"""The circuit breaker: an instance that keeps failing is left alone. Pure; the caller says what time it is."""
+"""The circuit breaker: an instance that keeps failing gets no requests. Pure; the caller passes in the time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Breaker:
-    """Opens after `failures` in a row, or at once for a failure that is `final`. While open, one trial every `retry`
-    seconds; a trial that succeeds closes it.
+    """Opens after `failures` consecutive failures, or immediately after a `final` failure. While it is open, one trial
+    is allowed every `retry` seconds. A successful trial closes it.
     """
 
     failures: int = 3
@@ -18,11 +18,11 @@ class Breaker:
     _next: float = 0.0
 
     def succeeded(self) -> None:
-        """Something worked: the breaker is closed."""
+        """Record a success: the breaker closes."""
         self.open, self._bad = False, 0
 
     def failed(self, now: float, *, final: bool = False) -> bool:
-        """Something did not work. Whether that opened the breaker."""
+        """Record a failure. Returns whether it opened the breaker."""
         self._bad += 1
         self._next = now + self.retry
         if self.open or not (final or self._bad >= self.failures):

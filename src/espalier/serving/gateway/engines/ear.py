@@ -1,4 +1,4 @@
-"""Hearing what an engine of the kind `events` tells of its passes, for as long as it lives."""
+"""The connection to an engine of the kind `events`, which reports its passes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from espalier.serving.gateway.events import report_of
 
 log = logging.getLogger("espalier.gateway")
 LISTEN_SECONDS = 0.5
-"""Until an engine that stopped telling of its passes is listened to again; meanwhile they are inferred."""
+"""Seconds before reconnecting to an engine whose event stream broke. Until then, its passes are inferred."""
 
 
 class Ear:
-    """`run` it as a task. `renew` a connection whose other end may have vanished: it says nothing, as that of an idle
-    engine does.
+    """Start `run` as a task. `renew` replaces a connection whose other end may have disappeared: such a connection is
+    silent, like that of an idle engine.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Ear:
         self._patience: asyncio.Timeout | None = None
 
     async def run(self) -> None:
-        """Connection after connection."""
+        """Connect again and again."""
         while True:
             try:
                 async with asyncio.timeout(None) as self._patience:
@@ -42,7 +42,7 @@ class Ear:
             await asyncio.sleep(LISTEN_SECONDS)
 
     def renew(self) -> None:
-        """Give this connection up for another."""
+        """Close this connection and open another."""
         if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(0.0)
 

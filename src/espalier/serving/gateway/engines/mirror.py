@@ -1,4 +1,4 @@
-"""What an engine is doing, inferred from what it was sent and when its first bytes came."""
+"""The estimated state of an engine, inferred from the requests sent to it and the times of first bytes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from espalier.serving.model.lockstep import Pass, PrefillEngine
 from espalier.serving.model.steptime import PrefillTime
 
 WEIGHT, MOST_LATE = 0.2, 0.1
-"""Of the newest lateness in the mean, and the most of it as a share of the pass."""
+"""Weight of the newest delay in the running mean, and the largest delay as a share of a pass."""
 
 
 class Mirror:
-    """A lock-step model beside a real engine. No clock: the caller says what time it is.
+    """A lock-step model of a real engine. It has no clock: the caller passes in the time.
 
-    The first byte of a request whose prefill the model has in the current pass ends that pass. A pass that completes no
-    request gives no sign; it ends when the step-time model says so. First bytes take a while to get here: `late`
-    seconds, learned from passes that woke an idle engine, whose beginning is known; the pass after one that ended with
-    a first byte began so much earlier. Source: state synchronisation by inference; ours.
+    The first byte of a request whose prefill the model places in the current pass ends that pass. A pass that completes
+    no request gives no sign; it ends when the step-time model predicts. First bytes arrive with a delay, `late`
+    seconds. The delay is learned from passes that started an idle engine, because their begin is known. The pass after
+    one that ended with a first byte is assumed to have begun that much earlier. Source: state synchronisation by
+    inference; ours.
     """
 
     def __init__(self, ranks: int, time: PrefillTime) -> None:
@@ -34,19 +35,21 @@ class Mirror:
         self._gone: set[int] = set()
 
     def receive(self, request: Request, rank: int, cost: int, *, signs: bool = True) -> None:
-        """Something was sent; `begin` follows once all of a batch was. signs: its first byte is its first token."""
+        """A request was sent. Call `begin` when the whole batch was sent. signs: the request's first byte is its first
+        token.
+        """
         self.engine.receive(request, rank, cost)
         if not signs:
             self._gone.add(request.id)
 
     def begin(self, now: float) -> None:
-        """Begin a pass if none is under way and there is work."""
+        """Begin a pass if none is running and there is work."""
         if self.engine.working is None:
             self._start(now)
             self._woken = True
 
     def first_byte(self, request: Request, now: float) -> list[Report]:
-        """Reports of the passes that must have ended for this byte to come."""
+        """A first byte arrived. Returns reports of the passes that must have ended before it."""
         self.heard = now
         reports: list[Report] = []
         while self.engine.working is not None and self._pending(request):
@@ -55,26 +58,26 @@ class Mirror:
         return reports
 
     def forget(self, request: Request) -> None:
-        """Its first byte will not come."""
+        """The first byte of a request will not arrive."""
         if self._pending(request):
             self._gone.add(request.id)
 
     def tick(self, now: float) -> list[Report]:
-        """Reports of passes that end without a sign."""
+        """Reports of passes that ended without a sign."""
         reports = []
         while (end := self.silent_end()) is not None and end <= now:
             reports.append(self._finish(end, False))
         return reports
 
     def silent_end(self) -> float | None:
-        """When the current pass ends, if nothing will tell."""
+        """When the current pass ends if no first byte signals it."""
         working = self.engine.working
         if working is None or self._awaited - self._gone:
             return None
         return self.began + working.duration
 
     def owes_since(self) -> float | None:
-        """Since when a byte is due that has not come; None where none is."""
+        """The time since when a first byte is overdue; None if none is."""
         if self.engine.working is None or not self._awaited - self._gone:
             return None
         return self.began

@@ -1,5 +1,5 @@
-"""The watchdog: engines that owe answers, that are suspected, or that have not been looked at for a while are asked
-how they are; those left alone are asked whether they are back.
+"""The watchdog: health checks of all engines. It checks engines with overdue answers, engines under suspicion, engines
+that were not checked for a while, and engines whose circuit breaker is open.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from espalier.serving.gateway.engines.ear import Ear
 
 log = logging.getLogger("espalier.gateway")
 LOOK_SECONDS = 0.25
-"""Between two rounds."""
+"""Seconds between two rounds."""
 PATIENCE = aiohttp.ClientTimeout(total=2.0)
 MISSED = 2
-"""Silent checks in a row after which an instance that owes nothing is lost too."""
+"""Consecutive missed checks after which an instance is lost even if none of its answers is overdue."""
 
 
 class Health(Enum):
-    """What an instance answers when it is asked at /health."""
+    """The answer of an instance at /health."""
 
     WELL = auto()
     SILENT = auto()
@@ -35,7 +35,7 @@ class Health(Enum):
 
 
 class Watch:
-    """`run` it as a task."""
+    """Start `run` as a task."""
 
     def __init__(
         self, session: aiohttp.ClientSession, config: GatewayConfig, dispatcher: Dispatcher, ears: Mapping[int, Ear]
@@ -45,7 +45,7 @@ class Watch:
         self._next = [0.0] * len(config.targets)
 
     async def run(self) -> None:
-        """Round after round."""
+        """Run round after round."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
@@ -54,7 +54,7 @@ class Watch:
                 log.exception("a look at the engines failed")
 
     async def round(self, now: float) -> None:
-        """Look at all that are due."""
+        """Check all instances that are due."""
         dispatcher = self.dispatcher
         suspects = set(dispatcher.suspects())
         for number in dispatcher.doubted - suspects:
@@ -67,7 +67,7 @@ class Watch:
             self.ears[number].renew()
 
     async def ask(self, number: int) -> Health:
-        """How an instance is: the worst of its addresses."""
+        """The health of an instance: the worst of its addresses."""
         for url in self.config.targets[number].urls:
             try:
                 place = url.rstrip("/") + "/health"
