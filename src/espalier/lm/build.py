@@ -18,7 +18,7 @@ from espalier.lm.config import ModelConfig
 from espalier.lm.decoder import Decoder
 from espalier.lm.files import save_model
 from espalier.lm.generation import save_generation, stop_tokens
-from espalier.lm.lora import adapted, inject, merged, save_adapters
+from espalier.lm.lora import adapted, inject, merge, merged, save_adapters
 from espalier.lm.presets import decoder_config
 from espalier.lm.pretrained import open_pretrained
 from espalier.lm.tokenizer_files import load_tokenizer
@@ -36,19 +36,22 @@ class LanguageModel:
     generation: Mapping[str, Any]
     """The content of generation_config.json."""
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, keep: bool = True) -> None:
         """Save model and tokenizer as a Hugging Face folder at `path`, in one step; an existing folder is replaced.
 
         The chat format and all stop tokens are recorded, so that the folder is served as the model was trained. LoRA
-        adapters are merged into the saved weights, and also saved separately in `adapters/`.
+        adapters are merged into the saved weights, and also saved separately in `adapters/`. keep: the decoder keeps
+        its adapters, which takes a copy of it in memory; without it they are merged in place.
         """
         with atomic_dir(path) as folder:
+            if adapted(self.decoder):
+                save_adapters(self.decoder, folder / "adapters")
+                if not keep:
+                    merge(self.decoder)
             save_model(merged(self.decoder), folder)
             self.tokenizer.save(folder)
             self.format.save(folder)
             save_generation(self.generation, self.renderer.stop, folder)
-            if adapted(self.decoder):
-                save_adapters(self.decoder, folder / "adapters")
 
 
 def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> LanguageModel:

@@ -66,5 +66,5 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
         finished = await supervision.train(progress, state.step)
     run.report(supervised_report(figures))
     if finished:
-        scene.language.save(run.path / "model")
+        scene.language.save(run.path / "model", keep=False)
     return figures

@@ -114,7 +114,7 @@ class Training:
             await browser.write("after")
         run.report(training_report(config, loop.figures, browser.block(), story(config, run.metrics.history())))
         if finished:
-            setting.language.save(run.path / "model")
+            setting.language.save(run.path / "model", keep=False)
         return loop.figures
 
     def _learner(self, config: LearnerConfig, purpose: str) -> TorchLearner:

@@ -43,6 +43,33 @@ def test_by_hand() -> None:
     assert microbatches([50], 10) == [[0]]
 
 
+def cost(piece: list[int], lengths: list[int], stems: list[tuple[int, int]]) -> int:
+    """Tokens that a piece computes: each stem once."""
+    return sum(lengths[i] - stems[i][1] for i in piece) + sum(dict(stems[i] for i in piece).values())
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 50)), max_size=120), st.integers(1, 400))
+def test_a_stem_counts_once_in_a_piece(rows: list[tuple[int, int]], budget: int) -> None:
+    stems = [(label, 10 * label) for label, _ in rows]
+    lengths = [10 * label + own + 1 for label, own in rows]
+    pieces = balance.microbatches([[i] for i in range(len(rows))], lengths, budget, stems)
+    assert sorted(i for piece in pieces for i in piece) == list(range(len(rows)))
+    for piece in pieces:
+        assert len(piece) == 1 or cost(piece, lengths, stems) <= budget
+    order = [label for piece in pieces for label in (stems[i][0] for i in piece)]
+    assert len(set(order)) == sum(a != b for a, b in zip([None, *order], order, strict=False)), "stems are neighbours"
+
+
+def test_groups_with_one_prompt_each_by_hand() -> None:
+    """Two groups of three rows of 10 tokens, 8 of them prompt: 14 computed tokens a group."""
+    lengths, stems = [10] * 6, [(0, 8), (1, 8)] * 3
+    alone = [[i] for i in range(6)]
+    assert balance.microbatches(alone, lengths, 28, stems) == [[0, 2, 4, 1, 3, 5]]
+    assert balance.microbatches(alone, lengths, 14, stems) == [[0, 2, 4], [1, 3, 5]]
+    assert balance.microbatches(alone, lengths, 10, stems) == [[i] for i in (0, 2, 4, 1, 3, 5)]
+    assert balance.microbatches([[0, 1, 2], [3, 4, 5]], lengths, 22, stems) == [[0, 1, 2], [3, 4, 5]]
+
+
 @given(st.integers(0, 50), st.integers(1, 8))
 def test_slices_are_disjoint_and_even(rows: int, parts: int) -> None:
     pieces = slices(rows, parts, np.random.default_rng(0))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 Blocks = Sequence[Sequence[int]]
 """Indices of rows; the rows of one block stay together."""
+Stem = tuple[Hashable, int]
+"""What a row begins with, and its tokens: rows that begin with the same share its computation in a micro-batch."""
 
 
 def blocks_of(labels: Sequence[int]) -> list[list[int]]:
@@ -28,36 +31,73 @@ def slices(blocks: Blocks, parts: int, order: np.random.Generator) -> list[list[
     return [sorted(i for block in piece for i in blocks[block]) for piece in dealt if len(piece)]
 
 
-def microbatches(blocks: Blocks, lengths: Sequence[int], budget: int) -> list[list[int]]:
+def microbatches(
+    blocks: Blocks, lengths: Sequence[int], budget: int, stems: Sequence[Stem] | None = None
+) -> list[list[int]]:
     """The rows of `blocks` in pieces of at most `budget` tokens (a longer block is its own piece), about equal in
     tokens.
 
-    Blocks are sorted by length and cut in order. Neighbours are similar in length, so attention that pads inside a
-    micro-batch computes little padding. The longest come first, so the peak of memory occurs at the start.
+    A stem, the beginning that several rows share, counts once in each piece. Blocks whose first rows have the same stem
+    are neighbours. Besides that, blocks are sorted by length and cut in order, so attention that pads inside a
+    micro-batch computes little padding, and the peak of memory occurs at the start.
     """
-    pieces = _equal_pieces([sum(lengths[i] for i in block) for block in blocks], budget)
-    return [[i for block in piece for i in blocks[block]] for piece in pieces]
+    stems = stems or [(i, 0) for i in range(len(lengths))]
+    loads = [
+        _Load(sum(lengths[i] - stems[i][1] for i in block), dict(stems[i] for i in block), stems[block[0]][0])
+        for block in blocks
+    ]
+    return [[i for block in piece for i in blocks[block]] for piece in _equal_pieces(loads, budget)]
 
 
-def _equal_pieces(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    parts = -(-sum(lengths) // budget)
-    while True:
-        result = _cut(order, lengths, budget, sum(lengths) / max(parts, 1))
-        if len(result) <= max(parts, 1):
-            return result
-        parts = len(result)
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """The tokens of a block beyond its stems, and its stems with their lengths. first: the stem of its first row."""
+
+    own: int
+    stems: dict[Hashable, int]
+    first: Hashable
+
+    @property
+    def whole(self) -> int:
+        return self.beside({})
+
+    def beside(self, others: Mapping[Hashable, int]) -> int:
+        """Tokens that it adds to a piece that holds the stems `others`."""
+        return self.own + sum(length for stem, length in self.stems.items() if stem not in others)
 
 
-def _cut(order: Sequence[int], lengths: Sequence[int], budget: int, share: float) -> list[list[int]]:
-    """Cut `order` where the running total passes a multiple of `share`, and wherever the next row would overflow."""
+def _equal_pieces(loads: Sequence[_Load], budget: int) -> list[list[int]]:
+    longest: dict[Hashable, int] = {}
+    for load in loads:
+        longest[load.first] = max(longest.get(load.first, 0), load.whole)
+    place = {stem: k for k, stem in enumerate(longest)}
+    order = sorted(
+        range(len(loads)), key=lambda i: (-longest[loads[i].first], place[loads[i].first], -loads[i].whole, i)
+    )
+    result = _cut(order, loads, budget)
+    low, high = 1, budget
+    while low < high:  # the smallest budget that takes no more pieces makes them about equal
+        middle = (low + high) // 2
+        pieces = _cut(order, loads, middle)
+        if len(pieces) > len(result):
+            low = middle + 1
+        else:
+            high, result = middle, pieces
+    return result
+
+
+def _cut(order: Sequence[int], loads: Sequence[_Load], budget: int) -> list[list[int]]:
+    """Cut `order` wherever the next block would overflow."""
     result: list[list[int]] = []
-    used, total = 0, 0
+    used = 0
+    stems: dict[Hashable, int] = {}
     for i in order:
-        if not result or used + lengths[i] > budget or total + lengths[i] / 2 > share * len(result):
+        added = loads[i].beside(stems)
+        if not result or used + added > budget:
             result.append([])
-            used = 0
+            used, stems = 0, {}
+            added = loads[i].whole
         result[-1].append(i)
-        used += lengths[i]
-        total += lengths[i]
+        used += added
+        stems |= loads[i].stems
     return result

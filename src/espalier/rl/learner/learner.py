@@ -27,8 +27,9 @@ from espalier.rl.learner.critic import Critic
 from espalier.rl.learner.experience import Experience, Passes, experience
 from espalier.rl.learner.figures import Figures
 from espalier.rl.learner.losses import Counts, PolicyLoss, ValueLoss
+from espalier.rl.learner.memory import microbatch_tokens
 from espalier.rl.learner.optim import Clock, Optimizer
-from espalier.rl.learner.pack import Columns, Floats, Ints, Packed, pack, trained_rows
+from espalier.rl.learner.pack import Columns, Floats, Ints, Packed, pack, stems, trained_rows
 from espalier.rl.learner.precision import autocast
 from espalier.rl.learner.reference import Reference
 from espalier.rl.learner.stages import Pass, forward_only, policy_pass, value_pass
@@ -73,6 +74,7 @@ class TorchLearner:
         self._temperature, self._skip, self._seed = temperature, skip_idle, seed
         self._device = next(model.parameters()).device
         self._context = autocast(config.precision, self._device)
+        self._budget = config.tokens_per_microbatch or microbatch_tokens(model.config, self._device.type)
         self._optimizer = Optimizer(model.named_parameters(), config.optim)
         self.reference: Reference | None = None
         if config.reference != "none":
@@ -152,16 +154,15 @@ class TorchLearner:
         )
 
     def _score(self, table: Columns, rows: Ints, run: Pass) -> Floats:
-        self._forwarded += int(table.lengths[rows].sum())
-        return forward_only(run, table, self._deal(table, rows), self._device, self._context)
-
-    def _deal(self, table: Columns, rows: Ints) -> list[Ints]:
-        """The rows in micro-batches."""
-        blocks, lengths = blocks_of(table.block[rows].tolist()), table.lengths[rows].tolist()
-        return [rows[piece] for piece in microbatches(blocks, lengths, self.config.tokens_per_microbatch)]
+        batches = self._packed(table, rows)
+        self._forwarded += sum(len(batch.tokens) for batch in batches)
+        return forward_only(run, table, batches, self._context)
 
     def _packed(self, table: Columns, rows: Ints) -> list[Packed]:
-        return [pack(table, piece, self._device) for piece in self._deal(table, rows)]
+        """The rows in micro-batches."""
+        blocks, lengths = blocks_of(table.block[rows].tolist()), table.lengths[rows].tolist()
+        dealt = microbatches(blocks, lengths, self._budget, stems(table, rows))
+        return [pack(table, rows[piece], self._device) for piece in dealt]
 
     async def _optimise(self, data: Experience, rows: Ints, figures: Figures) -> None:
         """One optimizer step of the policy, and one of the critic."""

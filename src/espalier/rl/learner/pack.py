@@ -173,6 +173,16 @@ def pack(table: Columns, rows: Ints, device: torch.device) -> Packed:
     )
 
 
+def stems(table: Columns, rows: Ints) -> list[tuple[bytes, int]]:
+    """The tokens of each row before its first weighted token, as bytes, and their number."""
+    found = []
+    for start, end in zip(table.offsets[rows], table.offsets[rows + 1], strict=True):
+        trained = (table.rl[start:end] != 0) | (table.ref[start:end] != 0) | (table.ce[start:end] != 0)
+        count = _first(trained)
+        found.append((table.tokens[start : start + count].tobytes(), count))
+    return found
+
+
 def _owners(tokens: Ints, starts: Ints, lengths: Ints, trained: NDArray[np.bool_]) -> Ints:
     """[sum of lengths] for each token of the rows, laid end to end, the place that is computed for it.
 

@@ -12,7 +12,7 @@ from espalier.lm.attention import PackedAttention
 from espalier.lm.decoder import Decoder
 from espalier.lm.logits import logprobs
 from espalier.rl.learner.critic import Critic
-from espalier.rl.learner.pack import Columns, Floats, Ints, Packed, pack
+from espalier.rl.learner.pack import Columns, Floats, Ints, Packed
 
 Pass = Callable[[Packed], Tensor]
 """A forward pass over one micro-batch that returns a number for each of its policy positions [M]."""
@@ -51,13 +51,10 @@ def value_pass(critic: Critic) -> Pass:
 
 
 @torch.no_grad()
-def forward_only(
-    run: Pass, table: Columns, batches: Sequence[Ints], device: torch.device, context: torch.autocast
-) -> Floats:
+def forward_only(run: Pass, table: Columns, batches: Sequence[Packed], context: torch.autocast) -> Floats:
     """One pass over all micro-batches: [N], zero where it computes nothing."""
     result = np.zeros(len(table.tokens), np.float32)
-    for rows in batches:
-        batch = pack(table, rows, device)
+    for batch in batches:
         if len(batch.policy):
             with context:
                 result[batch.source[batch.policy]] = run(batch).float().cpu().numpy()
