@@ -20,6 +20,7 @@ EVIDENCE ?= \
 	"espalier swarm bench" \
 	"espalier run rl/algorithms seeds=3" \
 	"espalier run rl/skip_zero_variance" \
+	"espalier run rl/smollm2_study" \
 	"espalier run serving/traffic" \
 	"espalier run robots/terrain_table"
 
@@ -51,7 +52,7 @@ demo: $(STAMPS)/rl  ## post-train a small language model with reinforcement lear
 
 test: $(STAMPS)/dev  ## run the tests
 	@echo "==> pytest"
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 VLLM_VENV := .venv-vllm
 TORCH_CPU := https://download.pytorch.org/whl/cpu

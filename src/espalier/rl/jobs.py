@@ -31,7 +31,7 @@ def _evaluate() -> JobFunction:
 
 def _of_config(config: TrainConfig | SFTConfig | EvalConfig) -> tuple[Read | Item, ...]:
     """Files of its tables, and the model where it is one of the data cache; not what the Hugging Face hub has."""
-    tables = [task for task in config.tasks if isinstance(task, TableConfig)]
+    tables = [task for task in [*config.tasks, *config.evaluation.probes] if isinstance(task, TableConfig)]
     paths = [path for task in tables for path in (task.path, task.heldout_path) if path is not None]
     files = [path for path in paths if path.suffix.lower() in SUFFIXES or not HUB_NAME.fullmatch(path.as_posix())]
     model = ITEMS.get(config.model.pretrained or "")
