@@ -7,7 +7,7 @@ from pathlib import Path
 
 from espalier.cli.jobs import find_job
 from espalier.cli.options import settle
-from espalier.cli.places import SHIPPED, all_recipes
+from espalier.cli.places import all_recipes
 from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError
 from espalier.core.fetch.cache import cache_root
@@ -78,10 +78,10 @@ def _list_models(check: bool, users: Users) -> bool:
 
 
 def _list_files(data: DataRoot, users: Users) -> None:
-    """Print what recipes read, but for what the package holds."""
+    """Print what recipes read below the data root."""
     where = data.path or "not known: set ESPALIER_DATA or pass --data-root"
     print(f"\ndata root: {where}")
-    files = [(read, recipes) for read, recipes in users.items() if isinstance(read, Read) and not shipped(read)]
+    files = [(read, recipes) for read, recipes in users.items() if isinstance(read, Read)]
     for read, recipes in sorted(files, key=lambda entry: entry[0].place):
         source, found = source_of(read.place), read.found(data)
         missing = f"missing: {read.through} downloads it" if read.downloads(data) else "missing"
@@ -95,11 +95,6 @@ def _list_files(data: DataRoot, users: Users) -> None:
         for key, value in rows.items():
             if value:
                 print(f"  {key:<8} {value}")
-
-
-def shipped(read: Read) -> bool:
-    """Whether it is beside a recipe of the package."""
-    return Path(read.name).is_relative_to(SHIPPED)
 
 
 def _users() -> tuple[Users, dict[str, str]]:

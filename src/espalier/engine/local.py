@@ -26,7 +26,7 @@ from espalier.engine.forward.packed import packable
 from espalier.engine.kv.slab import Slab
 from espalier.engine.memory import Sizes
 from espalier.engine.sampler import check
-from espalier.engine.scoring import score_rows
+from espalier.engine.scoring import Scorer, failure
 from espalier.engine.sequence import Sequence
 from espalier.engine.stepper import Stepper
 from espalier.engine.updates import WeightUpdate
@@ -84,7 +84,7 @@ class LocalEngine:
         self._paused: PauseMode | None = None
         self._driver: asyncio.Task[None] | None = None
         self._streams: dict[Sequence, asyncio.Event] = {}
-        self._scores: list[tuple[list[int], asyncio.Future[list[float]]]] = []
+        self._scorer = Scorer(self.model, prefill_tokens)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -140,12 +140,7 @@ class LocalEngine:
     async def score(self, tokens: Ordered[int]) -> list[float]:
         """See `Engine`."""
         self._check_ids(tokens)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[float]] = loop.create_future()
-        if not self._scores:
-            loop.call_soon(self._score_all)
-        self._scores.append((list(tokens), future))
-        return await future
+        return await self._scorer.score(tokens)
 
     async def pause(self, mode: PauseMode) -> None:
         """See `Engine`. Returns when the mode is in effect; requests that have no row yet stay queued."""
@@ -247,23 +242,9 @@ class LocalEngine:
                 except Exception as error:
                     sequence.streamed = False
                     self._stepper.abort(sequence)
-                    self._resolve(sequence, _failure(error, "while reporting a token"))
+                    self._resolve(sequence, failure(error, "while reporting a token"))
             if sequence.news:
                 stepped.set()
-
-    def _score_all(self) -> None:
-        """Score what was asked for in this turn of the event loop, several rows to a forward pass."""
-        asked, self._scores = self._scores, []
-        try:
-            scores = score_rows(self.model, [tokens for tokens, _ in asked], self.config.prefill_tokens)
-        except Exception as error:
-            for _, future in asked:
-                if not future.done():
-                    future.set_exception(_failure(error, "while scoring"))
-            return
-        for (_, future), row in zip(asked, scores, strict=True):
-            if not future.done():
-                future.set_result(row)
 
     def _fail(self, error: Exception) -> None:
         """A step failed: so do the requests that had a row in it, or all that wait where none had."""
@@ -273,7 +254,7 @@ class LocalEngine:
         for sequence in lost:
             if sequence in stepper.scheduler.waiting:
                 stepper.scheduler.cancel(sequence)
-            self._resolve(sequence, _failure(error, "in a step"))
+            self._resolve(sequence, failure(error, "in a step"))
 
     def _number(self, session: str) -> int:
         if not session:
@@ -299,9 +280,3 @@ class LocalEngine:
         if least < 0 or most >= size:
             wrong = least if least < 0 else most
             raise EngineError(f"token id {wrong} is outside the model's vocabulary of {size}: check the tokenizer")
-
-
-def _failure(error: Exception, where: str) -> EngineError:
-    failure = EngineError(f"the engine failed {where}: {type(error).__name__}: {error}", retryable=True)
-    failure.__cause__ = error
-    return failure

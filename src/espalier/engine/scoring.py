@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import torch
 
+from espalier.core.errors import EngineError
 from espalier.lm.attention import PackedAttention, packed_positions
 from espalier.lm.decoder import Decoder
 from espalier.lm.logits import logprobs
+
+
+class Scorer:
+    """Scores what is asked for in one turn of the event loop together, `budget` tokens to a forward pass."""
+
+    def __init__(self, model: Decoder, budget: int) -> None:
+        self._model, self._budget = model, budget
+        self._asked: list[tuple[list[int], asyncio.Future[list[float]]]] = []
+
+    async def score(self, tokens: Sequence[int]) -> list[float]:
+        """See `Engine.score`. Raises EngineError where the pass fails."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[float]] = loop.create_future()
+        if not self._asked:
+            loop.call_soon(self._score_all)
+        self._asked.append((list(tokens), future))
+        return await future
+
+    def _score_all(self) -> None:
+        asked, self._asked = self._asked, []
+        try:
+            scores = score_rows(self._model, [tokens for tokens, _ in asked], self._budget)
+        except Exception as error:
+            for _, future in asked:
+                if not future.done():
+                    future.set_exception(failure(error, "while scoring"))
+            return
+        for (_, future), row in zip(asked, scores, strict=True):
+            if not future.done():
+                future.set_result(row)
+
+
+def failure(error: Exception, where: str) -> EngineError:
+    """What a caller is told of an error inside the engine."""
+    told = EngineError(f"the engine failed {where}: {type(error).__name__}: {error}", retryable=True)
+    told.__cause__ = error
+    return told
 
 
 @torch.inference_mode()

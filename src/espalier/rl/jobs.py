@@ -30,9 +30,12 @@ def _evaluate() -> JobFunction:
 
 
 def _of_config(config: TrainConfig | SFTConfig | EvalConfig) -> tuple[Read | Item, ...]:
-    """Files of its tables, and the model where it is one of the data cache; not what the Hugging Face hub has."""
+    """Files of its tables, and the model where it is one of the data cache; not what the Hugging Face hub has, nor what
+    was found beside the recipe.
+    """
     tables = [task for task in [*config.tasks, *config.evaluation.probes] if isinstance(task, TableConfig)]
     paths = [path for task in tables for path in (task.path, task.heldout_path) if path is not None]
+    paths = [path for path in paths if not (path.is_absolute() and path.exists())]
     files = [path for path in paths if path.suffix.lower() in SUFFIXES or not HUB_NAME.fullmatch(path.as_posix())]
     model = ITEMS.get(config.model.pretrained or "")
     return (*(Read(str(path)) for path in files), *([model] if model else []))
