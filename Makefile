@@ -12,6 +12,7 @@ EVIDENCE ?= \
 	"python benchmarks/rollout.py" \
 	"python benchmarks/learner.py" \
 	"python benchmarks/grpo_step.py" \
+	"python benchmarks/real_model.py" \
 	"python benchmarks/terrain.py" \
 	"python benchmarks/swarm.py" \
 	"python benchmarks/serving_gateway.py" \

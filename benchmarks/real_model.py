@@ -1,10 +1,11 @@
 """A real language model (SmolLM2-135M): decoding speed and peak memory of a GRPO step.
 
-`python benchmarks/real_model.py FOLDER`, where FOLDER holds config.json, model.safetensors and tokenizer.json. Prompts
-of 32 random tokens, 32 new ones at temperature 1, two threads, at 1, 16 and 64 rows; tokens/s against transformers'
-`generate` in fp32 and bf16, and against vLLM's CPU server where `make vllm` made `.venv-vllm`. Sides take turns. bf16
-rows are left out where the processor does not multiply bf16. Memory: a child process without transformers plays and
-trains 8 rows of 16 tokens twice. A peer that is missing is a failure unless `--quick`, which has fewer repeats.
+`python benchmarks/real_model.py` takes the model that `espalier data fetch smollm2-135m` brings; `--folder` names another
+one, with config.json, model.safetensors and tokenizer.json. Prompts of 32 random tokens, 32 new ones at temperature 1,
+two threads, at 1, 16 and 64 rows; tokens/s against transformers' `generate` in fp32 and bf16, and against vLLM's CPU
+server where `make vllm` made `.venv-vllm`. Sides take turns. bf16 rows are left out where the processor does not
+multiply bf16. Memory: a child process without transformers plays and trains 8 rows of 16 tokens twice. A peer that is
+missing is a failure unless `--quick`, which has fewer repeats.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +25,12 @@ import numpy as np
 import torch
 
 from common import THREADS, Row, arguments, finish, paired
+from espalier.core.fetch.catalogue import SMOLLM2
 from espalier.core.hardware import has_bf16
 from espalier.engine.api import Sampling
 from espalier.engine.local import LocalEngine
-from espalier.lm.config import LoraConfig
+from espalier.lm.build import build
+from espalier.lm.config import LoraConfig, ModelConfig
 from espalier.lm.files import load_model
 from espalier.lm.lora import inject
 from espalier.rl.unit import Unit
@@ -45,18 +49,30 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def main() -> int:
     """Run the benchmark."""
     parser = arguments(__doc__ or "")
-    parser.add_argument("folder", type=Path, help="the model's folder")
+    parser.add_argument("--folder", type=Path, help="the model's folder (default: SmolLM2, fetched)")
     parser.add_argument("--step", choices=list(MEMORY), help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(THREADS)
     if args.step:
         asyncio.run(train(args.folder, adapters=args.step == "lora"))
         return 0
+    with tempfile.TemporaryDirectory() as place:
+        return compare(args.folder or saved(Path(place) / "smollm2"), args)
+
+
+def saved(folder: Path) -> Path:
+    """The fetched model as a Hugging Face folder."""
+    build(ModelConfig(pretrained=SMOLLM2.name), seed=0).save(folder)
+    return folder
+
+
+def compare(folder: Path, args: argparse.Namespace) -> int:
+    """All rows, for the model in `folder`."""
     missing = [] if VENV.exists() else [f"vLLM: {VENV} does not exist; run `make vllm`"]
     precisions: list[Precision] = ["fp32", "bf16"] if has_bf16(torch.device("cpu")) else ["fp32"]
-    rows = [memory(args.folder, kind) for kind in MEMORY]
+    rows = [memory(folder, kind) for kind in MEMORY]
     for precision in precisions:
-        rows += speed(args.folder, precision, repeats=2 if args.quick else 5, vllm=not missing)
+        rows += speed(folder, precision, repeats=2 if args.quick else 5, vllm=not missing)
     code = finish("SmolLM2-135M", rows, args, ("torch", "transformers"))
     for line in missing:
         print(f"missing: {line}")
@@ -129,7 +145,7 @@ def generate(folder: Path, precision: str) -> Callable[[int], float]:
 
 def memory(folder: Path, kind: str) -> Row:
     """Peak resident memory of a process that trains."""
-    command = [sys.executable, __file__, str(folder), "--step", kind]
+    command = [sys.executable, __file__, "--folder", str(folder), "--step", kind]
     peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
     must, aim = MEMORY[kind]
     return Row(

@@ -75,7 +75,7 @@ PLANS: dict[str, Plan | Unrun] = {
     "python benchmarks/serving_gateway.py": HELP,
     "python benchmarks/kills.py": HELP,
     "python benchmarks/serve_fuzz.py": HELP,
-    "python benchmarks/real_model.py FOLDER": HELP,
+    "python benchmarks/real_model.py": HELP,
     # recipes
     "espalier list": Plan(says="rl/quickstart"),
     "espalier config rl/quickstart": Plan(says="algorithm.name"),
