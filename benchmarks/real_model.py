@@ -1,6 +1,6 @@
 """A real language model (SmolLM2-135M): decoding speed and peak memory of a GRPO step.
 
-`python benchmarks/real_model.py` takes the model that `espalier data fetch smollm2-135m` brings; `--folder` names another,
+`python benchmarks/real_model.py` takes the model that `espalier data fetch smollm2-135m` brings; `--folder` another,
 with config.json, model.safetensors and tokenizer.json. Prompts of 32 random tokens, 32 new ones at temperature 1,
 two threads, at 1, 16 and 64 rows; tokens/s against transformers' `generate` in fp32 and bf16, and against vLLM's CPU
 server where `make vllm` made `.venv-vllm`. Sides take turns. bf16 rows are left out where the processor does not
