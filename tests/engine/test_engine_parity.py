@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,17 @@ def test_fused_runner_agrees_with_the_decoder(family: str, changes: dict[str, ob
         return
     assert fusible(model)
     _agree(model)
+
+
+@pytest.mark.parametrize(("family", "changes"), DENSE)
+def test_the_engine_samples_with_the_log_probs_of_the_decoder(family: str, changes: dict[str, object]) -> None:
+    """With the runner that it chooses: the packed one where there is a compiler."""
+    local = engine(decoder(family, **changes), max_rows=4)
+    asked = prompts(4)
+    found = complete(local, asked, [Sampling(max_tokens=24, seed=i) for i in range(4)])
+    for prompt, completion in zip(asked, found, strict=True):
+        expected = asyncio.run(local.score([*prompt, *completion.tokens]))[len(prompt) :]
+        np.testing.assert_allclose(completion.raw_logprobs, expected, atol=2e-5)
 
 
 def test_fused_runner_merges_adapters(model: Decoder) -> None:

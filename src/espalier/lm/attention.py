@@ -100,11 +100,12 @@ class PackedAttention:
         head = torch.arange(heads, device=self.buckets[0].tokens.device)[:, None]
         there = torch.cat([(b.tokens[:, None] * heads + head).flatten() for b in self.buckets])
         real = torch.cat([b.real[:, None].expand(-1, heads, -1).flatten() for b in self.buckets])
-        back = torch.empty(self.count * heads, dtype=torch.long, device=there.device)
-        slots = real.nonzero()[:, 0]
-        back[there[slots]] = slots
-        copies = slots[back[there[slots]] != slots]
-        self._places[heads] = _Places(there, back, copies)
+        slots = real.nonzero()[:, 0].cpu().numpy()
+        places, found = there.cpu().numpy()[slots], np.empty(self.count * heads, np.int64)
+        found[places] = slots  # of several places numpy takes the last, always; torch any of them
+        copies = slots[found[places] != slots]
+        back, copied = (torch.from_numpy(array).to(there.device) for array in (found, copies))
+        self._places[heads] = _Places(there, back, copied)
         return self._places[heads]
 
 

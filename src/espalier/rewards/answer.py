@@ -63,7 +63,7 @@ def announced(response: str) -> str:
     if boxes := last_boxes(response):
         return ", ".join(dict.fromkeys(boxes))
     marks = list(_ANNOUNCED.finditer(response))
-    return response[marks[-1].end() :].lstrip(" :*").partition("\n")[0] if marks else response
+    return response[marks[-1].end() :].lstrip(" :*\n\r\t").partition("\n")[0] if marks else response
 
 
 def same(said: str, expected: str) -> bool:

@@ -221,6 +221,10 @@ class TrainConfig(Config):
             )
         if algorithm.needs_reference and self.learner.reference == "none":
             raise ValueError("algorithm.kl_coef needs a model to stay close to: set learner.reference to frozen or ema")
+        if self.shuffle_rewards and algorithm.turn_rewards:
+            raise ValueError(
+                "shuffle_rewards deals out the rewards of rows, and algorithm.turn_rewards pays turns: turn one off"
+            )
         if self.rollout.max_tokens >= self.engine.max_len:
             raise ValueError(
                 f"engine.max_len ({self.engine.max_len}) must leave room for prompts beyond rollout.max_tokens "

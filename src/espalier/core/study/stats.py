@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from espalier.core.errors import DataError
+
 LEVEL = 0.95
 """Of all intervals."""
 
@@ -45,6 +47,8 @@ def paired(values: Sequence[float], baseline: Sequence[float]) -> Estimate:
 def paired_by_seed(values: Mapping[int, float], baseline: Mapping[int, float], *, relative: bool = False) -> Estimate:
     """`paired` over the seeds that both have. relative: differences are divided by the baseline's value."""
     both = sorted(values.keys() & baseline.keys())
+    if relative and (nil := [seed for seed in both if baseline[seed] == 0.0]):
+        raise DataError(f"a relative difference divides by the number of the other arm, which is 0 with seed {nil[0]}")
     scale = {seed: abs(baseline[seed]) if relative else 1.0 for seed in both}
     return estimate([(values[seed] - baseline[seed]) / scale[seed] for seed in both])
 

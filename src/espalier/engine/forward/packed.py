@@ -77,7 +77,13 @@ class PackedRunner:
         self._scratch = torch.empty(0)
         config = decoder.config
         self._layers = (_Layer * config.num_hidden_layers)()
-        table = Rotation(torch.arange(slab.max_len), decoder.frequencies.cpu(), torch.float32, interleaved=False)
+        table = Rotation(
+            torch.arange(slab.max_len),
+            decoder.frequencies.cpu(),
+            torch.float32,
+            interleaved=False,
+            magnitude=config.magnitude,
+        )
         half_width = config.rotary_dim // 2
         self._cos = table.cos[:, 0, :half_width].contiguous()
         self._sin = table.sin[:, 0, half_width:].contiguous()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from espalier.core.errors import EnvError
-from espalier.core.messages import Message, ToolSpec
+from espalier.core.messages import Message, ToolCall, ToolSpec
 from espalier.envs.api import Step, Task
 from espalier.envs.question import Judge
-from espalier.envs.tools.box import Session, Tools
+from espalier.envs.tools.box import Answer, Session, Tools
 
 Opening = Callable[[Task], Sequence[Message]]
 
@@ -46,15 +46,18 @@ class ToolEnv:
             raise EnvError(f"{self.name}: step before reset")
         if not action.tool_calls:
             return Step(reward=self._verdict(action.content))
-        answers = [(call, await self._session.answer(call)) for call in action.tool_calls]
-        faults = sum(answer.fault for _, answer in answers)
-        info = {"calls": float(len(answers)), "call_errors": float(faults)}
-        if done := next((answer.done for _, answer in answers if answer.done), None):
+        answers: list[tuple[ToolCall, Answer]] = []
+        for call in action.tool_calls:
+            if self._left == len(answers):
+                return Step(reward=0.0, info=_counted(answers))
+            answers.append((call, await self._session.answer(call)))
+            if answers[-1][1].done:
+                break
+        info, done = _counted(answers), answers[-1][1].done
+        if done:
             return Step(reward=self._verdict(action.content) if done.reward is None else done.reward, info=info)
         if self._left is not None:
             self._left -= len(answers)
-            if self._left < 0:
-                return Step(reward=0.0, info=info)
         return Step(tuple(Message.tool(answer.text, call.id) for call, answer in answers), done=False, info=info)
 
     async def close(self) -> None:
@@ -64,3 +67,7 @@ class ToolEnv:
 
     def _verdict(self, said: str) -> float | None:
         return self._judge(self._task, said) if self._judge and self._task else None
+
+
+def _counted(answers: Sequence[tuple[ToolCall, Answer]]) -> dict[str, float]:
+    return {"calls": float(len(answers)), "call_errors": float(sum(answer.fault for _, answer in answers))}

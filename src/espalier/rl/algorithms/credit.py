@@ -158,9 +158,11 @@ class _Flat:
         for i, row in enumerate(self.rows if turns else ()):
             sampled = np.cumsum(self.masks[i])
             for turn in row.turns:
-                if turn.reward is not None and turn.end and sampled[turn.end - 1]:
+                if turn.reward is None:
+                    continue
+                rest[i] -= turn.reward  # also where its tokens are another row's, before a fork
+                if turn.end and sampled[turn.end - 1]:
                     result[self.offsets[i] + sampled[turn.end - 1] - 1] += turn.reward
-                    rest[i] -= turn.reward
         has_tokens = self.lengths > 0
         result[self.offsets[1:][has_tokens] - 1] += rest[has_tokens]
         return result

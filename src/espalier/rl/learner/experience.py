@@ -92,9 +92,11 @@ def _blocks(units: Sequence[Unit]) -> Ints:
 
 
 def _moving(algorithm: Algorithm, table: Columns, advantage: Floats) -> Bools:
-    """[R] whether a row, or one of its block, can move the policy: by credit, cross entropy, KL or entropy bonus."""
+    """[R] whether a row, or one of its block, can move the policy: by credit, cross entropy, KL or entropy bonus, or by
+    a loss of the user's own, of which nothing is known.
+    """
     moving = ((advantage != 0) & (table.rl != 0)) | (table.ce != 0)
-    if algorithm.entropy_coef:
+    if algorithm.entropy_coef or (algorithm.plugin and algorithm.plugin.loss):
         moving |= table.rl != 0
     if algorithm.needs_reference and algorithm.kl_as == "loss":
         moving |= table.ref != 0

@@ -22,13 +22,15 @@ class IdleWatch:
     """Counts consecutive steps with equal rewards, or without an optimizer step. It has no clock.
 
     most: number of such steps after which the run ends; 0 for no limit. by_group: rewards are compared within each
-    group, or over all rows of the step. correct_above: reward value above which an attempt is right. idle: consecutive
+    group, or over all rows of the step. correct_above: reward value above which an attempt is right. by_reward: equal
+    rewards teach nothing, which is untrue where turns are paid or the user's own function decides. idle: consecutive
     idle steps; solved: those among them in which every attempt was right.
     """
 
     most: int
     by_group: bool
     correct_above: float
+    by_reward: bool = True
     idle: int = 0
     solved: int = 0
 
@@ -65,9 +67,9 @@ class IdleWatch:
         self, groups: Sequence[ScoredGroup], rows: Sequence[Trajectory], trained: Mapping[str, float]
     ) -> str | None:
         rewards = {_judged(row) for row in rows}
-        if len(rewards) == 1:
+        if self.by_reward and len(rewards) == 1:
             return f"all {len(rows)} rewards are {rewards.pop():g} ({_components(rows)}); {_first(groups)}"
-        if self.by_group and all(len({_judged(row) for row in group.rows}) == 1 for group in groups):
+        if self.by_reward and self.by_group and all(len({_judged(row) for row in group.rows}) == 1 for group in groups):
             equal = f"the rewards within each of the {len(groups)} groups are equal"
             return f"{equal} ({_components(rows)}); {_first(groups)}"
         if trained["updates"] == 0.0:

@@ -72,7 +72,11 @@ class Loop:
         self._cost = Cost(self.figures)
         groups = config.rollout.groups_per_step
         self._idle = IdleWatch(
-            config.stop_after_idle, config.algorithm.needs_group, config.evaluation.correct_above, **state.idle
+            config.stop_after_idle,
+            config.algorithm.needs_group,
+            config.evaluation.correct_above,
+            by_reward=not (config.algorithm.plugin or config.algorithm.turn_rewards),
+            **state.idle,
         )
         self._told_of_errors = False
         self._admission = Admission(**state.admission) if state.admission else Admission(groups, config.rollout.max_lag)
