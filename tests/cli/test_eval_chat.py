@@ -127,7 +127,7 @@ def test_commands_are_told_and_mistakes_do_not_end_the_conversation(
         "(there is no system message)",
     ]
     assert lines[3].startswith("/system TEXT")
-    assert "the engine holds 64: /reset begins anew" in lines[7]
+    assert "/reset starts a new conversation" in lines[7]
     assert "not in the tokenizer's alphabet" in lines[8]
     assert len(lines) == 10
 

@@ -224,7 +224,7 @@ def test_the_gateway_and_its_engines_as_processes(tmp_path: Path) -> None:
         ("targets: [", [], r"g.yaml:1: this is not YAML"),
         ('targets:\n  - {urls: ["http://a"]}\nport: 99999', [], r"g.yaml:3: 'port'"),
         ('targets:\n  - {urls: ["http://a"]}\nprot: 1', [], r"g.yaml:3: unknown key 'prot'; did you mean 'port'\?"),
-        ('targets:\n  - {urls: ["a:1"]}', [], r"g.yaml:2: .*begin it with http"),
+        ('targets:\n  - {urls: ["a:1"]}', [], r"g.yaml:2: .*must begin with http"),
         ('targets:\n  - {urls: ["http://a"]}', ["port=TAKEN"], r"cannot listen on 127.0.0.1:\d+ \(.*in use\)"),
         ('targets:\n  - {urls: ["http://a"]}', ["admin_port=TAKEN"], r"cannot listen on 127.0.0.1:\d+ \(.*in use\)"),
         ('targets:\n  - {urls: ["http://a"]}\napi_keys: [""]', [], r"g.yaml:3: 'api_keys'.*visible ASCII"),

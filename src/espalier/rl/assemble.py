@@ -69,9 +69,12 @@ class Setting:
         """Raises ConfigError if prompts and answers do not fit in the engine; prints a message if only some do not
         fit.
         """
-        lengths = await prompt_lengths(self.tasks, self.language.renderer, seconds=rollout.env_seconds)
-        if line := check_room(lengths, max_tokens=rollout.max_tokens, max_len=self.engine.max_len):
-            say(line)
+        for tasks in (self.tasks, *([self.probes] if self.probes else [])):
+            lengths = await prompt_lengths(tasks, self.language.renderer, seconds=rollout.env_seconds)
+            if line := check_room(lengths, max_tokens=rollout.max_tokens, max_len=self.engine.max_len):
+                say(line)
+            if rollout.max_turns == 1 and tasks.tools(tasks.task("train", 0)):
+                say("warning: the tasks offer tools, and rollout.max_turns=1 ends an attempt with its first call")
 
     def demonstrations(self) -> Demonstrations:
         """Demonstrations for the training tasks."""

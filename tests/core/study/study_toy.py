@@ -30,6 +30,8 @@ class Learn(Config):
     fail: bool = False
     tokens: float = 10.0
     """Of each step."""
+    plugin: str = ""
+    """A function of a file, which is not used."""
 
 
 def learn(config: Learn, run: Run) -> dict[str, float]:

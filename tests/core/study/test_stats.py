@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from espalier.core.errors import DataError
 from espalier.core.study.stats import Estimate, estimate, paired, paired_by_seed, t_quantile, t_within
 
 FINITE = st.floats(-1e6, 1e6)
@@ -67,3 +68,8 @@ def test_one_null_effect_in_forty_lies_above_zero(seeds: int) -> None:
     values = np.random.default_rng(0).normal(size=(4000, seeds))
     above = sum((found := estimate(list(row))).low is not None and found.low > 0 for row in values)
     assert 0.018 < above / 4000 < 0.032
+
+
+def test_a_relative_difference_to_nothing_is_an_error_that_names_the_seed() -> None:
+    with pytest.raises(DataError, match="which is 0 with seed 4"):
+        paired_by_seed({3: 1.0, 4: 2.0}, {3: 1.0, 4: 0.0}, relative=True)

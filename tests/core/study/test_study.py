@@ -198,6 +198,14 @@ def test_a_file_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
     assert hashes("one", "1") == hashes("other", "1")
     assert not set(hashes("one", "1")) & set(hashes("one", "2"))
 
+    def plugin(name: str, text: str) -> list[str]:
+        (tmp_path / name).write_text(text)
+        own = {"job": "toy.learn", "plugin": f"{tmp_path}/{name}:score"}
+        return [cell.digest for cell in cells_of(config(base=own), 0, HOUSE)]
+
+    assert plugin("a.py", "score = 1") == plugin("b.py", "score = 1")
+    assert not set(plugin("a.py", "score = 1")) & set(plugin("a.py", "score = 2"))
+
 
 def test_a_study_over_a_recipe_and_its_smoke_variant(tmp_path: Path) -> None:
     file = tmp_path / "toy.yaml"

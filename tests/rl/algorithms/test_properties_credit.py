@@ -260,6 +260,15 @@ def test_rewards_of_turns_are_credited_where_they_fall() -> None:
     assert advantages(ppo, [[row]], zeros).advantages[0] == [0, 0, 2, 2, 0, 1, 0, 1, 1]
 
 
+def test_a_fork_is_not_paid_for_turns_before_it() -> None:
+    parent = paid_by_turn([(2, 2, 1.0), (1, 2, 0.5)], reward=1.5)
+    child = parent.fork(5, 1)
+    child.sample([2], [-1.0], [0])
+    child.reward = 1.0
+    by_turn = algorithm("reinforce", turn_rewards=True)
+    assert advantages(by_turn, [[parent, child]]).advantages == [[0, 0, 1.5, 1.5, 0, 0.5, 0.5], [0] * 6]
+
+
 def test_groups_have_no_turns() -> None:
     with pytest.raises(ConfigError, match="turn_rewards: advantage=group_std compares whole rows"):
         algorithm("grpo", turn_rewards=True)

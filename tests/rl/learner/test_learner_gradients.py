@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -114,6 +115,18 @@ def test_micro_batches_and_the_order_of_rows_do_not_change_gradients(name: str) 
         random.Random(budget).shuffle(shuffled)
         found, _ = gradients(learner(model, row, reference="frozen", tokens_per_microbatch=budget), shuffled)
         assert_close(found, expected, 1e-6)
+
+
+def test_a_loss_of_ones_own_moves_rows_without_an_advantage(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def likely(new, advantage):\n    return -(1 + advantage) * new\n")
+    row = algorithm("grpo", plugin={"loss": f"{tmp_path}/own.py:likely"})
+    model, groups = decoder(), even(rollouts(groups=2), 1)
+    found, metrics = gradients(learner(model, row), even(groups, 2))
+    assert metrics["updates"] == 1.0
+    assert max(float(gradient.abs().max()) for gradient in found.values()) > 0
+    whole, _ = gradients(learner(model, row), even(rollouts(groups=2), 1))
+    skipped, _ = gradients(learner(model, row, skip=True), even(rollouts(groups=2), 1))
+    assert_close(skipped, whole, 1e-6)
 
 
 def even(groups: list[Group], which: int) -> list[Group]:

@@ -51,6 +51,12 @@ def test_groups_that_differ_only_from_each_other_teach_nothing_where_groups_are_
     assert watch(by_group=False).look(1, groups, MOVED) is None
 
 
+def test_equal_rewards_say_nothing_where_they_do_not_decide():
+    idle = IdleWatch(3, True, correct_above=0.99, by_reward=False)
+    assert idle.look(1, step([0.0, 0.0], [1.0, 1.0]), MOVED) is None
+    assert idle.look(2, step([0.0, 0.0]), {"updates": 0.0, "grad_skipped": 0.0}) is not None
+
+
 def test_a_step_whose_gradients_were_not_finite_is_idle():
     told = watch().look(1, step([0.0, 1.0]), {"updates": 0.0, "grad_skipped": 2.0})
     assert told is not None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
@@ -16,8 +18,8 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat
 
 from espalier.core.data import DataRoot
-from espalier.core.errors import ConfigError, DataError, NoDemonstrationsError
-from espalier.core.messages import Message, ToolSpec
+from espalier.core.errors import ConfigError, DataError, NoDemonstrationsError, nearest
+from espalier.core.messages import Message, Role, ToolSpec
 from espalier.core.recipe.beside import PluginName, RecipePath
 from espalier.envs.adapters.columns import LETTERS, ColumnsConfig, Record, found_columns, read_record
 from espalier.envs.adapters.references import Rule, explained, found_rule, reference
@@ -87,6 +89,7 @@ class Table:
         rows, others = _rows(config, data)
         self.columns = found_columns(rows, config.columns, str(config.path))
         records, apart = (self._records(found) for found in (rows, others))
+        self._check_prompt(rows)
         self.rule: Rule | None = None
         if self.columns.answer or any(record.answer is not None for record in records):
             self.rule = found_rule([*records, *apart]) if config.reference == "auto" else config.reference
@@ -127,13 +130,28 @@ class Table:
         data = task.data
         system = data.get("system") or self._config.system
         first = [Message.system(system)] if system else []
-        if "messages" in data:
-            return [*first, *Record("", "", messages=data["messages"]).opening()]
         choices = "\n".join(f"{letter}) {text}" for letter, text in zip(LETTERS, data.get("choices", ()), strict=False))
+        if "messages" in data:
+            return _with_choices(_with_system(first, Record("", "", messages=data["messages"]).opening()), choices)
         prompt = self._config.prompt or ("{question}\n{choices}" if choices else "{question}")
         shown = {name: str(value) for name, value in data["row"].items() if name not in self._secret()}
         shown |= {"question": data["question"], "choices": choices}
         return [*first, Message.user(_PLACE.sub(lambda found: shown.get(found[1], found[0]), prompt))]
+
+    def _check_prompt(self, rows: Sequence[Row]) -> None:
+        """Raises ConfigError where the prompt asks nothing, or cannot be used."""
+        prompt, path = self._config.prompt, self._config.path
+        if not prompt:
+            return
+        if self.columns.messages:
+            raise ConfigError(f"{path}: its column {self.columns.messages!r} holds whole messages: leave `prompt` out")
+        known = {"question", "choices", *(name for row in rows for name in row.values)} - self._secret()
+        names = _PLACE.findall(prompt)
+        wrong = [name for name in names if name not in known and (get_close_matches(name, known) or len(names) == 1)]
+        if wrong:
+            raise ConfigError(f"prompt: {{{wrong[0]}}} is no column of {path}{nearest(wrong[0], known)}")
+        if not names:
+            raise ConfigError("prompt: it asks the same of every row: put {question}, or another column, into it")
 
     def _secret(self) -> set[str | None]:
         """Columns that a prompt does not show."""
@@ -173,6 +191,18 @@ class Table:
             parts.append(f"reference: {self.rule} ({explained(self.rule)})")
         said = f"found {', '.join(parts)}" if parts else "columns and reference as given"
         return said if self.rule else f"{said}; there are no answers, so that `rewards` needs a judge of its own"
+
+
+def _with_system(first: Sequence[Message], messages: Sequence[Message]) -> list[Message]:
+    """The messages after `first`, unless they begin with a system message of their own."""
+    return [*(() if messages and messages[0].role == Role.SYSTEM else first), *messages]
+
+
+def _with_choices(messages: list[Message], choices: str) -> list[Message]:
+    """The messages, with the choices below the last one."""
+    if choices and messages:
+        messages[-1] = replace(messages[-1], content=f"{messages[-1].content}\n{choices}")
+    return messages
 
 
 def _named(name: str | Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Protocol
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -97,8 +98,8 @@ class ToolBox:
         self._explain = explain
         self._hanging: list[threading.Thread] = []
         for tool in tools:
-            for function, owner in _functions(tool):
-                made = Tool.of(function, method=owner is not None)
+            for function, owner, method in _functions(tool):
+                made = Tool.of(function, method=method)
                 if made.spec.name in self._tools:
                     raise ConfigError(f"two tools are called {made.spec.name!r}: rename one of them")
                 self._tools[made.spec.name] = made, owner
@@ -139,6 +140,7 @@ class ToolBox:
             raise EnvError(f"{MOST_HANGING} calls of tools that passed their deadline still run: do they ever end?")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
+        running, lock = [True], threading.Lock()
 
         def work() -> None:
             outcome: Outcome
@@ -146,6 +148,8 @@ class ToolBox:
                 outcome = function(**arguments), None
             except BaseException as error:  # SystemExit in a tool is the tool's failure
                 outcome = None, error
+            with lock:
+                running.clear()
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(_settle, future, outcome)
 
@@ -155,7 +159,9 @@ class ToolBox:
             return await future
         except asyncio.CancelledError:
             self._hanging.append(thread)
-            _interrupt(thread)
+            with lock:
+                if running:  # else the thread's number may be another's
+                    _interrupt(thread)
             raise
 
     def _shown(self, value: Any) -> Answer:
@@ -188,13 +194,17 @@ class BoxSession:
         self._objects = {}
 
 
-def _functions(tool: Callable[..., Any]) -> list[tuple[Callable[..., Any], type | None]]:
+def _functions(tool: Callable[..., Any]) -> list[tuple[Callable[..., Any], type | None, bool]]:
+    """The functions of a tool: each with the class that it is of, and whether its first parameter is the object."""
     if not isinstance(tool, type):
-        return [(tool, None)]
-    names = [name for name, value in vars(tool).items() if name[:1] != "_" and name != "close" and callable(value)]
-    if not names:
+        return [(tool, None, False)]
+    names = dict.fromkeys(name for base in reversed(tool.__mro__) for name in vars(base))
+    found = [(name, inspect.getattr_static(tool, name)) for name in names if name[:1] != "_" and name != "close"]
+    kinds = (FunctionType, staticmethod, classmethod)
+    methods = [(name, isinstance(value, FunctionType)) for name, value in found if isinstance(value, kinds)]
+    if not methods:
         raise ConfigError(f"the class {tool.__name__} has no public method, so that it brings no tool")
-    return [(vars(tool)[name], tool) for name in names]
+    return [(getattr(tool, name), tool, method) for name, method in methods]
 
 
 def _made(owner: type, task: Task) -> Any:
