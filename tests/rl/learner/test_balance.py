@@ -61,11 +61,11 @@ def test_a_stem_counts_once_in_a_piece(rows: list[tuple[int, int]], budget: int)
 
 
 def test_groups_with_one_prompt_each_by_hand() -> None:
-    """Two groups of three rows of 10 tokens, 8 of them prompt: 14 computed tokens a group."""
+    """Two groups of three rows of 10 tokens, 8 of them prompt: 10 + 2 x (2 + 8 / 8) = 16 tokens a group."""
     lengths, stems = [10] * 6, [(0, 8), (1, 8)] * 3
     alone = [[i] for i in range(6)]
-    assert balance.microbatches(alone, lengths, 28, stems) == [[0, 2, 4, 1, 3, 5]]
-    assert balance.microbatches(alone, lengths, 14, stems) == [[0, 2, 4], [1, 3, 5]]
+    assert balance.microbatches(alone, lengths, 32, stems) == [[0, 2, 4, 1, 3, 5]]
+    assert balance.microbatches(alone, lengths, 16, stems) == [[0, 2, 4], [1, 3, 5]]
     assert balance.microbatches(alone, lengths, 10, stems) == [[i] for i in (0, 2, 4, 1, 3, 5)]
     assert balance.microbatches([[0, 1, 2], [3, 4, 5]], lengths, 22, stems) == [[0, 1, 2], [3, 4, 5]]
 

@@ -9,6 +9,8 @@ import numpy as np
 
 Blocks = Sequence[Sequence[int]]
 """Indices of rows; the rows of one block stay together."""
+COPIED = 8
+"""A token whose computation is shared takes about this part of the memory of one that is computed; ours."""
 Stem = tuple[Hashable, int]
 """What a row begins with, and its tokens: rows that begin with the same share its computation in a micro-batch."""
 
@@ -37,7 +39,8 @@ def microbatches(
     """The rows of `blocks` in pieces of at most `budget` tokens (a longer block is its own piece), about equal in
     tokens.
 
-    A stem, the beginning that several rows share, counts once in each piece. Blocks whose first rows have the same stem
+    A stem, the beginning that several rows share, counts once in each piece, and an eighth for each further block, as
+    attention copies its keys and values. Blocks whose first rows have the same stem
     are neighbours. Besides that, blocks are sorted by length and cut in order, so attention that pads inside a
     micro-batch computes little padding, and the peak of memory occurs at the start.
     """
@@ -63,7 +66,8 @@ class _Load:
 
     def beside(self, others: Mapping[Hashable, int]) -> int:
         """Tokens that it adds to a piece that holds the stems `others`."""
-        return self.own + sum(length for stem, length in self.stems.items() if stem not in others)
+        stems = self.stems.items()
+        return self.own + sum(length // COPIED if stem in others else length for stem, length in stems)
 
 
 def _equal_pieces(loads: Sequence[_Load], budget: int) -> list[list[int]]:
