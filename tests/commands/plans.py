@@ -133,6 +133,11 @@ PLANS: dict[str, Plan | Unrun] = {
     # models and data
     "espalier data fetch smollm2-135m": Plan(given=("model",), says="there already"),
     "espalier chat smollm2-135m": Plan(add="--max-tokens 4 </dev/null", given=("model",)),
+    "espalier run rl/smollm2": Plan(
+        add="steps=1 rollout.groups_per_step=1 evaluation.tasks=2 evaluation.browse=0",
+        given=("model",),
+        says="report: ",
+    ),
     'espalier run rl/smollm2 | grep -E "^step.*held-out|^finished"': Plan(
         instead="espalier run rl/smollm2 steps=1 rollout.groups_per_step=1 evaluation.tasks=2 evaluation.browse=0 "
         '| grep -E "^step.*held-out|^finished"',
