@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,6 +106,17 @@ def test_what_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
     good.file.unlink()
     assert local.version == 0
     assert asyncio.run(local.score(PROMPT)) == before
+
+
+def test_weights_without_room_leave_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(number: int, offset: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("espalier.engine.updates.SHARED", tmp_path)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(EngineError, match=r"no room for 64 bytes of weights in .*No space left"):
+        share(1, {"a": torch.ones(3)})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_shared_memory_crosses_processes() -> None:

@@ -47,6 +47,16 @@ def test_a_tree_without_a_parent_and_forks_in_a_circle_are_refused() -> None:
         rows[0].fork(3, 0)
 
 
+def test_members_of_a_tree_are_told_apart_and_begin_as_their_parents_do() -> None:
+    rows = tree()
+    with pytest.raises(UnitError, match="two rows of a tree are member 1"):
+        Unit([*rows, rows[0].fork(2, 1)], "tree")
+    with pytest.raises(UnitError, match="member 1 was forked at token 3 of member 0, and does not begin with its"):
+        Unit([rows[0], replace(rows[1], tokens=[9, *rows[1].tokens[1:]])], "tree")
+    with pytest.raises(UnitError, match="forked at token 99"):
+        Unit([rows[0], replace(rows[1], origin=(0, 99))], "tree")
+
+
 def test_a_pair_has_two_rows() -> None:
     with pytest.raises(UnitError, match="a pair has two rows, not 1"):
         Unit([root()], "pair")

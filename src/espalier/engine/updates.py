@@ -87,18 +87,26 @@ WeightUpdate = TensorUpdate | SharedUpdate | FileUpdate | AdapterUpdate
 
 
 def share(version: int, tensors: Mapping[str, Tensor]) -> SharedUpdate:
-    """Copy `tensors` into a new file. The caller removes the file once every engine has loaded it."""
+    """Copy `tensors` into a new file. The caller removes the file once every engine has loaded it.
+
+    Raises EngineError, and leaves no file, where there is no room.
+    """
     places, size = [], 0
     for name, tensor in tensors.items():
         places.append(Place(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), size))
         size += -(-tensor.nbytes // ALIGN) * ALIGN
     number, name = tempfile.mkstemp(prefix="espalier-", dir=SHARED if SHARED.is_dir() else None)
-    with os.fdopen(number, "r+b") as file:
-        os.posix_fallocate(number, 0, max(size, 1))  # a full memory is an error here, not a signal later
-        with mmap.mmap(number, 0) as memory:
-            for place in places:
-                _view(memory, place).copy_(tensors[place.name].detach())
-        file.flush()
+    reserve = getattr(os, "posix_fallocate", lambda number, _, size: os.ftruncate(number, size))  # macOS has none
+    try:
+        with os.fdopen(number, "r+b") as file:
+            reserve(number, 0, max(size, 1))  # a full memory is an error here, not a signal later
+            with mmap.mmap(number, 0) as memory:
+                for place in places:
+                    _view(memory, place).copy_(tensors[place.name].detach())
+            file.flush()
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise EngineError(f"no room for {size:,} bytes of weights in {Path(name).parent}: {error}") from error
     return SharedUpdate(version, Path(name), tuple(places))
 
 

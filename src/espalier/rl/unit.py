@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,8 @@ class Unit:
     independently. A `pair` (chosen, rejected) and a `tree` (forks and the rows they were forked from) share one
     micro-batch.
 
-    Raises UnitError if a pair does not have two rows, or a row of a tree has no parent in it.
+    Raises UnitError if a pair does not have two rows, if two rows of a tree are the same member, or if a row of it has
+    no parent in it or does not begin as its parent does.
     """
 
     rows: Sequence[Trajectory]
@@ -33,8 +34,7 @@ class Unit:
         if self.kind == "pair" and len(self.rows) != 2:
             raise UnitError(f"a pair has two rows, not {len(self.rows)}")
         if self.kind == "tree":
-            for row in self.rows:
-                list(self.ancestors(row))
+            self._check_tree()
 
     @property
     def indivisible(self) -> bool:
@@ -46,7 +46,25 @@ class Unit:
 
         Raises UnitError if one of them is not in the unit, or if the forks form a cycle.
         """
-        members = {other.member: other for other in self.rows}
+        return self._up(row, {other.member: other for other in self.rows})
+
+    def _check_tree(self) -> None:
+        members: dict[int, Trajectory] = {}
+        for row in self.rows:
+            if members.setdefault(row.member, row) is not row:
+                raise UnitError(f"row {row.key}: two rows of a tree are member {row.member}")
+        for row in self.rows:
+            parent = next(iter(list(self._up(row, members))), None)
+            if parent is not None and row.origin is not None:
+                shared = row.origin[1]
+                if len(parent.tokens) < shared or row.tokens[:shared] != parent.tokens[:shared]:
+                    raise UnitError(
+                        f"row {row.key}: member {row.member} was forked at token {shared} of member "
+                        f"{parent.member}, and does not begin with its tokens"
+                    )
+
+    @staticmethod
+    def _up(row: Trajectory, members: Mapping[int, Trajectory]) -> Iterator[Trajectory]:
         seen = {row.member}
         while row.origin is not None:
             parent = members.get(row.origin[0])

@@ -42,6 +42,17 @@ def test_figures_by_hand():
     assert metrics["eval/len"] == 2.0
 
 
+def test_a_player_with_more_rows_than_attempts_is_named():
+    config = EvaluationConfig(samples=2)
+
+    class Generous(Player):
+        async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
+            return await super().play(index, task, 4)
+
+    with pytest.raises(EvaluationError, match="the player gave 4 rows for 2 attempts at task a"):
+        asyncio.run(Evaluator(Generous(), [Task("one", "a", {})], config)())  # type: ignore[arg-type]
+
+
 def test_one_environment_has_no_figures_of_its_own():
     assert not any(name.startswith("eval/one") for name in evaluate(Task("one", "a", {})).metrics)
 

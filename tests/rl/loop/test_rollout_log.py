@@ -108,6 +108,11 @@ def test_a_file_that_is_too_large_keeps_every_second_step_and_says_so(tmp_path: 
     assert gap in (4, 8, 16)
     assert len(said) == gap.bit_length() - 1
     assert said[0].endswith("(rollout_log.max_mb): from now on it keeps the steps that 2 divides")
+    resumed = log(tmp_path)
+    resumed.rewind(steps[-1])
+    for step in range(steps[-1] + 1, steps[-1] + 1 + gap):
+        resumed.write(step, [played(0, [1.0, 0.0])])
+    assert [group.step for group in kept(tmp_path)] == [*steps, steps[-1] + gap], "a resumed run goes on as rarely"
 
 
 def test_the_middle_of_a_long_text_is_left_out(tmp_path: Path):

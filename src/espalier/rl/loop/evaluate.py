@@ -117,6 +117,10 @@ class Evaluator:
 
     def correct(self, group: ScoredGroup) -> list[bool]:
         """Whether each attempt is correct; failed attempts count as wrong."""
+        if len(group.rows) > self._config.samples:
+            raise EvaluationError(
+                f"the player gave {len(group.rows)} rows for {self._config.samples} attempts at task {group.task.key}"
+            )
         verdicts = [row.info["verdict"] > self._config.correct_above for row in group.rows]
         return verdicts + [False] * (self._config.samples - len(verdicts))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from espalier.core.jsonlines import JsonLines
 from espalier.core.report.rollouts import Answer, RolloutGroup, Spoken, as_line
@@ -46,8 +48,17 @@ class RolloutLog:
         self._every = config.every
 
     def rewind(self, step: int) -> None:
-        """Remove the steps after `step`, which a resumed run repeats."""
-        self._lines.keep(lambda line: line["step"] <= step)
+        """Remove the steps after `step`, which a resumed run repeats. If steps were left out, so are later ones."""
+        steps: set[int] = set()
+
+        def kept(line: Mapping[str, Any]) -> bool:
+            if line["step"] <= step:
+                steps.add(line["step"])
+            return bool(line["step"] <= step)
+
+        self._lines.keep(kept)
+        if len(steps) > 3:
+            self._every = max(self._every, math.gcd(*steps))
 
     def write(self, step: int, groups: Sequence[ScoredGroup]) -> None:
         """Save the first groups of `step`."""

@@ -51,6 +51,8 @@ class Player(Protocol):
     async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
         """Run group `index`: `members` attempts at `task` (by default as many as configured), scored.
 
-        Equal calls give equal groups. Failed attempts are repeated or left out, and never raise.
+        Equal calls give equal groups. Failed attempts are repeated or left out, and never raise. Each row has its
+        episode at the same place of `episodes`, and in `info["verdict"]` the value that says whether it is right. With
+        `members`, as in an evaluation, there are at most so many rows.
         """
         ...
