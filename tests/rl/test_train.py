@@ -60,6 +60,18 @@ def test_greedy_answers_and_probes_are_measured_apart_from_the_accuracy(tmp_path
     assert "probe, greedy" in page.read_text()
 
 
+def test_what_a_reward_remembers_of_evaluations_does_not_reach_training(tmp_path: Path):
+    (tmp_path / "counting.py").write_text(
+        "calls = []\n\ndef count(episode):\n    calls.append(1)\n    return len(calls)\n"
+    )
+    rewards = [{"kind": "plugin", "function": f"{tmp_path}/counting.py:count"}]
+    settings = config(warm_start={"steps": 0}, steps=1, rewards=rewards)
+    run = start(tmp_path, settings)
+    finish(run, settings)
+    (mean,) = run.metrics.history()["reward/total"]
+    assert mean.value == sum(range(1, 65)) / 64, "64 answers of training, counted from 1"
+
+
 def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(tmp_path: Path):
     runs = [start(tmp_path, config(), seed=seed) for seed in (3, 3, 4)]
     for run in runs:

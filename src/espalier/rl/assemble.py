@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -43,6 +44,8 @@ class Setting:
     language: LanguageModel
     tasks: TaskSet
     rubric: Rubric
+    held: Rubric
+    """The rubric of evaluations, so that a reward with state does not learn in training what it saw in them."""
     engine: Engine
     seed: int
     notices: Notices
@@ -56,7 +59,7 @@ class Setting:
             self.engine,
             self.language.renderer,
             self.tasks,
-            self.rubric,
+            self.rubric if algorithm else self.held,
             rollout,
             overlong=round(algorithm.overlong * rollout.max_tokens) if algorithm else 0,
             least=1 if algorithm and not algorithm.needs_group else 2,
@@ -130,10 +133,12 @@ def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
     language = build(config.model, seed=run.seed, texts=texts)
     for index in range(TOOL_TASKS):
         language.renderer.check_tools(tasks.tools(tasks.task("train", index)))
+    rubric = partial(Rubric, config.rewards, verdict=config.evaluation.component)
     return Setting(
         language,
         tasks,
-        Rubric(config.rewards, verdict=config.evaluation.component),
+        rubric(),
+        rubric(),
         build_engine(language.decoder, config.engine),
         run.seed,
         Notices(run.say),
