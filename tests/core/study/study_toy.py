@@ -13,6 +13,7 @@ from espalier.core.config import Config
 from espalier.core.errors import DataError
 from espalier.core.job import Job
 from espalier.core.pieces import read_piece, write_piece
+from espalier.core.recipe.beside import RecipePath
 from espalier.core.run import Run
 from espalier.core.study.cells import House
 from espalier.core.study.jobs import jobs as study_jobs
@@ -30,6 +31,8 @@ class Learn(Config):
     fail: bool = False
     tokens: float = 10.0
     """Of each step."""
+    table: RecipePath | None = None
+    """A file, which is not used."""
     plugin: str = ""
     """A function of a file, which is not used."""
 

@@ -21,10 +21,12 @@ from study_toy import HOUSE, TOY, Learn
 from espalier.cli import jobs
 from espalier.core.errors import ConfigError, RunError
 from espalier.core.recipe import yaml12
+from espalier.core.recipe.resolve import load_recipe
 from espalier.core.run import Run
 from espalier.core.study.cells import cells_of
 from espalier.core.study.config import StudyConfig
 from espalier.core.study.job import study
+from espalier.core.study.jobs import jobs as jobs_of
 from espalier.core.study.report import averaged
 from espalier.core.study.results import read_results
 from espalier.core.study.targets import judge
@@ -205,6 +207,21 @@ def test_a_file_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
 
     assert plugin("a.py", "score = 1") == plugin("b.py", "score = 1")
     assert not set(plugin("a.py", "score = 1")) & set(plugin("a.py", "score = 2"))
+
+
+def test_files_that_a_cell_names_are_looked_for_beside_the_study(tmp_path: Path) -> None:
+    (tmp_path / "first.txt").write_text("1")
+    study_file = tmp_path / "mine.yaml"
+    study_file.write_text(
+        "job: core.study\nbase: {job: toy.learn, table: first.txt}\narms: {a: {}}\n"
+        "claims: {x: {arm: a}}\ncontrols: {c: {arm: a}}\nseeds: 1\n"
+    )
+    found = load_recipe([study_file], [], lambda name: jobs_of(HOUSE)[0]).config
+    assert isinstance(found, StudyConfig)
+    again = StudyConfig.of(**found.model_dump(mode="json"))  # as a resumed run reads it
+    for given in (found, found.chosen(), again):
+        (cell,) = cells_of(given, 0, HOUSE)
+        assert cell.recipe.config.table == tmp_path / "first.txt"  # type: ignore[attr-defined]
 
 
 def test_a_study_over_a_recipe_and_its_smoke_variant(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from espalier.core.plugins import PATTERN
 _KEY = "folders"
 
 
-def context_of(files: Sequence[Path]) -> Mapping[str, Any]:
-    """The context in which a recipe of these files is validated."""
-    return {_KEY: folders_of(files)}
+def context_of(folders: Sequence[Path]) -> Mapping[str, Any]:
+    """The context in which a recipe is validated, the files of which are in `folders`."""
+    return {_KEY: tuple(folders)}
 
 
 def folders_of(files: Iterable[Path]) -> tuple[Path, ...]:
@@ -40,11 +40,17 @@ def _plugin(name: str, info: ValidationInfo) -> str:
     return name if found == file else f"{found}:{rest}"
 
 
+def _given(folders: tuple[Path, ...], info: ValidationInfo) -> tuple[Path, ...]:
+    return folders or tuple(_folders(info))
+
+
 def _folders(info: ValidationInfo) -> Sequence[Path]:
     return info.context.get(_KEY, ()) if isinstance(info.context, dict) else ()
 
 
 RecipePath = Annotated[Path, AfterValidator(_path)]
 """A file or folder: beside the recipe where there is one, else as it is written."""
+RecipeFolders = Annotated[tuple[Path, ...], Field(validate_default=True), AfterValidator(_given)]
+"""Folders; those of the recipe's own files unless given. A resumed run has them from its config."""
 PluginName = Annotated[str, Field(pattern=PATTERN), AfterValidator(_plugin)]
 """Code of the user's own, `./file.py:callable` (also `file:callable`) or `package.module:callable`."""

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
 from espalier.core.job import Job
-from espalier.core.recipe.beside import context_of
+from espalier.core.recipe.beside import context_of, folders_of
 from espalier.core.recipe.explain import explain
 from espalier.core.recipe.layers import KeyPath, Layers, Selector, dotted_name, no_variants, read_layers
 from espalier.core.recipe.variants import Variants, bases
@@ -73,20 +73,20 @@ def load_recipe(files: Sequence[Path], overrides: Sequence[str], find_job: Calla
     def read(selector: Selector) -> Layers:
         return read_layers(files, overrides, selector)
 
-    return resolve(read, find_job, files=files, name=files[-1].stem, where=str(files[-1]))
+    return resolve(read, find_job, folders=folders_of(files), name=files[-1].stem, where=str(files[-1]))
 
 
 def resolve(
     read: Callable[[Selector], Layers],
     find_job: Callable[[str], Job],
     *,
-    files: Sequence[Path],
+    folders: Sequence[Path],
     name: str,
     where: str,
 ) -> Recipe:
     """The recipe of the layers that `read` returns, given what knows the sections with variants.
 
-    files: those that it names are looked for beside these. name: the run's, where the layers set none. where: what an
+    folders: where files that it names are looked for first. name: the run's, where the layers set none. where: what an
     error about all of it names. Raises ConfigError.
     """
     layers = read(no_variants)
@@ -100,7 +100,7 @@ def resolve(
     layers.data.setdefault("name", name)
     own = {key: value for key, value in layers.data.items() if key in RunConfig.model_fields}
     rest = {key: value for key, value in layers.data.items() if key not in RunConfig.model_fields}
-    context = context_of(files)
+    context = context_of(folders)
     run, problems = _check(RunConfig, own, job, layers, context)
     config, more = _check(job.config, rest, job, layers, context)
     if run is None or config is None:
@@ -118,7 +118,7 @@ def load_settings(model: type[C], files: Sequence[Path], overrides: Sequence[str
     """
     layers = read_layers(files, overrides, Variants((model,)).selector)
     try:
-        return model.model_validate(layers.data, context=context_of(files))
+        return model.model_validate(layers.data, context=context_of(folders_of(files)))
     except ValidationError as error:
         raise ConfigError("\n".join(explain(error, (model,), layers))) from None
 

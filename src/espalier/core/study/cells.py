@@ -14,6 +14,7 @@ from typing import Any
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
 from espalier.core.job import Job
+from espalier.core.recipe.beside import folders_of
 from espalier.core.recipe.layers import KeyPath, Layers, Selector, read_layers
 from espalier.core.recipe.resolve import Recipe, resolve
 from espalier.core.study.config import WARM_ARM, WARM_START, StudyConfig
@@ -70,12 +71,12 @@ def cells_of(config: StudyConfig, first: int, house: House) -> list[Cell]:
     for seed in range(first, first + config.seeds):
         warm = None
         if config.warm_start is not None:
-            recipe = _resolve([("warm_start", config.warm_start)], None, seed, house)
+            recipe = _resolve([("warm_start", config.warm_start)], None, config.folders, seed, house)
             warm = Cell(WARM_ARM, seed, recipe, digest(recipe, None))
             found.append(warm)
         for arm in config.running:
             parts = [("base", config.base), (f"arms.{arm}", config.arms[arm])]
-            recipe = _resolve(parts, config.recipe, seed, house)
+            recipe = _resolve(parts, config.recipe, config.folders, seed, house)
             asks = WARM_START in json.dumps(recipe.resolved)
             if asks and warm is None:
                 raise ConfigError(f"arms.{arm}: {WARM_START} stands for a warm start, and the study has none")
@@ -118,8 +119,12 @@ def _content(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _resolve(parts: Sequence[tuple[str, Mapping[str, Any]]], base: str | None, seed: int, house: House) -> Recipe:
-    """A recipe of mappings, later ones laid over earlier ones, perhaps over a file's."""
+def _resolve(
+    parts: Sequence[tuple[str, Mapping[str, Any]]], base: str | None, folders: Sequence[Path], seed: int, house: House
+) -> Recipe:
+    """A recipe of mappings, later ones laid over earlier ones, perhaps over a file's. Files that it names are looked
+    for in the `folders` of the study, then beside the file.
+    """
     files = [house.recipe(base)] if base else []
 
     def read(selector: Selector) -> Layers:
@@ -129,7 +134,8 @@ def _resolve(parts: Sequence[tuple[str, Mapping[str, Any]]], base: str | None, s
         layers.put(("seed",), seed, {("seed",): "the study's seeds"})
         return layers
 
-    return resolve(read, house.job, files=files, name="cell", where=parts[0][0])
+    places = [*folders, *folders_of(files)]
+    return resolve(read, house.job, folders=places, name="cell", where=parts[0][0])
 
 
 def _origins(where: str, value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

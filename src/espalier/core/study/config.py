@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from espalier.core.config import Config, merged
 from espalier.core.errors import ConfigError, nearest
+from espalier.core.recipe.beside import RecipeFolders
 
 Axis = Literal["generated_tokens", "forwarded_tokens", "cpu_seconds"]
 """What a cell spends. Jobs log each as `cost/<axis>`, summed since the start, and give the total in `result.json`."""
@@ -114,6 +115,8 @@ class StudyConfig(Config):
     """What a cell takes, for the estimate of the time; the first finished cell tells unless given."""
     cache: Path | None = None
     """A folder of cells that several studies share; that of the run unless given."""
+    folders: RecipeFolders = ()
+    """Where files that cells name are looked for first."""
     out: Path | None = None
     """Write the result file here too, unless `variant` is smoke."""
     variant: Literal["full", "smoke"] = "full"
