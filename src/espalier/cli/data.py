@@ -14,7 +14,8 @@ from espalier.core.fetch.cache import cache_root
 from espalier.core.fetch.catalogue import ITEMS, Item, find_item
 from espalier.core.fetch.reads import Read
 from espalier.core.fetch.sources import source_of
-from espalier.core.fetch.wheel import checksum, fetch
+from espalier.core.fetch.wheel import fetch
+from espalier.core.files import checksum
 from espalier.core.recipe.resolve import load_recipe
 
 Users = dict[Read | Item, list[str]]

@@ -43,9 +43,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
             await scene.engine.load(await learner.publish())
             evaluation = await evaluator()
             run.metrics.log(step, evaluation.metrics | Cost(figures).metrics)
-            for name, accuracy in evaluation.accuracies.items():
-                figures.setdefault(f"{name}_before", accuracy)
-                figures[f"{name}_after"] = accuracy
+            evaluation.put(figures)
             progress.note(f"step {step}: {evaluation.summary}")
 
         if state.step == 0:

@@ -54,14 +54,15 @@ class Unit:
             if members.setdefault(row.member, row) is not row:
                 raise UnitError(f"row {row.key}: two rows of a tree are member {row.member}")
         for row in self.rows:
-            parent = next(iter(list(self._up(row, members))), None)
-            if parent is not None and row.origin is not None:
-                shared = row.origin[1]
-                if len(parent.tokens) < shared or row.tokens[:shared] != parent.tokens[:shared]:
-                    raise UnitError(
-                        f"row {row.key}: member {row.member} was forked at token {shared} of member "
-                        f"{parent.member}, and does not begin with its tokens"
-                    )
+            list(self._up(row, members))
+            if row.origin is None:
+                continue
+            parent, shared = members[row.origin[0]], row.origin[1]
+            if len(parent.tokens) < shared or row.tokens[:shared] != parent.tokens[:shared]:
+                raise UnitError(
+                    f"row {row.key}: member {row.member} was forked at token {shared} of member {parent.member}, "
+                    "and does not begin with its tokens"
+                )
 
     @staticmethod
     def _up(row: Trajectory, members: Mapping[int, Trajectory]) -> Iterator[Trajectory]:

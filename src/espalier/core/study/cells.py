@@ -13,14 +13,13 @@ from typing import Any
 
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
+from espalier.core.files import checksum
 from espalier.core.job import Job
 from espalier.core.recipe.beside import folders_of
 from espalier.core.recipe.layers import KeyPath, Layers, Selector, read_layers
 from espalier.core.recipe.resolve import Recipe, resolve
 from espalier.core.study.config import WARM_ARM, WARM_START, StudyConfig
 
-_PLUGIN = re.compile(r"(.+\.py):(\w+)")
-"""A function of a file, as recipes name it."""
 DIGITS = 16
 """Of the hash, in the names of folders."""
 
@@ -99,9 +98,11 @@ def digest(recipe: Recipe, needs: Cell | None) -> str:
 def _known(section: Any, plain: Any) -> Any:
     """`plain`, the dump of `section`, with the content of files, and without fields of `later` at their defaults."""
     if isinstance(section, Path) and section.is_file():
-        return _content(section)
-    if isinstance(section, str) and (plugin := _PLUGIN.fullmatch(section)) and Path(plugin[1]).is_file():
-        return f"{_content(Path(plugin[1]))}:{plugin[2]}"
+        return checksum(section)
+    if isinstance(section, str):
+        file, _, name = section.rpartition(":")
+        if file.endswith(".py") and Path(file).is_file():
+            return f"{checksum(Path(file))}:{name}"
     if isinstance(section, Config):
         fields = type(section).model_fields
         defaults = {name: fields[name].get_default(call_default_factory=True) for name in section.later}
@@ -112,11 +113,6 @@ def _known(section: Any, plain: Any) -> Any:
     if isinstance(section, tuple | list):
         return [_known(value, inner) for value, inner in zip(section, plain, strict=True)]
     return plain
-
-
-def _content(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _resolve(

@@ -175,10 +175,9 @@ def pack(table: Columns, rows: Ints, device: torch.device) -> Packed:
 
 def stems(table: Columns, rows: Ints) -> list[tuple[bytes, int]]:
     """The tokens of each row before its first weighted token, as bytes, and their number."""
-    found = []
+    trained, found = (table.rl != 0) | (table.ref != 0) | (table.ce != 0), []
     for start, end in zip(table.offsets[rows], table.offsets[rows + 1], strict=True):
-        trained = (table.rl[start:end] != 0) | (table.ref[start:end] != 0) | (table.ce[start:end] != 0)
-        count = _first(trained)
+        count = _first(trained[start:end])
         found.append((table.tokens[start : start + count].tobytes(), count))
     return found
 

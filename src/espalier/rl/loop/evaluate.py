@@ -49,6 +49,12 @@ class Evaluation:
         """All of them by name, `accuracy` first."""
         return {"accuracy": self.accuracy, **self.also}
 
+    def put(self, figures: dict[str, float]) -> None:
+        """Into the results of a run, as `NAME_after`, and as `NAME_before` where that is not known yet."""
+        for name, accuracy in self.accuracies.items():
+            figures.setdefault(f"{name}_before", accuracy)
+            figures[f"{name}_after"] = accuracy
+
 
 class Evaluator:
     """Evaluates on the same held-out `tasks` each time. The names of its metrics begin with `prefix`."""

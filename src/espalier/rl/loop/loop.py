@@ -111,8 +111,7 @@ class Loop:
         """Publish the weights to the engine; before the first step, evaluate them."""
         await self.publish()
         if self.step == 0:
-            for name, accuracy in (await self.evaluate(progress)).accuracies.items():
-                self.figures |= {f"{name}_before": accuracy, f"{name}_after": accuracy}
+            (await self.evaluate(progress)).put(self.figures)
             await self.save()
 
     async def publish(self) -> None:
@@ -192,8 +191,7 @@ class Loop:
     async def _periodic(self, progress: Progress) -> None:
         last = self._last
         if last or self.step % self._config.evaluation.every == 0:
-            found = (await self.evaluate(progress)).accuracies
-            self.figures |= {f"{name}_after": accuracy for name, accuracy in found.items()}
+            (await self.evaluate(progress)).put(self.figures)
         if last or self.step % self._parts.save_every == 0 or self._run.stop.requested:
             await self.save()
 
