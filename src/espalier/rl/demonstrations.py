@@ -33,7 +33,7 @@ class Demonstrations:
         return self._row(index, self._tasks.task("train", index))
 
     def batch(self, start: int, count: int) -> list[Unit]:
-        """Demonstrations `start:start + count`, each its own unit; those that fail are left out.
+        """Demonstrations `start:start + count`, each its own unit. A demonstration that fails is left out.
 
         Raises ConfigError if none of the tasks has any.
         """

@@ -66,7 +66,7 @@ def sniffed(file: Path, pairs: Sequence[tuple[str, str]] = ()) -> Columns | None
     """The form of the file, from its first line that is not blank or a comment; None if there is none.
 
     The line is a header if it does not begin with a digit, a sign or another mark, and none of its cells is a number.
-    The wanted columns are the first two, or those that the header names like one of the `pairs`.
+    The wanted columns are the two whose names are one of the `pairs`; without such a header, the first two.
     """
     for number, line in text_lines(file):
         if _skipped(line):

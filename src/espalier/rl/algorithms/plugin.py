@@ -43,7 +43,7 @@ class PluginConfig(Config):
     correction: PluginName | None = None
     """Returns [M] weights of the losses, without gradient. The ratio is then new/prox."""
     options: dict[str, Any] = Field(default={})
-    """Keyword arguments. Each function receives those that it has parameters for."""
+    """Keyword arguments. A function receives an option if it has a parameter of that name."""
 
     @model_validator(mode="after")
     def _callable(self) -> Self:

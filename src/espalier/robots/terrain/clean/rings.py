@@ -21,7 +21,7 @@ UNEVEN = 0.1
 MANY, SOME = 5_000, 1_000
 """In clouds of so many points the height of a sensor is looked for, by so many of them."""
 MAST_M = (0.3, 3.0, 0.02)
-"""Heights of the sensor above the ground: from, to, and between those that are tried."""
+"""Heights of the sensor above the ground that are tried: lowest, highest and step."""
 EXPECTED = 0.15
 """Points of the clutter in the wedge along a ring that leans."""
 ENOUGH = 3
