@@ -479,6 +479,21 @@ def test_prompts_show_columns_and_never_the_answer(tmp_path: Path):
     assert task.info == {"question": f"{i}?", "answer": i, "hint": f"h{i}"}
 
 
+def test_a_prompt_asks_with_columns_of_any_name(tmp_path: Path):
+    rows = [{"left": i, "right": 3, "answer": str(i + 3)} for i in range(30)]
+    path = write(tmp_path / "t.jsonl", rows)
+    tasks = table(path, prompt="{left} + {right} = {answer}")
+    task = tasks.task("train", 0)
+    left = int(task.answer) - 3
+    assert task.data["question"] == f"{left} + 3 = {{answer}}", "the answer is not shown"
+    assert opening(tasks, task) == [("user", task.data["question"])]
+    for prompt in ("", "What is {answer}?", "{hint}?"):
+        with pytest.raises(DataError, match="no column looks like a question"):
+            table(path, prompt=prompt)
+    with pytest.raises(ConfigError, match=r"\{question\} is no column of"):
+        table(path, prompt="{left} and {question}")
+
+
 def test_a_table_without_answers_says_so(tmp_path: Path):
     said: list[str] = []
     tasks = table(write(tmp_path / "t.jsonl", [{"question": f"{i}?"} for i in range(30)]), said)

@@ -15,6 +15,7 @@ from espalier.rewards.exact import ExactConfig, exact
 from espalier.rewards.form import FormatConfig, form
 from espalier.rewards.length import LengthConfig, length, soft_overlong
 from espalier.rewards.numeric import Numeric, NumericConfig, number
+from espalier.rewards.overlap import F1Config, f1, word_f1
 from espalier.rewards.pattern import Regex, RegexConfig
 from espalier.rewards.repetition import RepetitionConfig, repetition
 
@@ -108,6 +109,36 @@ def test_exact():
     assert judge("Paris", "Paris", marker="#") == 0.0
     with pytest.raises(EnvError, match="no reference answer"):
         judge("Paris", "")
+
+
+def test_f1_by_hand():
+    def judge(response: str, answer: str) -> float:
+        return f1(F1Config(), episode(response, answer))
+
+    assert judge("Paris.", "Paris") == 1.0
+    assert judge("The capital of France is Paris.", "Paris") == pytest.approx(1 / 3), "precision 1/5, recall 1"
+    assert judge("It's Paris", "Paris") == pytest.approx(2 / 3)
+    assert judge("San José", "San Jose") == 0.5
+    assert judge("very very good", "very good very") == 1.0, "the order does not count"
+    assert judge("very very very", "very good") == pytest.approx(2 / 5), "a word counts as often as in both"
+    assert judge("I do not know. Answer: Paris", "paris") == 1.0, "what follows the announcement"
+    assert judge("Lyon", "Paris") == judge("", "Paris") == judge("the", "Paris") == 0.0
+    with pytest.raises(EnvError, match="no reference answer for the reward 'f1'"):
+        judge("Paris", "")
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=6), st.lists(st.sampled_from("abcd"), max_size=6))
+def test_f1_is_the_harmonic_mean_of_precision_and_recall(said: list[str], expected: list[str]):
+    value = word_f1(said, expected)
+    assert value == word_f1(expected, said)
+    assert (value == 1.0) == (sorted(said) == sorted(expected) != [])
+    left = list(expected)
+    shared = sum(1 for word in said if word in left and not left.remove(word))
+    if shared:
+        precision, recall = shared / len(said), shared / len(expected)
+        assert value == pytest.approx(2 * precision * recall / (precision + recall))
+    else:
+        assert value == 0.0
 
 
 def test_format():

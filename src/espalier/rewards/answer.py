@@ -68,9 +68,10 @@ def announced(response: str) -> str:
 
 def same(said: str, expected: str) -> bool:
     """Whether two texts are the same answer."""
-    one, other = _plain(said), _plain(expected)
+    one, other = plain(said), plain(expected)
     return one == other if other else said.strip() == expected.strip()
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """A text without case, punctuation, articles and superfluous white space (SQuAD, Rajpurkar et al. 2016)."""
     return " ".join(_ARTICLES.sub(" ", text.casefold().translate(_PUNCTUATION)).split())

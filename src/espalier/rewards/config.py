@@ -13,6 +13,7 @@ from espalier.rewards.form import FormatConfig
 from espalier.rewards.length import LengthConfig
 from espalier.rewards.maths import MathsConfig
 from espalier.rewards.numeric import NumericConfig
+from espalier.rewards.overlap import F1Config
 from espalier.rewards.pattern import RegexConfig
 from espalier.rewards.plugin import PluginRewardConfig
 from espalier.rewards.repetition import RepetitionConfig
@@ -21,6 +22,7 @@ AnyComponentConfig = Annotated[
     AnswerConfig
     | EnvRewardConfig
     | ExactConfig
+    | F1Config
     | FormatConfig
     | LengthConfig
     | MathsConfig

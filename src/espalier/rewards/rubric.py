@@ -21,6 +21,7 @@ from espalier.rewards.form import FormatConfig, form
 from espalier.rewards.length import LengthConfig, length
 from espalier.rewards.maths import Maths, MathsConfig
 from espalier.rewards.numeric import Numeric, NumericConfig
+from espalier.rewards.overlap import F1Config, f1
 from espalier.rewards.pattern import Regex, RegexConfig
 from espalier.rewards.plugin import Plugin, PluginRewardConfig
 from espalier.rewards.repetition import RepetitionConfig, repetition
@@ -141,6 +142,8 @@ def build(config: AnyComponentConfig) -> Reward:
             return environment
         case ExactConfig():
             return partial(exact, config)
+        case F1Config():
+            return partial(f1, config)
         case FormatConfig():
             return partial(form, config)
         case LengthConfig():

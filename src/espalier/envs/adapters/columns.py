@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _GUESSES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Names of columns by the part they most often play, the likeliest first."""
 LETTERS = string.ascii_uppercase
+PLACE = re.compile(r"\{(\w+)\}")
+"""A column's name in a prompt."""
 
 
 class ColumnsConfig(Config):
@@ -70,8 +73,11 @@ class Record:
         return [Message(Role(message["role"]), message["content"]) for message in self.messages]
 
 
-def found_columns(rows: Sequence[Row], given: ColumnsConfig, where: str) -> ColumnsConfig:
-    """`given`, completed by guesses. Raises DataError where no column looks like a question."""
+def found_columns(rows: Sequence[Row], given: ColumnsConfig, where: str, prompt: str = "") -> ColumnsConfig:
+    """`given`, completed by guesses. Where no column looks like a question, the prompt may ask with other columns.
+
+    Raises DataError where nothing asks.
+    """
     names: dict[str, str] = {}
     for row in rows:
         for name in row.values:
@@ -92,14 +98,29 @@ def found_columns(rows: Sequence[Row], given: ColumnsConfig, where: str) -> Colu
             if guess.get("answer") in lettered:
                 del guess["answer"]
     found = given.model_copy(update=guess)
-    if found.messages is None and found.question is None:
+    asking = set(names.values()) - secret(found)
+    if found.messages is None and found.question is None and not asking.intersection(PLACE.findall(prompt)):
         there = ", ".join(names.values()) or "no column"
         raise DataError(f"{where}: no column looks like a question: set columns: {{question: NAME}}; it has {there}")
     return found
 
 
-def read_record(row: Row, columns: ColumnsConfig) -> Record:
-    """Raises DataError, naming file, line and field, where a value cannot be used."""
+def secret(columns: ColumnsConfig) -> set[str | None]:
+    """Columns that a prompt does not show."""
+    return {columns.answer, columns.solution}
+
+
+def filled(prompt: str, values: Mapping[str, Any], columns: ColumnsConfig, **more: str) -> str:
+    """A prompt with the columns of a row, and `more`, in place of their names in braces."""
+    shown = {name: _text(value) for name, value in values.items() if name not in secret(columns)} | more
+    return PLACE.sub(lambda found: shown.get(found[1], found[0]), prompt)
+
+
+def read_record(row: Row, columns: ColumnsConfig, prompt: str = "") -> Record:
+    """The question is the filled prompt where no column holds one.
+
+    Raises DataError, naming file, line and field, where a value cannot be used.
+    """
     values, where = row.values, row.where
     messages: tuple[Mapping[str, str], ...] = ()
     said = ""
@@ -112,8 +133,10 @@ def read_record(row: Row, columns: ColumnsConfig) -> Record:
         question = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
         if not question.strip():
             raise DataError(f"{where}: the field {name!r} has no message of the user: there is nothing to ask")
+    elif columns.question:
+        question = _question(values, columns.question, where)
     else:
-        question = _question(values, columns.question or "", where)
+        question = filled(prompt, values, columns)
     answer = _answer(values, columns.answer, where) if columns.answer else said or None
     solution = (_text(values.get(columns.solution)) if columns.solution else "") or (said if columns.answer else "")
     labels, choices = _choices(values, columns.choices, where)

@@ -21,7 +21,16 @@ from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError, DataError, NoDemonstrationsError, nearest
 from espalier.core.messages import Message, Role, ToolSpec
 from espalier.core.recipe.beside import PluginName, RecipePath
-from espalier.envs.adapters.columns import LETTERS, ColumnsConfig, Record, found_columns, read_record
+from espalier.envs.adapters.columns import (
+    LETTERS,
+    PLACE,
+    ColumnsConfig,
+    Record,
+    filled,
+    found_columns,
+    read_record,
+    secret,
+)
 from espalier.envs.adapters.references import Rule, explained, found_rule, reference
 from espalier.envs.adapters.rows import HUB_NAME, SUFFIXES, Row, read_hub, read_rows
 from espalier.envs.adapters.tool_host import RemoteTools
@@ -33,7 +42,6 @@ from espalier.envs.splits import instance_key, split_of
 from espalier.envs.tools.env import ToolEnv
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
-_PLACE = re.compile(r"\{(\w+)\}")
 _TOOL_SECONDS = 10.0
 _KEY = "jsonl"
 """Part of every key, so that a table is split as it was when only JSON lines were read."""
@@ -63,7 +71,8 @@ class TableConfig(TaskConfig):
     """What of the answer is the reference: what follows its last `####` (GSM8K), its last `\\boxed{}`, or all of it; of
     choices, how the answer names one. `auto` takes what the answers of the table have."""
     prompt: str = ""
-    """The user's message, with names of columns in braces; `{question}` unless given, and the `{choices}` below it."""
+    """The user's message, with names of columns in braces; `{question}` unless given, and the `{choices}` below it. A
+    table without a column of questions needs it."""
     system: str = ""
     """A system message before each question."""
     tools: tuple[PluginName, ...] = ()
@@ -87,9 +96,9 @@ class Table:
         self.name = config.name or config.path.stem
         self._config = config
         rows, others = _rows(config, data)
-        self.columns = found_columns(rows, config.columns, str(config.path))
-        records, apart = (self._records(found) for found in (rows, others))
+        self.columns = found_columns(rows, config.columns, str(config.path), config.prompt)
         self._check_prompt(rows)
+        records, apart = (self._records(found) for found in (rows, others))
         self.rule: Rule | None = None
         if self.columns.answer or any(record.answer is not None for record in records):
             self.rule = found_rule([*records, *apart]) if config.reference == "auto" else config.reference
@@ -134,9 +143,10 @@ class Table:
         if "messages" in data:
             return _with_choices(_with_system(first, Record("", "", messages=data["messages"]).opening()), choices)
         prompt = self._config.prompt or ("{question}\n{choices}" if choices else "{question}")
-        shown = {name: str(value) for name, value in data["row"].items() if name not in self._secret()}
-        shown |= {"question": data["question"], "choices": choices}
-        return [*first, Message.user(_PLACE.sub(lambda found: shown.get(found[1], found[0]), prompt))]
+        return [
+            *first,
+            Message.user(filled(prompt, data["row"], self.columns, question=data["question"], choices=choices)),
+        ]
 
     def _check_prompt(self, rows: Sequence[Row]) -> None:
         """Raises ConfigError where the prompt asks nothing, or cannot be used."""
@@ -145,17 +155,15 @@ class Table:
             return
         if self.columns.messages:
             raise ConfigError(f"{path}: its column {self.columns.messages!r} holds whole messages: leave `prompt` out")
-        known = {"question", "choices", *(name for row in rows for name in row.values)} - self._secret()
-        names = _PLACE.findall(prompt)
-        wrong = [name for name in names if name not in known and (get_close_matches(name, known) or len(names) == 1)]
+        known = {"choices", *(name for row in rows for name in row.values)} - secret(self.columns)
+        known |= {"question"} if self.columns.question else set()
+        names = PLACE.findall(prompt)
+        unknown = [name for name in names if name not in known]
+        wrong = [n for n in unknown if n == "question" or len(names) == 1 or get_close_matches(n, known)]
         if wrong:
             raise ConfigError(f"prompt: {{{wrong[0]}}} is no column of {path}{nearest(wrong[0], known)}")
         if not names:
             raise ConfigError("prompt: it asks the same of every row: put {question}, or another column, into it")
-
-    def _secret(self) -> set[str | None]:
-        """Columns that a prompt does not show."""
-        return {self.columns.answer, self.columns.solution}
 
     def _tasks_of(self, records: Sequence[Record]) -> dict[str, Task]:
         """Tasks by key, each question once. Raises DataError where one question has two answers."""
@@ -178,7 +186,7 @@ class Table:
         return tasks
 
     def _records(self, rows: Sequence[Row] | None) -> list[Record]:
-        records = [read_record(row, self.columns) for row in rows or ()]
+        records = [read_record(row, self.columns, self._config.prompt) for row in rows or ()]
         return [record for record in records if len(record.question) + len(record.text) <= self._config.longest]
 
     def _guesses(self) -> str:
