@@ -1,10 +1,11 @@
 """A full GRPO step, generate, score and train: ours against TRL's GRPOTrainer.
 
-The same Qwen3 of width 128 and 4 layers, fp32, two threads; 16 prompts of 10 to 24 tokens, 8 samples each; DAPO's loss
-without KL, AdamW, clipping at norm 1, one optimizer step for each batch of completions. Lengths are forced on both
-sides: 48 sampled tokens for all, or one for each completion, drawn beforehand (log-normal, median 16, sigma 0.7, at
-most 48). TRL trains with as many rows at a time as suits it best. Steps alternate. No number is printed unless both
-find the same gradient norm for the same rows first.
+Two threads, fp32; DAPO's loss without KL, AdamW, clipping at norm 1, one optimizer step for each batch of completions.
+The models are a Qwen3 of width 128 and 4 layers (16 prompts of 10 to 24 tokens, 8 samples each), and SmolLM2-135M
+(8 prompts of 32 tokens, 8 samples each, 32 new tokens), all its weights or adapters (LoRA of rank 8). Lengths are
+forced on both sides: as many sampled tokens for all, or one for each completion, drawn beforehand (log-normal, median
+16, sigma 0.7, at most 48). TRL trains with as many rows at a time as suits it best. Steps alternate. No number is
+printed unless both find the same gradient norm for the same rows first.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from common import THREADS, Row, arguments, finish
 from espalier.engine.api import Completion, Sampling
 from espalier.engine.local import LocalEngine
 from espalier.lm.files import load_model
+from espalier.lm.lora import load_adapters
 from espalier.lm.tokenizer_files import load_tokenizer
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
@@ -29,25 +32,33 @@ from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.trajectory import Trajectory
 from espalier.rl.unit import Unit
 from grpo_trl import Peer, Seen
-from grpo_workload import LEARNING_RATE, Step, Workload, reward, write_model
+from grpo_workload import LEARNING_RATE, Step, Workload, reward
 
-BATCHES = (32, 64, 128)
+REAL = Workload("SmolLM2", groups=8, longest=32, words=32, batches=(16, 32, 64), must=1.5, aim=1.8)
+WORKS = (
+    Workload("lengths vary", ragged=True),
+    Workload("equal lengths"),
+    replace(REAL, title="SmolLM2, all weights"),
+    replace(REAL, title="SmolLM2, LoRA", lora=8),
+)
 PHASES = ("generate", "score", "train")
 
 
 def main() -> int:
     """Run it."""
-    args = arguments(__doc__ or "").parse_args()
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--only", metavar="TEXT", default="", help="rows with this in their title")
+    args = parser.parse_args()
     torch.set_num_threads(THREADS)
-    repeats = 5 if args.quick else 15
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_model(folder)
-        for work, title in ((Workload(ragged=True), "lengths vary"), (Workload(ragged=False), "equal lengths")):
+    for work in (work for work in WORKS if args.only in work.title):
+        repeats = (1 if args.quick else 5) if work.words else 5 if args.quick else 15
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            work.write_model(folder)
             batch = best_batch(folder, work)
-            rows += compare(title, race(folder, work, batch, repeats), note=f"TRL's best: {batch} rows at a time")
-    return finish("GRPO step", rows, args, ("torch", "transformers", "trl"))
+            rows += compare(work, race(folder, work, batch, repeats), note=f"TRL's best: {batch} rows at a time")
+    return finish("GRPO step", rows, args, ("torch", "transformers", "trl", "peft"))
 
 
 class Ours:
@@ -55,6 +66,8 @@ class Ours:
 
     def __init__(self, folder: Path, work: Workload) -> None:
         self.model = load_model(folder)
+        if work.lora:
+            load_adapters(self.model, folder / "adapters")
         self.work, self.tokenizer = work, load_tokenizer(folder)
         self.engine = LocalEngine(self.model, max_rows=work.rows, max_len=work.longest + 32)
         optim = OptimConfig(lr=LEARNING_RATE, weight_decay=0.0)
@@ -112,7 +125,7 @@ class Ours:
 def best_batch(folder: Path, work: Workload) -> int:
     """The rows at a time with which TRL's training is fastest; the second of two steps is timed."""
     seconds = {}
-    for batch in BATCHES:
+    for batch in work.batches:
         peer = Peer(folder, work, batch)
         peer.run(2, lambda step, seen: None)
         seconds[batch] = peer.steps[1]["total"]
@@ -137,7 +150,7 @@ def race(folder: Path, work: Workload, batch: int, repeats: int) -> list[tuple[S
     return pairs[1:]
 
 
-def compare(title: str, pairs: list[tuple[Step, Step]], note: str) -> list[Row]:
+def compare(work: Workload, pairs: list[tuple[Step, Step]], note: str) -> list[Row]:
     """The whole step, with targets, and its phases."""
     rows = []
     for phase in ("total", *PHASES):
@@ -145,8 +158,8 @@ def compare(title: str, pairs: list[tuple[Step, Step]], note: str) -> list[Row]:
         ratios = seconds[:, 1] / seconds[:, 0]
         low, high = np.percentile(ratios, [10, 90])
         mine, theirs = np.median(seconds, axis=0)
-        must, aim = (2.0, 4.0) if phase == "total" else (None, None)
-        name = f"step, {title}" if phase == "total" else f"  {phase}"
+        must, aim = (work.must, work.aim) if phase == "total" else (None, None)
+        name = f"step, {work.title}" if phase == "total" else f"  {phase}"
         spread = (float(low), float(high))
         text = note if phase == "total" else ""
         rows.append(Row(name, float(mine), float(theirs), "s", float(np.median(ratios)), must, aim, spread, text))

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import transformers
 from datasets import Dataset
+from peft import PeftModel
 from transformers import (
     AutoModelForCausalLM,
     PreTrainedTokenizerFast,
@@ -98,6 +99,8 @@ class Peer(TrainerCallback):  # type: ignore[misc]
         transformers.utils.logging.disable_progress_bar()
         warnings.simplefilter("ignore", FutureWarning)
         model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=torch.float32, attn_implementation="sdpa")
+        if self.work.lora:
+            model = PeftModel.from_pretrained(model, self._folder / "adapters", is_trainable=True)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(self._folder, padding_side="left")
         tokenizer.pad_token = tokenizer.eos_token
         arguments = GRPOConfig(
