@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from espalier.core.errors import DataError
+from espalier.core.files import write_atomic
 from espalier.robots.terrain.grid.place import Place
 from espalier.robots.terrain.plan.curve import stations
+from espalier.robots.terrain.plan.route_files import feature, lon_lat, table
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,7 +96,33 @@ class Route:
         origin: latitude and longitude (degrees) of the map's (0, 0), whose x goes east and y north; or epsg: of the
         map's own coordinates; by default what the map says. Raises DataError for another suffix.
         """
-        from espalier.robots.terrain.plan.route_files import save_route
+        file = Path(file)
+        if file.suffix == ".csv":
+            text = self._table()
+        elif file.suffix == ".geojson":
+            text = self._feature(origin, epsg)
+        else:
+            raise DataError(
+                f"{file}: a route is written as .csv or .geojson, not {file.suffix or 'without a suffix'!r}"
+            )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, text)
+        return file
 
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        return save_route(self, Path(file), origin, epsg)
+    def _table(self) -> str:
+        x, y = self.points.T
+        columns = {"x": x, "y": y, "z": self.elevation, "heading": self.heading, "curvature": self.curvature}
+        return table({**columns, "cost": self.cost, "station": self.station, "speed": self.speed})
+
+    def _feature(self, origin: tuple[float, float] | None, epsg: int | None) -> str:
+        xy = lon_lat(self.points, self.place, origin, epsg)
+        line = self.points if xy is None else xy
+        if np.isfinite(self.elevation).all():
+            line = np.column_stack([line, self.elevation])
+        properties = {
+            "method": self.method,
+            "length_m": round(self.length_m, 4),
+            "seconds": round(self.seconds, 3),
+            "mean_cost": round(self.mean_cost, 6),
+        }
+        return feature(line, xy is not None, properties)

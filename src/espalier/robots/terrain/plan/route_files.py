@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
 from espalier.robots.terrain.grid.place import Place, check_local, projected
-from espalier.robots.terrain.plan.route import Route
 
 Floats = npt.NDArray[np.float64]
 COLUMNS = {"x": 4, "y": 4, "z": 4, "heading": 6, "curvature": 6, "cost": 6, "station": 4, "speed": 4}
@@ -21,64 +19,44 @@ AXIS_M, FLATTENING = 6_378_137.0, 1 / 298.257223563
 """Of the WGS84 ellipsoid."""
 
 
-def save_route(route: Route, file: Path, origin: tuple[float, float] | None, epsg: int | None) -> Path:
-    """See `Route.save`."""
-    if file.suffix == ".csv":
-        write_atomic(file, _table(route))
-    elif file.suffix == ".geojson":
-        write_atomic(file, json.dumps(feature(route, origin, epsg), allow_nan=False) + "\n")
-    else:
-        raise DataError(f"{file}: a route is written as .csv or .geojson, not {file.suffix or 'without a suffix'!r}")
-    return file
-
-
-def _table(route: Route) -> str:
-    """A line a point; what is unknown is left empty."""
-    columns = (*route.points.T, route.elevation, route.heading, route.curvature, route.cost, route.station, route.speed)
+def table(columns: Mapping[str, Floats]) -> str:
+    """A line a point, of the `COLUMNS`; what is unknown is left empty."""
     texts = [
-        ["" if np.isnan(value) else f"{value:.{decimals}f}" for value in column]
-        for column, decimals in zip(columns, COLUMNS.values(), strict=True)
+        ["" if np.isnan(value) else f"{value:.{decimals}f}" for value in columns[name]]
+        for name, decimals in COLUMNS.items()
     ]
     return "\n".join([",".join(COLUMNS), *map(",".join, zip(*texts, strict=True))]) + "\n"
 
 
-def feature(route: Route, origin: tuple[float, float] | None, epsg: int | None) -> dict[str, Any]:
-    """A GeoJSON feature: longitude and latitude (RFC 7946) by the origin, the EPSG code, or what the map says. Without
-    any of these the coordinates are the map's metres, and the member `coordinates_are` says so.
+def feature(line: Floats, placed: bool, properties: Mapping[str, Any]) -> str:
+    """GeoJSON (RFC 7946) of a line, (n, 2) or with elevation (n, 3): longitude and latitude where `placed`, else the
+    map's metres, and the member `coordinates_are` says so.
     """
-    if origin is not None and epsg is not None:
-        raise DataError("give either the origin's latitude and longitude, or the EPSG code of the map, not both")
-    xy = _lon_lat(route, origin, epsg)
-    placed = xy is not None
-    line = route.points if xy is None else xy
-    if np.isfinite(route.elevation).all():
-        line = np.column_stack([line, route.elevation])
     if len(line) == 1:
         line = np.repeat(line, 2, axis=0)  # a LineString has two positions at least
     out: dict[str, Any] = {
         "type": "Feature",
         "geometry": {"type": "LineString", "coordinates": np.round(line, 9 if placed else 4).tolist()},
-        "properties": {
-            "method": route.method,
-            "length_m": round(route.length_m, 4),
-            "seconds": round(route.seconds, 3),
-            "mean_cost": round(route.mean_cost, 6),
-        },
+        "properties": dict(properties),
     }
     if not placed:
         out["coordinates_are"] = "metres in the frame of the map"
-    return out
+    return json.dumps(out, allow_nan=False) + "\n"
 
 
-def _lon_lat(route: Route, origin: tuple[float, float] | None, epsg: int | None) -> Floats | None:
-    """(n, 2) degrees; None where nothing says where the map lies."""
+def lon_lat(xy: Floats, place: Place | None, origin: tuple[float, float] | None, epsg: int | None) -> Floats | None:
+    """(n, 2) degrees of (n, 2) metres, by the origin, the EPSG code or the place; None where nothing says where the map
+    lies. Raises DataError where both of the first two are given.
+    """
+    if origin is not None and epsg is not None:
+        raise DataError("give either the origin's latitude and longitude, or the EPSG code of the map, not both")
     if origin is not None:
-        placed = degrees(route.points, *origin)
-        check_local("the route", float(np.abs(route.points).max()))
+        placed = degrees(xy, *origin)
+        check_local("the route", float(np.abs(xy).max()))
         return placed
     if epsg is not None:
-        return Place(projected(epsg).to_wkt()).lon_lat(route.points)
-    return None if route.place is None else route.place.lon_lat(route.points)
+        return Place(projected(epsg).to_wkt()).lon_lat(xy)
+    return None if place is None else place.lon_lat(xy)
 
 
 def degrees(xy: Floats, latitude: float, longitude: float) -> Floats:
