@@ -23,9 +23,9 @@ import torch
 from common import THREADS, Row, arguments, finish
 from espalier.engine.api import Completion, Sampling
 from espalier.engine.local import LocalEngine
-from espalier.lm.files import load_model
+from espalier.lm.checkpoint.files import load_model
+from espalier.lm.checkpoint.tokenizer_files import load_tokenizer
 from espalier.lm.lora import load_adapters
-from espalier.lm.tokenizer_files import load_tokenizer
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
 from espalier.rl.learner.learner import TorchLearner

@@ -10,9 +10,9 @@ import numpy as np
 from espalier.core.fetch.catalogue import SMOLLM2
 from espalier.core.seed import np_rng
 from espalier.lm.build import build
+from espalier.lm.checkpoint.files import save_model
 from espalier.lm.config import LoraConfig, ModelConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import save_model
 from espalier.lm.presets import decoder_config
 from espalier.lm.tokens import char_tokenizer
 

@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from common import THREADS, Row, arguments, finish, paired
+from espalier.lm.checkpoint.files import save_model
 from espalier.lm.config import ModelConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import save_model
 from espalier.lm.presets import decoder_config
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.learner.config import LearnerConfig, OptimConfig

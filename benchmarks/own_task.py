@@ -23,11 +23,11 @@ import torch
 from rich.console import Console
 
 from common import Row, arguments, finish
+from espalier.cli.commands.new import contents
 from espalier.cli.jobs import find_job
-from espalier.cli.new import contents
 from espalier.core.data import DataRoot
 from espalier.core.recipe.resolve import load_recipe
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.rl.config import TrainConfig
 from espalier.rl.train import train
 

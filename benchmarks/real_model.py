@@ -30,8 +30,8 @@ from espalier.core.hardware import has_bf16
 from espalier.engine.api import Sampling
 from espalier.engine.local import LocalEngine
 from espalier.lm.build import build
+from espalier.lm.checkpoint.files import load_model
 from espalier.lm.config import LoraConfig, ModelConfig
-from espalier.lm.files import load_model
 from espalier.lm.lora import inject
 from espalier.rl.unit import Unit
 from real_model_vllm import VENV, Server

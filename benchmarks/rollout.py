@@ -24,9 +24,9 @@ import torch
 from common import THREADS, Row, arguments, finish, paired
 from espalier.engine.api import Completion, Sampling
 from espalier.engine.local import LocalEngine
+from espalier.lm.checkpoint.files import save_model
 from espalier.lm.config import ModelConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import save_model
 from espalier.lm.presets import decoder_config
 from rollout_counts import counts
 from rollout_parts import parts

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from common import Row, paired
 from espalier.engine.api import Sampling
+from espalier.engine.batching.noise import stream, uniforms
+from espalier.engine.batching.sampler import Sampler
 from espalier.engine.forward.decode import DecodeAttention
 from espalier.engine.kv.slab import Slab
-from espalier.engine.noise import stream, uniforms
-from espalier.engine.sampler import Sampler
 
 LAYERS, ROWS, HEADS, KV_HEADS, DIM, MAX_LEN, LENGTH = 4, 192, 4, 2, 32, 192, 64
 

@@ -28,7 +28,7 @@ import httpx
 import torch
 
 from common import Row, arguments, finish
-from espalier.core import strict_json
+from espalier.core.io import strict_json
 from espalier.lm.build import build
 from espalier.lm.config import ModelConfig, TokenizerConfig
 from serve_requests import request

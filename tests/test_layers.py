@@ -93,7 +93,7 @@ def test_an_illegal_edge_is_found(tmp_path: Path, room: str, source: str, edge: 
 @pytest.mark.parametrize(
     ("room", "source"),
     [
-        ("rl", "from espalier.core.run import Run\nfrom espalier.engine.api import Engine"),
+        ("rl", "from espalier.core.run.run import Run\nfrom espalier.engine.api import Engine"),
         ("rl/deep", "from ..trajectory import Trajectory\nfrom . import other"),
         ("core", "import json, numpy\nfrom espalier import __version__"),
         ("cli", "from espalier.rl.jobs import JOBS"),

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from espalier.core.files import write_atomic
-from espalier.core.folder import read_config
+from espalier.core.io.files import write_atomic
+from espalier.core.io.text import read_object
 from espalier.core.report.blocks import Passage, Sample, Samples, load
-from espalier.core.text import read_object
+from espalier.core.run.folder import read_config
 from espalier.core.tracking.metrics import Point, read_history
 
 WIDTH, HEIGHT = 960, 560

@@ -4,8 +4,8 @@ import asyncio
 
 from espalier.core.messages import Message
 from espalier.envs.api import Episode, Task
-from espalier.rewards.maths import Maths, MathsConfig
-from espalier.rewards.numeric import Numeric, NumericConfig
+from espalier.rewards.mathematics.maths import Maths, MathsConfig
+from espalier.rewards.mathematics.numeric import Numeric, NumericConfig
 
 NUMERIC = [
     ("minus signs of Unicode", "-5", ["−5", "minus 5"]),

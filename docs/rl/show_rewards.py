@@ -5,7 +5,7 @@ import asyncio
 from espalier.core.messages import Message
 from espalier.envs.api import Episode, Task
 from espalier.rewards.form import FormatConfig
-from espalier.rewards.numeric import NumericConfig
+from espalier.rewards.mathematics.numeric import NumericConfig
 from espalier.rewards.repetition import RepetitionConfig
 from espalier.rewards.rubric import Rubric
 

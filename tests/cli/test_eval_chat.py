@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from espalier.cli.evaluating import KINDS, described
+from espalier.cli.commands.evaluating import KINDS, described
 from espalier.cli.main import main
 from espalier.cli.places import find_model
 from espalier.core.errors import ConfigError, RunError
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.lm.build import build
 from espalier.lm.config import ModelConfig
 

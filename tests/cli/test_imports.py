@@ -23,10 +23,10 @@ def test_starting_imports_nothing_heavy(code: str) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "from espalier.core.run import Run",
-        "from espalier.cli import data, running, showing",
+        "from espalier.core.run.run import Run",
+        "from espalier.cli.commands import data, running, showing",
         "import espalier.rl.config",
-        "import espalier.cli.data",
+        "import espalier.cli.commands.data",
     ],
 )
 def test_configs_and_runs_need_no_torch(code: str) -> None:

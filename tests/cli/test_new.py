@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from espalier.cli.commands.new import kinds
 from espalier.cli.main import main
-from espalier.cli.new import kinds
 
 SMOKE = [
     "warm_start.steps=2",

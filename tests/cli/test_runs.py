@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from espalier.cli.main import main
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from espalier.cli.commands.serving import TAKES, add_serving
 from espalier.cli.main import main
-from espalier.cli.serving import TAKES, add_serving
 
 
 def free_ports(number: int) -> list[int]:

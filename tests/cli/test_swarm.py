@@ -95,7 +95,7 @@ def test_the_slots_of_formations(there: Path, capsys: pytest.CaptureFixture[str]
 
 def test_names_that_are_written_twice_to_keep_the_start_quick_are_the_same() -> None:
     """Neither the command line nor the reading of a recipe imports SciPy and Numba."""
-    from espalier.cli.swarm import VIEWS
+    from espalier.cli.commands.swarm import VIEWS
     from espalier.robots import swarm
     from espalier.robots.swarm import api
     from espalier.robots.swarm.fleet.config import View

@@ -8,10 +8,10 @@ from espalier.cli import jobs
 from espalier.cli.main import main
 from espalier.core.config import Config
 from espalier.core.errors import DataError
-from espalier.core.files import atomic_dir
+from espalier.core.io.files import atomic_dir
 from espalier.core.job import Job
 from espalier.core.report.blocks import Curves
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 
 
 class Count(Config):

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espalier.core import checkpoints as module
-from espalier.core.checkpoints import Checkpoints, seal, verify
 from espalier.core.errors import DataError, NoCheckpointError, RunError
-from espalier.core.files import write_json
-from espalier.core.pieces import has_piece, read_piece, write_piece
+from espalier.core.io.files import write_json
+from espalier.core.run import checkpoints as module
+from espalier.core.run.checkpoints import Checkpoints, seal, verify
+from espalier.core.run.pieces import has_piece, read_piece, write_piece
 
 
 class Kept:

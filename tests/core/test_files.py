@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from espalier.core.files import atomic_dir, sweep, temporary, write_atomic, write_json
+from espalier.core.io.files import atomic_dir, sweep, temporary, write_atomic, write_json
 
 
 def names(folder: Path) -> list[str]:

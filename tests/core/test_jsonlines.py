@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espalier.core.errors import DataError
-from espalier.core.jsonlines import JsonLines, read_lines
+from espalier.core.io.jsonlines import JsonLines, read_lines
 
 
 def test_a_line_that_a_kill_cut_short_is_left_out_and_then_removed(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from espalier.core import folder
 from espalier.core.clock import VirtualClock
 from espalier.core.errors import EspalierError, RunError
-from espalier.core.folder import State, is_locked, newest_unfinished, read_state
 from espalier.core.recipe import yaml12
-from espalier.core.run import Run
+from espalier.core.run import folder
+from espalier.core.run.folder import State, is_locked, newest_unfinished, read_state
+from espalier.core.run.run import Run
 
 
 def create(root: Path, **more: object) -> Run:
@@ -108,7 +108,7 @@ def test_resuming_adds_up_the_seconds_and_records_the_session(tmp_path: Path) ->
 
 def test_two_processes_cannot_hold_one_run(tmp_path: Path) -> None:
     run = create(tmp_path)
-    code = "import sys; from pathlib import Path; from espalier.core.run import Run; Run.reopen(Path(sys.argv[1]))"
+    code = "import sys; from pathlib import Path; from espalier.core.run.run import Run; Run.reopen(Path(sys.argv[1]))"
     other = subprocess.run([sys.executable, "-c", code, str(run.path)], capture_output=True, text=True, timeout=60)
     assert "is in use by another process (process " in other.stderr
 
@@ -130,8 +130,8 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-from espalier.core.files import atomic_dir
-from espalier.core.run import Run
+from espalier.core.io.files import atomic_dir
+from espalier.core.run.run import Run
 with Run.create(Path(sys.argv[1]), job="toy.train", name="toy") as run:
     step = 0
     print(run.path, flush=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espalier.core.strict_json import BODY_PARTS, DEPTH, has_more_parts, loads
+from espalier.core.io.strict_json import BODY_PARTS, DEPTH, has_more_parts, loads
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espalier.core.errors import DataError
-from espalier.core.text import parse_json, read_jsonl, read_text, text_lines
+from espalier.core.io.text import parse_json, read_jsonl, read_text, text_lines
 
 UTF = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
 LINES = st.lists(st.text(st.characters(exclude_characters="\0\r\n\ufeff", exclude_categories=["Cs"])))

@@ -10,10 +10,10 @@ import torch
 from engine_models import VOCABULARY, engine
 
 from espalier.core.errors import ConfigError, EngineError
-from espalier.engine import memory
 from espalier.engine.api import Sampling
+from espalier.engine.batching import memory
+from espalier.engine.batching.memory import Sizes, fit, position_bytes
 from espalier.engine.local import LocalEngine
-from espalier.engine.memory import Sizes, fit, position_bytes
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 

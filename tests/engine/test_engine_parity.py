@@ -17,9 +17,9 @@ from espalier.engine.forward.plan import BatchAttention, make_batch
 from espalier.engine.forward.prefill import PrefillChunk
 from espalier.engine.forward.runner import DecoderRunner
 from espalier.engine.kv.slab import Slab
+from espalier.lm.checkpoint.files import save_model
 from espalier.lm.config import LoraConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import save_model
 from espalier.lm.lora import inject
 
 FAMILIES = ["llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "glm4", "glm4_moe"]

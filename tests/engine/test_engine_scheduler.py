@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espalier.engine.api import Sampling
-from espalier.engine.scheduler import HEAD_START, Scheduler, chunks
-from espalier.engine.sequence import Sequence
+from espalier.engine.batching.scheduler import HEAD_START, Scheduler, chunks
+from espalier.engine.batching.sequence import Sequence
 
 
 def request() -> Sequence:

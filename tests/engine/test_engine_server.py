@@ -184,7 +184,7 @@ def test_greedy_ignores_the_seed(client: openai.OpenAI) -> None:
 def test_tools_reach_the_renderer_and_calls_come_back(client: openai.OpenAI, service: Service) -> None:
     """A random model calls nothing, so the sampled ids are replaced by those of a call."""
     from espalier.core.messages import Message, ToolCall, ToolSpec
-    from espalier.engine.sequence import Progress
+    from espalier.engine.batching.sequence import Progress
 
     tool = ToolSpec("calculate", "", TOOL["function"]["parameters"])  # type: ignore[index, arg-type]
     ids = service.renderer.answer(

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espalier.engine.api import Sampling
+from espalier.engine.batching.sequence import Sequence
 from espalier.engine.kv.prefix import PrefixIndex
 from espalier.engine.kv.rows import Rows
 from espalier.engine.kv.slab import Slab
-from espalier.engine.sequence import Sequence
 
 MAX_ROWS, RETAIN, MAX_LEN = 4, 2, 128
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from espalier.core.errors import EngineError
 from espalier.engine.api import Sampling
-from espalier.engine.noise import stream, uniforms
-from espalier.engine.sampler import Sampler, check
+from espalier.engine.batching.noise import stream, uniforms
+from espalier.engine.batching.sampler import Sampler, check
 
 LOGITS = torch.tensor([2.0, 1.5, 1.4, 0.3, 0.0, -0.5, -1.0, -3.0])
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serving_models import NAME, service
 
-from espalier.core import strict_json
+from espalier.core.io import strict_json
 from espalier.engine.server.app import build_app
 from espalier.engine.server.messages import ChatMessage
 from espalier.engine.server.requests import ChatRequest, CompletionRequest

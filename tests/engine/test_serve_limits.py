@@ -10,7 +10,7 @@ import httpx
 import pytest
 from serving_models import NAME, service
 
-from espalier.core.strict_json import BODY_PARTS
+from espalier.core.io.strict_json import BODY_PARTS
 from espalier.engine.server import app
 from espalier.engine.server.app import BODY_BYTES, build_app
 from espalier.engine.server.choice import Delta

@@ -15,7 +15,7 @@ from serving_models import NAME, service
 
 from espalier.core.messages import Message
 from espalier.engine.api import Sampling
-from espalier.engine.sequence import Progress
+from espalier.engine.batching.sequence import Progress
 from espalier.engine.server.app import build_app
 from espalier.engine.server.choice import Choice, Wish
 from espalier.engine.server.reading import ChatReading, TextReading, opened

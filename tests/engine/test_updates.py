@@ -18,9 +18,9 @@ from engine_models import decoder, engine
 from espalier.core.errors import EngineError
 from espalier.engine.local import LocalEngine
 from espalier.engine.updates import AdapterUpdate, FileUpdate, Place, SharedUpdate, TensorUpdate, WeightUpdate, share
+from espalier.lm.checkpoint.files import save_model
 from espalier.lm.config import LoraConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import save_model
 from espalier.lm.lora import inject, save_adapters
 
 PROMPT = [5, 6, 7, 8]

@@ -13,7 +13,7 @@ from graphs import random_graph
 
 from espalier.cli.main import main
 from espalier.core.errors import ConfigError
-from espalier.core.pieces import read_piece
+from espalier.core.run.pieces import read_piece
 from espalier.graph.align.batches import Mixture, side_by_side
 from espalier.graph.align.features import centred, hashed_text, project_words
 from espalier.graph.align.knowledge import read_codex

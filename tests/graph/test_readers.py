@@ -142,7 +142,7 @@ def test_a_line_deep_in_a_long_file_is_named(tmp_path: Path) -> None:
 
 
 def test_blocks_of_a_file_fit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from espalier.core.text import text_blocks
+    from espalier.core.io.text import text_blocks
     from espalier.graph.data import columns
 
     content = b"a,b\r\n" + b"".join(f"{k},{k + 1}\r\n".encode() for k in range(50)) + b"# end\r\n50,51"

@@ -14,8 +14,8 @@ from graphs import random_graph
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espalier.core.checkpoints import Checkpoints
 from espalier.core.errors import ConfigError, RunError
+from espalier.core.run.checkpoints import Checkpoints
 from espalier.graph.config import PretrainConfig
 from espalier.graph.methods.build import build_method
 from espalier.graph.methods.config import SCRConfig, SupervisedConfig

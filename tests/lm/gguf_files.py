@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 from tokenizers import pre_tokenizers
 
-from espalier.lm import expert_names
+from espalier.lm.checkpoint import expert_names
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 

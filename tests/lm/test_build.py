@@ -10,8 +10,8 @@ from espalier.core.errors import ConfigError, DataError
 from espalier.core.messages import Message
 from espalier.lm.build import build
 from espalier.lm.chat.plain import PlainRenderer
+from espalier.lm.checkpoint.files import load_config
 from espalier.lm.config import LoraConfig, ModelConfig, TokenizerConfig
-from espalier.lm.files import load_config
 from espalier.lm.presets import PRESETS, decoder_config
 
 TEXTS = ["12*34=408", "what is 7+5?"]

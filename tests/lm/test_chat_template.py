@@ -7,7 +7,7 @@ from transformers import AutoTokenizer
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.messages import Message, ToolCall, ToolSpec
 from espalier.lm.chat import TemplateRenderer
-from espalier.lm.tokenizer_files import load_tokenizer
+from espalier.lm.checkpoint.tokenizer_files import load_tokenizer
 from espalier.lm.tokens import Tokenizer, train_bpe
 
 CHATML = """

@@ -7,8 +7,8 @@ import transformers
 from tiny_models import FAMILIES, LLAMA3, random_config
 
 from espalier.core.errors import ConfigError
+from espalier.lm.checkpoint.hf_config import from_hf, to_hf
 from espalier.lm.config import ModelConfig
-from espalier.lm.hf_config import from_hf, to_hf
 from espalier.lm.layers.rotary import Rotation, inverse_frequencies
 
 GLM45 = {  # the fields of zai-org/GLM-4.5-Air's config.json, as transformers 4 wrote them, smaller

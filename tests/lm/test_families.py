@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 from tiny_models import packed_logits, random_config, random_decoder, tokens_of
 
 from espalier.core.errors import ConfigError, DataError
+from espalier.lm.checkpoint.files import load_config, load_model, save_model
+from espalier.lm.checkpoint.hf_config import from_hf, to_hf
 from espalier.lm.config import LoraConfig
 from espalier.lm.families import FAMILIES
-from espalier.lm.files import load_config, load_model, save_model
-from espalier.lm.hf_config import from_hf, to_hf
 from espalier.lm.lora import inject, load_adapters, save_adapters
 
 PEERS = {

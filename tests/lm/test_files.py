@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, packed_logits, random_config, random_decoder, theirs, tokens_of
 
 from espalier.core.errors import ConfigError, DataError
+from espalier.lm.checkpoint.files import load_config, load_model, save_model
 from espalier.lm.config import LoraConfig
-from espalier.lm.files import load_config, load_model, save_model
 from espalier.lm.lora import inject
 
 LENGTHS = [7, 1, 12, 3]
@@ -165,7 +165,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         Path(path).write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr("espalier.lm.tensors.save_file", full_disk)
+    monkeypatch.setattr("espalier.lm.checkpoint.tensors.save_file", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_model(random_decoder(model.config, seed=1), tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == before

@@ -10,8 +10,8 @@ from espalier.core.errors import DataError
 from espalier.core.messages import Message
 from espalier.lm.build import LanguageModel, build
 from espalier.lm.chat import GLMRenderer, PlainRenderer, TemplateRenderer
+from espalier.lm.checkpoint.tokenizer_files import load_tokenizer
 from espalier.lm.config import ModelConfig, TokenizerConfig
-from espalier.lm.tokenizer_files import load_tokenizer
 from espalier.lm.tokens import train_bpe
 
 CHATML = (

@@ -14,12 +14,12 @@ from tiny_models import FAMILIES, packed_logits, random_config, random_decoder, 
 from espalier.core.errors import ConfigError, DataError
 from espalier.core.fetch.catalogue import SMOLLM2
 from espalier.lm.build import build
+from espalier.lm.checkpoint.pretrained import GgufFile, open_pretrained
 from espalier.lm.config import DecoderConfig, LoraConfig, ModelConfig
 from espalier.lm.gguf.config import read_config
 from espalier.lm.gguf.container import Container
 from espalier.lm.gguf.dequantise import dequantise
 from espalier.lm.gguf.kinds import KINDS
-from espalier.lm.pretrained import GgufFile, open_pretrained
 
 LENGTHS = [9, 1, 14]
 PEERS = {"llama", "mistral", "qwen2", "qwen3", "qwen3_moe"}

@@ -13,9 +13,9 @@ from tiny_models import random_config, random_decoder
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.lm.build import build
+from espalier.lm.checkpoint.locate import locate
+from espalier.lm.checkpoint.pretrained import Folder, GgufFile, open_pretrained
 from espalier.lm.config import ModelConfig
-from espalier.lm.locate import locate
-from espalier.lm.pretrained import Folder, GgufFile, open_pretrained
 
 NAME, COMMIT = "espalier-tests/tiny", "0123456789abcdef0123456789abcdef01234567"
 
@@ -61,7 +61,7 @@ def test_a_model_that_is_not_there_says_what_to_do(hub: Path) -> None:
 
 def test_the_variable_of_the_hub_is_heeded(tmp_path: Path) -> None:
     """In a process of its own: the library reads its variables when it is imported."""
-    code = f"from espalier.lm.locate import locate; locate({NAME!r})"
+    code = f"from espalier.lm.checkpoint.locate import locate; locate({NAME!r})"
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert "ConfigError: there is no folder espalier-tests/tiny here" in done.stderr

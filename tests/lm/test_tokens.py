@@ -11,8 +11,8 @@ from tokenizers import Tokenizer as Backend
 from transformers import AutoTokenizer
 
 from espalier.core.errors import ConfigError, DataError
+from espalier.lm.checkpoint.tokenizer_files import load_tokenizer
 from espalier.lm.detokenizer import Detokenizer
-from espalier.lm.tokenizer_files import load_tokenizer
 from espalier.lm.tokens import GLM_ROLES, Tokenizer, char_tokenizer, train_bpe, unescape
 
 CHARS = char_tokenizer("0123456789+*=[] \n")

@@ -8,10 +8,10 @@ import transformers
 from torch import Tensor
 
 from espalier.lm.attention import PackedAttention, packed_positions
+from espalier.lm.checkpoint.hf_config import to_hf
 from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.lm.families import FamilyName
-from espalier.lm.hf_config import to_hf
 
 FAMILIES: tuple[FamilyName, ...] = ("llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "glm4", "glm4_moe")
 LLAMA3 = {

@@ -14,7 +14,7 @@ from espalier.rewards.environment import environment
 from espalier.rewards.exact import ExactConfig, exact
 from espalier.rewards.form import FormatConfig, form
 from espalier.rewards.length import LengthConfig, length, soft_overlong
-from espalier.rewards.numeric import Numeric, NumericConfig, number
+from espalier.rewards.mathematics.numeric import Numeric, NumericConfig, number
 from espalier.rewards.overlap import F1Config, f1, word_f1
 from espalier.rewards.pattern import Regex, RegexConfig
 from espalier.rewards.repetition import RepetitionConfig, repetition

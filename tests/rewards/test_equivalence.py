@@ -7,8 +7,8 @@ import pytest
 
 from espalier.envs.boxes import final_answer
 from espalier.envs.workers.worker import Worker
-from espalier.rewards.magnitude import explodes
-from espalier.rewards.maths import _equivalence
+from espalier.rewards.mathematics.magnitude import explodes
+from espalier.rewards.mathematics.maths import _equivalence
 
 pytest.importorskip("math_verify")
 

@@ -5,7 +5,7 @@ import psutil
 import pytest
 from episodes import episode
 
-from espalier.rewards.maths import Maths, MathsConfig
+from espalier.rewards.mathematics.maths import Maths, MathsConfig
 
 pytest.importorskip("math_verify")
 

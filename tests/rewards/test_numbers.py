@@ -8,8 +8,8 @@ from episodes import episode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espalier.rewards.numbers import number
-from espalier.rewards.numeric import Numeric, NumericConfig
+from espalier.rewards.mathematics.numbers import number
+from espalier.rewards.mathematics.numeric import Numeric, NumericConfig
 
 JUDGE = Numeric(NumericConfig())
 RIGHT = {

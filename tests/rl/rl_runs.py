@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from espalier.core.data import DataRoot
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.rl.config import TrainConfig
 from espalier.rl.train import train
 

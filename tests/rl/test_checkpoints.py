@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import RunError
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 
 
 def stopped_at(root: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> Path:

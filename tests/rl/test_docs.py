@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from espalier.cli.commands.new import contents
 from espalier.cli.main import main
-from espalier.cli.new import contents
 
 DOCS = Path(__file__).parents[2] / "docs" / "rl"
 BLOCK = re.compile(r'```(?:python|yaml) title="(?P<name>[^"]+)"\n(?P<text>.*?)```', re.DOTALL)

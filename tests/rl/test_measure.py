@@ -9,7 +9,7 @@ import pytest
 from rl_runs import SMALL, config, finish, start
 
 from espalier.core.data import DataRoot
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.envs.api import Episode, Task
 from espalier.rl.config import EvaluationConfig
 from espalier.rl.eval_config import EvalConfig

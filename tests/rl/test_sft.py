@@ -6,7 +6,7 @@ from rl_runs import SMALL, trace
 from safetensors.torch import load_file
 
 from espalier.core.data import DataRoot
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.rl.config import SFTConfig
 from espalier.rl.sft import sft
 

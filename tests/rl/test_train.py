@@ -20,8 +20,8 @@ from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError
 from espalier.core.report.content import content
 from espalier.core.report.rollouts import read_rollouts
-from espalier.core.run import Run
-from espalier.lm.files import load_model
+from espalier.core.run.run import Run
+from espalier.lm.checkpoint.files import load_model
 from espalier.rewards.pattern import RegexConfig
 from espalier.rl.config import TrainConfig
 from espalier.rl.loop.idle import NothingToLearnError

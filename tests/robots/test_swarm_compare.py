@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from espalier.core.errors import ConfigError
-from espalier.core.pieces import read_piece, write_piece
-from espalier.core.run import Run
+from espalier.core.run.pieces import read_piece, write_piece
+from espalier.core.run.run import Run
 from espalier.robots.swarm.compare.config import TableConfig
 from espalier.robots.swarm.compare.job import SHOWN, make_table
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from espalier.core.errors import ConfigError
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.robots.swarm.fleet.comms import Channel, Inbox
 from espalier.robots.swarm.fleet.config import CommsConfig, FailureConfig, FlightConfig, PlannerConfig
 from espalier.robots.swarm.fleet.failures import Fate, befallen, fates, told

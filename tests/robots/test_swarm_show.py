@@ -14,7 +14,7 @@ from pictures import coloured
 from PIL import Image
 
 from espalier.core.errors import ConfigError, DataError, MissingExtraError
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.job import fly
 from espalier.robots.swarm.fleet.recording import Recording

@@ -9,7 +9,7 @@ import pytest
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.robots.terrain.drive.boxes import Boxes
 from espalier.robots.terrain.drive.config import DriveConfig, Obstacle
 from espalier.robots.terrain.drive.job import drive

@@ -44,43 +44,43 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
     """The two functions of a verb: one declares its arguments, one does the work and returns the exit code."""
     match verb:
         case "run" | "resume":
-            from espalier.cli import running
+            from espalier.cli.commands import running
 
             return (running.add_run, running.run) if verb == "run" else (running.add_resume, running.resume)
         case "new":
-            from espalier.cli import new
+            from espalier.cli.commands import new
 
             return new.add_new, new.write_new
         case "graph":
-            from espalier.cli import graphs
+            from espalier.cli.commands import graphs
 
             return graphs.add_graph, graphs.graph
         case "serving":
-            from espalier.cli import serving
+            from espalier.cli.commands import serving
 
             return serving.add_serving, serving.serving
         case "terrain":
-            from espalier.cli import terrain
+            from espalier.cli.commands import terrain
 
             return terrain.add_terrain, terrain.terrain
         case "swarm":
-            from espalier.cli import swarm
+            from espalier.cli.commands import swarm
 
             return swarm.add_swarm, swarm.swarm
         case "data":
-            from espalier.cli import data
+            from espalier.cli.commands import data
 
             return data.add_data, data.data
         case "runs" | "compare":
-            from espalier.cli import runs
+            from espalier.cli.commands import runs
 
             return (runs.add_runs, runs.show_runs) if verb == "runs" else (runs.add_compare, runs.compare)
         case "eval":
-            from espalier.cli import evaluating
+            from espalier.cli.commands import evaluating
 
             return evaluating.add_eval, evaluating.evaluate
         case "chat":
-            from espalier.cli import chatting
+            from espalier.cli.commands import chatting
 
             return chatting.add_chat, chatting.chat
         case "serve":
@@ -88,7 +88,7 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
 
             return serve_command.add_arguments, serve_command.serve
         case _:
-            from espalier.cli import showing
+            from espalier.cli.commands import showing
 
             return {
                 "list": (showing.add_list, showing.show_list),

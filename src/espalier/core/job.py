@@ -11,7 +11,7 @@ from espalier.core.fetch.catalogue import Item
 from espalier.core.fetch.reads import Read
 
 if TYPE_CHECKING:
-    from espalier.core.run import Run
+    from espalier.core.run.run import Run
 
 JobFunction = Callable[[Any, "Run"], dict[str, float]]
 

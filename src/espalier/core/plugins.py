@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from espalier.core.errors import ConfigError, nearest
-from espalier.core.text import read_text
+from espalier.core.io.text import read_text
 
 PATTERN = r"^(?:[\w.]+|.+\.py):[\w.]+$"
 """What such a name looks like."""

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 
 from espalier.core.errors import EngineError
-from espalier.engine import memory
 from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Progress, Sampling
+from espalier.engine.batching import memory
+from espalier.engine.batching.memory import Sizes
+from espalier.engine.batching.sampler import check
+from espalier.engine.batching.scoring import Scorer, failure
+from espalier.engine.batching.sequence import Sequence
+from espalier.engine.batching.stepper import Stepper
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
 from espalier.engine.forward.choice import engine_dtype, runner_for
 from espalier.engine.forward.packed import packable
 from espalier.engine.kv.slab import Slab
-from espalier.engine.memory import Sizes
-from espalier.engine.sampler import check
-from espalier.engine.scoring import Scorer, failure
-from espalier.engine.sequence import Sequence
-from espalier.engine.stepper import Stepper
 from espalier.engine.updates import WeightUpdate
 from espalier.engine.weights import take
 from espalier.lm.decoder import Decoder

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from espalier.core.errors import ConfigError, MissingExtraError
 from espalier.core.sockets import address, listening
 from espalier.engine.config import QUEUE, EngineConfig
-from espalier.lm.locate import locate
+from espalier.lm.checkpoint.locate import locate
 
 if TYPE_CHECKING:
     pass

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from espalier.core.errors import DataError, EngineError
 from espalier.engine.updates import AdapterUpdate, FileUpdate, SharedUpdate, TensorUpdate, WeightUpdate
+from espalier.lm.checkpoint.files import load_model
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import load_model
 from espalier.lm.lora import adapted, read_adapters
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from espalier import __version__
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
-from espalier.core.files import atomic_dir, write_json
-from espalier.core.text import read_object
+from espalier.core.io.files import atomic_dir, write_json
+from espalier.core.io.text import read_object
 from espalier.graph.card import card
 from espalier.graph.config import PretrainConfig
 from espalier.graph.data.graph import Graph

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from espalier.core.errors import MissingExtraError
-from espalier.core.files import temporary
+from espalier.core.io.files import temporary
 
 DOTS = 4000
 """Largest number of nodes in a plot; larger graphs are sampled at random."""

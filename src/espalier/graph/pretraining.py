@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from time import monotonic
 
-from espalier.core.checkpoints import Checkpoints
-from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Block, Curves, Image, Table
-from espalier.core.run import Run
+from espalier.core.run.checkpoints import Checkpoints
+from espalier.core.run.pieces import has_piece, read_piece, write_piece
+from espalier.core.run.run import Run
 from espalier.graph.config import PretrainConfig
 from espalier.graph.experiment import TRAINS_NOTHING, Experiment
 from espalier.graph.picture import draw_map

@@ -10,9 +10,9 @@ from pathlib import Path
 from time import perf_counter
 
 from espalier.core.data import DataRoot
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.core.report.blocks import Number, Table
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.study.pieces import Found, made
 from espalier.core.study.results import markdown
 from espalier.core.study.stats import paired_by_seed

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 
 from espalier.core.errors import ConfigError, DataError
-from espalier.core.files import atomic_dir
+from espalier.core.io.files import atomic_dir
 from espalier.core.seed import derive
 from espalier.lm.chat import Renderer
 from espalier.lm.chat.choice import ChatFormat
+from espalier.lm.checkpoint.files import save_model
+from espalier.lm.checkpoint.generation import save_generation, stop_tokens
+from espalier.lm.checkpoint.pretrained import open_pretrained
+from espalier.lm.checkpoint.tokenizer_files import load_tokenizer
 from espalier.lm.config import ModelConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import save_model
-from espalier.lm.generation import save_generation, stop_tokens
 from espalier.lm.lora import adapted, inject, merge, merged, save_adapters
 from espalier.lm.presets import decoder_config
-from espalier.lm.pretrained import open_pretrained
-from espalier.lm.tokenizer_files import load_tokenizer
 from espalier.lm.tokens import PLAIN_CONTROL, Tokenizer, char_tokenizer, train_bpe
 
 

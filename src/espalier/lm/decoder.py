@@ -83,7 +83,7 @@ class Stack(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A decoder-only language model. Its weights are uninitialised until `reset` or `espalier.lm.files.load_model`."""
+    """A decoder-only language model, uninitialised until `reset` or `espalier.lm.checkpoint.files.load_model`."""
 
     frequencies: Tensor
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 
 
 class ScalarHead(nn.Module):

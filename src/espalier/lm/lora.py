@@ -13,11 +13,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from espalier.core.errors import ConfigError, DataError
-from espalier.core.files import write_atomic, write_json
-from espalier.core.text import parse_json, read_text
+from espalier.core.io.files import write_atomic, write_json
+from espalier.core.io.text import parse_json, read_text
+from espalier.lm.checkpoint.tensors import load_tensors
 from espalier.lm.config import LoraConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.tensors import load_tensors
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."

@@ -17,7 +17,7 @@ import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from espalier.core.errors import ConfigError, DataError
-from espalier.core.files import write_atomic, write_json
+from espalier.core.io.files import write_atomic, write_json
 from espalier.lm.detokenizer import REPLACEMENT, Detokenizer, raw_bytes
 
 PLAIN_CONTROL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|tool|>", "</think>")

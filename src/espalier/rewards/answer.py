@@ -10,8 +10,8 @@ from typing import Literal
 from espalier.envs.api import Episode
 from espalier.envs.boxes import last_boxes
 from espalier.rewards.component import ComponentConfig, reference
-from espalier.rewards.numbers import number
-from espalier.rewards.numeric import Numeric, NumericConfig
+from espalier.rewards.mathematics.numbers import number
+from espalier.rewards.mathematics.numeric import Numeric, NumericConfig
 
 _ANNOUNCED = re.compile(r"####|\banswer(?:\s+is\b|\s*:)", re.IGNORECASE)
 """What a final answer is announced with."""

@@ -11,8 +11,8 @@ from espalier.rewards.environment import EnvRewardConfig
 from espalier.rewards.exact import ExactConfig
 from espalier.rewards.form import FormatConfig
 from espalier.rewards.length import LengthConfig
-from espalier.rewards.maths import MathsConfig
-from espalier.rewards.numeric import NumericConfig
+from espalier.rewards.mathematics.maths import MathsConfig
+from espalier.rewards.mathematics.numeric import NumericConfig
 from espalier.rewards.overlap import F1Config
 from espalier.rewards.pattern import RegexConfig
 from espalier.rewards.plugin import PluginRewardConfig

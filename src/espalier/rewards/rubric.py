@@ -19,8 +19,8 @@ from espalier.rewards.environment import EnvRewardConfig, environment
 from espalier.rewards.exact import ExactConfig, exact
 from espalier.rewards.form import FormatConfig, form
 from espalier.rewards.length import LengthConfig, length
-from espalier.rewards.maths import Maths, MathsConfig
-from espalier.rewards.numeric import Numeric, NumericConfig
+from espalier.rewards.mathematics.maths import Maths, MathsConfig
+from espalier.rewards.mathematics.numeric import Numeric, NumericConfig
 from espalier.rewards.overlap import F1Config, f1
 from espalier.rewards.pattern import Regex, RegexConfig
 from espalier.rewards.plugin import Plugin, PluginRewardConfig

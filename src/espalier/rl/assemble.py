@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.engine.api import Engine
 from espalier.engine.build import build_engine

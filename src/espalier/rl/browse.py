@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from espalier.core.files import write_json
+from espalier.core.io.files import write_json
+from espalier.core.io.typed import read_typed
 from espalier.core.report.blocks import Sample, Samples
-from espalier.core.typed import read_typed
 from espalier.envs.api import Task
 from espalier.lm.tokens import Tokenizer
 from espalier.rl.algorithms.config import Algorithm

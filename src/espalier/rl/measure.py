@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from espalier.core.jsonlines import JsonLines
+from espalier.core.io.jsonlines import JsonLines
 from espalier.core.report.blocks import Block, Number, Passage, Sample, Samples, Table
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.envs.api import Episode
 from espalier.rl.assemble import setting
 from espalier.rl.eval_config import EvalConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.assemble import setting

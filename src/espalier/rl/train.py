@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.rl.assemble import Setting, setting
 from espalier.rl.config import TrainConfig

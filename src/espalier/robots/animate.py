@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError, MissingExtraError
-from espalier.core.files import sync, temporary
+from espalier.core.io.files import sync, temporary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from espalier.core.data import DataRoot
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.core.study.pieces import made
 from espalier.serving.config import CompareConfig, TrafficConfig

@@ -8,7 +8,7 @@ from itertools import count, product
 import numpy as np
 
 from espalier.core.report.blocks import Number, Table
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.seed import np_rng
 from espalier.serving.config import DecodeConfig
 from espalier.serving.core.decode import DecodePlacement

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from espalier.core.errors import DataError
-from espalier.core.text import parse_json, text_lines
+from espalier.core.io.text import parse_json, text_lines
 
 Record = Mapping[str, Any]
 _JSON_LINES = (".jsonl", ".json", ".ndjson")

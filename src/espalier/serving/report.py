@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from itertools import product
 
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.core.report.blocks import Block, Image, Table
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.serving import maps, tables
 from espalier.serving.averages import Averages, Results
 from espalier.serving.config import CompareConfig

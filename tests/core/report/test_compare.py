@@ -8,7 +8,7 @@ from espalier.core.errors import RunError
 from espalier.core.report import blocks as b
 from espalier.core.report.build import page
 from espalier.core.report.compare import comparison
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 
 EVIL = "</script><script>alert(1)</script>"
 

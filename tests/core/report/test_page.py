@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from espalier.core.jsonlines import JsonLines
+from espalier.core.io.jsonlines import JsonLines
 from espalier.core.recipe.provenance import Setting, save_origins
 from espalier.core.report import blocks as b
 from espalier.core.report.rollouts import Answer, RolloutGroup, Spoken, as_line
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (

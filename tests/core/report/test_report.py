@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espalier.core.errors import RunError
-from espalier.core.jsonlines import JsonLines
+from espalier.core.io.jsonlines import JsonLines
 from espalier.core.recipe.provenance import Setting, save_origins
 from espalier.core.report import blocks as b
 from espalier.core.report.build import build
 from espalier.core.report.content import embed
 from espalier.core.report.rollouts import Answer, RolloutGroup, Spoken, as_line
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 
 EVIL = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(1)> &amp; \u2028 ]]>"
 

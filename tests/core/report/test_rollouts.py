@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from espalier.core.errors import DataError
-from espalier.core.jsonlines import JsonLines
+from espalier.core.io.jsonlines import JsonLines
 from espalier.core.report import rollouts
 from espalier.core.report.rollouts import Answer, RolloutGroup, Spoken, as_line, read_rollouts, rollout_sets
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from espalier.core.report.serve import HOST, NEWS, serve
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.sockets import listening
 
 EVIL = "</script><script>alert(1)</script>"

@@ -12,9 +12,9 @@ from espalier.cli.places import find_recipe
 from espalier.core.config import Config
 from espalier.core.errors import DataError
 from espalier.core.job import Job
-from espalier.core.pieces import read_piece, write_piece
 from espalier.core.recipe.beside import RecipePath
-from espalier.core.run import Run
+from espalier.core.run.pieces import read_piece, write_piece
+from espalier.core.run.run import Run
 from espalier.core.study.cells import House
 from espalier.core.study.jobs import jobs as study_jobs
 from espalier.core.workers import die_with_parent

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.study.pieces import Found, made
 from espalier.core.study.results import markdown
 

@@ -22,7 +22,7 @@ from espalier.cli import jobs
 from espalier.core.errors import ConfigError, RunError
 from espalier.core.recipe import yaml12
 from espalier.core.recipe.resolve import load_recipe
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.study.cells import cells_of
 from espalier.core.study.config import StudyConfig
 from espalier.core.study.job import study

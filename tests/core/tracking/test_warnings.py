@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from espalier.core.errors import DataError
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.tracking.warnings import MOST, WarningLog, read_warnings
 
 

@@ -13,9 +13,9 @@ import torch
 from mutators import BINARY, NEUTRAL_TEXT, OTHER_TEXT, bad_byte, cut, value_of
 from oracle import Open, Reader
 
-from espalier.core.checkpoints import SUMS, seal, verify
-from espalier.core.files import write_json
-from espalier.core.pieces import read_piece, write_piece
+from espalier.core.io.files import write_json
+from espalier.core.run.checkpoints import SUMS, seal, verify
+from espalier.core.run.pieces import read_piece, write_piece
 from espalier.rl.browse import Browser
 from espalier.rl.learner.checkpoint import read_part, read_state, write
 from espalier.rl.loop.checkpoints import Checkpoints

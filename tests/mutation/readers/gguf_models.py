@@ -12,9 +12,9 @@ import torch
 from mutators import BINARY, cut, named
 from oracle import Change, Reader
 
+from espalier.lm.checkpoint.pretrained import GgufFile
 from espalier.lm.gguf.container import Container
 from espalier.lm.gguf.tokenizer import read_tokenizer
-from espalier.lm.pretrained import GgufFile
 
 LAYERS = {
     "attn_norm": (16,),

@@ -12,12 +12,12 @@ import torch
 from mutators import BINARY, NEUTRAL_TEXT, OTHER_TEXT, bad_byte, cut, value_of
 from oracle import Open, Reader
 
+from espalier.lm.checkpoint.files import load_config, load_model, save_model
+from espalier.lm.checkpoint.generation import load_generation, save_generation
+from espalier.lm.checkpoint.hf_config import to_hf
 from espalier.lm.config import DecoderConfig, LoraConfig
 from espalier.lm.decoder import Decoder
-from espalier.lm.files import load_config, load_model, save_model
-from espalier.lm.generation import load_generation, save_generation
 from espalier.lm.heads import ValueHead
-from espalier.lm.hf_config import to_hf
 from espalier.lm.lora import inject, load_adapters, save_adapters
 
 SHAPE = {

@@ -11,7 +11,7 @@ import yaml
 from mutators import NEUTRAL_TEXT, OTHER_TEXT, bad_byte, named
 from oracle import Open, Reader
 
-from espalier.cli.showing import _summary
+from espalier.cli.commands.showing import _summary
 from espalier.core.recipe.layers import read_layers
 
 RECIPE = """# What it shows

@@ -12,8 +12,8 @@ import reference as plainly
 from mutators import NEUTRAL_TEXT, OTHER_TEXT, bad_byte, named, value_of
 from oracle import Open, Reader
 
-from espalier.core.folder import open_folder, read_state
 from espalier.core.report.build import build
+from espalier.core.run.folder import open_folder, read_state
 from espalier.core.tracking.metrics import read_history
 from readers.recipes import yaml_of
 

@@ -11,7 +11,7 @@ from oracle import Reader
 
 from espalier.core.errors import DataError
 from espalier.lm.chat.choice import ChatFormat
-from espalier.lm.tokenizer_files import load_tokenizer
+from espalier.lm.checkpoint.tokenizer_files import load_tokenizer
 from espalier.lm.tokens import Tokenizer, char_tokenizer
 from espalier.serving.gateway.tokens import TokenEstimate
 

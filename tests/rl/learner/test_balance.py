@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espalier.rl.learner import balance
-from espalier.rl.learner.balance import blocks_of
+from espalier.rl.learner.batches import balance
+from espalier.rl.learner.batches.balance import blocks_of
 
 lengths_of = st.lists(st.integers(1, 300), max_size=200)
 

@@ -215,7 +215,7 @@ def test_the_critic_learns_the_return_and_sees_only_what_came_before() -> None:
     critic, row = learner.critic, copy.deepcopy(groups[0][0])
     assert critic is not None
     last = max(t for t, one in enumerate(row.mask) if one)
-    from espalier.rl.learner.pack import columns, pack
+    from espalier.rl.learner.batches.pack import columns, pack
     from espalier.rl.learner.stages import value_pass
 
     values = []

@@ -11,8 +11,8 @@ import torch
 from learner_models import assert_close, decoder, demonstrations, gradients, rollouts, update
 from torch import Tensor
 
+from espalier.lm.checkpoint.hf_config import to_hf
 from espalier.lm.decoder import Decoder
-from espalier.lm.hf_config import to_hf
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.learner.config import CriticConfig, LearnerConfig, OptimConfig

@@ -1,7 +1,7 @@
 """The size of a micro-batch by that of the model."""
 
 from espalier.lm.config import DecoderConfig
-from espalier.rl.learner.memory import BUDGET, activation_bytes, microbatch_tokens
+from espalier.rl.learner.batches.memory import BUDGET, activation_bytes, microbatch_tokens
 
 
 def shape(hidden: int, inner: int, layers: int) -> DecoderConfig:

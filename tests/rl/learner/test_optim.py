@@ -6,8 +6,8 @@ from torch import nn
 
 from espalier.core.errors import ConfigError, DataError
 from espalier.rl.learner.config import OptimConfig
-from espalier.rl.learner.muon import Muon, orthogonalise
-from espalier.rl.learner.optim import Optimizer, scale
+from espalier.rl.learner.optimizer.muon import Muon, orthogonalise
+from espalier.rl.learner.optimizer.optim import Optimizer, scale
 
 
 class Tiny(nn.Module):

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espalier.rl.learner.pack import PackError, columns, pack
+from espalier.rl.learner.batches.pack import PackError, columns, pack
 from espalier.rl.trajectory import Trajectory
 
 CPU = torch.device("cpu")

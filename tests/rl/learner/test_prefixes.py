@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from learner_models import VOCABULARY, decoder
 
-from espalier.rl.learner.pack import Packed, columns, pack
+from espalier.rl.learner.batches.pack import Packed, columns, pack
 from espalier.rl.learner.stages import hidden_states, policy_pass, token_logprobs
 from espalier.rl.trajectory import Trajectory
 

@@ -12,7 +12,7 @@ from scripted import TASK, ScriptedEngine, ScriptedEnv, session, tokenizer
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError, EnvError
 from espalier.core.messages import Message
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.envs.api import Step, Task
 from espalier.envs.question import QuestionEnv
 from espalier.lm.chat.plain import PlainRenderer

@@ -19,7 +19,7 @@ from typing import IO
 
 from espalier.core.errors import DataError
 from espalier.core.fetch.catalogue import Item
-from espalier.core.files import checksum, sweep, sync, temporary
+from espalier.core.io.files import checksum, sweep, sync, temporary
 
 BLOCK = 1 << 20
 Download = Callable[[Item, Path], Path]

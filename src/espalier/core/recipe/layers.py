@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from espalier.core.errors import ConfigError, DataError
+from espalier.core.io.text import read_text
 from espalier.core.recipe import yaml12
-from espalier.core.text import read_text
 
 Key = str | int
 KeyPath = tuple[Key, ...]

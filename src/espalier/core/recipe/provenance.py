@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 
 from espalier.core.config import Config
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
+from espalier.core.io.typed import read_typed
 from espalier.core.recipe.layers import Key, KeyPath, Layers, dotted_name, read_layers
 from espalier.core.recipe.resolve import Recipe, RunConfig, leaves
 from espalier.core.recipe.variants import Variants, bases
-from espalier.core.typed import read_typed
 
 ORIGINS = "origins.json"
 """The file in the run folder."""

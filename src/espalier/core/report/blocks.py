@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
-from espalier.core.typed import read_typed
+from espalier.core.io.files import write_atomic
+from espalier.core.io.typed import read_typed
 
 Number = float | int | None
 """A value in a report; None (and NaN, which becomes None) is a gap."""

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.core.report.content import content, embed
 
 _STYLES = ("style.css", "charts.css", "samples.css", "facts.css")

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from espalier.core.errors import RunError
-from espalier.core.folder import read_config
+from espalier.core.io.text import read_object
 from espalier.core.recipe.layers import dotted_name
 from espalier.core.recipe.resolve import leaves
 from espalier.core.report import blocks as b
 from espalier.core.report.content import sayable
 from espalier.core.report.drawn import default_blocks, drawn
 from espalier.core.report.series import all_curves, curve, matching
-from espalier.core.text import read_object
+from espalier.core.run.folder import read_config
 from espalier.core.tracking.metrics import History, read_history
 
 _OWN = ("seconds", "seed", "job")

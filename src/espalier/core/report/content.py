@@ -7,13 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from espalier.core.folder import is_locked, read_config, read_state
+from espalier.core.io.text import read_object
 from espalier.core.recipe.provenance import ORIGINS, read_origins
 from espalier.core.report import blocks as b
 from espalier.core.report.change import headline
 from espalier.core.report.drawn import default_blocks, drawn
 from espalier.core.report.series import all_curves, by_step
-from espalier.core.text import read_object
+from espalier.core.run.folder import is_locked, read_config, read_state
 from espalier.core.tracking.metrics import History, read_history
 from espalier.core.tracking.warnings import read_warnings
 

@@ -16,9 +16,9 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from espalier.core.errors import DataError
-from espalier.core.jsonlines import whole_lines
+from espalier.core.io.jsonlines import whole_lines
+from espalier.core.io.text import lines_of, parse_json
 from espalier.core.report.series import finite
-from espalier.core.text import lines_of, parse_json
 
 MOST_STEPS = 60
 """Steps whose answers a report holds."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from espalier.core.errors import EspalierError
-from espalier.core.folder import is_locked
 from espalier.core.report.build import page
 from espalier.core.report.content import content
+from espalier.core.run.folder import is_locked
 
 NEWS = "/content.json"
 """Where the page asks for news."""

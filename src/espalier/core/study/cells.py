@@ -13,7 +13,7 @@ from typing import Any
 
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
-from espalier.core.files import checksum
+from espalier.core.io.files import checksum
 from espalier.core.job import Job
 from espalier.core.recipe.beside import folders_of
 from espalier.core.recipe.layers import KeyPath, Layers, Selector, read_layers

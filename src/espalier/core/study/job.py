@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 from espalier.core.errors import RunError
-from espalier.core.files import write_atomic
-from espalier.core.run import Run
+from espalier.core.io.files import write_atomic
+from espalier.core.io.text import read_object
+from espalier.core.run.run import Run
 from espalier.core.study.cells import Cell, House, cells_of
 from espalier.core.study.config import StudyConfig
 from espalier.core.study.measure import AXES, curve_of, result_of
@@ -16,7 +17,6 @@ from espalier.core.study.report import blocks, log_curves
 from espalier.core.study.results import COLUMNS, Results, commit_of, markdown, results, table, write_results
 from espalier.core.study.run import Cells, finished
 from espalier.core.study.targets import CellResult, Row, Verdict, judge
-from espalier.core.text import read_object
 
 
 def study(config: StudyConfig, run: Run, house: House) -> dict[str, float]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import get_args
 
 from espalier.core.errors import DataError
+from espalier.core.io.text import read_object
 from espalier.core.study.cells import Cell
 from espalier.core.study.config import Axis, StudyConfig
 from espalier.core.study.targets import CellResult
-from espalier.core.text import read_object
 from espalier.core.tracking.metrics import History, read_history
 
 AXES: tuple[Axis, ...] = get_args(Axis)

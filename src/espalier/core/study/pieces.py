@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from espalier.core.files import sweep
-from espalier.core.pieces import has_piece, read_piece, write_piece
-from espalier.core.run import Run
+from espalier.core.io.files import sweep
+from espalier.core.run.pieces import has_piece, read_piece, write_piece
+from espalier.core.run.run import Run
 from espalier.core.workers import worked
 
 Task = TypeVar("Task")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from espalier.core.report.blocks import Block, Curves, Table
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.study.config import Axis, StudyConfig
 from espalier.core.study.measure import AXES, Curve
 from espalier.core.study.results import COLUMNS, table

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from espalier.core.files import write_json
+from espalier.core.io.files import write_json
+from espalier.core.io.typed import read_typed
 from espalier.core.report.blocks import Number
 from espalier.core.study.targets import CellResult, Row
-from espalier.core.typed import read_typed
 
 COLUMNS = ("claim", "kind", "value", "95% interval", "target", "seeds", "verdict")
 

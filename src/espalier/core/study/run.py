@@ -18,14 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from espalier.core import files
 from espalier.core.errors import RunError
-from espalier.core.folder import newest_unfinished, read_state
+from espalier.core.io import files
+from espalier.core.io.text import read_object
 from espalier.core.recipe import yaml12
-from espalier.core.run import Run
+from espalier.core.run.folder import newest_unfinished, read_state
+from espalier.core.run.run import Run
 from espalier.core.study.cells import DIGITS, Cell
 from espalier.core.study.config import StudyConfig
-from espalier.core.text import read_object
 from espalier.core.tracking.progress import Progress, duration
 
 PATIENCE_S = 0.1

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat
 
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
-from espalier.core.jsonlines import whole_lines
-from espalier.core.text import lines_of, parse_json
+from espalier.core.io.files import write_atomic
+from espalier.core.io.jsonlines import whole_lines
+from espalier.core.io.text import lines_of, parse_json
 from espalier.core.tracking.sinks import Sink
 
 NOT_FINITE = ("nan", "inf", "-inf")

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from espalier.core.errors import DataError
-from espalier.core.jsonlines import JsonLines, read_lines
+from espalier.core.io.jsonlines import JsonLines, read_lines
 
 MOST = 1000
 """Warnings that are kept; a run that warns more often says nothing new."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from espalier.engine.batching.sequence import Sequence
 from espalier.engine.kv.prefix import Match, PrefixIndex
 from espalier.engine.kv.slab import Slab
-from espalier.engine.sequence import Sequence
 
 Move = Callable[[int, int], None]
 

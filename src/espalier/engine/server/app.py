@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from espalier.core import strict_json
+from espalier.core.io import strict_json
 from espalier.engine.server.chat import chat_job
 from espalier.engine.server.completions import completion_job
 from espalier.engine.server.errors import ApiError, answer

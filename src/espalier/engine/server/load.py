@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 
 from espalier.core.errors import ConfigError, DataError
+from espalier.engine.batching.memory import GIB, Sizes, fit, free_bytes, weight_bytes
 from espalier.engine.config import EngineConfig
 from espalier.engine.local import LocalEngine
-from espalier.engine.memory import GIB, Sizes, fit, free_bytes, weight_bytes
 from espalier.engine.server.service import Service
 from espalier.lm.build import build
+from espalier.lm.checkpoint.pretrained import open_pretrained
+from espalier.lm.checkpoint.weights import outline
 from espalier.lm.config import DecoderConfig, ModelConfig
-from espalier.lm.pretrained import open_pretrained
-from espalier.lm.weights import outline
 
 
 def load_service(args: argparse.Namespace) -> Service:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
-from espalier.core import strict_json
+from espalier.core.io import strict_json
 from espalier.core.messages import Message, Role, ToolCall, ToolSpec
 
 

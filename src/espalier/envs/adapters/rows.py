@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from espalier.core.errors import DataError, MissingExtraError, nearest
-from espalier.core.text import parse_json, read_jsonl, read_text, text_lines
+from espalier.core.io.text import parse_json, read_jsonl, read_text, text_lines
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")

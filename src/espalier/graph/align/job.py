@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espalier.core.pieces import has_piece, read_piece, write_piece
 from espalier.core.report.blocks import Block, Curves, Number, Table
-from espalier.core.run import Run
+from espalier.core.run.pieces import has_piece, read_piece, write_piece
+from espalier.core.run.run import Run
 from espalier.core.study.stats import paired
 from espalier.graph.align.batches import Mixture
 from espalier.graph.align.config import AlignConfig

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from espalier.core.errors import DataError
-from espalier.core.text import parse_json, read_text, text_lines
+from espalier.core.io.text import parse_json, read_text, text_lines
 from espalier.graph.data.graph import symmetric
 from espalier.graph.ops.csr import CSR
 

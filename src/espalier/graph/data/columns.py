@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from espalier.core.errors import DataError
-from espalier.core.text import text_blocks, text_lines
+from espalier.core.io.text import text_blocks, text_lines
 from espalier.graph.ops.library import count, load, pointer
 
 COMMENTS = ("#", "%")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.graph.data.arrays import as_features, as_integers, as_labels, as_mask
 from espalier.graph.data.graph import Graph, check_members, checked_matrix, symmetric, warn_unread
 from espalier.graph.ops.csr import SparseMatrix

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from espalier.core.errors import DataError
-from espalier.core.files import atomic_dir, write_json
-from espalier.core.text import parse_json, read_text
+from espalier.core.io.files import atomic_dir, write_json
+from espalier.core.io.text import parse_json, read_text
 from espalier.graph.data.arrays import as_labels
 from espalier.graph.data.graph import Graph
 from espalier.graph.ops.csr import CSR

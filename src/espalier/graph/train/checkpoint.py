@@ -6,8 +6,8 @@ import io
 
 import torch
 
-from espalier.core.checkpoints import Checkpoints
 from espalier.core.errors import RunError
+from espalier.core.run.checkpoints import Checkpoints
 from espalier.graph.train.fit import Trainer
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError, DataError
-from espalier.core.files import write_json
-from espalier.core.text import read_object
+from espalier.core.io.files import write_json
+from espalier.core.io.text import read_object
 from espalier.lm.chat.glm import GLMRenderer
 from espalier.lm.chat.plain import PlainRenderer
 from espalier.lm.chat.protocol import Renderer

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from espalier.core import strict_json
+from espalier.core.io import strict_json
 from espalier.core.messages import Message, ToolCall, ToolSpec
 from espalier.lm.tokens import Tokenizer, unescape
 

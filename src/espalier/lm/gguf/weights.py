@@ -16,7 +16,7 @@ from espalier.lm.gguf.names import hf_name, interleaved
 
 
 class GgufWeights:
-    """See `espalier.lm.weights.Weights`. One tensor, or one expert's matrix, is decoded at a time."""
+    """See `espalier.lm.checkpoint.weights.Weights`. One tensor, or one expert's matrix, is decoded at a time."""
 
     shaped_by = "file's metadata"
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from espalier.core.errors import DataError
-from espalier.core.text import read_object
-from espalier.lm.tensors import load_tensors, save_tensors
+from espalier.core.io.text import read_object
+from espalier.lm.checkpoint.tensors import load_tensors, save_tensors
 
 FORMAT = 1
 

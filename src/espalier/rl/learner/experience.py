@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.credit import Credit, advantages
-from espalier.rl.learner.pack import Columns, Floats, Ints, columns, trained_rows
+from espalier.rl.learner.batches.pack import Columns, Floats, Ints, columns, trained_rows
 from espalier.rl.learner.stages import Pass
 from espalier.rl.trajectory import Trajectory
 from espalier.rl.unit import Unit

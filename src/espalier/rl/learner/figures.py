@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from espalier.rl.learner.batches.pack import Floats
 from espalier.rl.learner.experience import Experience
 from espalier.rl.learner.mismatch import mismatch
-from espalier.rl.learner.optim import Stepped
-from espalier.rl.learner.pack import Floats
+from espalier.rl.learner.optimizer.optim import Stepped
 
 
 class Figures:

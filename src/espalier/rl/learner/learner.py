@@ -21,15 +21,15 @@ from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.objective import Stats, merge
 from espalier.rl.learner import checkpoint
 from espalier.rl.learner.api import Metrics
-from espalier.rl.learner.balance import blocks_of, microbatches, slices
+from espalier.rl.learner.batches.balance import blocks_of, microbatches, slices
+from espalier.rl.learner.batches.memory import microbatch_tokens
+from espalier.rl.learner.batches.pack import Columns, Floats, Ints, Packed, pack, stems, trained_rows
 from espalier.rl.learner.config import LearnerConfig
 from espalier.rl.learner.critic import Critic
 from espalier.rl.learner.experience import Experience, Passes, experience
 from espalier.rl.learner.figures import Figures
 from espalier.rl.learner.losses import Counts, PolicyLoss, ValueLoss
-from espalier.rl.learner.memory import microbatch_tokens
-from espalier.rl.learner.optim import Clock, Optimizer
-from espalier.rl.learner.pack import Columns, Floats, Ints, Packed, pack, stems, trained_rows
+from espalier.rl.learner.optimizer.optim import Clock, Optimizer
 from espalier.rl.learner.precision import autocast
 from espalier.rl.learner.reference import Reference
 from espalier.rl.learner.stages import Pass, forward_only, policy_pass, value_pass

@@ -16,10 +16,10 @@ from espalier.lm.decoder import Decoder
 from espalier.rl.algorithms.config import Aggregate, Algorithm
 from espalier.rl.algorithms.objective import Stats, TokenBatch, policy_objective
 from espalier.rl.algorithms.reduce import Denominators, reduce
+from espalier.rl.learner.batches.pack import Floats, Ints, Packed
 from espalier.rl.learner.config import CriticConfig
 from espalier.rl.learner.critic import value_loss
 from espalier.rl.learner.experience import Experience
-from espalier.rl.learner.pack import Floats, Ints, Packed
 from espalier.rl.learner.stages import Pass, hidden_states, token_logprobs
 
 

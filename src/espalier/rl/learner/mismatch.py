@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from espalier.rl.learner.pack import Floats, Ints
+from espalier.rl.learner.batches.pack import Floats, Ints
 
 BUCKETS: dict[str, tuple[float, float]] = {"0": (0, 0), "1": (1, 1), "2-3": (2, 3), "4+": (4, np.inf)}
 """Name -> smallest and largest lag."""

@@ -11,8 +11,8 @@ from torch import Tensor
 from espalier.lm.attention import PackedAttention
 from espalier.lm.decoder import Decoder
 from espalier.lm.logits import logprobs
+from espalier.rl.learner.batches.pack import Columns, Floats, Ints, Packed
 from espalier.rl.learner.critic import Critic
-from espalier.rl.learner.pack import Columns, Floats, Ints, Packed
 
 Pass = Callable[[Packed], Tensor]
 """A forward pass over one micro-batch that returns a number for each of its policy positions [M]."""

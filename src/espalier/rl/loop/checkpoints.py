@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from espalier.core import checkpoints
-from espalier.core.files import write_json
-from espalier.core.run import Run
-from espalier.core.typed import read_typed
+from espalier.core.io.files import write_json
+from espalier.core.io.typed import read_typed
+from espalier.core.run import checkpoints
+from espalier.core.run.run import Run
 from espalier.rl.learner.api import Learner
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.seed import rng
 from espalier.core.tracking.progress import Progress
 from espalier.engine.api import Engine

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from espalier.core.jsonlines import JsonLines
+from espalier.core.io.jsonlines import JsonLines
 from espalier.core.report.rollouts import Answer, RolloutGroup, Spoken, as_line
 from espalier.envs.api import Episode
 from espalier.rl.algorithms.config import Algorithm

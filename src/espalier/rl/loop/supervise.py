@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from espalier.core.errors import DataError
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.tracking.progress import Progress
 from espalier.rl.demonstrations import Demonstrations
 from espalier.rl.learner.api import Learner

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from espalier.core.errors import DataError
-from espalier.core.strict_json import BODY_PARTS, has_more_parts
+from espalier.core.io.strict_json import BODY_PARTS, has_more_parts
 from espalier.serving.gateway.engines.adapters import DEADLINE_HEADER
 
 

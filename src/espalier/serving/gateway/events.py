@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from espalier.core import strict_json
+from espalier.core.io import strict_json
 from espalier.serving.core.types import Report
 
 MOST = 64 * 1024

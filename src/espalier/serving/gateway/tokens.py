@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from espalier.core.errors import DataError, MissingExtraError
-from espalier.core.text import read_text
+from espalier.core.io.text import read_text
 
 _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
 NOT_TEXT = frozenset({"image_url", "input_audio", "audio_url", "video_url", "file"})

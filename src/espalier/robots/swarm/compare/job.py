@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.core.report.blocks import Block, Image, Number, Table
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.core.study.pieces import made
 from espalier.core.study.results import markdown

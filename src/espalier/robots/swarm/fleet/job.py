@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from espalier.core.report.blocks import Block, Curves, Image, Number, Table
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.robots.animate import save_animation
 from espalier.robots.swarm.fleet.config import FlightConfig
 from espalier.robots.swarm.fleet.figures import figures

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.robots.swarm.world.world import World
 
 Floats = npt.NDArray[np.float64]

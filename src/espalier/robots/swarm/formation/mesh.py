@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espalier.core.errors import DataError, MissingExtraError
-from espalier.core.text import read_text
+from espalier.core.io.text import read_text
 from espalier.robots.swarm.formation.even import PER_POINT, Floats, evenly, spaced
 from espalier.robots.swarm.formation.mesh_text import read_obj, read_stl
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from espalier.core.errors import DataError
-from espalier.core.text import text_lines
+from espalier.core.io.text import text_lines
 from espalier.robots.swarm.formation.even import Floats
 
 AXES = "xyz"

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from espalier.core.errors import DataError, MissingExtraError, nearest
-from espalier.core.files import sync, temporary, write_atomic
+from espalier.core.io.files import sync, temporary, write_atomic
 from espalier.robots.animate import save_animation
 from espalier.robots.swarm.fleet.config import View
 from espalier.robots.swarm.fleet.metrics import shape

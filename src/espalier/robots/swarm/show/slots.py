@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from espalier.core.errors import DataError, nearest
-from espalier.core.files import write_atomic, write_json
+from espalier.core.io.files import write_atomic, write_json
 from espalier.robots.swarm.show.film import HEALTHY, SHADOW, STILL_DPI
 from espalier.robots.swarm.show.save import png
 from espalier.robots.swarm.show.stage import stage

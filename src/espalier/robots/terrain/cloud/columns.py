@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError, EspalierError
-from espalier.core.text import as_utf8
+from espalier.core.io.text import as_utf8
 from espalier.robots.terrain.cloud.cloud import Cloud, Points
 from espalier.robots.terrain.cloud.unusable import usable
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espalier.core.errors import DataError, nearest
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.robots.terrain.cloud.arrays import npy_bytes, npz_bytes, read_numpy
 from espalier.robots.terrain.cloud.cloud import Cloud
 from espalier.robots.terrain.cloud.columns import AXES, Columns, cloud_of

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError
-from espalier.core.text import text_lines
+from espalier.core.io.text import text_lines
 from espalier.robots.terrain.cloud.frames import RIGID, distortion, rotations
 
 Floats = npt.NDArray[np.float64]

@@ -10,9 +10,9 @@ import numpy as np
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.core.report.blocks import Block, Image, Number, Table
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.core.study.pieces import made
 from espalier.core.study.results import markdown
 from espalier.robots.terrain.compare.config import TableConfig

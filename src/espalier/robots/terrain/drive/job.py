@@ -8,7 +8,7 @@ import numpy as np
 
 from espalier.core.errors import ConfigError
 from espalier.core.report.blocks import Block, Curves, Image, Number, Table, Timing
-from espalier.core.run import Run
+from espalier.core.run.run import Run
 from espalier.robots.animate import save_animation
 from espalier.robots.terrain.compare.truth import Truth, truth
 from espalier.robots.terrain.drive.config import DriveConfig

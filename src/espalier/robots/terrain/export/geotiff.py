@@ -13,7 +13,7 @@ from pydantic import PositiveInt, model_validator
 
 from espalier.core.config import Config
 from espalier.core.errors import DataError, MissingExtraError
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.robots.terrain.cloud.columns import reading
 from espalier.robots.terrain.grid.frame import Frame
 from espalier.robots.terrain.grid.place import Place, check_local, projected

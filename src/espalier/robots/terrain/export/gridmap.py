@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from espalier.core.config import Config
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.robots.terrain.grid.terrain_map import Layer, TerrainMap
 
 

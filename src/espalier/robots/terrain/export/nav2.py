@@ -13,7 +13,7 @@ from pydantic import Field
 
 from espalier.core.config import Config
 from espalier.core.errors import DataError, MissingExtraError
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.robots.terrain.config import LETHAL_COST
 from espalier.robots.terrain.grid.terrain_map import TerrainMap
 

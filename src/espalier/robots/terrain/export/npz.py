@@ -10,7 +10,7 @@ import numpy as np
 
 from espalier.core.config import Config
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.robots.terrain.cloud.arrays import check_arrays
 from espalier.robots.terrain.cloud.columns import reading
 from espalier.robots.terrain.grid.frame import Frame

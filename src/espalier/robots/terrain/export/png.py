@@ -13,7 +13,7 @@ from pydantic import PositiveInt
 
 from espalier.core.config import Config
 from espalier.core.errors import DataError, MissingExtraError
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.robots.terrain.export.draw import draw_layer, draw_route
 from espalier.robots.terrain.grid.terrain_map import TerrainMap
 

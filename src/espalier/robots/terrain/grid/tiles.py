@@ -14,8 +14,8 @@ import numpy.typing as npt
 from pydantic import FiniteFloat, TypeAdapter
 
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic, write_json
-from espalier.core.typed import read_typed
+from espalier.core.io.files import write_atomic, write_json
+from espalier.core.io.typed import read_typed
 from espalier.robots.terrain.cloud.arrays import check_arrays
 from espalier.robots.terrain.grid.frame import Frame
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from espalier.core.errors import DataError
-from espalier.core.files import write_atomic
+from espalier.core.io.files import write_atomic
 from espalier.robots.terrain.grid.place import Place
 from espalier.robots.terrain.plan.curve import stations
 from espalier.robots.terrain.plan.route_files import feature, lon_lat, table

@@ -1,0 +1,1 @@
+"""Runs: the folder, its checkpoints, what a job is given, and the table of runs."""
