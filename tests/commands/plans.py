@@ -126,10 +126,8 @@ PLANS: dict[str, Plan | Unrun] = {
     r"printf '123*4=\n57*8=\n/quit\n' | espalier chat runs/quickstart --temperature 0": Plan(
         add="--max-tokens 4", given=("runs",)
     ),
-    "espalier serve runs/quickstart/TIME/model": Plan(add="--port {port}", given=("runs",), server="on http://"),
-    "espalier serve runs/quickstart/TIME/model --name tiny": Plan(
-        add="--port {port}", given=("runs",), server="on http://"
-    ),
+    "espalier serve runs/quickstart": Plan(add="--port {port}", given=("runs",), server="on http://"),
+    "espalier serve runs/quickstart --name tiny": Plan(add="--port {port}", given=("runs",), server="on http://"),
     # models and data
     "espalier data fetch smollm2-135m": Plan(given=("model",), says="there already"),
     "espalier chat smollm2-135m": Plan(add="--max-tokens 4 </dev/null", given=("model",)),
@@ -149,7 +147,7 @@ PLANS: dict[str, Plan | Unrun] = {
         given=("model",),
         says="samples: ",
     ),
-    "espalier serve runs/smollm2/TIME/model --name sums": Plan(
+    "espalier serve runs/smollm2 --name sums": Plan(
         instead="espalier serve smollm2-135m --name sums --port {port}", given=("model",), server="on http://"
     ),
     "espalier serve smollm2-135m": Plan(add="--port {port}", given=("model",), server="on http://"),

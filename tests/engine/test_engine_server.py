@@ -15,7 +15,7 @@ import openai
 import pytest
 import uvicorn
 
-from espalier.engine import serve_command
+from espalier.cli.commands.serve import add_serve, resolved
 from espalier.engine.server.app import build_app
 from espalier.engine.server.load import load_service
 from espalier.engine.server.service import Service
@@ -43,9 +43,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
     language: LanguageModel = build(ModelConfig(tokenizer=tokenizer, decoder=shape), seed=0)
     language.save(folder)
     parser = argparse.ArgumentParser()
-    serve_command.add_arguments(parser)
+    add_serve(parser)
     options = [str(folder), "--renderer", "plain", "--max-len", "256", "--max-rows", "16"]
-    return load_service(parser.parse_args(options))
+    return load_service(resolved(parser.parse_args(options)))
 
 
 @pytest.fixture(scope="module")

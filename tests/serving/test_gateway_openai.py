@@ -18,7 +18,7 @@ import uvicorn
 from aiohttp import web
 from sockets import served
 
-from espalier.engine import serve_command
+from espalier.cli.commands.serve import add_serve, resolved
 from espalier.engine.server.app import build_app
 from espalier.engine.server.load import load_service
 from espalier.lm.build import build
@@ -62,9 +62,9 @@ def real_server(folder: Path) -> Iterator[str]:
     shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
     build(ModelConfig(tokenizer=tokenizer, decoder=shape), seed=0).save(folder / "tiny")
     parser = argparse.ArgumentParser()
-    serve_command.add_arguments(parser)
+    add_serve(parser)
     options = [str(folder / "tiny"), "--renderer", "plain", "--max-len", "256", "--max-rows", "16"]
-    app = build_app(load_service(parser.parse_args(options)))
+    app = build_app(load_service(resolved(parser.parse_args(options))))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -84,9 +84,9 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
 
             return chatting.add_chat, chatting.chat
         case "serve":
-            from espalier.engine import serve_command
+            from espalier.cli.commands import serve
 
-            return serve_command.add_arguments, serve_command.serve
+            return serve.add_serve, serve.serve
         case _:
             from espalier.cli.commands import showing
 

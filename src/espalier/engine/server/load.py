@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 import torch
 
@@ -38,8 +37,7 @@ def load_service(args: argparse.Namespace) -> Service:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise ConfigError(f"{args.model} does not fit into memory: {error}") from None
     engine = LocalEngine(language.decoder, **sizes._asdict(), prefill_tokens=args.prefill_tokens)
-    name = args.name or Path(args.model).resolve().name
-    return Service(name, engine, language.tokenizer, language.renderer, created=int(time.time()), queue=args.queue)
+    return Service(args.name, engine, language.tokenizer, language.renderer, created=int(time.time()), queue=args.queue)
 
 
 def _sizes(shape: DecoderConfig, args: argparse.Namespace) -> Sizes:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from espalier.cli.places import find_model
 from espalier.core.errors import ConfigError, MissingExtraError
 from espalier.core.sockets import address, listening
 from espalier.engine.config import QUEUE, EngineConfig
 from espalier.lm.checkpoint.locate import locate
-
-if TYPE_CHECKING:
-    pass
 
 KEY_VARIABLE = "ESPALIER_API_KEY"
 _DEFAULTS = {
@@ -24,10 +22,12 @@ _DEFAULTS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_serve(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "model", help="Hugging Face folder, GGUF file, name from `espalier data list`, or organisation/name of the hub"
+        "model",
+        metavar="MODEL",
+        help="a run folder, a model folder, a GGUF file, a name of `espalier data list`, or owner/name on the hub",
     )
     parser.add_argument("--name", help="the model's name in the API (default: the last part of MODEL)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -71,6 +71,7 @@ def serve(args: argparse.Namespace) -> int:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(error.name or "uvicorn", "serving") from error
+    args = resolved(args)
     locate(args.model)
     if args.grace < 0 or args.queue < 0:
         raise ConfigError("--grace and --queue must be 0 or more")
@@ -83,6 +84,12 @@ def serve(args: argparse.Namespace) -> int:
         greeting = f"{service.name} on {address(bound, args.host)} (Ctrl-C ends it): {service.engine.describe()}"
         run(service, bound, keys=keys, grace=args.grace, greeting=greeting)
     return 0
+
+
+def resolved(args: argparse.Namespace) -> argparse.Namespace:
+    """The options with the model that MODEL means, and the name in the API. Raises RunError for a run without one."""
+    name = args.name or Path(args.model).resolve().name
+    return argparse.Namespace(**{**vars(args), "name": name, "model": find_model(args.model)["pretrained"]})
 
 
 def api_keys(given: list[str], environ: Mapping[str, str]) -> list[str]:

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 from serving_models import language
 
+from espalier.cli.commands.serve import add_serve, api_keys, resolved
 from espalier.cli.main import main
-from espalier.core.errors import ConfigError, EspalierError
+from espalier.core.errors import ConfigError, EspalierError, RunError
 from espalier.core.sockets import address, listening
-from espalier.engine import serve_command
 from espalier.engine.server.load import load_service
 from espalier.engine.server.service import Service
 
 
 def test_keys_come_from_the_options_or_the_environment() -> None:
-    assert serve_command.api_keys([], {}) == []
-    assert serve_command.api_keys([], {"ESPALIER_API_KEY": "k"}) == ["k"]
-    assert serve_command.api_keys(["a", "b"], {"ESPALIER_API_KEY": "k"}) == ["a", "b"]
+    assert api_keys([], {}) == []
+    assert api_keys([], {"ESPALIER_API_KEY": "k"}) == ["k"]
+    assert api_keys(["a", "b"], {"ESPALIER_API_KEY": "k"}) == ["a", "b"]
     for wrong in ("", "a b", "é", "a\n"):
         with pytest.raises(ConfigError, match="a key must be one word"):
-            serve_command.api_keys([wrong], {})
+            api_keys([wrong], {})
 
 
 def test_ports_are_taken_or_said() -> None:
@@ -95,10 +95,21 @@ def test_broken_folders_are_said(folder: Path, tmp_path: Path, name: str, damage
 
 def load(folder: Path, *options: str) -> Service:
     parser = argparse.ArgumentParser()
-    serve_command.add_arguments(parser)
-    return load_service(parser.parse_args([str(folder), *options]))
+    add_serve(parser)
+    return load_service(resolved(parser.parse_args([str(folder), *options])))
 
 
 def test_sizes_follow_the_model(folder: Path) -> None:
     config = load(folder, "--renderer", "glm", "--max-rows", "2").engine.config
     assert (config.max_rows, config.max_len, config.retain_rows) == (2, 2048, 0)
+
+
+def test_a_run_is_served_by_the_name_of_its_folder(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "quickstart" / "2026-01-01_00-00-00"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("{}")
+    with pytest.raises(RunError, match="holds no model: a run saves it at its end"):
+        load(run.parent, "--renderer", "glm")
+    (run / "model").symlink_to(folder)
+    assert load(run.parent, "--renderer", "glm").name == "quickstart"
+    assert load(run, "--renderer", "glm", "--name", "mine").name == "mine"
