@@ -60,13 +60,17 @@ def test_options_may_stand_between_overrides(call: Call, here: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["rnu"], r"there is no verb 'rnu'; did you mean 'run'\?"),
+        (["rnu"], r"there is no command 'rnu'; did you mean 'run'\?"),
         (["run", "cuont"], r"there is no recipe 'cuont'; did you mean 'count'\?"),
         (["run", "toy/cont"], r"there is no recipe 'toy/cont'; did you mean 'toy/count'\?"),
         (["run", "count", "stesp=1"], r"override stesp=1: unknown key 'stesp'; did you mean 'steps'\?"),
         (["run", "count", "job=toy.coutn"], r"override job=toy\.coutn: there is no job 'toy\.coutn'; did you mean"),
         (["run", "count", "job=tyo.count"], r"there is no domain 'tyo' .*; did you mean 'toy'\?"),
         (["run", "steps=1"], "name a recipe"),
+        (["run", "count.yml"], r"there is no file count\.yml"),
+        (["run", "count", "steps", "3"], "there is no recipe 'steps'.* An override is written key=value"),
+        (["run", "count", "--smoke"], "count is no study, and only studies have a small variant"),
+        (["run", "count", "--smok"], "unrecognized arguments: --smok"),
         (["run", "count", "data=x.txt", "--data-root", "/nowhere"], r"there is no x\.txt in the data root /nowhere"),
         (["run", "count", "job=toy.absent"], r"needs the package 'torch': pip install 'espalier\[toy\]'"),
         (["run", "count", "fail_at=2"], r"rows\.jsonl:7: bad row"),

@@ -9,7 +9,7 @@ import pytest
 
 from espalier.cli.commands.evaluating import KINDS, described
 from espalier.cli.main import main
-from espalier.cli.places import find_model
+from espalier.cli.places import find_model, find_run
 from espalier.core.errors import ConfigError, RunError
 from espalier.core.run.run import Run
 from espalier.lm.build import build
@@ -93,17 +93,34 @@ def test_what_a_model_may_be(model: Path, tmp_path: Path) -> None:
     assert find_model(str(model)) == {"pretrained": str(model)}
     with Run.create(tmp_path, job="rl.train", name="r") as run:
         pass
-    with pytest.raises(RunError, match="holds no model: a run saves it at its end"):
+    with pytest.raises(RunError, match="holds no model: training saves it at its end"):
         find_model(str(tmp_path / "r"))
     build(ModelConfig.of(decoder=SHAPE), seed=0).save(run.path / "model")
     assert find_model(str(tmp_path / "r")) == find_model(str(run.path)) == {"pretrained": str(run.path / "model")}
+    newer = tmp_path / "r" / "9999-01-01_00-00-00"
+    newer.mkdir()
+    (newer / "config.yaml").write_text("{}")
+    assert find_model(str(tmp_path / "r")) == {"pretrained": str(run.path / "model")}, "the newest that has a model"
+    with pytest.raises(RunError, match=f"there is no run rr in {tmp_path}; did you mean 'r'"):
+        find_model(str(tmp_path / "rr"))
     with pytest.raises(ConfigError, match="no run folder, and no model folder"):
         find_model(str(tmp_path))
 
 
+def test_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for time in ("2026-01-01_00-00-00", "2026-01-02_00-00-00"):
+        (tmp_path / "runs" / "mine" / time).mkdir(parents=True)
+        (tmp_path / "runs" / "mine" / time / "config.yaml").write_text("{}")
+    newest = Path("runs/mine/2026-01-02_00-00-00")
+    assert find_run("mine") == find_run("runs/mine") == find_run(str(newest)) == newest
+    with pytest.raises(RunError, match="there is no run 'mien'; did you mean 'mine'"):
+        find_run("mien")
+
+
 def chat(monkeypatch: pytest.MonkeyPatch, model: Path, text: str, *words: str) -> int:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    return main(["chat", str(model), "--context", "64", "--max-tokens", "6", "--temperature", "0", *words])
+    return main(["chat", str(model), "--max-len", "64", "--max-tokens", "6", "--temperature", "0", *words])
 
 
 def test_a_piped_conversation_is_answered_line_by_line(

@@ -108,7 +108,7 @@ def test_a_run_is_served_by_the_name_of_its_folder(folder: Path, tmp_path: Path)
     run = tmp_path / "quickstart" / "2026-01-01_00-00-00"
     run.mkdir(parents=True)
     (run / "config.yaml").write_text("{}")
-    with pytest.raises(RunError, match="holds no model: a run saves it at its end"):
+    with pytest.raises(RunError, match="holds no model: training saves it at its end"):
         load(run.parent, "--renderer", "glm")
     (run / "model").symlink_to(folder)
     assert load(run.parent, "--renderer", "glm").name == "quickstart"

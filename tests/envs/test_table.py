@@ -497,10 +497,13 @@ def test_a_prompt_asks_with_columns_of_any_name(tmp_path: Path):
 def test_a_table_without_answers_says_so(tmp_path: Path):
     said: list[str] = []
     tasks = table(write(tmp_path / "t.jsonl", [{"question": f"{i}?"} for i in range(30)]), said)
-    assert "there are no answers, so that `rewards` needs a judge of its own" in said[0]
+    assert "no column looks like an answer among question: set columns: {answer: NAME}, or judge without one" in said[0]
     task = tasks.task("train", 0)
     assert task.answer == ""
-    with pytest.raises(EnvError, match=r"t\.jsonl:\d+: the table has no answer to demonstrate"):
+    with pytest.raises(
+        EnvError,
+        match=r"t\.jsonl:\d+: there is no answer to demonstrate; no column looks like",
+    ):
         tasks.demonstrate(task, Random(0))
 
 

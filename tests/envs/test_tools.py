@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal, Optional
@@ -402,6 +403,20 @@ def test_demonstrations_make_their_calls():
     assert [asyncio.run(verdict(text)) for text in (f" #{a + b}\n", "#x", "")] == [1.0, 0.0, 0.0]
     with pytest.raises(EnvError, match="sums has no demonstrations: pass `demonstrate`"):
         ToolTasks([add], ROWS, name="sums").demonstrate(task, Random(0))
+
+
+def test_a_demonstration_that_makes_a_failing_call_is_refused():
+    def broken(a: int, b: int) -> int:
+        """Add."""
+        raise KeyError("price")
+
+    def show(row: Mapping[str, Any], rng: Random) -> Generator[ToolCall | str, str, None]:
+        yield ToolCall("broken", {"a": 1, "b": 2})
+        yield "3"
+
+    tasks = ToolTasks([broken], ROWS, name="sums", demonstrate=show)
+    with pytest.raises(EnvError, match=r"sums: the demonstration calls broken, which fails: .*price"):
+        tasks.demonstrate(tasks.task("train", 0), Random(0))
 
 
 def test_rows_are_split_by_their_content_and_come_once_an_epoch():

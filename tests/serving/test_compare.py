@@ -138,6 +138,12 @@ def test_averages_are_over_seeds() -> None:
     assert averages.total(setting, "sbs", "n") == 5
 
 
+@pytest.mark.parametrize("values", [{"pools": []}, {"loads": []}, {"traffic": {}}, {"arms": {}}])
+def test_an_empty_comparison_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(values))}|baselines"):
+        CompareConfig.of(**values)
+
+
 def test_a_map_of_traffics_and_loads_by_hand() -> None:
     """Means of 2 s against 4 s are -50%, those of 3 s against 2 s +50%; p99 by itself."""
     arms = {"least_tokens": {"policy": "least_tokens"}, "sbs": {"policy": "sbs"}}

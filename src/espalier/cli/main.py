@@ -1,4 +1,4 @@
-"""`espalier VERB ...`: finds the verb, and turns errors meant for the user into a message and an exit code."""
+"""`espalier COMMAND ...`: finds the command, and turns errors meant for the user into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ REFUSALS = frozenset(
 )
 """What a system says to a program that is not at fault: a full or read-only disk, rights, limits."""
 
-VERBS: Mapping[str, str] = {
+COMMANDS: Mapping[str, str] = {
     "run": "run a recipe",
-    "resume": "go on with a run that was stopped or killed",
+    "resume": "continue a run that was stopped or killed",
     "new": "write a task, an environment, a reward or an algorithm of your own, with a recipe",
     "list": "show the recipes and the jobs",
     "config": "show a recipe's values and where each comes from",
@@ -32,7 +32,7 @@ VERBS: Mapping[str, str] = {
     "compare": "make one report of several runs",
     "eval": "measure a model on tasks: avg@n, pass@k, samples",
     "chat": "talk to a model in the terminal",
-    "serve": "serve a model by the OpenAI protocol",
+    "serve": "serve a model behind an OpenAI-compatible API",
     "graph": "run a table of graph methods, generate or convert a large graph",
     "serving": "simulate, compare and explain request schedulers; run the gateway",
     "swarm": "fly formations, show flights and formations",
@@ -40,13 +40,13 @@ VERBS: Mapping[str, str] = {
 }
 
 
-def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]:
-    """The two functions of a verb: one declares its arguments, one does the work and returns the exit code."""
-    match verb:
+def _load(command: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]:
+    """The two functions of a command: one declares its arguments, one does the work and returns the exit code."""
+    match command:
         case "run" | "resume":
             from espalier.cli.commands import running
 
-            return (running.add_run, running.run) if verb == "run" else (running.add_resume, running.resume)
+            return (running.add_run, running.run) if command == "run" else (running.add_resume, running.resume)
         case "new":
             from espalier.cli.commands import new
 
@@ -74,7 +74,7 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
         case "runs" | "compare":
             from espalier.cli.commands import runs
 
-            return (runs.add_runs, runs.show_runs) if verb == "runs" else (runs.add_compare, runs.compare)
+            return (runs.add_runs, runs.show_runs) if command == "runs" else (runs.add_compare, runs.compare)
         case "eval":
             from espalier.cli.commands import evaluating
 
@@ -94,7 +94,7 @@ def _load(verb: str) -> tuple[Callable[[argparse.ArgumentParser], None], Callabl
                 "list": (showing.add_list, showing.show_list),
                 "config": (showing.add_config, showing.show_config),
                 "report": (showing.add_report, showing.make_report),
-            }[verb]
+            }[command]
 
 
 def share_cores(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -140,19 +140,21 @@ def _unless_interrupted(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
 
 
-def _call(verb: str, words: Sequence[str]) -> int:
-    if verb not in VERBS:
-        raise EspalierError(f"there is no verb {verb!r}{nearest(verb, VERBS)} `espalier --help` explains them.")
-    add_arguments, work = _load(verb)
-    parser = argparse.ArgumentParser(f"espalier {verb}", description=VERBS[verb])
+def _call(command: str, words: Sequence[str]) -> int:
+    if command not in COMMANDS:
+        raise EspalierError(
+            f"there is no command {command!r}{nearest(command, COMMANDS)} `espalier --help` explains them."
+        )
+    add_arguments, work = _load(command)
+    parser = argparse.ArgumentParser(f"espalier {command}", description=COMMANDS[command], allow_abbrev=False)
     add_arguments(parser)
     return work(parser.parse_intermixed_args(words))
 
 
 def _help() -> str:
-    lines = [f"  {verb:<8} {summary}" for verb, summary in VERBS.items()]
-    end = "`espalier VERB --help` says more. To begin: espalier run rl/quickstart"
-    return "\n".join(["usage: espalier VERB ...", "", *lines, "", end])
+    lines = [f"  {command:<8} {summary}" for command, summary in COMMANDS.items()]
+    end = "`espalier COMMAND --help` says more. To begin: espalier run rl/quickstart"
+    return "\n".join(["usage: espalier COMMAND ...", "", *lines, "", end])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from espalier.core.errors import ConfigError, RunError, nearest
 
 RECIPES = Path("recipes")
 """Recipes of the user's own, in the working directory."""
+RUNS = Path("runs")
+"""Where runs go unless `--runs-dir` says otherwise."""
 SHIPPED = Path(__file__).resolve().parents[1] / "recipes"
 """Those of the package, which are found from anywhere."""
 
@@ -35,9 +38,13 @@ def find_recipe(word: str) -> Path:
     if len(same) == 1:
         return same[0]
     if same:
-        raise ConfigError(f"several recipes are called {word!r}: {', '.join(map(str, same))}")
-    stems = {path.stem for path in names.values()} if "/" not in wanted else names
-    raise ConfigError(f"there is no recipe {word!r}{nearest(wanted, stems)}")
+        called = [name for name, path in names.items() if path in same]
+        raise ConfigError(f"several recipes are called {word!r}: {', '.join(called)}")
+    if Path(word).suffix or word.startswith("."):
+        raise ConfigError(f"there is no file {word}")
+    close = get_close_matches(wanted, names if "/" in wanted else {path.stem for path in names.values()}, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else "; `espalier list` shows them"
+    raise ConfigError(f"there is no recipe {word!r}{meant} An override is written key=value.")
 
 
 def all_recipes() -> dict[str, Path]:
@@ -51,31 +58,48 @@ def all_recipes() -> dict[str, Path]:
 
 
 def find_run(word: str) -> Path:
-    """The run folder `word`, or the newest run in the folder `word` (`runs/quickstart`)."""
+    """The run folder `word`, or the newest run of a name: `runs/quickstart`, or `quickstart` for the same."""
     path = Path(word)
-    if (path / "config.yaml").is_file():
-        return path
-    newest = max(path.glob("[!.]*/config.yaml"), default=None)
-    if newest is None:
-        raise RunError(f"{word} is not a run folder. Runs lie in runs/<name>/<time>.")
-    return newest.parent
+    if runs := _runs(path) or _runs(RUNS / path):
+        return runs[0]
+    if not path.exists() and (names := _names(RUNS if path.parent == Path() else path.parent)):
+        raise RunError(f"there is no run {path.name!r}{nearest(path.name, names)}")
+    raise RunError(f"{word} is not a run folder. Runs lie in {RUNS}/NAME/TIME.")
 
 
 def find_model(word: str) -> dict[str, Any]:
-    """The `model:` section of what the user names: a model folder, a run's model, or a pretrained model.
+    """The `model:` section of what the user names: a model folder, a run's model, or a pretrained model. Of the runs in
+    a folder (`runs/quickstart`), the newest that has a model.
 
-    Raises RunError for a run that has saved no model, ConfigError for a word that is none of these.
+    Raises RunError where no run there has saved a model, ConfigError for a word that is none of these.
     """
     path = Path(word)
     if (path / "config.json").is_file():
         return {"pretrained": word}
-    if (path / "config.yaml").is_file() or any(path.glob("[!.]*/config.yaml")):
-        run = find_run(word)
-        if (run / "model" / "config.json").is_file():
-            return {"pretrained": str(run / "model")}
-        raise RunError(f"{run} holds no model: a run saves it at its end. `espalier resume {run}` goes on with it.")
+    if runs := _runs(path):
+        for run in runs:
+            if (run / "model" / "config.json").is_file():
+                return {"pretrained": str(run / "model")}
+        raise RunError(
+            f"{word} holds no model: training saves it at its end. `espalier resume {runs[0]}` goes on with a run that "
+            "was stopped"
+        )
     if path.is_dir():
         raise ConfigError(
             f"{word}: no run folder, and no model folder with config.json, model.safetensors, tokenizer.json"
         )
+    if not path.exists() and (names := _names(path.parent)):
+        raise RunError(f"there is no run {path.name} in {path.parent}{nearest(path.name, names)}")
     return {"pretrained": word}
+
+
+def _runs(path: Path) -> list[Path]:
+    """The run folder itself, or the runs in a folder, the newest first."""
+    if (path / "config.yaml").is_file():
+        return [path]
+    return [config.parent for config in sorted(path.glob("[!.]*/config.yaml"), reverse=True)]
+
+
+def _names(root: Path) -> list[str]:
+    """The names of the runs below a folder such as `runs`."""
+    return sorted({config.parent.parent.name for config in root.glob("[!.]*/[!.]*/config.yaml")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -165,14 +165,17 @@ class TargetsConfig(Config):
         return self.ttft is not None or self.tpot is not None
 
 
+Traffics = Annotated[dict[str, TrafficConfig], Field(min_length=1)]
+
+
 class CompareConfig(Config):
     """Schedulers side by side on the same arrivals: pools x traffics x loads x seeds."""
 
-    pools: tuple[str, ...] = ("4x32",)
+    pools: tuple[str, ...] = Field(default=("4x32",), min_length=1)
     """Instances x ranks."""
-    traffic: dict[str, TrafficConfig] = Field(default_factory=lambda: {"Azure conversation": TrafficConfig()})
+    traffic: Traffics = Field(default_factory=lambda: {"Azure conversation": TrafficConfig()})
     """By name."""
-    loads: tuple[PositiveFloat, ...] = (0.5, 0.7, 0.85, 0.95)
+    loads: tuple[PositiveFloat, ...] = Field(default=(0.5, 0.7, 0.85, 0.95), min_length=1)
     """Shares of the tokens a second that the pool computes when all passes are full."""
     seeds: PositiveInt = 3
     """Of the arrivals."""
@@ -227,11 +230,13 @@ class DecodeConfig(Config):
 
     ranks: PositiveInt = 32
     """Of the instance."""
-    traffic: dict[str, TrafficConfig] = Field(default_factory=lambda: {"Azure conversation": TrafficConfig()})
+    traffic: Traffics = Field(default_factory=lambda: {"Azure conversation": TrafficConfig()})
     """Lengths are drawn from these traces."""
-    at_once: tuple[PositiveInt, ...] = (800, 1600, 3200)
+    at_once: tuple[PositiveInt, ...] = Field(default=(800, 1600, 3200), min_length=1)
     """Requests at all times."""
-    placements: tuple[DecodeName, ...] = ("round_robin", "lex", "iqr_lex", "iqr_lex_literal", "cost")
+    placements: tuple[DecodeName, ...] = Field(
+        default=("round_robin", "lex", "iqr_lex", "iqr_lex_literal", "cost"), min_length=1
+    )
     """Rules; the first is what the others are measured against."""
     steps: PositiveInt = 2000
     """Measured, after as many that are not."""

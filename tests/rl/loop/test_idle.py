@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from espalier.core.messages import Message
 from espalier.envs.api import Episode, Task
+from espalier.rl.loop.figures import failing_tools
 from espalier.rl.loop.idle import IdleWatch, NothingToLearnError
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory
@@ -89,6 +90,13 @@ def test_a_solved_task_ends_the_run_without_an_error():
         assert not idle.ended
         idle.look(number, step([1.0, 1.0], verdict=1.0), MOVED)
     assert idle.ended
+
+
+def test_tools_that_mostly_fail_are_named():
+    shop = {"env/shop/calls": 2.0, "env/shop/call_errors": 1.1}
+    bank = {"env/bank/calls": 2.0, "env/bank/call_errors": 1.0}
+    assert failing_tools({**shop, **bank, "reward/total": 0.0}) == ["shop"]
+    assert failing_tools({}) == []
 
 
 def test_zero_never_ends():

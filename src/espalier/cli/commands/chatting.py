@@ -32,12 +32,12 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="a run folder, a model folder, or the name of a pretrained model"
     )
-    parser.add_argument("--system", default="", help="the system message (default: none)")
+    parser.add_argument("--system", default="", help="system message (default: none)")
     parser.add_argument("--temperature", type=float, default=0.7, help="0 is greedy (default: %(default)s)")
     parser.add_argument("--top-p", type=float, default=1.0, help="nucleus truncation (default: %(default)s)")
     parser.add_argument("--max-tokens", type=int, default=512, help="tokens of an answer (default: %(default)s)")
-    parser.add_argument("--context", type=int, default=CONTEXT, help="tokens of a conversation (default: %(default)s)")
-    parser.add_argument("--seed", type=int, help="seed of sampling (default: another one each time)")
+    parser.add_argument("--max-len", type=int, default=CONTEXT, help="tokens of a conversation (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="seed of sampling (default: random)")
     parser.add_argument(
         "--dtype", choices=["float32", "bfloat16"], default="float32", help="type of the weights (default: %(default)s)"
     )
@@ -45,8 +45,8 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
 
 def chat(args: argparse.Namespace) -> int:
     """Talk until the user ends it."""
-    if args.max_tokens < 1 or args.context < 2:
-        raise ConfigError("--max-tokens is 1 or more, --context 2 or more")
+    if args.max_tokens < 1 or args.max_len < 2:
+        raise ConfigError("--max-tokens is 1 or more, --max-len 2 or more")
     conversation = _open(args)
     terminal = sys.stdin.isatty()
     if terminal:
@@ -79,7 +79,7 @@ def _open(args: argparse.Namespace) -> Conversation:
     sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature, top_p=args.top_p, seed=seed)
     check(sampling)
     language = build(ModelConfig.of(**section, dtype=args.dtype), seed=0)
-    longest = min(args.context, language.decoder.config.max_position_embeddings)
+    longest = min(args.max_len, language.decoder.config.max_position_embeddings)
     engine = LocalEngine(language.decoder, max_rows=1, max_len=longest, retain_rows=1)
     conversation = Conversation(engine, language.tokenizer, language.renderer, sampling)
     conversation.system(args.system)

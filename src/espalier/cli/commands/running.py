@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from espalier.cli.jobs import find_job, load_function
-from espalier.cli.places import find_run, split_words
+from espalier.cli.places import RUNS, find_run, split_words
 from espalier.core.config import Config
 from espalier.core.data import DataRoot
-from espalier.core.errors import NoCheckpointError, RunError
+from espalier.core.errors import ConfigError, NoCheckpointError, RunError
 from espalier.core.fetch.reads import check_reads
 from espalier.core.job import Job
 from espalier.core.recipe.provenance import ORIGINS, save_origins, settings
@@ -30,15 +30,15 @@ INTERRUPTED = 130
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier run`."""
     parser.add_argument("words", nargs="+", metavar="RECIPE | key=value", help="recipe files, merged, then overrides")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
-    parser.add_argument("--resume", action="store_true", help="go on with the recipe's unfinished run, if there is one")
+    parser.add_argument("--runs-dir", type=Path, default=RUNS, help="folder of the runs (default: runs)")
+    parser.add_argument("--resume", action="store_true", help="continue the recipe's unfinished run, if there is one")
     parser.add_argument("--smoke", action="store_true", help="a study's small variant, the same as variant=smoke")
     add_data_root(parser)
 
 
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier resume`."""
-    parser.add_argument("run", metavar="RUN", help="the run folder: runs/<name>/<time>, or runs/<name> for the newest")
+    parser.add_argument("run", metavar="RUN", help="a run folder (runs/NAME/TIME), or NAME for its newest run")
     add_data_root(parser)
 
 
@@ -49,8 +49,12 @@ def add_data_root(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a recipe in a new folder, or in that of its unfinished run."""
-    files, overrides = split_words([*args.words, *(["variant=smoke"] if args.smoke else [])])
+    files, overrides = split_words(args.words)
     recipe = load_recipe(files, overrides, find_job)
+    if args.smoke:
+        if not hasattr(recipe.config, "variant"):
+            raise ConfigError(f"--smoke: {recipe.run.name} is no study, and only studies have a small variant")
+        recipe = load_recipe(files, [*overrides, "variant=smoke"], find_job)
     for line in recipe.layers.dropped:
         print(line)
     unfinished = newest_unfinished(args.runs_dir, recipe.run.name) if args.resume else None

@@ -13,13 +13,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from espalier.cli.places import find_run
+from espalier.cli.places import RUNS, find_run
 from espalier.core.errors import EspalierError
 from espalier.core.io.files import write_atomic
 from espalier.core.run.listing import RunRow, find_runs
 from espalier.core.tracking.progress import duration
 
-RUNS = Path("runs")
 WIDTH = 200
 """Characters of a line where the output is no terminal."""
 _STYLES = {"finished": "green", "running": "blue", "failed": "red", "killed": "red", "broken": "red"}
@@ -39,8 +38,8 @@ KEYS: dict[str, Callable[[RunRow], Any]] = {
 
 def add_runs(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier runs`."""
-    parser.add_argument("name", nargs="?", help="only the runs of this name")
-    parser.add_argument("--runs-dir", type=Path, default=RUNS, help="where run folders lie (default: runs)")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="only the runs of this name")
+    parser.add_argument("--runs-dir", type=Path, default=RUNS, help="folder of the runs (default: runs)")
     parser.add_argument("--sort", choices=KEYS, default="time", help="the largest comes last (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
 
@@ -81,7 +80,7 @@ def _table(runs: list[RunRow]) -> Table:
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier compare`."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or runs/<name> for the newest of a name")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or NAME for its newest run")
     parser.add_argument("--out", type=Path, default=Path("comparison.html"), help="the page (default: %(default)s)")
 
 

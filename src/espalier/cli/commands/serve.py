@@ -38,7 +38,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         "--api-key",
         action="append",
         default=[],
-        help=f"a key that requests must bring; may be given again (default: ${KEY_VARIABLE}, else none is wanted)",
+        help=f"API key that requests must send; may be repeated (default: ${KEY_VARIABLE}, else no key is needed)",
     )
     parser.add_argument(
         "--renderer",
@@ -50,17 +50,20 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="whether the assistant thinks before it answers (default: as the folder records, else not)",
     )
-    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="type of the weights")
+    parser.add_argument(
+        "--dtype", choices=["float32", "bfloat16"], default="float32", help="type of the weights (default: %(default)s)"
+    )
     for option, said in _DEFAULTS.items():
         field = EngineConfig.model_fields[option]
-        text = f"{(field.description or '').replace('%', '%%')} (default: {said})"
+        about = (field.description or "").rstrip(".").replace("%", "%%")
+        text = f"{about[:1].lower()}{about[1:]} (default: {said})"
         default = field.default if option == "prefill_tokens" else None
         parser.add_argument(f"--{option.replace('_', '-')}", type=int, default=default, help=text)
     parser.add_argument(
-        "--queue", type=int, default=QUEUE, help="answers that may wait for a row; beyond it 429 (default: %(default)s)"
+        "--queue", type=int, default=QUEUE, help="answers that may wait; more get status 429 (default: %(default)s)"
     )
     parser.add_argument(
-        "--grace", type=int, default=10, help="seconds that open requests get at shutdown (default: %(default)s)"
+        "--grace", type=int, default=10, help="seconds to finish open requests at shutdown (default: %(default)s)"
     )
 
 

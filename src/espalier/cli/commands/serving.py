@@ -13,6 +13,7 @@ from rich.table import Table
 from espalier.cli.commands import running
 from espalier.cli.listening import serve_app, serve_beside
 from espalier.cli.options import settle
+from espalier.cli.places import RUNS
 from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
 from espalier.core.recipe import yaml12
@@ -48,7 +49,7 @@ TAKES = {
 }
 """The verbs of each option."""
 DEFAULTS = {
-    "runs_dir": Path("runs"),
+    "runs_dir": RUNS,
     "pool": "4x32",
     "load": 0.8,
     "policy": "sbs_whole",
@@ -70,15 +71,15 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items()) + "\n\n" + SOURCES
     parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
     parser.add_argument("words", nargs="*", metavar="TRACE | RECIPE | key=value", help="see above")
-    parser.add_argument("--runs-dir", type=Path, help="compare: where run folders go (default: runs)")
+    parser.add_argument("--runs-dir", type=Path, help="compare: folder of the runs (default: runs)")
     parser.set_defaults(smoke=False)
-    parser.add_argument("--resume", action="store_true", help="compare: go on with the unfinished run")
+    parser.add_argument("--resume", action="store_true", help="compare: continue the unfinished run")
     parser.add_argument(
         "--data-root", type=Path, help="compare, simulate, explain: folder of data sets (default: ESPALIER_DATA)"
     )
     parser.add_argument("--pool", help="simulate, explain: instances x ranks (default: 4x32)")
     parser.add_argument("--load", type=float, help="simulate, explain: share of the pool's capacity (default: 0.8)")
-    parser.add_argument("--policy", help="explain: who decides (default: sbs_whole)")
+    parser.add_argument("--policy", help="explain: the policy (default: sbs_whole)")
     parser.add_argument("--chunk", type=int, help="calibrate: tokens of a rank in a pass (default: 4096)")
     parser.add_argument("--requests", type=int, help="calibrate: requests of a rank that decodes (default: 256)")
     parser.add_argument("--kv", type=int, help="calibrate: cached tokens of a rank that decodes (default: 500000)")

@@ -68,7 +68,7 @@ def show_config(args: argparse.Namespace) -> int:
 
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier report`."""
-    parser.add_argument("run", metavar="RUN", help="the run folder: runs/<name>/<time>, or runs/<name> for the newest")
+    parser.add_argument("run", metavar="RUN", help="a run folder (runs/NAME/TIME), or NAME for its newest run")
     parser.add_argument("--serve", action="store_true", help="show it in the browser, and follow the run as it goes on")
     parser.add_argument(
         "--port", type=int, help=f"with --serve: port to listen on, 0 for any free one (default: {PORT})"

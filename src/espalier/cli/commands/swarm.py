@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from espalier.cli.commands import running
-from espalier.cli.places import find_run
+from espalier.cli.places import RUNS, find_run
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
 
 WORK = {
@@ -40,9 +40,9 @@ def add_swarm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, help="formation: vehicles (default: 37)")
     parser.add_argument("--spacing", type=_number, help="formation: metres between neighbours (default: 2)")
     parser.add_argument("--style", choices=("stroke", "outline", "fill"), help="formation: of a text or an image")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="run: where run folders go (default: runs)")
+    parser.add_argument("--runs-dir", type=Path, default=RUNS, help="run: folder of the runs (default: runs)")
     parser.set_defaults(smoke=False)
-    parser.add_argument("--resume", action="store_true", help="run: go on with the unfinished run")
+    parser.add_argument("--resume", action="store_true", help="run: continue the unfinished run")
     parser.add_argument("--data-root", type=Path, help="run: folder of data sets (default: ESPALIER_DATA)")
 
 
@@ -93,7 +93,7 @@ def _bench() -> int:
     for found in time_plans():
         console.print(
             f"{found.n} vehicles: a plan {found.ms:.1f} ms, p95 {found.p95:.1f}; a registration alone "
-            f"{found.register_ms:.1f}, a look at the news {found.look_ms:.2f}, reading a message of each other vehicle "
+            f"{found.register_ms:.1f}, a safety check {found.look_ms:.2f}, reading a message of each other vehicle "
             f"{found.read_ms:.1f} ({found.plans:,} plans)",
             soft_wrap=True,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
@@ -25,15 +26,24 @@ class Read:
     through: str = ""
 
     @property
+    def known(self) -> bool:
+        """Whether it is a public data set."""
+        return source_of(self.place) is not None
+
+    @property
     def place(self) -> str:
         """Its path below the data root."""
         return str(PurePosixPath(self.folder, self.name))
 
     def found(self, data: DataRoot) -> Path | None:
         """Where it lies: beside the recipe, in the working directory, or below the data root."""
+        return next((place for place in self.places(data) if place.exists()), None)
+
+    def places(self, data: DataRoot) -> list[Path]:
+        """Where it is looked for, in this order."""
         name = Path(self.name).expanduser()
-        places = [root / name for root in (*data.beside, Path.cwd())] + ([data.path / self.place] if data.path else [])
-        return next((place for place in places if place.exists()), None)
+        root = [data.path / self.place] if data.path else []
+        return list(dict.fromkeys([*(folder / name for folder in (*data.beside, Path.cwd())), *root]))
 
     def downloads(self, data: DataRoot) -> bool:
         """Whether the job itself can try to download it."""
@@ -52,13 +62,27 @@ def check_reads(what: str, reads: Sequence[Read | Item], data: DataRoot) -> None
             missing.append(one)
     if not missing:
         return
+    raise DataError(_own(what, missing[0], data) if not missing[0].known else _public(what, missing, data))
+
+
+def _own(what: str, missing: Read, data: DataRoot) -> str:
+    """A file of the user's own is missing: where it was looked for, and which one there has a name like it."""
+    places = missing.places(data)
+    beside = [file.name for place in places if place.parent.is_dir() for file in place.parent.iterdir()]
+    close = get_close_matches(Path(missing.name).name, beside, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    unknown = "" if data.path else ". No data root is known: set ESPALIER_DATA or pass --data-root"
+    return f"{what} reads {missing.name}, and there is none: looked for {', '.join(map(str, places))}{meant}{unknown}"
+
+
+def _public(what: str, missing: Sequence[Read], data: DataRoot) -> str:
     root = f"the data root {data.path} lacks" if data.path else "no data root is known for"
     names = ", ".join(one.place for one in missing)
     sources = sorted({str(source) for one in missing if (source := source_of(one.place))})
     origin = f" (from {', '.join(sources)})" if sources else ""
     through = sorted({one.through for one in missing if one.through})
     downloads = f" ({', '.join(through)} downloads what an existing folder DIR lacks)" if through else ""
-    raise DataError(
+    return (
         f"{what} reads data, and {root} {names}{origin}. Put it below a folder DIR at that path, and set "
         f"ESPALIER_DATA=DIR or pass --data-root DIR{downloads}; `espalier data list` shows what each recipe reads"
     )

@@ -91,7 +91,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """The resolved recipe of a run folder. Raises RunError where there is none, or it is broken."""
     file = path / "config.yaml"
     if not file.is_file():
-        raise RunError(f"{path} is not a run folder: it has no config.yaml. Runs lie in runs/<name>/<time>.")
+        raise RunError(f"{path} is not a run folder: it has no config.yaml. Runs lie in runs/NAME/TIME.")
     try:
         config = read_yaml(file)
     except ConfigError as error:

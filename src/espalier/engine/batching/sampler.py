@@ -60,9 +60,10 @@ def check(sampling: Sampling) -> None:
         "stop_sequences": not all(sequence and _are_ids(sequence) for sequence in sampling.stop_sequences),
     }
     if bad := [name for name, is_wrong in wrong.items() if is_wrong]:
+        said = ", ".join(f"{name}={getattr(sampling, name)!r:.40}" for name in bad)
         raise EngineError(
-            f"sampling is out of range in {', '.join(bad)}: {sampling}; wanted max_tokens >= 1, temperature >= 0, "
-            "0 < top_p <= 1, top_k >= 0, 0 <= min_p <= 1, stop ids from 0 and no empty stop sequence"
+            f"sampling: {said} out of range; wanted max_tokens >= 1, temperature >= 0, 0 < top_p <= 1, "
+            "top_k >= 0, 0 <= min_p <= 1, stop ids from 0 and no empty stop sequence"
         )
 
 

@@ -19,8 +19,8 @@ _GUESSES: Mapping[str, tuple[str, ...]] = {
     "messages": ("messages",),
     "question": ("question", "problem", "prompt", "instruction", "query", "input", "text", "q"),
     "answer": (
-        "answer", "answers", "target", "final_answer", "answerkey", "answer_key", "label", "output", "response",
-        "completion", "solution", "gold", "expected", "a",
+        "answer", "answers", "target", "final_answer", "answerkey", "answer_key", "correct", "correct_answer",
+        "ground_truth", "label", "output", "response", "completion", "solution", "gold", "expected", "a",
     ),
     "solution": ("solution", "rationale", "reasoning", "explanation"),
     "choices": ("choices", "options"),

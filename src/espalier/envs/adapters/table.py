@@ -98,6 +98,7 @@ class Table:
         rows, others = _rows(config, data)
         self.columns = found_columns(rows, config.columns, str(config.path), config.prompt)
         self._check_prompt(rows)
+        self._names = list(dict.fromkeys(name for row in rows for name in row.values))
         records, apart = (self._records(found) for found in (rows, others))
         self.rule: Rule | None = None
         if self.columns.answer or any(record.answer is not None for record in records):
@@ -132,7 +133,7 @@ class Table:
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
         """The solution as the table has it, less the calculator annotations of GSM8K; of choices, the letter."""
         if not task.data["solution"]:
-            raise NoDemonstrationsError(f"{task.source}: the table has no answer to demonstrate")
+            raise NoDemonstrationsError(f"{task.source}: there is no answer to demonstrate; {self._no_answer()}")
         return [*self._opening(task), Message.assistant(_ANNOTATION.sub("", task.data["solution"]))]
 
     def _opening(self, task: Task) -> list[Message]:
@@ -191,14 +192,18 @@ class Table:
 
     def _guesses(self) -> str:
         given, found = self._config.columns, self.columns
-        names = {part: name for part, name in found.model_dump().items() if name and getattr(given, part) is None}
+        names = {part: name for part, name in found.model_dump().items() if name}
         parts = []
-        if names:
+        if found != given:
             parts.append(f"columns: {{{', '.join(f'{part}: {_named(name)}' for part, name in names.items())}}}")
         if self.rule and self._config.reference == "auto":
             parts.append(f"reference: {self.rule} ({explained(self.rule)})")
         said = f"found {', '.join(parts)}" if parts else "columns and reference as given"
-        return said if self.rule else f"{said}; there are no answers, so that `rewards` needs a judge of its own"
+        return said if self.rule else f"{said}; {self._no_answer()}, or judge without one (`rewards`)"
+
+    def _no_answer(self) -> str:
+        there = ", ".join(map(str, self._names)) or "none"
+        return f"no column looks like an answer among {there}: set columns: {{answer: NAME}}"
 
 
 def _with_system(first: Sequence[Message], messages: Sequence[Message]) -> list[Message]:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
-from espalier.core.errors import ConfigError, NoDemonstrationsError
+from espalier.core.errors import ConfigError, EnvError, NoDemonstrationsError
 from espalier.core.messages import Message, ToolCall, ToolSpec
 from espalier.envs.api import Env, Split, Task
 from espalier.envs.shuffled import Shuffled
@@ -96,7 +96,9 @@ class ToolTasks:
         return self._box.specs
 
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
-        """See `TaskSet`. The calls are made, so that the conversation is one that can happen."""
+        """See `TaskSet`. The calls are made, so that the conversation is one that can happen. Raises EnvError where one
+        fails.
+        """
         if self._solve is None:
             raise NoDemonstrationsError(f"{self.name} has no demonstrations: pass `demonstrate` to ToolTasks")
         with ThreadPoolExecutor(1) as thread:  # the caller may be inside an event loop
@@ -110,6 +112,8 @@ class ToolTasks:
             while isinstance(said, ToolCall):
                 numbered = ToolCall(said.name, said.arguments, id=f"call_{len(messages)}")
                 answer = await session.answer(numbered)
+                if answer.fault:
+                    raise EnvError(f"{self.name}: the demonstration calls {said.name}, which fails: {answer.text}")
                 messages += [Message.assistant("", tool_calls=(numbered,)), Message.tool(answer.text, numbered.id)]
                 try:
                     said = solution.send(answer.text)

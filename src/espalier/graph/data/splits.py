@@ -19,7 +19,7 @@ PARTS = ("train", "val", "test")
 def public_split(graph: Graph) -> Mapping[str, Tensor]:
     """The split that comes with the data. Raises DataError if there is none."""
     if not set(PARTS) <= set(graph.splits):
-        raise DataError(f"{graph.name} comes without a public split: use `split: random` or `split: per_class`")
+        raise DataError(f"{graph.name} comes without a public split: set data.split=random or data.split=per_class")
     return graph.splits
 
 

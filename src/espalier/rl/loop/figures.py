@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,12 @@ def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version
         figures |= {f"reward/task/{name}": _mean(values) for name, values in by_env.items()}
     figures |= {name: _mean(values) for name, values in by_info.items()}
     return figures
+
+
+def failing_tools(figures: Mapping[str, float]) -> list[str]:
+    """The task sets of which more than half of the calls of tools failed."""
+    names = [name[4:].removesuffix("/call_errors") for name in figures if name.endswith("/call_errors")]
+    return [name for name in names if figures[f"env/{name}/call_errors"] > figures[f"env/{name}/calls"] / 2]
 
 
 def engine_figures(before: EngineStats, after: EngineStats) -> dict[str, float]:

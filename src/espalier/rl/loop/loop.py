@@ -22,7 +22,7 @@ from espalier.rl.loop.checkpoints import Checkpoints, State
 from espalier.rl.loop.collect import Collected, Collector
 from espalier.rl.loop.cost import Cost
 from espalier.rl.loop.evaluate import Evaluation, Evaluations
-from espalier.rl.loop.figures import engine_figures, memory_figures, rollout_figures
+from espalier.rl.loop.figures import engine_figures, failing_tools, memory_figures, rollout_figures
 from espalier.rl.loop.idle import IdleWatch
 from espalier.rl.loop.rollout_log import RolloutLog
 from espalier.rl.loop.source import TaskSource
@@ -79,6 +79,7 @@ class Loop:
             **state.idle,
         )
         self._told_of_errors = False
+        self._failing = set[str]()
         self._admission = Admission(**state.admission) if state.admission else Admission(groups, config.rollout.max_lag)
         self._collector = Collector(
             parts.player,
@@ -168,18 +169,21 @@ class Loop:
         }
         metrics |= self._cost.metrics
         self._run.metrics.log(self.number, metrics)  # before the checkpoint: a resume finds it written
-        self._tell(progress, collected, trained)
+        self._tell(progress, collected, metrics)
         await self._periodic(progress)
         progress.update(self.number, shown(metrics, self.figures))
 
-    def _tell(self, progress: Progress, collected: Collected, trained: Metrics) -> None:
+    def _tell(self, progress: Progress, collected: Collected, metrics: Metrics) -> None:
         """Say what is wrong with a step, also in the report: attempts that failed, and nothing to learn from."""
         found = []
         if collected.errors and not self._told_of_errors:
             self._told_of_errors = True
             found.append(f"{len(collected.errors)} attempts failed; the first: {collected.errors[0]}")
-        if reason := self._idle.look(self.number, collected.groups, trained):
+        if reason := self._idle.look(self.number, collected.groups, metrics):
             found.append(reason)
+        for name in sorted(set(failing_tools(metrics)) - self._failing):
+            self._failing.add(name)
+            found.append(f"{name}: more than half of the calls of tools fail; the report shows them in the rollouts")
         for text in found:
             progress.note(f"step {self.number}: {text}")
             self._run.warn(text, self.number)

@@ -67,5 +67,5 @@ def save_cloud(cloud: Cloud, file: Path) -> None:
 def _format(file: Path) -> Format:
     suffix = file.suffix.lower()
     if suffix not in FORMATS:
-        raise DataError(f"{file}: the suffix {suffix!r} is of no format of clouds{nearest(suffix, FORMATS)}")
+        raise DataError(f"{file}: no format of point clouds has the suffix {suffix!r}{nearest(suffix, FORMATS)}")
     return FORMATS[suffix]
