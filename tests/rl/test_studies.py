@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from espalier.cli.jobs import HOUSE, find_job
 from espalier.cli.main import main
+from espalier.core.recipe.resolve import load_recipe
 from espalier.core.report.blocks import Curves, load
+from espalier.core.study.cells import cells_of
+from espalier.core.study.config import StudyConfig
 from espalier.core.study.results import read_results
+from espalier.rl.config import TrainConfig
 
 RECIPES = Path(__file__).parents[2] / "src" / "espalier" / "recipes" / "rl"
 
@@ -37,3 +42,21 @@ def test_smoke(name: str, cache: Path, tmp_path: Path) -> None:
     curves = [block for block in load(path / "report.json") if isinstance(block, Curves)]
     assert len(curves) == 3
     assert len([folder for folder in cache.iterdir() if folder.name.startswith("warm_start") and folder.is_dir()]) == 1
+
+
+def test_the_tutorials_study_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the page: the arms are the plain algorithm, the user's own, and the control."""
+    page = (Path(__file__).parents[2] / "docs" / "tutorials" / "algorithm.md").read_text()
+    text = page.partition('```yaml title="mine_study.yaml"\n')[2].partition("```")[0]
+    assert text.startswith("job: core.study")
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "algorithm", "mine"]) == 0
+    Path("mine_study.yaml").write_text(text)
+    config = load_recipe([Path("mine_study.yaml")], [], find_job).config
+    assert isinstance(config, StudyConfig)
+    grpo, mine, shuffled = (cell.recipe.config for cell in cells_of(config, 0, HOUSE)[:3])
+    assert isinstance(grpo, TrainConfig)
+    assert isinstance(mine, TrainConfig)
+    assert isinstance(shuffled, TrainConfig)
+    assert (grpo.algorithm.plugin, mine.algorithm.plugin is None) == (None, False)
+    assert (mine.shuffle_rewards, shuffled.shuffle_rewards) == (False, True)
