@@ -117,7 +117,7 @@ def test_calibrate_decoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["gateway", "missing.yaml"], "cannot read missing.yaml"),
         (["calibrate", "missing.csv"], "there is no missing.csv"),
         (["calibrate", "one.csv", "two.csv"], "usage: espalier serving calibrate"),
-        (["compare"], "usage: espalier serving compare"),
+        (["compare"], "cannot 'compare'; there is calibrate"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -129,9 +129,7 @@ def test_what_is_wrong_is_named(
 
 
 OPTIONS = {
-    "runs-dir": ("x", "compare"),
-    "resume": ("", "compare"),
-    "data-root": ("x", "compare", "simulate", "explain"),
+    "data-root": ("x", "simulate", "explain"),
     "pool": ("4x32", "simulate", "explain"),
     "load": ("0.8", "simulate", "explain"),
     "policy": ("sbs_whole", "explain"),
@@ -146,7 +144,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("verb", ["compare", "simulate", "explain", "calibrate", "gateway", "fake-engine"])
+@pytest.mark.parametrize("verb", ["simulate", "explain", "calibrate", "gateway", "fake-engine"])
 def test_an_option_that_a_verb_does_not_use_is_refused(
     verb: str, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("swarm")
     (folder / "few.yaml").write_text(RECIPE)
     words = ["--runs-dir", str(folder / "runs"), "film_every_s=0.5", "goal=[4, 0, 1.5]"]
-    assert main(["swarm", "run", str(folder / "few.yaml"), *words]) == 0
+    assert main(["run", str(folder / "few.yaml"), *words]) == 0
     return folder
 
 
@@ -116,7 +116,7 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
     for n, line in zip((6, 8), lines, strict=True):
         parts = (
             rf"{n} vehicles: a plan NUMBER ms, p95 NUMBER; a registration alone NUMBER",
-            "a look at the news NUMBER",
+            "a safety check NUMBER",
             rf"reading a message of each other vehicle NUMBER \({n} plans\)",
         )
         pattern = ", ".join(parts).replace("NUMBER", r"[\d.]+")
@@ -127,10 +127,9 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
     ("words", "message"),
     [
         (["rendr"], "cannot 'rendr'; did you mean 'render'"),
-        (["run"], "usage: espalier swarm run"),
-        (["run", "few.yaml", "--out", "a.gif"], "usage: espalier swarm run"),
+        (["run", "few.yaml"], "cannot 'run'; there is bench, formation, render"),
         (["bench", "x=1"], "usage: espalier swarm bench"),
-        (["bench", "--out", "a.csv"], "usage: espalier swarm bench"),
+        (["bench", "--out", "a.csv"], "bench has no --out: it is of espalier swarm render and espalier swarm formation"),
         (["render", "runs/few"], "usage: espalier swarm render"),
         (["render", "--out", "a.gif"], "usage: espalier swarm render"),
         (["render", "runs/few", "runs/few", "--out", "a.gif"], "usage: espalier swarm render"),
@@ -138,13 +137,11 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
         (["formation", "cube", "--out", "a.png", "--view", "top"], "formation has no --view: it is of .* render"),
         (["formation", "cube", "--out", "a.png", "--whole"], "formation has no --whole"),
         (["render", "runs/few", "--out", "a.png", "--n", "9"], "render has no --n: it is of espalier swarm formation"),
-        (["run", "few.yaml", "--at", "0"], "run has no --at"),
-        (["formation", "cube", "--out", "a.png", "--resume"], "formation has no --resume: it is of espalier swarm run"),
-        (["bench", "--data-root", "."], "bench has no --data-root"),
+        (["bench", "--at", "0"], "bench has no --at"),
         (["bench", "--spacing", "1"], "bench has no --spacing"),
         (["render", "none", "--out", "a.gif", "--out", "a.giff"], "a.giff: a flight cannot .* did you mean '.gif'"),
         (["render", "none.npz", "--out", "a.gif"], "there is no file none.npz"),
-        (["render", "none", "--out", "a.gif"], "none is not a run folder"),
+        (["render", "none", "--out", "a.gif"], "there is no run 'none'; there is few"),
         (["render", "empty", "--out", "a.gif"], "empty has no artefacts/flight.npz: it is no finished run of"),
         (["render", "damaged.npz", "--out", "a.gif"], "damaged.npz cannot be read as NPZ"),
         (["render", "spoilt.npz", "--out", "a.gif"], "spoilt.npz cannot be read as NPZ"),

@@ -94,7 +94,7 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier run graph/quickstart method='{name: raw}'": Plan(add="map=none", says="score"),
     "espalier run graph/cora": Plan(add="fit.epochs=2 map=none", data=True, says="report: "),
     "espalier run graph/quickstart method.encoder.kind=sage": Plan(add="fit.epochs=2 map=none", says="report: "),
-    "espalier graph table graph/table_node only=[GCN/Cora] seeds=2": Plan(data=True, says="GCN/Cora"),
+    "espalier run graph/table_node only=[GCN/Cora] seeds=2": Plan(data=True, says="GCN/Cora"),
     "espalier run serving/quickstart": Plan(add=TABLE, says="report: "),
     "espalier run serving/azure_conv": Plan(
         add=f"{TABLE} 'traffic={{Azure conversation: {{trace: azure_conv.csv, requests: 500}}}}'",
@@ -194,9 +194,6 @@ PLANS: dict[str, Plan | Unrun] = {
         given=("scans",), says="map: map.tif"
     ),
     # swarm
-    "espalier swarm run RECIPE [key=value ...]": Plan(
-        instead="espalier swarm run robots/formation_120 n=4 seconds=0.2", says="report: "
-    ),
     "espalier swarm render RUN | FLIGHT.npz --out FILE": Plan(
         instead="espalier swarm render runs/light_show --out flight.png", given=("flight",), says="flight: flight.png"
     ),
@@ -231,7 +228,7 @@ PLANS: dict[str, Plan | Unrun] = {
         instead="espalier serving calibrate http://127.0.0.1:{port} --chunk 2048", beside=FAKE, says="per_token:"
     ),
     "espalier serving simulate azure_conv.csv requests=20000": Plan(add="requests=2000", data=True, says="sbs_whole"),
-    "espalier serving compare serving/quickstart traffic='{Mine: {trace: requests.jsonl}}'": Plan(
+    "espalier run serving/quickstart traffic='{Mine: {trace: requests.jsonl}}'": Plan(
         add=f"{TABLE} traffic.Mine.requests=500", given=("requests",), says="report: "
     ),
     "espalier serving explain requests.jsonl --pool 2x8": Plan(given=("requests",), says="first token"),

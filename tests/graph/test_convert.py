@@ -67,5 +67,7 @@ def test_generating(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "exists already" in capsys.readouterr().err
     assert main(["graph", "genrate", "x"]) == 2
     assert "did you mean 'generate'" in capsys.readouterr().err
+    assert main(["graph", "convert", "x", "--nodes=5"]) == 2
+    assert "graph convert has no --nodes: it is of espalier graph generate" in capsys.readouterr().err
     assert main(["graph", "convert", "x"]) == 2
     assert "usage: espalier graph convert EDGES FEATURES FOLDER" in capsys.readouterr().err

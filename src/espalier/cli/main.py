@@ -33,9 +33,9 @@ COMMANDS: Mapping[str, str] = {
     "eval": "measure a model on tasks: avg@n, pass@k, samples",
     "chat": "talk to a model in the terminal",
     "serve": "serve a model behind an OpenAI-compatible API",
-    "graph": "run a table of graph methods, generate or convert a large graph",
-    "serving": "simulate, compare and explain request schedulers; run the gateway",
-    "swarm": "fly formations, show flights and formations",
+    "graph": "generate or convert a large graph",
+    "serving": "simulate and explain request schedulers, measure engines, run the gateway",
+    "swarm": "show flights, make formations, time plans",
     "terrain": "traversability maps of point clouds, and routes over them",
 }
 

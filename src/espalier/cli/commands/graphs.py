@@ -1,31 +1,33 @@
-"""`espalier graph`: tables of methods, and graphs on disk."""
+"""`espalier graph`: graphs on disk."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from espalier.cli.commands import running
+from espalier.cli.options import settle
 from espalier.core.errors import ConfigError, EspalierError, MissingExtraError, nearest
 
 WORK = {
-    "table": "RECIPE [key=value ...]: run a table of methods and data sets, beside the published figures",
-    "generate": "FOLDER: write an R-MAT graph with planted communities (--nodes, --edges, ...)",
+    "generate": "FOLDER: write an R-MAT graph with planted communities",
     "convert": "EDGES FEATURES FOLDER: turn an edge list (CSV, Parquet) and a .npy of features into a graph on disk",
 }
+SIZES = {"nodes": 10_000, "edges": 100_000, "classes": 16, "features": 64}
+TAKES = {**dict.fromkeys((*SIZES, "seed"), ("generate",)), "labels": ("convert",)}
+"""The commands of each option."""
 
 
 def add_graph(parser: argparse.ArgumentParser) -> None:
     """Arguments of `espalier graph`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items())
-    parser.add_argument("what", metavar="{table,generate,convert}")
-    running.add_run(parser)
-    parser.add_argument("--nodes", type=int, default=10_000, help="generate: nodes")
-    parser.add_argument("--edges", type=int, default=100_000, help="generate: undirected edges, before duplicates go")
-    parser.add_argument("--classes", type=int, default=16, help="generate: classes of nodes")
-    parser.add_argument("--features", type=int, default=64, help="generate: width of the features")
-    parser.add_argument("--seed", type=int, default=0, help="generate: seed")
+    parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
+    parser.add_argument("words", nargs="*", metavar="FILE | FOLDER", help="see above")
+    parser.add_argument("--nodes", type=int, help="generate: nodes (default: 10000)")
+    parser.add_argument("--edges", type=int, help="generate: undirected edges, duplicates included (default: 100000)")
+    parser.add_argument("--classes", type=int, help="generate: classes of nodes (default: 16)")
+    parser.add_argument("--features", type=int, help="generate: width of the features (default: 64)")
+    parser.add_argument("--seed", type=int, help="generate: seed (default: 0)")
     parser.add_argument("--labels", type=Path, help="convert: .npy of node labels")
 
 
@@ -33,8 +35,7 @@ def graph(args: argparse.Namespace) -> int:
     """Do what the first word says."""
     if args.what not in WORK:
         raise EspalierError(f"espalier graph cannot {args.what!r}{nearest(args.what, WORK)}")
-    if args.what == "table":
-        return running.run(args)
+    settle(args, "espalier graph", TAKES, **SIZES, seed=0)
     wanted = 1 if args.what == "generate" else 3
     if len(args.words) != wanted:
         usage = f"espalier graph {args.what} {WORK[args.what].partition(':')[0]}"

@@ -1,4 +1,4 @@
-"""`espalier serving`: simulate, compare, calibrate, explain, and the gateway with its fake engines."""
+"""`espalier serving`: simulate, explain, calibrate, and the gateway with its fake engines."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from espalier.cli.commands import running
 from espalier.cli.listening import serve_app, serve_beside
 from espalier.cli.options import settle
-from espalier.cli.places import RUNS
 from espalier.core.data import DataRoot
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
 from espalier.core.recipe import yaml12
@@ -27,7 +25,6 @@ POOR = 0.8
 """A fit that explains less of the variance is said to be poor."""
 MOST_LOAD = 2.0
 WORK = {
-    "compare": "RECIPE [key=value ...]: schedulers side by side in a run folder, with a report",
     "simulate": "TRACE [key=value ...]: one table of schedulers on a trace, printed",
     "explain": "TRACE [key=value ...]: the first decisions of one scheduler, each with its reason",
     "calibrate": "CSV | JSONL | URL: step times from (tokens, seconds) pairs, or from a live endpoint",
@@ -38,18 +35,15 @@ WORK = {
 SOURCES = """TRACE is a file, or `constant` or `lognormal` with lengths.prompt=, lengths.output= and lengths.cv=.
 Keys of simulate and explain are those of traffic in a recipe, or begin with prefill., decode., targets. or trouble."""
 TAKES = {
-    "runs_dir": ("compare",),
-    "resume": ("compare",),
-    "data_root": ("compare", "simulate", "explain"),
+    "data_root": ("simulate", "explain"),
     "pool": ("simulate", "explain"),
     "load": ("simulate", "explain"),
     "policy": ("explain",),
     **dict.fromkeys(("chunk", "requests", "kv", "beyond", "model"), ("calibrate",)),
     **dict.fromkeys(("port", "ranks"), ("fake-engine",)),
 }
-"""The verbs of each option."""
+"""The commands of each option."""
 DEFAULTS = {
-    "runs_dir": RUNS,
     "pool": "4x32",
     "load": 0.8,
     "policy": "sbs_whole",
@@ -70,12 +64,9 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items()) + "\n\n" + SOURCES
     parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
-    parser.add_argument("words", nargs="*", metavar="TRACE | RECIPE | key=value", help="see above")
-    parser.add_argument("--runs-dir", type=Path, help="compare: folder of the runs (default: runs)")
-    parser.set_defaults(smoke=False)
-    parser.add_argument("--resume", action="store_true", help="compare: continue the unfinished run")
+    parser.add_argument("words", nargs="*", metavar="TRACE | FILE | key=value", help="see above")
     parser.add_argument(
-        "--data-root", type=Path, help="compare, simulate, explain: folder of data sets (default: ESPALIER_DATA)"
+        "--data-root", type=Path, help="simulate, explain: folder of data sets (default: ESPALIER_DATA)"
     )
     parser.add_argument("--pool", help="simulate, explain: instances x ranks (default: 4x32)")
     parser.add_argument("--load", type=float, help="simulate, explain: share of the pool's capacity (default: 0.8)")
@@ -97,8 +88,6 @@ def serving(args: argparse.Namespace) -> int:
     alone = args.what == "calibrate"
     if args.what != "fake-engine" and (not args.words or (alone and len(args.words) > 1)):
         raise EspalierError(f"usage: espalier serving {args.what} {WORK[args.what]}")
-    if args.what == "compare":
-        return running.run(args)
     try:
         match args.what:
             case "simulate":

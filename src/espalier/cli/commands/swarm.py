@@ -1,4 +1,4 @@
-"""`espalier swarm`: fly formations, show flights and formations."""
+"""`espalier swarm`: show flights, make formations, time plans."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from espalier.cli.commands import running
-from espalier.cli.places import RUNS, find_run
+from espalier.cli.options import settle
+from espalier.cli.places import find_run
 from espalier.core.errors import EspalierError, MissingExtraError, nearest
 
 WORK = {
-    "run": "RECIPE [key=value ...]: fly, as `espalier run` does",
     "bench": "how long a plan takes for 30, 120 and 300 vehicles, and what is done beside it",
     "render": "RUN | FLIGHT.npz --out FILE: a flight as .gif, .mp4, .png, .csv, .rrd (rerun) or .npz",
     "formation": "SHAPE --out FILE: slots as .csv, .json, .npy or .png; a name, text:WORDS, image:FILE or mesh:FILE",
 }
 VIEWS = ("auto", "top", "front", "side", "3d")
-OPTIONS = {
-    "run": ("resume", "data_root"),
-    "render": ("view", "every", "at", "whole"),
-    "formation": ("n", "spacing", "style"),
+TAKES = {
+    "out": ("render", "formation"),
+    **dict.fromkeys(("view", "every", "at", "whole"), ("render",)),
+    **dict.fromkeys(("n", "spacing", "style"), ("formation",)),
 }
-"""Those that only one verb has."""
+"""The commands of each option."""
 
 
 def add_swarm(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +30,7 @@ def add_swarm(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "\n".join(f"{name} {what}" for name, what in WORK.items())
     parser.add_argument("what", metavar="{" + ",".join(WORK) + "}")
-    parser.add_argument("words", nargs="*", metavar="RECIPE | RUN | SHAPE", help="see above")
+    parser.add_argument("words", nargs="*", metavar="RUN | SHAPE", help="see above")
     parser.add_argument("--out", type=Path, action="append", help="render, formation: a file; may be repeated")
     parser.add_argument("--view", choices=VIEWS, help="render: from where (default: front or top)")
     parser.add_argument("--every", type=_number, help="render: between two pictures (default: 0.2), or rows (all)")
@@ -40,26 +39,16 @@ def add_swarm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, help="formation: vehicles (default: 37)")
     parser.add_argument("--spacing", type=_number, help="formation: metres between neighbours (default: 2)")
     parser.add_argument("--style", choices=("stroke", "outline", "fill"), help="formation: of a text or an image")
-    parser.add_argument("--runs-dir", type=Path, default=RUNS, help="run: folder of the runs (default: runs)")
-    parser.set_defaults(smoke=False)
-    parser.add_argument("--resume", action="store_true", help="run: continue the unfinished run")
-    parser.add_argument("--data-root", type=Path, help="run: folder of data sets (default: ESPALIER_DATA)")
 
 
 def swarm(args: argparse.Namespace) -> int:
     """Do what the first word says."""
     if args.what not in WORK:
         raise EspalierError(f"espalier swarm cannot {args.what!r}{nearest(args.what, WORK)}")
-    bare, shows = args.what == "bench", args.what in ("render", "formation")
-    wrong_words = bool(args.words) if bare else not args.words if args.what == "run" else len(args.words) != 1
-    if wrong_words or bool(args.out) != shows:
+    settle(args, "espalier swarm", TAKES, n=37, spacing=2.0)
+    shows = args.what != "bench"
+    if len(args.words) != shows or bool(args.out) != shows:
         raise EspalierError(f"usage: espalier swarm {args.what} {WORK[args.what]}")
-    for verb, options in OPTIONS.items():
-        given = [f"--{name.replace('_', '-')}" for name in options if not _is_unset(getattr(args, name))]
-        if given and args.what != verb:
-            raise EspalierError(f"espalier swarm {args.what} has no {given[0]}: it is of espalier swarm {verb}")
-    if args.what == "run":
-        return running.run(args)
     try:
         match args.what:
             case "render":
@@ -70,10 +59,6 @@ def swarm(args: argparse.Namespace) -> int:
                 return _bench()
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "numba", "robots") from error
-
-
-def _is_unset(value: object) -> bool:
-    return value is None or value is False
 
 
 def _number(text: str) -> float:
@@ -135,10 +120,9 @@ def _formation(args: argparse.Namespace) -> int:
 
     for file in args.out:
         checked_suffix(file)
-    n, spacing_m = 37 if args.n is None else args.n, 2.0 if args.spacing is None else args.spacing
-    if not spacing_m:
+    if not args.spacing:
         raise EspalierError("--spacing 0: neighbours are some way apart")
-    slots = make_formation(shape_of(args.words[0], args.style), n, spacing_m)
+    slots = make_formation(shape_of(args.words[0], args.style), args.n, args.spacing)
     (x, y, z), least = measures(slots)
     console = Console(highlight=False)
     console.print(f"{len(slots)} slots, {x:.2f} x {y:.2f} x {z:.2f} m, the two nearest {least:.2f} m apart")
