@@ -61,7 +61,7 @@ def test_greedy_answers_are_the_same_every_time(model: Path, tmp_path: Path) -> 
         (["brackets", "--n", "2", "--temperature", "0"], "at temperature 0 all 2 attempts at a task are the same"),
         (["brackets", "--n", "2", "--k", "3"], "pass@3 needs 3 attempts at each task, there are 2"),
         (["brackets", "--k", "1,x"], "write whole numbers above 0 with commas between"),
-        (["brackets", "depht=2"], "unknown key 'depht'"),
+        (["brackets", "lenght=2"], "brackets has no setting 'lenght'; did you mean 'length'"),
         (["brackets", "more"], "'more' is not a setting"),
         (["brakcets"], "no kind of tasks is called so; did you mean 'brackets'"),
         (["serving/decode"], "the job serving.decode has no tasks of a language model"),

@@ -129,7 +129,7 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
         (["rendr"], "cannot 'rendr'; did you mean 'render'"),
         (["run", "few.yaml"], "cannot 'run'; there is bench, formation, render"),
         (["bench", "x=1"], "usage: espalier swarm bench"),
-        (["bench", "--out", "a.csv"], "bench has no --out: it is of espalier swarm render and espalier swarm formation"),
+        (["bench", "--out", "a.csv"], "bench has no --out: it is of espalier swarm render and"),
         (["render", "runs/few"], "usage: espalier swarm render"),
         (["render", "--out", "a.gif"], "usage: espalier swarm render"),
         (["render", "runs/few", "runs/few", "--out", "a.gif"], "usage: espalier swarm render"),

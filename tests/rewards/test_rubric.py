@@ -95,6 +95,10 @@ def test_rewards_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         score(rubric({"kind": "plugin", "function": "my_rewards:endless", "name": "endless"}), episode("x"))
     with pytest.raises(ConfigError, match="my_rewards has no nothing"):
         rubric({"kind": "plugin", "function": "my_rewards:nothing"})
+    with pytest.raises(
+        ConfigError, match=r"my_rewards:slow\(episode, factor=1\) cannot take the options \{'facter': 3\}: .*'facter'"
+    ):
+        rubric({"kind": "plugin", "function": "my_rewards:slow", "options": {"facter": 3}})
 
 
 def test_a_reward_of_ones_own_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

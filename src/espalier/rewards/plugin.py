@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -87,7 +87,11 @@ class Function:
     def __init__(self, function: str, options: Mapping[str, Any]) -> None:
         self._name = function
         found = imported(function)
-        self._function = found(**options) if isinstance(found, type) else partial(found, **options)
+        if isinstance(found, type):
+            self._function = found(**options)
+        else:
+            check_options(function, found, options)
+            self._function = partial(found, **options)
 
     async def score(self, episode: Episode) -> float:
         """What it returns, as a number."""
@@ -111,3 +115,15 @@ class Function:
             return float(value)
         except (TypeError, ValueError):
             raise EnvError(f"{self._name} gave {type(value).__name__}, not a number") from None
+
+
+def check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raises ConfigError where a function cannot be called with one argument and these options."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # one written in C tells nothing
+        return
+    try:
+        signature.bind(None, **options)
+    except TypeError as error:
+        raise ConfigError(f"{name}{signature} cannot take the options {dict(options)}: {error}") from None

@@ -84,6 +84,10 @@ def described(word: str, settings: list[str]) -> tuple[dict[str, Any], int]:
     """
     if word in KINDS:
         own = KINDS[word].model_fields
+        roots = {re.split(r"[.=]", text)[0] for text in settings}
+        known = {*own, *EvalConfig.model_fields}
+        if wrong := sorted(roots - known):
+            raise ConfigError(f"{word} has no setting {wrong[0]!r}{nearest(wrong[0], known)}")
         words = [f"tasks.0.{text}" if re.split(r"[.=]", text)[0] in own else text for text in settings]
         base = [f"rollout.max_tokens={MAX_TOKENS}", f"engine.max_len={MAX_TOKENS + PROMPT}"]
         config: Config = load_settings(EvalConfig, [], [f"tasks=[{{env: {word}}}]", *base, *words])
