@@ -480,18 +480,51 @@ def test_prompts_show_columns_and_never_the_answer(tmp_path: Path):
 
 
 def test_a_prompt_asks_with_columns_of_any_name(tmp_path: Path):
-    rows = [{"left": i, "right": 3, "answer": str(i + 3)} for i in range(30)]
+    rows = [{"left": i, "right term": 3, "answer": str(i + 3)} for i in range(30)]
     path = write(tmp_path / "t.jsonl", rows)
-    tasks = table(path, prompt="{left} + {right} = {answer}")
+    tasks = table(path, prompt="{left} + {right term} = {answer}")
     task = tasks.task("train", 0)
     left = int(task.answer) - 3
     assert task.data["question"] == f"{left} + 3 = {{answer}}", "the answer is not shown"
     assert opening(tasks, task) == [("user", task.data["question"])]
-    for prompt in ("", "What is {answer}?", "{hint}?"):
+    for prompt in ("", "What is {answer}?", "{hint}?", "{left} and {question}"):
         with pytest.raises(DataError, match="no column looks like a question"):
             table(path, prompt=prompt)
-    with pytest.raises(ConfigError, match=r"\{question\} is no column of"):
-        table(path, prompt="{left} and {question}")
+    with pytest.raises(ConfigError, match=r"\{lefft\} is no column of .*; did you mean 'left'"):
+        table(path, prompt="{lefft}?")
+
+
+def test_the_words_of_a_prompt_do_not_change_what_is_held_out(tmp_path: Path):
+    rows = [{"country": f"c{i}", "text": "same", "capital": f"x{i}"} for i in range(60)]
+    path = write(tmp_path / "t.jsonl", rows)
+
+    def heldout(prompt: str) -> set[str]:
+        tasks = table(path, prompt=prompt, columns={"answer": "capital"})
+        return {task.answer for task in tasks._tasks.tasks["heldout"]}
+
+    assert heldout("Capital of {country}?") == heldout("What is the capital of {country}?") != set()
+    with pytest.raises(DataError, match="the same question as in"):
+        table(path, prompt="{text}?", columns={"answer": "capital"})
+
+
+def test_rows_without_a_column_of_the_prompt_are_named(tmp_path: Path):
+    rows: list[dict[str, Any]] = [{"country": f"c{i}", "answer": f"x{i}"} for i in range(30)]
+    for row, message in (
+        ({"answer": "y"}, "the field 'country' must be text"),
+        ({"country": None, "answer": "y"}, "is blank"),
+    ):
+        path = write(tmp_path / "t.jsonl", [*rows, row])
+        with pytest.raises(DataError, match=rf"t\.jsonl:31: .*{message}"):
+            table(path, prompt="Capital of {country}?")
+
+
+def test_a_prompt_may_ask_with_choices_alone(tmp_path: Path):
+    rows = [{"choices": [f"a{i}", f"b{i}"], "answer": "A"} for i in range(30)]
+    tasks = table(write(tmp_path / "t.jsonl", rows), prompt="Choose.\n{choices}")
+    task = tasks.task("train", 0)
+    assert task.data["question"] == "Choose."
+    first, second = task.data["choices"]
+    assert opening(tasks, task) == [("user", f"Choose.\nA) {first}\nB) {second}")]
 
 
 def test_a_table_without_answers_says_so(tmp_path: Path):

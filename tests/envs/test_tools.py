@@ -195,7 +195,7 @@ def odd(kind: str) -> Any:
     ],
 )
 def test_what_goes_wrong_in_a_tool_is_an_observation(kind: str, text: str):
-    assert answer([odd], "odd", {"kind": kind}, seconds=0.2) == Answer(text, fault=True)
+    assert answer([odd], "odd", {"kind": kind}, seconds=0.2) == Answer(text, fault=True, raised=kind in ("raise", "exit", "stop"))
 
 
 def test_other_results():
@@ -415,8 +415,19 @@ def test_a_demonstration_that_makes_a_failing_call_is_refused():
         yield "3"
 
     tasks = ToolTasks([broken], ROWS, name="sums", demonstrate=show)
-    with pytest.raises(EnvError, match=r"sums: the demonstration calls broken, which fails: .*price"):
+    with pytest.raises(EnvError, match=r"sums: the demonstration calls a tool that fails: broken: KeyError: 'price'"):
         tasks.demonstrate(tasks.task("train", 0), Random(0))
+
+
+def test_a_demonstration_may_show_how_to_recover_from_a_wrong_call():
+    def show(row: Mapping[str, Any], rng: Random) -> Generator[ToolCall | str, str, None]:
+        said = yield ToolCall("add", {"b": 1})
+        assert "'a' is missing" in said
+        said = yield ToolCall("add", {"a": 1, "b": 2})
+        yield said
+
+    tasks = ToolTasks([add], ROWS, name="sums", demonstrate=show)
+    assert tasks.demonstrate(tasks.task("train", 0), Random(0))[-1].content == "3"
 
 
 def test_rows_are_split_by_their_content_and_come_once_an_epoch():

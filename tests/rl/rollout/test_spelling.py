@@ -10,7 +10,7 @@ from rl_runs import SMALL, config, finish, start
 from scripted import TASK, ScriptedEngine, ScriptedEnv, session, tokenizer
 
 from espalier.core.data import DataRoot
-from espalier.core.errors import ConfigError, DataError, EnvError
+from espalier.core.errors import DataError, EnvError
 from espalier.core.messages import Message
 from espalier.core.run.run import Run
 from espalier.envs.api import Step, Task
@@ -93,8 +93,6 @@ def test_demonstrations_that_fail_are_left_out():
     assert "letters, task 3: character '☃'" in said[1]
     with pytest.raises(DataError, match="'☃'"):
         demonstrations.row(3)
-    with pytest.raises(ConfigError, match="each of 1 demonstrations failed; the first: letters: no oracle"):
-        demonstrations.batch(5, 1)
 
 
 def test_sample_texts_are_drawn_inside_an_event_loop_and_hold_no_half_characters():

@@ -6,12 +6,12 @@ import json
 import math
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from espalier.core.config import Config
-from espalier.core.errors import DataError, nearest
+from espalier.core.errors import ConfigError, DataError, nearest
 from espalier.core.messages import Message, Role
 from espalier.envs.adapters.rows import Row
 
@@ -19,8 +19,8 @@ _GUESSES: Mapping[str, tuple[str, ...]] = {
     "messages": ("messages",),
     "question": ("question", "problem", "prompt", "instruction", "query", "input", "text", "q"),
     "answer": (
-        "answer", "answers", "target", "final_answer", "answerkey", "answer_key", "correct", "correct_answer",
-        "ground_truth", "label", "output", "response", "completion", "solution", "gold", "expected", "a",
+        "answer", "answers", "target", "final_answer", "answerkey", "answer_key", "correct_answer", "ground_truth",
+        "label", "output", "response", "completion", "solution", "gold", "expected", "a", "correct",
     ),
     "solution": ("solution", "rationale", "reasoning", "explanation"),
     "choices": ("choices", "options"),
@@ -28,7 +28,7 @@ _GUESSES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Names of columns by the part they most often play, the likeliest first."""
 LETTERS = string.ascii_uppercase
-PLACE = re.compile(r"\{(\w+)\}")
+PLACE = re.compile(r"\{([^{}\"\n]+)\}")
 """A column's name in a prompt."""
 
 
@@ -62,6 +62,8 @@ class Record:
     messages: tuple[Mapping[str, str], ...] = ()
     system: str = ""
     row: Mapping[str, Any] | None = None
+    asked: Mapping[str, str] | None = None
+    """By column, what the prompt asks with, where no column is the question."""
 
     @property
     def text(self) -> str:
@@ -98,11 +100,27 @@ def found_columns(rows: Sequence[Row], given: ColumnsConfig, where: str, prompt:
             if guess.get("answer") in lettered:
                 del guess["answer"]
     found = given.model_copy(update=guess)
-    asking = set(names.values()) - secret(found)
-    if found.messages is None and found.question is None and not asking.intersection(PLACE.findall(prompt)):
+    if given.question is None and found.messages is None and asking(prompt, found, names.values()):
+        return found.model_copy(update={"question": None})
+    if found.messages is None and found.question is None:
         there = ", ".join(names.values()) or "no column"
-        raise DataError(f"{where}: no column looks like a question: set columns: {{question: NAME}}; it has {there}")
+        for name in set(PLACE.findall(prompt)) - set(names.values()):
+            if (close := nearest(name, names.values())).startswith("; did"):
+                raise ConfigError(f"prompt: {{{name}}} is no column of {where}{close}")
+        raise DataError(
+            f"{where}: no column looks like a question: set columns: {{question: NAME}}, or ask with columns in "
+            f"`prompt`; it has {there}"
+        )
     return found
+
+
+def asking(prompt: str, columns: ColumnsConfig, names: Collection[str]) -> tuple[str, ...]:
+    """The columns that a prompt asks with, if it does not show the question: names of the table, or `choices`."""
+    shown = dict.fromkeys(PLACE.findall(prompt))
+    if "question" in shown or columns.question in shown:
+        return ()
+    known = {*names, *(["choices"] if columns.choices else [])} - secret(columns)
+    return tuple(name for name in shown if name in known)
 
 
 def secret(columns: ColumnsConfig) -> set[str | None]:
@@ -116,16 +134,17 @@ def filled(prompt: str, values: Mapping[str, Any], columns: ColumnsConfig, **mor
     return PLACE.sub(lambda found: shown.get(found[1], found[0]), prompt)
 
 
-def read_record(row: Row, columns: ColumnsConfig, prompt: str = "") -> Record:
-    """The question is the filled prompt where no column holds one.
+def read_record(row: Row, columns: ColumnsConfig, prompt: str = "", names: Collection[str] = ()) -> Record:
+    """Where no column is the question, it is the prompt, filled with columns of the table, `names`.
 
     Raises DataError, naming file, line and field, where a value cannot be used.
     """
     values, where = row.values, row.where
     messages: tuple[Mapping[str, str], ...] = ()
     said = ""
-    asked = values.get(columns.messages or columns.question or "")
-    if columns.messages or (isinstance(asked, list) and asked and isinstance(asked[0], dict)):
+    asked: Mapping[str, str] | None = None
+    first = values.get(columns.messages or columns.question or "")
+    if columns.messages or (isinstance(first, list) and first and isinstance(first[0], dict)):
         name = columns.messages or columns.question or ""
         messages = _messages(_required(values, name, where), name, where)
         if messages[-1]["role"] == "assistant":
@@ -136,12 +155,13 @@ def read_record(row: Row, columns: ColumnsConfig, prompt: str = "") -> Record:
     elif columns.question:
         question = _question(values, columns.question, where)
     else:
-        question = filled(prompt, values, columns)
+        asked = {name: _shown(values, name, where) for name in asking(prompt, columns, names) if name != "choices"}
+        question = filled(prompt, values, columns, choices="").strip()
     answer = _answer(values, columns.answer, where) if columns.answer else said or None
     solution = (_text(values.get(columns.solution)) if columns.solution else "") or (said if columns.answer else "")
     labels, choices = _choices(values, columns.choices, where)
     system = _text(values.get(columns.system)) if columns.system else ""
-    return Record(where, question, answer, solution, choices, labels, messages, system, values)
+    return Record(where, question, answer, solution, choices, labels, messages, system, values, asked)
 
 
 def _required(values: Mapping[str, Any], name: str, where: str, kind: str = "text") -> Any:
@@ -151,6 +171,14 @@ def _required(values: Mapping[str, Any], name: str, where: str, kind: str = "tex
         meant = close if close.startswith("; did") else ""
         raise DataError(f"{where}: the field {name!r} must be {kind}; the line has {fields}{meant}")
     return values[name]
+
+
+def _shown(values: Mapping[str, Any], name: str, where: str) -> str:
+    """The text of a column that the prompt asks with."""
+    text = _text(_required(values, name, where))
+    if not text.strip():
+        raise DataError(f"{where}: the field {name!r} is blank, and the prompt asks with it")
+    return text
 
 
 def _question(values: Mapping[str, Any], name: str, where: str) -> str:

@@ -97,8 +97,8 @@ class Table:
         self._config = config
         rows, others = _rows(config, data)
         self.columns = found_columns(rows, config.columns, str(config.path), config.prompt)
-        self._check_prompt(rows)
         self._names = list(dict.fromkeys(name for row in rows for name in row.values))
+        self._check_prompt()
         records, apart = (self._records(found) for found in (rows, others))
         self.rule: Rule | None = None
         if self.columns.answer or any(record.answer is not None for record in records):
@@ -149,14 +149,14 @@ class Table:
             Message.user(filled(prompt, data["row"], self.columns, question=data["question"], choices=choices)),
         ]
 
-    def _check_prompt(self, rows: Sequence[Row]) -> None:
+    def _check_prompt(self) -> None:
         """Raises ConfigError where the prompt asks nothing, or cannot be used."""
         prompt, path = self._config.prompt, self._config.path
         if not prompt:
             return
         if self.columns.messages:
             raise ConfigError(f"{path}: its column {self.columns.messages!r} holds whole messages: leave `prompt` out")
-        known = {"choices", *(name for row in rows for name in row.values)} - secret(self.columns)
+        known = {"choices", *self._names} - secret(self.columns)
         known |= {"question"} if self.columns.question else set()
         names = PLACE.findall(prompt)
         unknown = [name for name in names if name not in known]
@@ -171,6 +171,8 @@ class Table:
         tasks: dict[str, Task] = {}
         for record in records:
             instance: dict[str, Any] = {"question": record.question}
+            if record.asked is not None:
+                instance = {"asked": dict(record.asked)}  # not the prompt's words, which an evaluation may change
             data: dict[str, Any] = {"question": record.question}
             if self.rule:
                 data["answer"] = reference(record, self.rule)
@@ -187,7 +189,7 @@ class Table:
         return tasks
 
     def _records(self, rows: Sequence[Row] | None) -> list[Record]:
-        records = [read_record(row, self.columns, self._config.prompt) for row in rows or ()]
+        records = [read_record(row, self.columns, self._config.prompt, self._names) for row in rows or ()]
         return [record for record in records if len(record.question) + len(record.text) <= self._config.longest]
 
     def _guesses(self) -> str:

@@ -41,11 +41,18 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a call: the tool message, whether it names a fault, and the end of the episode where it is one."""
+    """The answer to a call: the tool message, whether it names a fault, whether the function raised an exception, and
+    the end of the episode where it is one.
+    """
 
     text: str
     fault: bool = False
+    raised: bool = False
     done: Done | None = None
+
+
+class _RaisedError(ToolFaultError):
+    """The function itself raised an exception."""
 
 
 class Session(Protocol):
@@ -114,7 +121,8 @@ class ToolBox:
         try:
             return self._shown(await self._result(call, task, objects))
         except ToolFaultError as fault:
-            return Answer(str(fault) if self._explain else "error", fault=True)
+            raised = isinstance(fault, _RaisedError)
+            return Answer(str(fault) if self._explain else "error", fault=True, raised=raised)
 
     async def _result(self, call: ToolCall, task: Task, objects: dict[type, Any]) -> Any:
         if call.name not in self._tools:
@@ -131,7 +139,8 @@ class ToolBox:
         if isinstance(error, EnvError):
             raise error
         if error is not None:
-            raise ToolFaultError(f"{call.name}: {type(error).__name__}: {error}")
+            kind = ToolFaultError if isinstance(error, ToolFaultError) else _RaisedError
+            raise kind(f"{call.name}: {type(error).__name__}: {error}")
         return value
 
     async def _in_thread(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Outcome:

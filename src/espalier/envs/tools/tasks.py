@@ -96,8 +96,8 @@ class ToolTasks:
         return self._box.specs
 
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
-        """See `TaskSet`. The calls are made, so that the conversation is one that can happen. Raises EnvError where one
-        fails.
+        """See `TaskSet`. The calls are made, so that the conversation is one that can happen. Raises EnvError where a
+        function raises an exception.
         """
         if self._solve is None:
             raise NoDemonstrationsError(f"{self.name} has no demonstrations: pass `demonstrate` to ToolTasks")
@@ -112,8 +112,8 @@ class ToolTasks:
             while isinstance(said, ToolCall):
                 numbered = ToolCall(said.name, said.arguments, id=f"call_{len(messages)}")
                 answer = await session.answer(numbered)
-                if answer.fault:
-                    raise EnvError(f"{self.name}: the demonstration calls {said.name}, which fails: {answer.text}")
+                if answer.raised:
+                    raise EnvError(f"{self.name}: the demonstration calls a tool that fails: {answer.text:.500}")
                 messages += [Message.assistant("", tool_calls=(numbered,)), Message.tool(answer.text, numbered.id)]
                 try:
                     said = solution.send(answer.text)

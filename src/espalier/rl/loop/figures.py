@@ -56,8 +56,10 @@ def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version
 
 def failing_tools(figures: Mapping[str, float]) -> list[str]:
     """The task sets of which more than half of the calls of tools failed."""
-    names = [name[4:].removesuffix("/call_errors") for name in figures if name.endswith("/call_errors")]
-    return [name for name in names if figures[f"env/{name}/call_errors"] > figures[f"env/{name}/calls"] / 2]
+    names = [key.removeprefix("env/").removesuffix("/call_errors") for key in figures if key.endswith("/call_errors")]
+    return [
+        name for name in names if 0.0 < figures.get(f"env/{name}/calls", 0.0) < 2 * figures[f"env/{name}/call_errors"]
+    ]
 
 
 def engine_figures(before: EngineStats, after: EngineStats) -> dict[str, float]:

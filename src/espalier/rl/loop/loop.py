@@ -183,7 +183,7 @@ class Loop:
             found.append(reason)
         for name in sorted(set(failing_tools(metrics)) - self._failing):
             self._failing.add(name)
-            found.append(f"{name}: more than half of the calls of tools fail; the report shows them in the rollouts")
+            found.append(f"{name}: more than half of the tool calls fail")
         for text in found:
             progress.note(f"step {self.number}: {text}")
             self._run.warn(text, self.number)
