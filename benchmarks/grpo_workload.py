@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from espalier.core.fetch.catalogue import SMOLLM2
 from espalier.core.seed import np_rng
@@ -13,6 +14,7 @@ from espalier.lm.build import build
 from espalier.lm.checkpoint.files import save_model
 from espalier.lm.config import LoraConfig, ModelConfig
 from espalier.lm.decoder import Decoder
+from espalier.lm.lora import LoraLinear, inject, save_adapters
 from espalier.lm.presets import decoder_config
 from espalier.lm.tokens import char_tokenizer
 
@@ -67,9 +69,10 @@ class Workload:
     def write_model(self, folder: Path) -> None:
         """The model in Hugging Face's layout, and the adapters that both sides begin with in PEFT's."""
         if self.words:
-            adapters = LoraConfig(rank=self.lora) if self.lora else None
-            model = build(ModelConfig(pretrained=SMOLLM2.name, lora=adapters), seed=0)
+            model = build(ModelConfig(pretrained=SMOLLM2.name), seed=0)
             model.save(folder)
+            if self.lora:
+                write_adapters(model.decoder, self.lora, folder / "adapters")
             sizes = {len(model.tokenizer.encode(prompt)) for prompt in self.prompts(0)}
             assert sizes == {self.words}, f"prompts of {sizes} tokens"
             return
@@ -79,6 +82,17 @@ class Workload:
         decoder.reset(seed=1)
         save_model(decoder, folder)
         tokenizer.save(folder)
+
+
+def write_adapters(decoder: Decoder, rank: int, folder: Path) -> None:
+    """Adapters with random A and B: at B = 0, as training begins, the gradient of A is zero and would go unchecked."""
+    inject(decoder, LoraConfig(rank=rank))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for layer in decoder.modules():
+            if isinstance(layer, LoraLinear):
+                layer.lora_B.normal_(std=0.02, generator=generator)
+    save_adapters(decoder, folder)
 
 
 def reward(completion: str) -> float:

@@ -60,7 +60,7 @@ def test_options_may_stand_between_overrides(call: Call, here: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["rnu"], r"there is no command 'rnu'; did you mean 'run'\?"),
+        (["rnu"], "there is no command 'rnu'; did you mean 'run': see `espalier --help`"),
         (["run", "cuont"], r"there is no recipe 'cuont'; did you mean 'count'\?"),
         (["run", "toy/cont"], r"there is no recipe 'toy/cont'; did you mean 'toy/count'\?"),
         (["run", "count", "stesp=1"], r"override stesp=1: unknown key 'stesp'; did you mean 'steps'\?"),
@@ -68,6 +68,8 @@ def test_options_may_stand_between_overrides(call: Call, here: Path) -> None:
         (["run", "count", "job=tyo.count"], r"there is no domain 'tyo' .*; did you mean 'toy'\?"),
         (["run", "steps=1"], "name a recipe"),
         (["run", "count.yml"], r"there is no file count\.yml"),
+        (["run", "cont.yaml"], r"there is no file cont\.yaml; did you mean 'count'"),
+        (["run", "count", "steps.a", "3"], r"there is no recipe 'steps.a'.* An override is written key=value"),
         (["run", "count", "steps", "3"], "there is no recipe 'steps'.* An override is written key=value"),
         (["run", "count", "--smoke"], "count is no study, and only studies have a small variant"),
         (["run", "count", "--smok"], "unrecognized arguments: --smok"),

@@ -101,7 +101,7 @@ def test_what_a_model_may_be(model: Path, tmp_path: Path) -> None:
     newer.mkdir()
     (newer / "config.yaml").write_text("{}")
     assert find_model(str(tmp_path / "r")) == {"pretrained": str(run.path / "model")}, "the newest that has a model"
-    with pytest.raises(RunError, match=f"there is no run rr in {tmp_path}; did you mean 'r'"):
+    with pytest.raises(RunError, match=f"there is no run 'rr' in {tmp_path}; did you mean 'r'"):
         find_model(str(tmp_path / "rr"))
     with pytest.raises(ConfigError, match="no run folder, and no model folder"):
         find_model(str(tmp_path))
@@ -114,8 +114,15 @@ def test_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (tmp_path / "runs" / "mine" / time / "config.yaml").write_text("{}")
     newest = Path("runs/mine/2026-01-02_00-00-00")
     assert find_run("mine") == find_run("runs/mine") == find_run(str(newest)) == newest
-    with pytest.raises(RunError, match="there is no run 'mien'; did you mean 'mine'"):
+    with pytest.raises(RunError, match="there is no run 'mien' in runs; did you mean 'mine'"):
         find_run("mien")
+    model = newest / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    assert find_model("mine") == find_model("runs/mine") == {"pretrained": str(model)}
+    monkeypatch.chdir(tmp_path / "runs")
+    for word in ("smollm2-135m", "x.gguf", "owner/name", "x" * 300):
+        assert find_model(word) == {"pretrained": word}, "folders of runs here do not matter"
 
 
 def chat(monkeypatch: pytest.MonkeyPatch, model: Path, text: str, *words: str) -> int:

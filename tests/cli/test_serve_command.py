@@ -112,4 +112,5 @@ def test_a_run_is_served_by_the_name_of_its_folder(folder: Path, tmp_path: Path)
         load(run.parent, "--renderer", "glm")
     (run / "model").symlink_to(folder)
     assert load(run.parent, "--renderer", "glm").name == "quickstart"
+    assert load(run, "--renderer", "glm").name == load(run / "model", "--renderer", "glm").name == "quickstart"
     assert load(run, "--renderer", "glm", "--name", "mine").name == "mine"

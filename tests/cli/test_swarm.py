@@ -141,7 +141,7 @@ def test_how_long_a_plan_takes(capsys: pytest.CaptureFixture[str], monkeypatch: 
         (["bench", "--spacing", "1"], "bench has no --spacing"),
         (["render", "none", "--out", "a.gif", "--out", "a.giff"], "a.giff: a flight cannot .* did you mean '.gif'"),
         (["render", "none.npz", "--out", "a.gif"], "there is no file none.npz"),
-        (["render", "none", "--out", "a.gif"], "there is no run 'none'; there is few"),
+        (["render", "none", "--out", "a.gif"], "there is no run 'none' in runs; there is few"),
         (["render", "empty", "--out", "a.gif"], "empty has no artefacts/flight.npz: it is no finished run of"),
         (["render", "damaged.npz", "--out", "a.gif"], "damaged.npz cannot be read as NPZ"),
         (["render", "spoilt.npz", "--out", "a.gif"], "spoilt.npz cannot be read as NPZ"),

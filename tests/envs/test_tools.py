@@ -195,7 +195,8 @@ def odd(kind: str) -> Any:
     ],
 )
 def test_what_goes_wrong_in_a_tool_is_an_observation(kind: str, text: str):
-    assert answer([odd], "odd", {"kind": kind}, seconds=0.2) == Answer(text, fault=True, raised=kind in ("raise", "exit", "stop"))
+    raised = kind in ("raise", "exit", "stop")
+    assert answer([odd], "odd", {"kind": kind}, seconds=0.2) == Answer(text, fault=True, raised=raised)
 
 
 def test_other_results():

@@ -125,6 +125,12 @@ def test_f1_by_hand():
     assert judge("Lyon", "Paris") == judge("", "Paris") == judge("the", "Paris") == 0.0
     with pytest.raises(EnvError, match="no reference answer for the reward 'f1'"):
         judge("Paris", "")
+    assert judge("+", "+") == judge("the", "the") == 1.0, "nothing is left of these, so they are compared as they are"
+    assert judge("-", "+") == 0.0
+    choice = episode("A", "A")
+    choice.task.data["choices"] = ["x", "y"]
+    with pytest.raises(EnvError, match="the reward 'f1' compares words, and the task has choices"):
+        f1(F1Config(), choice)
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=6), st.lists(st.sampled_from("abcd"), max_size=6))

@@ -1,1 +1,1 @@
-"""The command line. A verb imports what it needs when it is used, so that `espalier --help` is quick."""
+"""The command line. A command imports what it needs when it is used, so that `espalier --help` is quick."""

@@ -142,9 +142,8 @@ def _unless_interrupted(record: logging.LogRecord) -> bool:
 
 def _call(command: str, words: Sequence[str]) -> int:
     if command not in COMMANDS:
-        raise EspalierError(
-            f"there is no command {command!r}{nearest(command, COMMANDS)} `espalier --help` explains them."
-        )
+        meant = nearest(command, COMMANDS).rstrip("?")
+        raise EspalierError(f"there is no command {command!r}{meant}: see `espalier --help`")
     add_arguments, work = _load(command)
     parser = argparse.ArgumentParser(f"espalier {command}", description=COMMANDS[command], allow_abbrev=False)
     add_arguments(parser)

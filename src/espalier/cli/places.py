@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from espalier.core.errors import ConfigError, RunError, nearest
+from espalier.core.fetch.catalogue import ITEMS
 
 RECIPES = Path("recipes")
 """Recipes of the user's own, in the working directory."""
@@ -40,11 +42,11 @@ def find_recipe(word: str) -> Path:
     if same:
         called = [name for name, path in names.items() if path in same]
         raise ConfigError(f"several recipes are called {word!r}: {', '.join(called)}")
-    if Path(word).suffix or word.startswith("."):
-        raise ConfigError(f"there is no file {word}")
+    is_file = Path(word).suffix in (".yaml", ".yml")
     close = get_close_matches(wanted, names if "/" in wanted else {path.stem for path in names.values()}, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else "; `espalier list` shows them"
-    raise ConfigError(f"there is no recipe {word!r}{meant} An override is written key=value.")
+    what = f"file {word}" if is_file else f"recipe {word!r}"
+    meant = f"; did you mean {close[0]!r}?" if close else "; `espalier list` shows the recipes."
+    raise ConfigError(f"there is no {what}{meant}{'' if is_file else ' An override is written key=value.'}")
 
 
 def all_recipes() -> dict[str, Path]:
@@ -59,47 +61,75 @@ def all_recipes() -> dict[str, Path]:
 
 def find_run(word: str) -> Path:
     """The run folder `word`, or the newest run of a name: `runs/quickstart`, or `quickstart` for the same."""
-    path = Path(word)
-    if runs := _runs(path) or _runs(RUNS / path):
+    if runs := _runs(Path(word)):
         return runs[0]
-    if not path.exists() and (names := _names(RUNS if path.parent == Path() else path.parent)):
-        raise RunError(f"there is no run {path.name!r}{nearest(path.name, names)}")
+    _check_name(word)
     raise RunError(f"{word} is not a run folder. Runs lie in {RUNS}/NAME/TIME.")
 
 
 def find_model(word: str) -> dict[str, Any]:
-    """The `model:` section of what the user names: a model folder, a run's model, or a pretrained model. Of the runs in
-    a folder (`runs/quickstart`), the newest that has a model.
+    """The `model:` section of what the user names: a pretrained model, a model folder, or a run's model. Of the runs of
+    a name, the newest that has a model; a line says so where others are newer.
 
     Raises RunError where no run there has saved a model, ConfigError for a word that is none of these.
     """
     path = Path(word)
-    if (path / "config.json").is_file():
+    if word in ITEMS or _is_file(path / "config.json"):
         return {"pretrained": word}
     if runs := _runs(path):
         for run in runs:
             if (run / "model" / "config.json").is_file():
+                if run != runs[0]:
+                    print(f"{runs[0]} has saved no model; this is that of {run}", file=sys.stderr)
                 return {"pretrained": str(run / "model")}
         raise RunError(
             f"{word} holds no model: training saves it at its end. `espalier resume {runs[0]}` goes on with a run that "
             "was stopped"
         )
-    if path.is_dir():
+    if _is_dir(path):
         raise ConfigError(
             f"{word}: no run folder, and no model folder with config.json, model.safetensors, tokenizer.json"
         )
-    if not path.exists() and (names := _names(path.parent)):
-        raise RunError(f"there is no run {path.name} in {path.parent}{nearest(path.name, names)}")
+    if not _is_file(path) and path.parent != Path():
+        _check_name(word)
     return {"pretrained": word}
 
 
+def name_of(word: str) -> str:
+    """What a model is called: by its run, or else the last part of `word`."""
+    path = Path(word).absolute()
+    run = path.parent if path.name == "model" else path
+    return run.parent.name if _is_file(run / "config.yaml") else path.name
+
+
 def _runs(path: Path) -> list[Path]:
-    """The run folder itself, or the runs in a folder, the newest first."""
-    if (path / "config.yaml").is_file():
+    """The run folder itself, or the runs of a name, the newest first."""
+    if _is_file(path / "config.yaml"):
         return [path]
-    return [config.parent for config in sorted(path.glob("[!.]*/config.yaml"), reverse=True)]
+    folder = path if _is_dir(path) else RUNS / path
+    found = folder.glob("[!.]*/config.yaml") if _is_dir(folder) else ()
+    return [config.parent for config in sorted(found, reverse=True)]
 
 
-def _names(root: Path) -> list[str]:
-    """The names of the runs below a folder such as `runs`."""
-    return sorted({config.parent.parent.name for config in root.glob("[!.]*/[!.]*/config.yaml")})
+def _check_name(word: str) -> None:
+    """Raises RunError where the folder of `word` holds runs, and none that is called so."""
+    path = Path(word)
+    root = RUNS if path.parent == Path() else path.parent
+    if not _is_dir(path) and _is_dir(root):
+        names = {config.parent.parent.name for config in root.glob("[!.]*/[!.]*/config.yaml")}
+        if names:
+            raise RunError(f"there is no run {path.name!r} in {root}{nearest(path.name, names)}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

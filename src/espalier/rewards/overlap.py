@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
+from espalier.core.errors import EnvError
 from espalier.envs.api import Episode
-from espalier.rewards.answer import announced, plain
-from espalier.rewards.component import ComponentConfig, reference
+from espalier.rewards.answer import announced, plain, same
+from espalier.rewards.component import ComponentConfig, place, reference
 
 
 class F1Config(ComponentConfig):
@@ -19,12 +20,18 @@ class F1Config(ComponentConfig):
 
 def f1(config: F1Config, episode: Episode) -> float:
     """2 x shared / (words of the answer + words of the reference), each word as often as it occurs (SQuAD, Rajpurkar et
-    al. 2016). The answer is found as the reward `answer` finds it, and compared without case, punctuation and articles.
+    al. 2016). The last box counts, else what follows the last `answer:` on its line, else the whole response. Words are
+    compared without case, punctuation and articles. A reference of nothing else is compared as it is.
 
-    Raises EnvError where the task has no reference.
+    Raises EnvError where the task has no reference, or has choices: their references are letters.
     """
-    said, expected = plain(announced(episode.response)), plain(reference(episode, config.kind))
-    return word_f1(said.split(), expected.split())
+    expected = reference(episode, config.kind)
+    if episode.task.data.get("choices"):
+        raise EnvError(f"{place(episode)}: the reward 'f1' compares words, and the task has choices; take `answer`")
+    said = announced(episode.response)
+    if not plain(expected):
+        return float(same(said, expected))
+    return word_f1(plain(said).split(), plain(expected).split())
 
 
 def word_f1(said: list[str], expected: list[str]) -> float:

@@ -28,8 +28,8 @@ def read_records(file: Path, *, events: bool = False) -> Iterator[tuple[int, Rec
     """Line numbers (from 1) and records of a CSV with a header, or of one JSON object a line (`.jsonl`, `.json`).
 
     Fields of a CSV are of the type Cell, and None where they are empty. Blank lines, and blanks around a field, count
-    for nothing; encodings and line ends are those of `core.text`. events: lines may begin with `data:`, as server-sent
-    events have it. Raises DataError by file and line.
+    for nothing; encodings and line ends are those of `core.io.text`. events: lines may begin with `data:`, as
+    server-sent events have it. Raises DataError by file and line.
     """
     if not file.is_file():
         raise DataError(f"there is no {file}")

@@ -14,7 +14,7 @@ WORK = {
 }
 SIZES = {"nodes": 10_000, "edges": 100_000, "classes": 16, "features": 64}
 TAKES = {**dict.fromkeys((*SIZES, "seed"), ("generate",)), "labels": ("convert",)}
-"""The commands of each option."""
+"""The subcommands of each option."""
 
 
 def add_graph(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
-from espalier.cli.places import find_model
+from espalier.cli.places import find_model, name_of
 from espalier.core.errors import ConfigError, MissingExtraError
 from espalier.core.sockets import address, listening
 from espalier.engine.config import QUEUE, EngineConfig
@@ -29,7 +28,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a run folder, a model folder, a GGUF file, a name of `espalier data list`, or owner/name on the hub",
     )
-    parser.add_argument("--name", help="the model's name in the API (default: the last part of MODEL)")
+    parser.add_argument("--name", help="the model's name in the API (default: the name of the run or folder)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port", type=int, default=8000, help="port to listen on, 0 for any free one (default: %(default)s)"
@@ -91,7 +90,7 @@ def serve(args: argparse.Namespace) -> int:
 
 def resolved(args: argparse.Namespace) -> argparse.Namespace:
     """The options with the model that MODEL means, and the name in the API. Raises RunError for a run without one."""
-    name = args.name or Path(args.model).resolve().name
+    name = args.name or name_of(args.model)
     return argparse.Namespace(**{**vars(args), "name": name, "model": find_model(args.model)["pretrained"]})
 
 

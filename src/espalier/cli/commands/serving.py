@@ -42,7 +42,7 @@ TAKES = {
     **dict.fromkeys(("chunk", "requests", "kv", "beyond", "model"), ("calibrate",)),
     **dict.fromkeys(("port", "ranks"), ("fake-engine",)),
 }
-"""The commands of each option."""
+"""The subcommands of each option."""
 DEFAULTS = {
     "pool": "4x32",
     "load": 0.8,

@@ -22,7 +22,7 @@ TAKES = {
     **dict.fromkeys(("view", "every", "at", "whole"), ("render",)),
     **dict.fromkeys(("n", "spacing", "style"), ("formation",)),
 }
-"""The commands of each option."""
+"""The subcommands of each option."""
 
 
 def add_swarm(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,7 @@ OPTIONS = {
     "plan": ("out", "cell", "epsg", "origin", "nav2", "start", "goal", "route", "data_root"),
     "bench": (),
 }
-"""Those that a verb takes notice of."""
+"""The options of each subcommand."""
 PLACED = (".tif", ".tiff", ".geojson")
 """Suffixes of files that `--epsg` and `--origin` are for."""
 
@@ -87,8 +87,8 @@ def _check_options(args: argparse.Namespace) -> None:
     """What would have no effect is refused."""
     given = {name for options in OPTIONS.values() for name in options if not _is_unset(getattr(args, name))}
     for name in sorted(given - set(OPTIONS[args.what])):
-        verbs = " and ".join(verb for verb, options in OPTIONS.items() if name in options)
-        raise EspalierError(f"espalier terrain {args.what} has no {_flag(name)}: it is of espalier terrain {verbs}")
+        users = " and ".join(user for user, options in OPTIONS.items() if name in options)
+        raise EspalierError(f"espalier terrain {args.what} has no {_flag(name)}: it is of espalier terrain {users}")
     suffixes = {file.suffix.lower() for file in (*(args.out or ()), *(args.route or ()))}
     for name, of in (("epsg", PLACED), ("origin", PLACED), ("nav2", (".yaml",))):
         if name in given and not suffixes & set(of):

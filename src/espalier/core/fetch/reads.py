@@ -42,7 +42,7 @@ class Read:
     def places(self, data: DataRoot) -> list[Path]:
         """Where it is looked for, in this order."""
         name = Path(self.name).expanduser()
-        root = [data.path / self.place] if data.path else []
+        root = [data.path / self.place] if data.path and not name.is_absolute() else []
         return list(dict.fromkeys([*(folder / name for folder in (*data.beside, Path.cwd())), *root]))
 
     def downloads(self, data: DataRoot) -> bool:
@@ -62,14 +62,16 @@ def check_reads(what: str, reads: Sequence[Read | Item], data: DataRoot) -> None
             missing.append(one)
     if not missing:
         return
-    raise DataError(_own(what, missing[0], data) if not missing[0].known else _public(what, missing, data))
+    own, public = [one for one in missing if not one.known], [one for one in missing if one.known]
+    said = [*(_own(what, one, data) for one in own), *([_public(what, public, data)] if public else [])]
+    raise DataError("\n".join(said))
 
 
 def _own(what: str, missing: Read, data: DataRoot) -> str:
     """A file of the user's own is missing: where it was looked for, and which one there has a name like it."""
     places = missing.places(data)
-    beside = [file.name for place in places if place.parent.is_dir() for file in place.parent.iterdir()]
-    close = get_close_matches(Path(missing.name).name, beside, n=1)
+    beside = {file.name for place in places for file in place.parent.glob(f"*{place.suffix}")}
+    close = get_close_matches(Path(missing.name).name, beside, n=1, cutoff=0.75)
     meant = f"; did you mean {close[0]!r}?" if close else ""
     unknown = "" if data.path else ". No data root is known: set ESPALIER_DATA or pass --data-root"
     return f"{what} reads {missing.name}, and there is none: looked for {', '.join(map(str, places))}{meant}{unknown}"

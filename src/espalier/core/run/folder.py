@@ -44,7 +44,7 @@ _STATE = TypeAdapter(State)
 
 
 def make_folder(root: Path, name: str, config: Mapping[str, Any]) -> tuple[Path, IO[str]]:
-    """A new folder `<root>/<name>/<time>` that holds `config` and the environment, and its lock, already taken."""
+    """A new folder `ROOT/NAME/TIME` that holds `config` and the environment, and its lock, already taken."""
     parent = root / name
     parent.mkdir(parents=True, exist_ok=True)
     files.sweep(parent)

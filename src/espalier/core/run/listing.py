@@ -40,7 +40,7 @@ class RunRow:
 
 
 def find_runs(root: Path) -> Iterator[RunRow]:
-    """The runs in the folders <name>/<time> below `root`, by name and time."""
+    """The runs in the folders NAME/TIME below `root`, by name and time."""
     for config in sorted(root.glob("[!.]*/[!.]*/config.yaml")):
         yield read_run(config.parent)
 

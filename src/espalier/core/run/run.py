@@ -1,6 +1,6 @@
 """What a job is given to work with.
 
-    runs/<name>/<time>/
+    runs/NAME/TIME/
         config.yaml        resolved recipe           metrics.jsonl   every metric, the source of truth
         environment.json   versions, git, machine    checkpoints/    written by the job, atomically
         state.json         status and seconds        artefacts/      written by the job
@@ -47,8 +47,8 @@ class Run:
     """Made by `Run.create` or `Run.reopen`; used as a context manager around the job.
 
     path: the folder. job, name, seed: from the recipe. data: the data root. metrics: log them here.
-    checkpoints: the folder for checkpoints; write them with `core.checkpoints` (steps) or `core.pieces` (finished
-    parts). resumed: whether the folder existed before, so that the job should look into `checkpoints`. stop:
+    checkpoints: the folder for checkpoints; write them with `core.run.checkpoints` (steps) or `core.run.pieces`
+    (finished parts). resumed: whether the folder existed before, so that the job should look into `checkpoints`. stop:
     `stop.requested` once the user wants to stop; the job then writes a checkpoint and returns.
     """
 
