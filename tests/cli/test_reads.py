@@ -81,7 +81,7 @@ def test_a_file_counts_wherever_the_job_looks_for_it(tmp_path: Path, monkeypatch
     for folder in ("beside", "root/traces"):
         (tmp_path / folder).mkdir(parents=True)
     read, root = Read("a.csv", "traces"), DataRoot(tmp_path / "root")
-    with pytest.raises(DataError, match=r"mine reads data, and the data root .*root lacks traces/a\.csv\. Put it"):
+    with pytest.raises(DataError, match=r"mine reads a\.csv, and there is none: looked for .*root/traces/a\.csv"):
         check_reads("mine", [read], root)
     for place in ("a.csv", "beside/a.csv", "root/traces/a.csv"):
         (tmp_path / place).touch()

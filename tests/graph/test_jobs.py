@@ -58,7 +58,7 @@ def data(tmp_path: Path) -> Path:
 def run(recipe: Path, *words: str) -> Path:
     """Run the recipe; the folder of its run."""
     out = recipe.parent / "runs"
-    assert main(["run", str(recipe), f"--runs={out}", *words]) == 0
+    assert main(["run", str(recipe), f"--runs-dir={out}", *words]) == 0
     return sorted(out.glob("*/*"))[-1]
 
 
@@ -144,7 +144,7 @@ def test_recipes_that_do_not_fit_say_why(
     if words[0].startswith("method={"):
         recipe = recipe.replace("method: {name: graphmae, encoder: {hidden: 16, heads: 2}}\n", "")
     (tmp_path / "r.yaml").write_text(recipe)
-    assert main(["run", str(tmp_path / "r.yaml"), f"--runs={tmp_path / 'runs'}", *words]) == 2
+    assert main(["run", str(tmp_path / "r.yaml"), f"--runs-dir={tmp_path / 'runs'}", *words]) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
 
 

@@ -134,7 +134,7 @@ def test_a_recipe_whose_shares_make_no_sense_ends_with_words(
     text = f"job: graph.pretrain\nname: s\ndata: {{name: {tmp_path / 'g.npz'}, split: random}}\nfit: {{epochs: 0}}\n"
     (tmp_path / "r.yaml").write_text(text)
     for word, message in (("data.train=1.5", "not a share between 0 and 1"), ("data.train=0.001", "no train nodes")):
-        assert main(["run", str(tmp_path / "r.yaml"), f"--runs={tmp_path / 'runs'}", word, "data.val=0.2"]) == 2
+        assert main(["run", str(tmp_path / "r.yaml"), f"--runs-dir={tmp_path / 'runs'}", word, "data.val=0.2"]) == 2
         assert message in " ".join(capsys.readouterr().err.split())
 
 

@@ -134,7 +134,7 @@ def test_a_wrong_name_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "folder.pcd").mkdir()
     for name, message in {
         "none.pcd": "there is no cloud",
-        "a.pdc": r"'.pdc' .*mean '.pcd'\?",
+        "a.pdc": r"the suffix '\.pdc'; did you mean '\.pcd'\?",
         "folder.pcd": "is a folder; load_scans",
         "a.npz": r"no array 'points'; did you mean 'point'\?",
     }.items():

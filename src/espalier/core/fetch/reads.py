@@ -27,8 +27,8 @@ class Read:
 
     @property
     def known(self) -> bool:
-        """Whether it is a public data set."""
-        return source_of(self.place) is not None
+        """Whether it is a public data set, or one that a package downloads."""
+        return bool(self.through) or source_of(self.place) is not None
 
     @property
     def place(self) -> str:
