@@ -33,6 +33,11 @@ class DataRoot:
         beside = checkout.parent / "shared" / "data"
         return DataRoot(beside if (checkout / "pyproject.toml").is_file() and beside.is_dir() else None)
 
+    @property
+    def hint(self) -> str:
+        """The end of a message about a missing file: what to set where no root is known."""
+        return "" if self.path else ". No data root is known: set ESPALIER_DATA or pass --data-root"
+
     def near(self, files: Iterable[Path]) -> DataRoot:
         """The same root, for a recipe of these files."""
         return replace(self, beside=folders_of(files))
@@ -50,8 +55,7 @@ class DataRoot:
                 return place
         if path.is_absolute():
             raise DataError(f"there is no {path}")
-        unknown = "" if self.path else ". No data root is known: set ESPALIER_DATA or pass --data-root"
-        raise DataError(f"there is no {path}: looked for {', '.join(map(str, tried))}{unknown}")
+        raise DataError(f"there is no {path}: looked for {', '.join(map(str, tried))}{self.hint}")
 
     def file(self, name: str) -> Path:
         """The existing file or folder `name`, a path relative to the root. Raises DataError saying what to set."""

@@ -73,8 +73,7 @@ def _own(what: str, missing: Read, data: DataRoot) -> str:
     beside = {file.name for place in places for file in place.parent.glob(f"*{place.suffix}")}
     close = get_close_matches(Path(missing.name).name, beside, n=1, cutoff=0.75)
     meant = f"; did you mean {close[0]!r}?" if close else ""
-    unknown = "" if data.path else ". No data root is known: set ESPALIER_DATA or pass --data-root"
-    return f"{what} reads {missing.name}, and there is none: looked for {', '.join(map(str, places))}{meant}{unknown}"
+    return f"{what} reads {missing.name}, and there is none: looked for {', '.join(map(str, places))}{meant}{data.hint}"
 
 
 def _public(what: str, missing: Sequence[Read], data: DataRoot) -> str:

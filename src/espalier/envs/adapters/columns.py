@@ -134,8 +134,8 @@ def filled(prompt: str, values: Mapping[str, Any], columns: ColumnsConfig, **mor
     return PLACE.sub(lambda found: shown.get(found[1], found[0]), prompt)
 
 
-def read_record(row: Row, columns: ColumnsConfig, prompt: str = "", names: Collection[str] = ()) -> Record:
-    """Where no column is the question, it is the prompt, filled with columns of the table, `names`.
+def read_record(row: Row, columns: ColumnsConfig, prompt: str = "", asked_by: Sequence[str] = ()) -> Record:
+    """Where no column is the question, it is the prompt; `asked_by` are the columns that it asks with, see `asking`.
 
     Raises DataError, naming file, line and field, where a value cannot be used.
     """
@@ -155,7 +155,7 @@ def read_record(row: Row, columns: ColumnsConfig, prompt: str = "", names: Colle
     elif columns.question:
         question = _question(values, columns.question, where)
     else:
-        asked = {name: _shown(values, name, where) for name in asking(prompt, columns, names) if name != "choices"}
+        asked = {name: _shown(values, name, where) for name in asked_by if name != "choices"}
         question = filled(prompt, values, columns, choices="").strip()
     answer = _answer(values, columns.answer, where) if columns.answer else said or None
     solution = (_text(values.get(columns.solution)) if columns.solution else "") or (said if columns.answer else "")

@@ -26,6 +26,7 @@ from espalier.envs.adapters.columns import (
     PLACE,
     ColumnsConfig,
     Record,
+    asking,
     filled,
     found_columns,
     read_record,
@@ -189,7 +190,9 @@ class Table:
         return tasks
 
     def _records(self, rows: Sequence[Row] | None) -> list[Record]:
-        records = [read_record(row, self.columns, self._config.prompt, self._names) for row in rows or ()]
+        prompt = self._config.prompt
+        asked_by = asking(prompt, self.columns, self._names)
+        records = [read_record(row, self.columns, prompt, asked_by) for row in rows or ()]
         return [record for record in records if len(record.question) + len(record.text) <= self._config.longest]
 
     def _guesses(self) -> str:
