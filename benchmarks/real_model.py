@@ -181,6 +181,7 @@ async def train(folder: Path, *, adapters: bool) -> None:
         for row, answer in zip(rows, answers, strict=True):
             row.observe(prompt)
             row.sample(answer.tokens, answer.logprobs, answer.versions)
+        await engine.sleep()
         await learner.update([Unit(rows)])
         await engine.pause("finish")
         await engine.load(await learner.publish())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from espalier.core.errors import EngineError
 from espalier.engine.api import Completion, Engine, PauseMode, Sampling
+from espalier.engine.forward.packed import PackedRunner
 from espalier.engine.local import LocalEngine
 from espalier.engine.updates import TensorUpdate
 from espalier.lm.decoder import Decoder
@@ -202,6 +203,36 @@ def test_pause_finish_waits_and_keep_freezes(model: Decoder, mode: PauseMode) ->
             for count, seed in ((40, 1), (4, 2))
         ]
         assert [(await first).tokens, (await second).tokens] == [completion.tokens for completion in alone]
+
+    run(main)
+
+
+def test_sleep_frees_the_derived_weights_until_the_next_load(model: Decoder) -> None:
+    async def main() -> None:
+        local = engine(model)
+        before = await local.generate(PROMPT, Sampling(max_tokens=8, seed=1))
+        runner = local._stepper.runner
+        assert isinstance(runner, PackedRunner)
+        assert runner._packed
+        await local.sleep()
+        assert not runner._packed
+        with pytest.raises(EngineError, match="call load before the next request"):
+            await local.generate(PROMPT, Sampling(max_tokens=8, seed=1))
+        await local.load(update(model, 3))
+        after = await local.generate(PROMPT, Sampling(max_tokens=8, seed=1))
+        assert (after.tokens, after.raw_logprobs) == (before.tokens, before.raw_logprobs)
+
+    run(main)
+
+
+def test_an_engine_with_requests_does_not_sleep(model: Decoder) -> None:
+    async def main() -> None:
+        local = engine(model)
+        task = asyncio.create_task(local.generate(PROMPT, Sampling(max_tokens=40, seed=1)))
+        await until(lambda: local._stepper.stats.sampled_tokens == 12)
+        await local.sleep()
+        assert len((await task).tokens) == 40
+        assert len((await local.generate(PROMPT, Sampling(max_tokens=4, seed=1))).tokens) == 4
 
     run(main)
 

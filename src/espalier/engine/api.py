@@ -150,6 +150,13 @@ class Engine(Protocol):
         """Resume stepping."""
         ...
 
+    async def sleep(self) -> None:
+        """Free the memory that the next `load` fills again; until then the engine samples nothing.
+
+        An engine that has no such memory, or that has requests, changes nothing.
+        """
+        ...
+
     async def release(self, session: str) -> None:
         """Free the KV that is kept for `session`."""
         ...

@@ -171,6 +171,10 @@ class LocalEngine:
         self._paused = None
         self._wake()
 
+    async def sleep(self) -> None:
+        """See `Engine`. Frees the packed copy of the weights."""
+        self._stepper.sleep()
+
     async def release(self, session: str) -> None:
         """See `Engine`."""
         number = self._sessions.pop(session, 0)
@@ -211,6 +215,8 @@ class LocalEngine:
         self, prompt: Ordered[int], sampling: Sampling, session: str
     ) -> tuple[Sequence, asyncio.Future[Completion]]:
         self.check(prompt, sampling)
+        if self._stepper.asleep:
+            raise EngineError("the engine sleeps since its weights were freed: call load before the next request")
         ids = np.array(prompt, dtype=np.int64)
         sequence = Sequence(ids, sampling, self._number(session), submitted=time.perf_counter())
         future = self._waiting[sequence] = asyncio.get_running_loop().create_future()

@@ -42,6 +42,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
         async def evaluate(step: int) -> None:
             await scene.engine.load(await learner.publish())
             evaluation = await evaluator()
+            await scene.engine.sleep()
             run.metrics.log(step, evaluation.metrics | Cost(figures).metrics)
             evaluation.put(figures)
             progress.note(f"step {step}: {evaluation.summary}")

@@ -71,6 +71,7 @@ class Training:
             await learner.load(path)
         run.metrics.rewind(start)
         run.layout(training_report(config, {}))
+        await self._setting.engine.sleep()
         supervision = Supervision(
             run,
             learner,

@@ -46,6 +46,9 @@ class ScriptedEngine:
             self.version += 1
         return Completion(ids, [-0.5] * len(ids), [-0.5] * len(ids), versions, finish, 0, len(prompt), 0.0)
 
+    async def sleep(self) -> None:
+        pass
+
     async def release(self, session: str) -> None:
         self.released.append(session)
 

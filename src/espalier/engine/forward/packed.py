@@ -117,6 +117,10 @@ class PackedRunner:
         for index, layer in enumerate(decoder.model.layers):
             self._pack_layer(index, layer)
 
+    def discard(self) -> None:
+        """See `Runner`."""
+        self._packed.clear()
+
     def forward(self, tokens: Tensor, positions: Tensor, attend: BatchAttention) -> Tensor:
         """See `Runner`."""
         m = len(tokens)

@@ -25,6 +25,10 @@ class Runner(Protocol):
         """The decoder's weights changed: recompute what was derived from them."""
         ...
 
+    def discard(self) -> None:
+        """Free what was derived from the weights. `refresh` must come before the next pass."""
+        ...
+
 
 class DecoderRunner:
     """The plain decoder: supports every family, derives nothing."""
@@ -42,4 +46,7 @@ class DecoderRunner:
         return self.decoder.logits(hidden)
 
     def refresh(self) -> None:
+        """See `Runner`."""
+
+    def discard(self) -> None:
         """See `Runner`."""

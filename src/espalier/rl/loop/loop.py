@@ -152,6 +152,7 @@ class Loop:
             shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
         if parts.rollouts:
             parts.rollouts.write(self.number + 1, groups)
+        await parts.engine.sleep()  # what it frees, the learner can use
         trained = await parts.learner.update([group.unit for group in groups])
         self._cost.add(trained, metrics)
         self._admission.advance()
