@@ -21,6 +21,8 @@ import numpy as np
 from torch import Tensor
 
 FLAGS = ("-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros")
+HEADERS = Path(__file__).parent
+"""Folder of the headers that all kernels can include."""
 
 
 def enabled() -> bool:
@@ -70,14 +72,14 @@ def _compiled(source: Path, arguments: tuple[str, ...]) -> Path:
     if compiler is None:
         raise OSError("no C compiler was found")
     arguments = (*FLAGS, "-march=native", *arguments, *_openmp())
-    texts = [file.read_text() for file in (source, *sorted(source.parent.glob("*.h")))]
+    texts = [file.read_text() for file in (source, *sorted(source.parent.glob("*.h")), *sorted(HEADERS.glob("*.h")))]
     key = "\0".join([*texts, compiler, *arguments, _machine()])
     target = _cache_folder() / f"{source.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             built = Path(folder) / target.name
-            command = [compiler, *arguments, str(source), "-o", str(built), "-lm"]
+            command = [compiler, *arguments, f"-I{HEADERS}", str(source), "-o", str(built), "-lm"]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
             built.replace(target)  # several processes may build at once: each puts a whole file in place
     return target

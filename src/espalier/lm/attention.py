@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from espalier.lm.native.attention import RowPlan, attention
+from espalier.lm.native.library import library_for
+
+KERNEL = 1024
+"""Up to this length of the longest row, the C kernel is faster than PyTorch's operators."""
 SHORT = 128
 """Up to this width, plain matrix products are faster than the fused CPU kernel, whose blocks are larger."""
 
@@ -55,8 +61,9 @@ class _Places(NamedTuple):
 class PackedAttention:
     """Causal attention within each of the concatenated rows, for training and scoring.
 
-    Rows are padded on the right, in buckets of similar length, and only in this class. The causal mask hides right
-    padding. The index of each token is computed once and used by every layer, forward and backward.
+    In fp32 on CPU, rows of up to `KERNEL` tokens are one call of a C kernel. Other rows are padded on the right, in
+    buckets of similar length, and only in this class; the causal mask hides right padding. The index of each token is
+    computed once and used by every layer, forward and backward.
 
     `flat` [sum of lengths] is the index of each token of each row among the N tokens, which rows with a common prefix
     may share; without it the rows are simply concatenated.
@@ -69,8 +76,9 @@ class PackedAttention:
         flat: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.count = int(sum(lengths)) if flat is None else int(flat.max(initial=-1)) + 1
-        flat = np.arange(self.count) if flat is None else flat
-        self.buckets = _buckets(np.asarray(lengths, np.int64), flat, torch.device(device))
+        self._lengths = np.asarray(lengths, np.int64)
+        self._flat = np.arange(self.count) if flat is None else flat
+        self._device = torch.device(device)
         self._places: dict[int, _Places] = {}
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -78,6 +86,8 @@ class PackedAttention:
         heads, kv_heads = q.shape[1], k.shape[1]
         if not self.count:
             return q
+        if self._lengths.max() <= KERNEL and (kernels := library_for(q)) and not q.shape[-1] % kernels.lanes():
+            return attention(q, k, v, self._plan)
         query_places, key_places = self._place(heads), self._place(kv_heads)
         parts = zip(
             self.buckets,
@@ -89,6 +99,15 @@ class PackedAttention:
         outs = [_attend(*part, heads, kv_heads) for part in parts]
         out: Tensor = _Collect.apply(torch.cat(outs), query_places.back)  # type: ignore[no-untyped-call]
         return out.view(q.shape)
+
+    @cached_property
+    def buckets(self) -> list[_Bucket]:
+        """The rows, padded, where the kernel does not support them."""
+        return _buckets(self._lengths, self._flat, self._device)
+
+    @cached_property
+    def _plan(self) -> RowPlan:
+        return RowPlan(self._lengths, self._flat)
 
     def _spread(self, x: Tensor, places: _Places) -> tuple[Tensor, ...]:
         rows = _Spread.apply(x.reshape(-1, x.shape[-1]), *places)  # type: ignore[no-untyped-call]

@@ -39,9 +39,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, rotate: Rotation, attend: Attention) -> Tensor:
         """[N, hidden] -> [N, hidden]."""
         q, k, v = (project(x).unflatten(-1, (-1, self.head_dim)) for project in (self.q_proj, self.k_proj, self.v_proj))
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
-        attended = attend(self.layer, rotate(q), rotate(k), v)
+        attended = attend(self.layer, rotate(q, self.q_norm), rotate(k, self.k_norm), v)
         out: Tensor = self.o_proj(attended.flatten(1))
         return out
 

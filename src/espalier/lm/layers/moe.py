@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espalier.lm.config import DecoderConfig, MoEConfig
-from espalier.lm.layers.mlp import MLP
+from espalier.lm.layers.mlp import MLP, swiglu
 
 
 class Routing:
@@ -110,7 +110,7 @@ class Experts(nn.Module):
         for e, tokens in enumerate(torch.split(x[order // top_k], counts)):
             if len(tokens):
                 gate, up = F.linear(tokens, self.gate_up_proj[e]).chunk(2, dim=-1)
-                results.append(F.linear(F.silu(gate) * up, self.down_proj[e]))
+                results.append(F.linear(swiglu(gate, up), self.down_proj[e]))
         by_token = torch.cat(results)[order.argsort()].view(len(x), top_k, -1)
         return torch.bmm(weights[:, None].to(by_token.dtype), by_token)[:, 0]
 

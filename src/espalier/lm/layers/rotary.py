@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 from espalier.lm.config import DecoderConfig
+from espalier.lm.layers.norm import RMSNorm
+from espalier.lm.native.library import library_for
+from espalier.lm.native.pointwise import Turn, norm_turn
 from espalier.lm.rope_config import DynamicScaling, LinearScaling, Llama3Scaling, YarnScaling
 
 
@@ -75,8 +78,16 @@ class Rotation:
             cos, sin = cos.repeat(1, 2), torch.cat((-sin, sin), dim=-1)
         self.cos, self.sin = cos[:, None].to(dtype), sin[:, None].to(dtype)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Rotate the first dimensions of each head of x [N, heads, head_dim]."""
+    def __call__(self, x: Tensor, norm: RMSNorm | None = None) -> Tensor:
+        """Rotate the first dimensions of each head of x [N, heads, head_dim], after `norm` if it is given.
+
+        In fp32 on CPU, both are one call of a C kernel.
+        """
+        if library_for(x) and self.cos.dtype == x.dtype and (norm is None or norm.weight.dtype == x.dtype):
+            weight, eps = (None, 0.0) if norm is None else (norm.weight, norm.epsilon)
+            return norm_turn(x, weight, eps, Turn(self.cos, self.sin, self.interleaved))
+        if norm is not None:
+            x = norm(x)
         turned = x[..., : self.width]
         if self.interleaved:
             partner = turned.reshape(*turned.shape[:-1], -1, 2).flip(-1).flatten(-2)

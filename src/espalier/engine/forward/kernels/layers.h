@@ -2,6 +2,8 @@
 #pragma once
 #include "vectors.h"
 
+enum { CHUNK = 32, HEADS = 4 };
+
 /* out = x / sqrt(mean(x^2) + eps) * weight; `add`: out += that. */
 INLINE void norm(const float *x, const float *weight, float eps, i64 n, float *out, int add) {
     V squares = {};

@@ -6,6 +6,16 @@
  */
 #pragma once
 #include "vectors.h"
+#if defined(__AMX_BF16__) && defined(__linux__) && defined(__AVX512F__)
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define AMX 1
+#else
+#define AMX 0
+#endif
+
+enum { ROWS = LANES == 16 ? 12 : 6, VECTORS = 2, PANEL = VECTORS * LANES, HALF = PANEL / 2, TILE = 16 };
 
 EXPORT i64 panel_width(void) { return PANEL; }
 EXPORT i64 has_amx(void) {

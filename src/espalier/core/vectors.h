@@ -1,4 +1,4 @@
-/* Vectors of fp32 as wide as the processor has them, bf16 and e^x. */
+/* For all kernels: vectors of fp32 as wide as the processor has them, bf16 and e^x. */
 #pragma once
 #define _GNU_SOURCE
 #include <math.h>
@@ -8,27 +8,18 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#if defined(__AMX_BF16__) && defined(__linux__) && defined(__AVX512F__)
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#define AMX 1
-#else
-#define AMX 0
-#endif
 
 typedef int64_t i64;
 #define EXPORT __attribute__((visibility("default")))
 #define INLINE static inline __attribute__((always_inline))
 
 #if defined(__AVX512F__)
-enum { LANES = 16, ROWS = 12 };
+enum { LANES = 16 };
 #elif defined(__AVX2__)
-enum { LANES = 8, ROWS = 6 };
+enum { LANES = 8 };
 #else
-enum { LANES = 4, ROWS = 6 };
+enum { LANES = 4 };
 #endif
-enum { VECTORS = 2, PANEL = VECTORS * LANES, HALF = PANEL / 2, CHUNK = 32, HEADS = 4, TILE = 16 };
 
 typedef float V __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t I __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
