@@ -71,7 +71,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine supports. A run that needs more is rejected before it starts.
+    """What an engine supports.
 
     updates: the kinds of weight updates that it accepts. pauses: its modes of `pause`. versions: whether the version is
     known of each token, or only of each request. score, sessions: whether it supports them. seeded: whether equal seeds

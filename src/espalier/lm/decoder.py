@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from espalier.lm.attention import Attention
 from espalier.lm.config import DecoderConfig
+from espalier.lm.layers.linear import Linear
 from espalier.lm.layers.mlp import MLP, FusedMLP
 from espalier.lm.layers.moe import MoE, Routing
 from espalier.lm.layers.norm import RMSNorm
@@ -29,10 +30,10 @@ class SelfAttention(nn.Module):
         self.layer, self.head_dim = layer, config.head_dim
         hidden, bias = config.hidden_size, config.attention_bias
         queries, keys = (heads * config.head_dim for heads in (config.num_attention_heads, config.num_key_value_heads))
-        self.q_proj = nn.Linear(hidden, queries, bias=bias)
-        self.k_proj = nn.Linear(hidden, keys, bias=bias)
-        self.v_proj = nn.Linear(hidden, keys, bias=bias)
-        self.o_proj = nn.Linear(queries, hidden, bias=config.output_bias)
+        self.q_proj = Linear(hidden, queries, bias=bias)
+        self.k_proj = Linear(hidden, keys, bias=bias)
+        self.v_proj = Linear(hidden, keys, bias=bias)
+        self.o_proj = Linear(queries, hidden, bias=config.output_bias)
         self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps) if config.qk_norm else None
         self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps) if config.qk_norm else None
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from espalier.lm.decoder import Decoder
+from espalier.lm.native.linear import product
 
 CHUNK = 1 << 24
 """Number of logits in memory at a time: 64 MB in fp32."""
@@ -62,7 +62,7 @@ class _Logprobs(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
         hidden, weight, targets, spread, kept = ctx.saved_tensors
         by_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        by_weight: Tensor | None = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        by_weight: Tensor | None = None
         by_chosen = (grads[0] / ctx.temperature)[:, None]
         by_entropy = (grads[1] / ctx.temperature)[:, None] if ctx.entropy else None
         for start in range(0, len(hidden), ctx.rows):
@@ -75,14 +75,15 @@ class _Logprobs(torch.autograd.Function):
                 by_logit.mul_((logp + spread[part, None]).mul_(-by_entropy[part]).sub_(by_chosen[part]))
             by_logit = by_logit.scatter_add_(1, targets[part, None], by_chosen[part]).to(hidden.dtype)
             if by_hidden is not None:
-                torch.mm(by_logit, weight.to(hidden.dtype), out=by_hidden[part])
-            if by_weight is not None:
-                by_weight += by_logit.t() @ hidden[part]
+                by_hidden[part] = product(by_logit, weight.to(hidden.dtype).t())
+            if ctx.needs_input_grad[1]:
+                added = by_logit.t() @ hidden[part]
+                by_weight = added.to(weight.dtype) if by_weight is None else by_weight.add_(added)
         return by_hidden, by_weight, None, None, None, None
 
 
 def _logp(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
     with torch.autocast(hidden.device.type, enabled=False):
-        logits = F.linear(hidden, weight.to(hidden.dtype))
+        logits = product(hidden, weight.to(hidden.dtype))
     wide = logits if logits.dtype == torch.float64 else logits.float()
     return torch.log_softmax(wide if temperature == 1.0 else wide / temperature, dim=-1)

@@ -18,6 +18,7 @@ from espalier.core.io.text import parse_json, read_text
 from espalier.lm.checkpoint.tensors import load_tensors
 from espalier.lm.config import LoraConfig
 from espalier.lm.decoder import Decoder
+from espalier.lm.native.linear import linear
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -51,7 +52,7 @@ class LoraLinear(nn.Linear):
         """[N, in] -> [N, out]."""
         low = F.linear(x, self.lora_A.to(x.dtype))
         added = F.linear(low, self.lora_B.to(x.dtype)) * (self.alpha / self.rank)
-        return F.linear(x, self.weight, self.bias) + added
+        return linear(x, self.weight, self.bias) + added
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from espalier.lm.config import DecoderConfig
 
-BUDGET: Mapping[str, int] = MappingProxyType({"cpu": 256 << 20, "cuda": 4 << 30})
+BUDGET: Mapping[str, int] = MappingProxyType({"cpu": 576 << 20, "cuda": 4 << 30})
 """Bytes of activations in one micro-batch, by the type of the device; ours."""
 LEAST, MOST = 128, {"cpu": 4096, "cuda": 65536}
 """Tokens: fewer leave matrix products without work, more bring no speed."""
