@@ -16,6 +16,7 @@ from espalier.lm.attention import KERNEL, PackedAttention
 from espalier.lm.layers.mlp import swiglu
 from espalier.lm.layers.norm import RMSNorm
 from espalier.lm.layers.rotary import Rotation
+from espalier.lm.native import linear as native_linear
 from espalier.lm.native.attention import RowPlan
 from espalier.lm.native.library import library
 
@@ -172,6 +173,46 @@ def test_rows_beyond_the_kernel_take_the_other_path() -> None:
 def test_a_plan_refuses_rows_that_share_tokens_later_on() -> None:
     with pytest.raises(AssertionError, match="at their beginning only"):
         RowPlan(np.array([2, 2]), np.array([0, 1, 2, 1]))
+
+
+@pytest.fixture
+def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of any size, on any processor, by oneDNN."""
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        pytest.skip("PyTorch without oneDNN")
+    monkeypatch.setattr(native_linear, "LARGE", 0)
+    monkeypatch.setattr(native_linear, "_faster", lambda: True)
+
+
+@pytest.mark.usefixtures("onednn")
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize(("n", "inputs", "outputs"), [(1, 1, 1), (33, 70, 19), (5, 64, 128)])
+def test_linear(biased: bool, n: int, inputs: int, outputs: int) -> None:
+    x, weight = leaf(n, inputs, seed=1), leaf(outputs, inputs, seed=2)
+    bias = leaf(outputs, seed=3) if biased else None
+    out = native_linear.linear(x, weight, bias)
+    assert uses(out, "Linear")
+    ours, theirs = ([t for t in (x, weight, bias) if t is not None] for _ in range(2))
+    theirs = [double(t) for t in theirs]
+    assert_same(gradients(out, ours), gradients(F.linear(*theirs), theirs))
+    torch.testing.assert_close(native_linear.product(x, weight), x @ weight.t(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_a_frozen_linear_layer_keeps_no_input() -> None:
+    x, weight = leaf(4, 8, seed=1), leaf(6, 8, seed=2).requires_grad_(False)
+    native_linear.linear(x, weight).sum().backward()
+    assert weight.grad is None
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, weight.sum(0).expand(4, 8))
+
+
+def test_other_types_and_no_tokens_stay_with_torch(onednn: None) -> None:
+    x, weight = leaf(4, 8, seed=1), leaf(6, 8, seed=2)
+    assert not uses(native_linear.linear(double(x), double(weight)), "Linear")
+    assert native_linear.linear(x[:0], weight).shape == (0, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert native_linear.linear(x, weight).dtype == torch.bfloat16
 
 
 def results(run: Callable[[], list[Tensor]], threads: int) -> list[Tensor]:

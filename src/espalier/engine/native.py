@@ -20,5 +20,5 @@ def library() -> ctypes.CDLL | None:
 def _library() -> ctypes.CDLL | None:
     opened = open_library(SOURCE, ("-O2", "-ftree-vectorize"))
     if opened is not None:
-        opened.panel_width.restype = opened.has_amx.restype = opened.scratch_floats.restype = ctypes.c_int64
+        opened.panel_width.restype = opened.has_half.restype = opened.scratch_floats.restype = ctypes.c_int64
     return opened

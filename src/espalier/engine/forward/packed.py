@@ -25,7 +25,7 @@ Precision = Literal["fp32", "bf16"]
 SMALL = 1 << 21
 """Number of multiplications of a pass below which a second thread does not pay off."""
 
-FP32, WIDENED, TILES = range(3)
+FP32, WIDENED, HALF = range(3)
 _K = 32
 
 
@@ -70,7 +70,7 @@ class PackedRunner:
         assert kernels is not None
         self.decoder, self.slab, self._c = decoder, slab, kernels
         self._panel = int(kernels.panel_width())
-        half = TILES if precision == "bf16" and kernels.has_amx() else WIDENED
+        half = HALF if precision == "bf16" and kernels.has_half() else WIDENED
         self._mode = half if precision == "bf16" else FP32
         self._weights = sum(parameter.numel() for parameter in decoder.parameters())
         self._packed: dict[str, Tensor] = {}

@@ -132,13 +132,13 @@ static void attend_token(const Model *model, const Layer *layer, const float *he
 
 static void run_layer(const Model *model, const Layer *layer, const Scratch *s, const i64 *rows, const i64 *positions, int me,
                       int team) {
-    i64 hidden = model->hidden, tiles = model->mode == 2;
+    i64 hidden = model->hidden, half = model->mode == 2;
     float *scores = s->scores + me * HEADS * model->chunks * CHUNK;
     float *attended = s->gated;
     SHARE(s->m)
     for (i64 t = from; t < to; t++) {
         norm(s->x + t * hidden, layer->input_norm, model->eps, hidden, s->normed + t * hidden, 0);
-        if (tiles) to_half(s->normed, hidden, t, 0, hidden, s->a);
+        if (half) to_half(s->normed, hidden, t, 0, hidden, s->a);
     }
     BARRIER
     PRODUCT(STORE, s->normed, s->a, layer->qkv, s->heads)
@@ -151,7 +151,7 @@ static void run_layer(const Model *model, const Layer *layer, const Scratch *s, 
         for (i64 i = from; i < to; i++) {
             i64 t = i / model->kv_heads, h = i % model->kv_heads;
             attend_token(model, layer, s->heads + t * s->qkv, rows[t], positions[t], h, scores, attended + t * s->attended);
-            if (tiles) to_half(attended, s->attended, t, h * width, (h + 1) * width, s->a);
+            if (half) to_half(attended, s->attended, t, h * width, (h + 1) * width, s->a);
         }
     }
     BARRIER
@@ -161,11 +161,11 @@ static void run_layer(const Model *model, const Layer *layer, const Scratch *s, 
         float *x = s->x + t * hidden;
         if (layer->attention_norm) norm(s->mix + t * hidden, layer->attention_norm, model->eps, hidden, x, 1);
         norm(x, layer->middle_norm, model->eps, hidden, s->normed + t * hidden, 0);
-        if (tiles) to_half(s->normed, hidden, t, 0, hidden, s->a);
+        if (half) to_half(s->normed, hidden, t, 0, hidden, s->a);
     }
     BARRIER
     PRODUCT(SILU, s->normed, s->a, layer->gate_up, s->gated)
-    if (tiles) {
+    if (half) {
         SHARE((s->inner + HALF - 1) / HALF)
         i64 last = to * HALF < s->inner ? to * HALF : s->inner;
         if (from < to)

@@ -6,6 +6,12 @@
  */
 #pragma once
 #include "vectors.h"
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#define PAIRS 1
+#else
+#define PAIRS 0
+#endif
 #if defined(__AMX_BF16__) && defined(__linux__) && defined(__AVX512F__)
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -18,12 +24,14 @@
 enum { ROWS = LANES == 16 ? 12 : 6, VECTORS = 2, PANEL = VECTORS * LANES, HALF = PANEL / 2, TILE = 16 };
 
 EXPORT i64 panel_width(void) { return PANEL; }
-EXPORT i64 has_amx(void) {
+
+/* Whether the processor multiplies bf16: by tiles (AMX), where the system permits them, or by pairs (AVX-512). */
+static int use_tiles;
+EXPORT i64 has_half(void) {
 #if AMX
-    return syscall(SYS_arch_prctl, 0x1023, 18) == 0; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
-#else
-    return 0;
+    use_tiles = syscall(SYS_arch_prctl, 0x1023, 18) == 0; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
 #endif
+    return use_tiles || PAIRS;
 }
 
 /* Rows of w [n, k] (bf16 where `from_half`) become columns of `out`: row j goes to panel (start + j) / width, column
@@ -168,15 +176,47 @@ INLINE void add_tiles(int pair, const uint16_t *a, i64 depth, const uint16_t *pa
 }
 #endif
 
-/* Panels `from` to `to` of out [m, n] = x [m, k] times the matrix. mode 0: fp32, 1: bf16 widened, 2: bf16 tiles, whose
- * x is `a` [m rounded up to 16, k rounded up to 32] in bf16. */
+#if PAIRS
+/* Sums of `rows` rows of a [.., depth] (bf16) with one panel, two products at a time; depth a multiple of 32. */
+INLINE void pairs(int rows, int kind, const uint16_t *a, i64 depth, const uint16_t *panel, i64 index, float *out, i64 n,
+                  const float *bias, int ahead) {
+    __m512 acc[ROWS][2];
+    const uint16_t *p = panel;
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
+    for (i64 i = 0; i < depth; i += 2, p += 2 * PANEL) {
+        __m512bh one = (__m512bh)_mm512_loadu_si512(p), two = (__m512bh)_mm512_loadu_si512(p + 2 * LANES);
+        if (ahead) __builtin_prefetch(p + depth * PANEL, 0, 2), __builtin_prefetch(p + depth * PANEL + 2 * LANES, 0, 2);
+#pragma GCC unroll 12
+        for (int r = 0; r < rows; r++) {
+            int32_t both;
+            memcpy(&both, a + r * depth + i, 4);
+            __m512bh x = (__m512bh)_mm512_set1_epi32(both);
+            acc[r][0] = _mm512_dpbf16_ps(acc[r][0], one, x), acc[r][1] = _mm512_dpbf16_ps(acc[r][1], two, x);
+        }
+    }
+    V sums[ROWS][VECTORS];
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++) sums[r][0] = (V)acc[r][0], sums[r][1] = (V)acc[r][1];
+    for (int r = 0; r < rows; r++) finish(sums[r], kind, out + r * n, index, n, bias);
+}
+
+static void pairs_of(int rows, int kind, const uint16_t *a, i64 depth, const uint16_t *panel, i64 index, float *out, i64 n,
+                     const float *bias, int ahead) {
+#define PAIR(R) case R: pairs(R, kind, a, depth, panel, index, out, n, bias, ahead); break;
+    switch (rows) { PAIR(1) PAIR(2) PAIR(3) PAIR(4) PAIR(5) PAIR(6) PAIR(7) PAIR(8) PAIR(9) PAIR(10) PAIR(11) PAIR(12) }
+}
+#endif
+
+/* Panels `from` to `to` of out [m, n] = x [m, k] times the matrix. mode 0: fp32, 1: bf16 widened, 2: bf16
+ * products, whose x is `a` [m rounded up to 16, k rounded up to 32] in bf16. */
 static void multiply(int mode, int kind, i64 m, const float *x, const uint16_t *a, const Matrix *w, i64 from, i64 to,
                      float *out) {
     i64 depth = mode ? (w->k + 31) / 32 * 32 : w->k;
     for (i64 p = from; p < to; p++) {
         const char *panel = (const char *)w->panels + p * depth * PANEL * (mode ? 2 : 4);
 #if AMX
-        if (mode == 2) {
+        if (mode == 2 && use_tiles) {
             float sums[2 * TILE * PANEL] __attribute__((aligned(64)));
             for (i64 r = 0; r < m; r += 2 * TILE) {
                 i64 near = 4 * 32 * PANEL, fetch = m <= 2 * TILE ? near : r + 2 * TILE >= m ? depth * PANEL : 0;
@@ -191,14 +231,21 @@ static void multiply(int mode, int kind, i64 m, const float *x, const uint16_t *
         i64 blocks = (m + ROWS - 1) / ROWS; /* of about equally many rows; the last fetches the next panel meanwhile */
         for (i64 b = 0; b < blocks; b++) {
             i64 r = m * b / blocks, rows = m * (b + 1) / blocks - r;
+#if PAIRS
+            if (mode == 2) {
+                pairs_of(rows, kind, a + r * depth, depth, (const uint16_t *)panel, p, out + r * w->n, w->n, w->bias,
+                         b + 1 == blocks && p + 1 < to);
+                continue;
+            }
+#endif
             block_of(rows, mode, kind, w->k, x + r * w->k, panel, p, out + r * w->n, w->n, w->bias, b + 1 == blocks && p + 1 < to);
         }
     }
 }
 
 #if AMX
-#define OPEN_TILES(mode) if ((mode) == 2) open_tiles();
-#define CLOSE_TILES(mode) if ((mode) == 2) _tile_release();
+#define OPEN_TILES(mode) if ((mode) == 2 && use_tiles) open_tiles();
+#define CLOSE_TILES(mode) if ((mode) == 2 && use_tiles) _tile_release();
 #else
 #define OPEN_TILES(mode)
 #define CLOSE_TILES(mode)
