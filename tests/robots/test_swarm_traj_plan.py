@@ -237,7 +237,7 @@ def test_a_brake_goes_on_without_a_jump_along_the_path_and_stops(seed: int) -> N
     times = np.linspace(t, stop.end_s, 60)
     line = path.position(np.linspace(t, t + stop.total_s / 2, 4000))
     off = np.linalg.norm(stop.position(times)[:, None] - line, axis=2).min(1)
-    assert off.max() < 0.02
+    assert off.max() < 0.01
     moves = np.linalg.norm(np.diff(stop.position(times), axis=0), axis=1)
     assert moves[-1] < 0.01
     if np.linalg.norm(path.acceleration(np.linspace(t, path.end_s, 200)), axis=1).max() < 3.5:

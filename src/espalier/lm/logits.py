@@ -79,6 +79,8 @@ class _Logprobs(torch.autograd.Function):
             if ctx.needs_input_grad[1]:
                 added = by_logit.t() @ hidden[part]
                 by_weight = added.to(weight.dtype) if by_weight is None else by_weight.add_(added)
+        if ctx.needs_input_grad[1] and by_weight is None:
+            by_weight = torch.zeros_like(weight)
         return by_hidden, by_weight, None, None, None, None
 
 

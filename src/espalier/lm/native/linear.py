@@ -1,7 +1,7 @@
 """Matrix products of the layers, by oneDNN where it is faster than the BLAS that PyTorch uses.
 
-PyTorch multiplies fp32 matrices on CPU by MKL, which runs slower on AMD processors. oneDNN reaches 1.2 to 1.7 times its
-speed there from `LARGE` weights on; below, preparing a product of a new shape takes longer than the product.
+PyTorch multiplies fp32 matrices on CPU with MKL. On AMD processors oneDNN is faster from `LARGE` weights on. Below, the
+preparation for a new number of tokens takes longer than the product. `benchmarks/grpo_step.py` shows the effect.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import numpy as np
 from espalier.robots.swarm.traj.quintic import Floats, through
 from espalier.robots.swarm.traj.trajectory import Trajectory
 
-KNOTS = 5
-"""Of the stop's pieces."""
+PIECES, LONGEST_PIECE_S = 4, 0.4
+"""Least number of the stop's pieces, and how long one may be at most: longer ones leave the path."""
 LOOKS = 41
 """Places at which the acceleration of a stop is looked at."""
 SHORTEST_S, LONGEST_S, TRIES = 0.2, 3.0, 24
@@ -32,8 +32,9 @@ def brake(trajectory: Trajectory, t: float, accel_mps2: float) -> Trajectory:
         if peaks[k] <= accel_mps2:
             break
     best = float(times[peaks.argmin()])
-    states = np.stack(_slowed(trajectory, t, best, KNOTS), axis=1)
-    durations = np.full(KNOTS - 1, best / (KNOTS - 1))
+    pieces = max(PIECES, int(np.ceil(best / LONGEST_PIECE_S)))
+    states = np.stack(_slowed(trajectory, t, best, pieces + 1), axis=1)
+    durations = np.full(pieces, best / pieces)
     return Trajectory(through(states, durations), durations, t)
 
 
