@@ -95,6 +95,7 @@ class Ours:
         rewards = [reward(self.tokenizer.decode(c.tokens, skip_special=True)) for c in completions]
         units = self._units(asked, completions, rewards)
         scored = time.perf_counter()
+        await self.engine.sleep()
         await self.learner.update(units)
         await self.engine.load(await self.learner.publish())
         ended = time.perf_counter()

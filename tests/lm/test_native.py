@@ -171,8 +171,31 @@ def test_rows_beyond_the_kernel_take_the_other_path() -> None:
 
 
 def test_a_plan_refuses_rows_that_share_tokens_later_on() -> None:
-    with pytest.raises(AssertionError, match="at their beginning only"):
-        RowPlan(np.array([2, 2]), np.array([0, 1, 2, 1]))
+    for lengths, flat in (([2, 2], [0, 1, 2, 1]), ([2, 2, 2], [0, 1, 2, 3, 0, 2]), ([2, 2, 2], [0, 1, 2, 3, 0, 3])):
+        with pytest.raises(ValueError, match="at their beginning only"):
+            RowPlan(np.array(lengths), np.array(flat))
+
+
+def test_attention_refuses_other_numbers_of_tokens_and_mixed_types() -> None:
+    q, k = torch.zeros(3, 1, 16), torch.zeros(4, 1, 16)
+    with pytest.raises(ValueError, match="have 3 tokens; q, k and v have 3, 4 and 4"):
+        PackedAttention([3])(0, q, k, k)
+    with pytest.raises(ValueError, match="float64"):
+        PackedAttention([3])(0, q, q.double(), q)
+    with pytest.raises(ValueError, match="two matrices of one shape"):
+        swiglu(torch.zeros(2, 4), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("upstream", ["expanded", "transposed"])
+def test_gradients_that_are_not_contiguous(upstream: str) -> None:
+    lengths, n, flat = [400, 300], 700, np.arange(700)
+    q, k, v = (leaf(n, 2, 32, seed=i) for i in range(3))
+    wide = double(q), double(k), double(v)
+    grad = torch.ones(()).expand(n, 2, 32)
+    if upstream == "transposed":
+        grad = torch.randn(2, n, 32, generator=torch.Generator().manual_seed(5)).transpose(0, 1)
+    ours = torch.autograd.grad(PackedAttention(lengths)(0, q, k, v), (q, k, v), grad)
+    assert_same(ours, torch.autograd.grad(loop(*wide, lengths, flat), wide, grad.double()))
 
 
 @pytest.fixture

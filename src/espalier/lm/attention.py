@@ -61,9 +61,10 @@ class _Places(NamedTuple):
 class PackedAttention:
     """Causal attention within each of the concatenated rows, for training and scoring.
 
-    In fp32 on CPU, rows of up to `KERNEL` tokens are one call of a C kernel. Other rows are padded on the right, in
-    buckets of similar length, and only in this class; the causal mask hides right padding. The index of each token is
-    computed once and used by every layer, forward and backward.
+    In fp32 on CPU it is one call of a C kernel, if no row has more than `KERNEL` tokens and the head width is a
+    multiple of the kernel's vectors. Otherwise rows are padded on the right, in buckets of similar length, and only in
+    this class; the causal mask hides right padding. The index of each token is computed once and used by every layer,
+    forward and backward.
 
     `flat` [sum of lengths] is the index of each token of each row among the N tokens, which rows with a common prefix
     may share; without it the rows are simply concatenated.

@@ -18,6 +18,7 @@ from espalier.core.io.text import parse_json, read_text
 from espalier.lm.checkpoint.tensors import load_tensors
 from espalier.lm.config import LoraConfig
 from espalier.lm.decoder import Decoder
+from espalier.lm.layers.linear import Linear
 from espalier.lm.native.linear import linear
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -55,9 +56,9 @@ class LoraLinear(nn.Linear):
         return linear(x, self.weight, self.bias) + added
 
     @torch.no_grad()
-    def merged(self) -> nn.Linear:
+    def merged(self) -> Linear:
         """The base layer with the adapter added to its weight, in place."""
-        base = nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
+        base = Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
         self.weight += (self.lora_B.double() @ self.lora_A.double() * (self.alpha / self.rank)).to(self.weight.dtype)
         base.weight, base.bias = self.weight, self.bias
         return base

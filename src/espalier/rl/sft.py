@@ -47,6 +47,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
             evaluation.put(figures)
             progress.note(f"step {step}: {evaluation.summary}")
 
+        await scene.engine.sleep()
         if state.step == 0:
             await evaluate(0)
         supervision = Supervision(

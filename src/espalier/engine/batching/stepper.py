@@ -89,8 +89,7 @@ class Stepper:
     def sleep(self) -> None:
         """Free the derived weights, unless there are requests. The next `set_version` derives them again."""
         if not self.busy:
-            self.asleep = True
-            self.runner.discard()
+            self.asleep = self.runner.discard()
 
     def reset(self) -> None:
         """Remove every request that has a row, and all cached KV. Waiting requests keep waiting."""

@@ -66,10 +66,11 @@ class FusedRunner:
         self.final, self.head = final.clone(), head.clone()
         self.layers = [self._derive(named, i) for i in range(self.decoder.config.num_hidden_layers)]
 
-    def discard(self) -> None:
+    def discard(self) -> bool:
         """See `Runner`."""
         self.layers.clear()
         self.embedding = self.final = self.head = torch.empty(0)
+        return True
 
     def forward(self, tokens: Tensor, positions: Tensor, attend: BatchAttention) -> Tensor:
         """See `Runner`."""

@@ -117,9 +117,10 @@ class PackedRunner:
         for index, layer in enumerate(decoder.model.layers):
             self._pack_layer(index, layer)
 
-    def discard(self) -> None:
+    def discard(self) -> bool:
         """See `Runner`."""
         self._packed.clear()
+        return True
 
     def forward(self, tokens: Tensor, positions: Tensor, attend: BatchAttention) -> Tensor:
         """See `Runner`."""

@@ -25,8 +25,10 @@ class Runner(Protocol):
         """The decoder's weights changed: recompute what was derived from them."""
         ...
 
-    def discard(self) -> None:
-        """Free what was derived from the weights. `refresh` must come before the next pass."""
+    def discard(self) -> bool:
+        """Free what was derived from the weights; returns whether there was anything. If so, `refresh` must come before
+        the next pass.
+        """
         ...
 
 
@@ -48,5 +50,6 @@ class DecoderRunner:
     def refresh(self) -> None:
         """See `Runner`."""
 
-    def discard(self) -> None:
+    def discard(self) -> bool:
         """See `Runner`."""
+        return False

@@ -36,14 +36,15 @@ class RowPlan:
         lengths = lengths[lengths > 0]
         starts = np.cumsum(lengths) - lengths
         _, first, owner = np.unique(flat, return_index=True, return_inverse=True)
-        places = np.arange(len(flat))
+        places, position = np.arange(len(flat)), np.arange(len(flat)) - np.repeat(starts, lengths)
         shared = (first[owner] != places).astype(np.int64)
         own = np.add.reduceat(shared, starts) if len(starts) else starts
-        assert (shared == (places < np.repeat(starts + own, lengths))).all(), (
-            "rows share tokens at their beginning only"
-        )
         row_of = np.repeat(np.arange(len(lengths)), lengths)
-        label = row_of[first[owner[starts]]]  # the row that has its first token, if it is shared
+        label = row_of[first[owner[starts]]]  # the row that has its first token first, its own or another
+        at_the_start = (shared == (position < own[row_of])).all() and (position[first[owner]] == position).all()
+        if not at_the_start or (label[row_of[first[owner]]] != label[row_of]).any():
+            raise ValueError("rows may share tokens at their beginning only")
+        self.count = len(first)
         order = np.argsort(label, kind="stable")
         self.set = np.append(np.flatnonzero(np.diff(label[order], prepend=-1)), len(order)).astype(np.int64)
         self.start = np.concatenate(([0], np.cumsum(lengths[order]))).astype(np.int64)
@@ -68,7 +69,15 @@ class RowPlan:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, plan: RowPlan) -> Tensor:
-    """q [N, heads, dim], k and v [N, kv_heads, dim] -> [N, heads, dim]. `dim` is a multiple of `lanes()`."""
+    """q [N, heads, dim], k and v [N, kv_heads, dim] -> [N, heads, dim]. `dim` is a multiple of `lanes()`.
+
+    Raises ValueError if these are not the tokens of the plan, or not of one type.
+    """
+    if not len(q) == len(k) == len(v) == plan.count or not q.dtype == k.dtype == v.dtype:
+        raise ValueError(
+            f"the rows have {plan.count} tokens; q, k and v have {len(q)}, {len(k)} and {len(v)}, of the types "
+            f"{q.dtype}, {k.dtype} and {v.dtype}"
+        )
     out: Tensor = _RowAttention.apply(q, k, v, plan)  # type: ignore[no-untyped-call]
     return out
 
@@ -94,14 +103,15 @@ class _RowAttention(torch.autograd.Function):
         q, k, v, out, sums = ctx.saved_tensors
         by_q, by_k, by_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
         shape, team, memory = _setting(kernels, ctx.plan, q, k)
+        grad = grads[0].contiguous()  # held by a name: the kernel gets only its address
         kernels.attention_backward(
             team,
             ctypes.byref(shape),
-            *map(pointer, (q, k, v, out, sums, grads[0].contiguous(), memory, by_q, by_k, by_v)),
+            *map(pointer, (q, k, v, out, sums, grad, memory, by_q, by_k, by_v)),
         )
         return by_q, by_k, by_v, None
 
 
 def _setting(kernels: ctypes.CDLL, plan: RowPlan, q: Tensor, k: Tensor) -> tuple[_Plan, ctypes.c_int, Tensor]:
     shape, team = plan.structure(q, k, kernels.step()), ctypes.c_int(torch.get_num_threads())
-    return shape, team, torch.empty(kernels.attention_floats(ctypes.byref(shape), team))
+    return shape, team, q.new_empty(kernels.attention_floats(ctypes.byref(shape), team))

@@ -1,7 +1,7 @@
 """Matrix products of the layers, by oneDNN where it is faster than the BLAS that PyTorch uses.
 
 PyTorch multiplies fp32 matrices on CPU with MKL. On AMD processors oneDNN is faster from `LARGE` weights on. Below, the
-preparation for a new number of tokens takes longer than the product. `benchmarks/grpo_step.py` shows the effect.
+preparation for a new number of tokens takes longer than the product.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ class Turn(NamedTuple):
 
 
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
-    """silu(gate) * up of gate and up [N, size]."""
+    """silu(gate) * up of gate and up [N, size]. Raises ValueError if their shapes differ."""
+    if gate.shape != up.shape or gate.dim() != 2:
+        raise ValueError(f"gate {tuple(gate.shape)} and up {tuple(up.shape)} must be two matrices of one shape")
     out: Tensor = _SwiGLU.apply(gate, up)  # type: ignore[no-untyped-call]
     return out
 

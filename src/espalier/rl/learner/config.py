@@ -61,7 +61,7 @@ class LearnerConfig(Config):
     """The policy's optimizer."""
     tokens_per_microbatch: PositiveInt | None = None
     """Largest number of tokens in one forward and backward pass; a longer row is computed alone. Gradients do not
-    depend on it. Null: as many as take about 256 MiB of activations on a CPU and 4 GiB on a GPU, from 128 to 4,096 and
+    depend on it. Null: as many as take about 576 MiB of activations on a CPU and 4 GiB on a GPU, from 128 to 4,096 and
     65,536."""
     updates_per_step: PositiveInt = 1
     """Optimizer steps in one pass over the rows, each on its own slice of them."""
