@@ -40,9 +40,9 @@ def microbatches(
     tokens.
 
     A stem, the beginning that several rows share, counts once in each piece, and an eighth for each further block, as
-    padded attention copies its keys and values. Blocks whose first rows have the same stem are neighbours. Besides that,
-    blocks are sorted by length and cut in order, so attention that pads inside a micro-batch computes little padding,
-    and the peak of memory occurs at the start.
+    padded attention copies its keys and values. Blocks whose first rows have the same stem are neighbours. Besides
+    that, blocks are sorted by length and cut in order, so attention that pads inside a micro-batch computes little
+    padding, and the peak of memory occurs at the start.
     """
     stems = stems or [(i, 0) for i in range(len(lengths))]
     loads = [
