@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from espalier.cli.commands.showing import _summary
 from espalier.cli.main import _unless_interrupted, share_cores
 
 TOY = [sys.executable, str(Path(__file__).with_name("toy.py"))]
@@ -211,6 +212,20 @@ def test_list_shows_recipes_and_jobs(call: Call) -> None:
     assert done.returncode == 0
     assert re.search(r"toy/count\s+Counts to three\.", done.stdout)
     assert re.search(r"toy\.count\s+counts slowly", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# One line. And more.\n# Below.\njob: x\n", "One line. And more."),
+        ("# A sentence that\n# goes on. And another.\njob: x\n", "A sentence that goes on."),
+        ("# Without an end\n#\n# Below.\njob: x\n", "Without an end"),
+        ("job: x # not at the top\n", ""),
+    ],
+)
+def test_the_summary_of_a_recipe_is_a_whole_sentence(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(text)
+    assert _summary(tmp_path / "recipe.yaml") == expected
 
 
 def test_config_shows_where_each_value_comes_from(call: Call) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 from pathlib import Path
 
@@ -32,9 +33,14 @@ def show_list(args: argparse.Namespace) -> int:
 
 
 def _summary(path: Path) -> str:
-    """The first line of a recipe, where it is a comment."""
-    first = next((line for _, line in text_lines(path)), "")
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    """The first line of a recipe, where it is a comment; its whole first sentence, where that goes on below."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), (line for _, line in text_lines(path)))
+    words = [line.removeprefix("#").strip() for line in lines]
+    paragraph = list(itertools.takewhile(bool, words))
+    if not paragraph or paragraph[0].endswith("."):
+        return "".join(paragraph[:1])
+    sentence, stop, _ = " ".join(paragraph).partition(". ")
+    return sentence + stop.strip()
 
 
 def _print_section(title: str, entries: dict[str, str]) -> None:
