@@ -19,7 +19,7 @@ EVIDENCE ?= \
 	"python benchmarks/kills.py" \
 	"python benchmarks/serve_fuzz.py" \
 	"espalier swarm bench" \
-	"espalier run rl/algorithms seeds=3" \
+	"espalier run rl/algorithms" \
 	"espalier run rl/skip_zero_variance" \
 	"espalier run rl/smollm2_study" \
 	"espalier run serving/traffic" \

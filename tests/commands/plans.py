@@ -89,7 +89,6 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier run rl/quickstart algorithm.clip_high=0.4 name=clip": Plan(add=RL, says="run runs/clip/"),
     "espalier run rl/skip_zero_variance --smoke": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/algorithms": Plan(add=STUDY, says="INDICATION", slow=True),
-    "espalier run rl/algorithms seeds=3": Plan(add=f"{STUDY} smoke.only=[grpo,shuffled]", says="INDICATION", slow=True),
     "espalier run graph/quickstart": Plan(add="fit.epochs=2 map=none", says="report: "),
     "espalier run graph/quickstart method='{name: raw}'": Plan(add="map=none", says="score"),
     "espalier run graph/cora": Plan(add="fit.epochs=2 map=none", data=True, says="report: "),
