@@ -76,6 +76,9 @@ def answer(x: float, y: float, label: str, sample: Sample, colour: str) -> str:
     at = x + 80
     for piece, value in [pair for passage in spoken for pair in tinted(passage, colour)]:
         shown = piece.replace("\n", "⏎")
+        if at > 870:
+            parts.append(text(at + 4, y, "…", 14, DIM))
+            break
         width = CHARACTER * len(shown)
         shade = POSITIVE if value >= 0 else NEGATIVE
         opacity = min(abs(value), 1.0) * 0.45
@@ -102,7 +105,7 @@ def problem(samples: Samples) -> tuple[str, Sample, Sample]:
     old, new = next(((a, b) for a, b in pairs if not a.correct and b.correct), pairs[0])
     question = next(passage for passage in old.passages if passage.role == "prompt")
     pieces = [piece for piece in question.pieces if not piece.startswith("<|")]
-    return "".join(pieces), old, new
+    return old.title or "".join(pieces), old, new
 
 
 def draw(run: Path) -> str:
