@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from espalier.core.errors import EngineError
 from espalier.engine.api import Completion, Engine, PauseMode, Sampling
+from espalier.engine.forward.fused import FusedRunner
 from espalier.engine.forward.packed import PackedRunner
 from espalier.engine.local import LocalEngine
 from espalier.engine.updates import TensorUpdate
@@ -212,10 +213,11 @@ def test_sleep_frees_the_derived_weights_until_the_next_load(model: Decoder) -> 
         local = engine(model)
         before = await local.generate(PROMPT, Sampling(max_tokens=8, seed=1))
         runner = local._stepper.runner
-        assert isinstance(runner, PackedRunner)
-        assert runner._packed
+        assert isinstance(runner, PackedRunner | FusedRunner)
+        derived = runner._packed if isinstance(runner, PackedRunner) else runner.layers
+        assert derived
         await local.sleep()
-        assert not runner._packed
+        assert not derived
         with pytest.raises(EngineError, match="call load before the next request"):
             await local.generate(PROMPT, Sampling(max_tokens=8, seed=1))
         await local.load(update(model, 3))
