@@ -21,6 +21,8 @@ POSITIVE, NEGATIVE = "#256ec8", "#de622a"
 FONT = "font-family='system-ui, sans-serif'"
 CHARACTER = 8.4
 """Pixels of a character of the monospaced text."""
+RIGHT = 870
+"""Where an answer that is too long is cut."""
 
 Box = tuple[float, float, float, float]
 """Left, top, width, height."""
@@ -76,7 +78,7 @@ def answer(x: float, y: float, label: str, sample: Sample, colour: str) -> str:
     at = x + 80
     for piece, value in [pair for passage in spoken for pair in tinted(passage, colour)]:
         shown = piece.replace("\n", "⏎")
-        if at > 870:
+        if at > RIGHT:
             parts.append(text(at + 4, y, "…", 14, DIM))
             break
         width = CHARACTER * len(shown)

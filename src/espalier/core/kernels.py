@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from espalier.core.processor import cpuinfo
+
 FLAGS = ("-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros")
 HEADERS = Path(__file__).parent
 """Folder of the headers that all kernels can include."""
@@ -46,14 +48,26 @@ def count(number: int) -> ctypes.c_int64:
     return ctypes.c_int64(number)
 
 
-def open_library(source: Path, arguments: tuple[str, ...] = ()) -> ctypes.CDLL | None:
-    """The library of the C file `source`, compiled with `arguments` if need be; None without a working compiler."""
+def load_library(source: Path, arguments: tuple[str, ...] = (), counts: tuple[str, ...] = ()) -> ctypes.CDLL | None:
+    """The library of the C file `source`, compiled with `arguments` if need be, and opened once.
+
+    `counts` are its functions that return a 64-bit integer. None with `ESPALIER_KERNELS=off` or without a working
+    compiler.
+    """
+    return _opened(source, arguments, counts) if enabled() else None
+
+
+@cache
+def _opened(source: Path, arguments: tuple[str, ...], counts: tuple[str, ...]) -> ctypes.CDLL | None:
     try:
-        return ctypes.CDLL(str(_compiled(source, arguments)))
+        library = ctypes.CDLL(str(_compiled(source, arguments)))
     except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or error
         warn_once(str(detail).strip())
         return None
+    for name in counts:
+        getattr(library, name).restype = ctypes.c_int64
+    return library
 
 
 @cache
@@ -92,9 +106,7 @@ def _openmp() -> list[str]:
 
 def _machine() -> str:
     """What `-march=native` depends on: a cache may be shared by machines."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line for line in lines if line.startswith("flags")), platform.processor())
+    return cpuinfo("flags") or platform.processor()
 
 
 def _cache_folder() -> Path:

@@ -82,6 +82,7 @@ class LocalEngine:
         self._waiting: dict[Sequence, asyncio.Future[Completion]] = {}
         self._sessions: dict[str, int] = {}
         self._paused: PauseMode | None = None
+        self._asleep = False
         self._driver: asyncio.Task[None] | None = None
         self._streams: dict[Sequence, asyncio.Event] = {}
         self._scorer = Scorer(self.model, prefill_tokens)
@@ -165,6 +166,7 @@ class LocalEngine:
             )
         take(self.model, update, alias=self.config.weights == "alias")
         self._stepper.set_version(update.version)
+        self._asleep = False
 
     async def resume(self) -> None:
         """See `Engine`."""
@@ -173,7 +175,8 @@ class LocalEngine:
 
     async def sleep(self) -> None:
         """See `Engine`. Frees the packed copy of the weights."""
-        self._stepper.sleep()
+        if not self._stepper.busy:
+            self._asleep = self._stepper.runner.discard()
 
     async def release(self, session: str) -> None:
         """See `Engine`."""
@@ -215,7 +218,7 @@ class LocalEngine:
         self, prompt: Ordered[int], sampling: Sampling, session: str
     ) -> tuple[Sequence, asyncio.Future[Completion]]:
         self.check(prompt, sampling)
-        if self._stepper.asleep:
+        if self._asleep:
             raise EngineError("the engine sleeps since its weights were freed: call load before the next request")
         ids = np.array(prompt, dtype=np.int64)
         sequence = Sequence(ids, sampling, self._number(session), submitted=time.perf_counter())

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from espalier.core.processor import cpuinfo
+
 _PACKAGES = (
     "espalier", "numpy", "pydantic", "pyyaml", "rich", "torch", "safetensors", "tokenizers", "transformers",
     "reasoning-gym", "math-verify", "scipy",
@@ -53,11 +55,7 @@ def _git(folder: Path) -> dict[str, Any] | None:
 
 
 def _processor() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def _output(command: list[str]) -> str | None:

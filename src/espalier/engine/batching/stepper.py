@@ -47,7 +47,6 @@ class Stepper:
         self.sampler = Sampler(rows)
         self.sequences: list[Sequence | None] = [None] * rows
         self.stats = EngineStats()
-        self.asleep = False
         self._prefilling: dict[int, Sequence] = {}
         self._state = np.zeros(rows, dtype=_ROW)
         self._stops = np.full((rows, 1), -1, dtype=np.int64)
@@ -79,17 +78,11 @@ class Stepper:
     def set_version(self, version: int) -> None:
         """The weights changed. Running requests continue with their old KV; new requests do not reuse it."""
         self.runner.refresh()
-        self.asleep = False
         self.index.expire()
         self._prefilling.clear()
         for sequence in self.running:
             sequence.spans.append((int(self._state["length"][sequence.row]) - len(sequence.prompt), version))
         self.stats.version = version
-
-    def sleep(self) -> None:
-        """Free the derived weights, unless there are requests. The next `set_version` derives them again."""
-        if not self.busy:
-            self.asleep = self.runner.discard()
 
     def reset(self) -> None:
         """Remove every request that has a row, and all cached KV. Waiting requests keep waiting."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from espalier.core.kernels import count, enabled, open_library, pointer
+from espalier.core.kernels import count, load_library, pointer
 from espalier.core.kernels import warn_once as _warn_once
 
 __all__ = ["OF_DTYPE", "_warn_once", "count", "index_kernels", "load", "numeric_kernels", "pointer"]
@@ -41,10 +40,5 @@ def index_kernels(*tensors: Tensor) -> ctypes.CDLL | None:
 
 def load(name: Name) -> ctypes.CDLL | None:
     """The library `name`, compiled if necessary; None with `ESPALIER_KERNELS=off` or without a working compiler."""
-    return _load(name) if enabled() else None
-
-
-@cache
-def _load(name: Name) -> ctypes.CDLL | None:
     source, defines = SOURCES[name]
-    return open_library(HERE / source, ("-fassociative-math", *defines))
+    return load_library(HERE / source, ("-fassociative-math", *defines))

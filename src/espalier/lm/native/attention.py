@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from espalier.core.kernels import pointer
-from espalier.lm.native.library import library
+from espalier.lm.native.library import kernels
 
 _Ints = npt.NDArray[np.int64]
 
@@ -85,12 +85,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, plan: RowPlan) -> Tensor:
 class _RowAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, plan: RowPlan) -> Tensor:
-        kernels = library()
-        assert kernels is not None
+        native = kernels()
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         out, sums = torch.empty_like(q), q.new_empty(q.shape[:2])
-        shape, team, memory = _setting(kernels, plan, q, k)
-        kernels.attention(team, ctypes.byref(shape), *map(pointer, (q, k, v, memory, out, sums)))
+        shape, team, memory = _setting(native, plan, q, k)
+        native.attention(team, ctypes.byref(shape), *map(pointer, (q, k, v, memory, out, sums)))
         ctx.save_for_backward(q, k, v, out, sums)
         ctx.plan = plan
         return out
@@ -98,13 +97,12 @@ class _RowAttention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        kernels = library()
-        assert kernels is not None
+        native = kernels()
         q, k, v, out, sums = ctx.saved_tensors
         by_q, by_k, by_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-        shape, team, memory = _setting(kernels, ctx.plan, q, k)
+        shape, team, memory = _setting(native, ctx.plan, q, k)
         grad = grads[0].contiguous()  # held by a name: the kernel gets only its address
-        kernels.attention_backward(
+        native.attention_backward(
             team,
             ctypes.byref(shape),
             *map(pointer, (q, k, v, out, sums, grad, memory, by_q, by_k, by_v)),
@@ -112,6 +110,6 @@ class _RowAttention(torch.autograd.Function):
         return by_q, by_k, by_v, None
 
 
-def _setting(kernels: ctypes.CDLL, plan: RowPlan, q: Tensor, k: Tensor) -> tuple[_Plan, ctypes.c_int, Tensor]:
-    shape, team = plan.structure(q, k, kernels.step()), ctypes.c_int(torch.get_num_threads())
-    return shape, team, q.new_empty(kernels.attention_floats(ctypes.byref(shape), team))
+def _setting(native: ctypes.CDLL, plan: RowPlan, q: Tensor, k: Tensor) -> tuple[_Plan, ctypes.c_int, Tensor]:
+    shape, team = plan.structure(q, k, native.step()), ctypes.c_int(torch.get_num_threads())
+    return shape, team, q.new_empty(native.attention_floats(ctypes.byref(shape), team))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from espalier.core.kernels import enabled, open_library
+from espalier.core.kernels import load_library
 
 SOURCE = Path(__file__).parent / "kernels" / "training.c"
 SMALL = 1 << 14
@@ -18,7 +17,14 @@ SMALL = 1 << 14
 
 def library() -> ctypes.CDLL | None:
     """The compiled kernels; None with `ESPALIER_KERNELS=off` or without a working compiler."""
-    return _library() if enabled() else None
+    return load_library(SOURCE, counts=("lanes", "step", "block", "attention_floats"))
+
+
+def kernels() -> ctypes.CDLL:
+    """The compiled kernels, for callers that know of them from `library_for`."""
+    found = library()
+    assert found is not None
+    return found
 
 
 def library_for(x: Tensor) -> ctypes.CDLL | None:
@@ -30,12 +36,3 @@ def library_for(x: Tensor) -> ctypes.CDLL | None:
 def threads(values: int) -> ctypes.c_int:
     """The number of threads for so many values."""
     return ctypes.c_int(1 if values < SMALL else torch.get_num_threads())
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    opened = open_library(SOURCE)
-    if opened is not None:
-        for name in ("lanes", "step", "block", "attention_floats"):
-            getattr(opened, name).restype = ctypes.c_int64
-    return opened

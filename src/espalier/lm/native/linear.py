@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from espalier.core.hardware import is_amd
+from espalier.core.processor import cpuinfo
 
 LARGE = 1 << 18
 """Number of weights."""
@@ -22,7 +22,7 @@ LARGE = 1 << 18
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x [N, in], weight [out, in], bias [out] -> [N, out], as `torch.nn.functional.linear`."""
-    if weight.numel() < LARGE or not _suits(x, weight):
+    if not _suits(x, weight):
         return F.linear(x, weight, bias)
     out: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return out
@@ -30,19 +30,22 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """x [N, in] times weight [out, in] transposed, without a gradient."""
-    large = weight.numel() >= LARGE and _suits(x, weight)
-    return _onednn(x, weight, None) if large else x @ weight.t()
+    return _onednn(x, weight, None) if _suits(x, weight) else x @ weight.t()
 
 
 def _suits(x: Tensor, weight: Tensor) -> bool:
     fp32 = x.dtype == weight.dtype == torch.float32 and x.dim() == 2 and len(x) > 0
     on_cpu = x.device.type == weight.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    return fp32 and on_cpu and _faster()
+    return weight.numel() >= LARGE and fp32 and on_cpu and _faster()
 
 
 @cache
 def _faster() -> bool:
-    return hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.backends.mkl.is_available() and is_amd()
+    return (
+        hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        and torch.backends.mkl.is_available()
+        and cpuinfo("vendor_id") == "AuthenticAMD"
+    )
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from espalier.core.kernels import count, pointer
-from espalier.lm.native.library import library, threads
+from espalier.lm.native.library import kernels, threads
 
 
 class Turn(NamedTuple):
@@ -38,23 +38,21 @@ def norm_turn(x: Tensor, weight: Tensor | None = None, eps: float = 0.0, turn: T
 class _SwiGLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
-        kernels = library()
-        assert kernels is not None
+        native = kernels()
         gate, up = _rows(gate), _rows(up)
         out = gate.new_empty(gate.shape)
-        kernels.swiglu(threads(out.numel()), *_shape(gate, up), _start(gate), _start(up), pointer(out))
+        native.swiglu(threads(out.numel()), *_shape(gate, up), _start(gate), _start(up), pointer(out))
         ctx.save_for_backward(gate, up)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        kernels = library()
-        assert kernels is not None
+        native = kernels()
         gate, up = ctx.saved_tensors
         grad = grads[0].contiguous()
         by_gate, by_up = torch.empty_like(grad), torch.empty_like(grad)
-        kernels.swiglu_backward(
+        native.swiglu_backward(
             threads(grad.numel()),
             *_shape(gate, up),
             _start(gate),
@@ -67,13 +65,12 @@ class _SwiGLU(torch.autograd.Function):
 class _NormTurn(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, eps: float, turn: Turn | None) -> Tensor:
-        kernels = library()
-        assert kernels is not None
+        native = kernels()
         x = x.contiguous()
         out = torch.empty_like(x)
         scales = x.new_empty(x.shape[:-1]) if weight is not None else None
         cos, sin = (turn.cos, turn.sin) if turn is not None else (None, None)
-        kernels.norm_turn(
+        native.norm_turn(
             threads(x.numel()), *_sizes(x, turn), ctypes.c_float(eps), *map(pointer, (x, weight, cos, sin, scales, out))
         )
         ctx.save_for_backward(x if weight is not None else None, weight, scales, cos, sin)
@@ -83,14 +80,13 @@ class _NormTurn(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
-        kernels = library()
-        assert kernels is not None
+        native = kernels()
         x, weight, scales, cos, sin = ctx.saved_tensors
         grad = grads[0].contiguous()
         by_x, blocks = torch.empty_like(grad), None
         if weight is not None and ctx.needs_input_grad[1]:
-            blocks = grad.new_empty(-(-len(grad) // kernels.block()), grad.shape[-1])
-        kernels.norm_turn_backward(
+            blocks = grad.new_empty(-(-len(grad) // native.block()), grad.shape[-1])
+        native.norm_turn_backward(
             threads(grad.numel()),
             *ctx.turn_sizes,
             *map(pointer, (x, weight, cos, sin, scales, grad, by_x, blocks)),
