@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from espalier.core import kernels
 from espalier.graph.nn.edge_transformer import EdgeTransformer
 from espalier.graph.nn.gat import GAT
 from espalier.graph.nn.gcn import GCN
@@ -247,7 +248,7 @@ def test_gcn_weights_are_the_symmetric_normalisation() -> None:
 def test_without_a_compiler_a_warning_says_so_once(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.setenv("CC", "/nowhere/cc")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    library._load.cache_clear()
+    kernels._opened.cache_clear()
     library._warn_once.cache_clear()
     try:
         with pytest.warns(RuntimeWarning, match="could not be compiled.*Install a C compiler") as caught:
@@ -256,5 +257,5 @@ def test_without_a_compiler_a_warning_says_so_once(monkeypatch: pytest.MonkeyPat
         csr = pattern()
         assert spmm(csr, torch.ones(8, 2)).shape == (7, 2)
     finally:
-        library._load.cache_clear()
+        kernels._opened.cache_clear()
         library._warn_once.cache_clear()
