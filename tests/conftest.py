@@ -1,10 +1,14 @@
 """Settings of all tests."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
 from espalier.core.data import DataRoot
 from espalier.core.fetch.catalogue import SMOLLM2
+
+VLLM = Path(__file__).parents[1] / ".venv-vllm" / "bin" / "python"
 
 # A shared machine may stall for longer than any deadline; slowness is measured in benchmarks, not here.
 settings.register_profile("espalier", deadline=None)
@@ -18,6 +22,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker("pretrained"):
                 reason = f"{SMOLLM2.name} is not in the data cache: espalier data fetch {SMOLLM2.name}"
                 item.add_marker(pytest.mark.skip(reason=reason))
+    if not VLLM.exists():
+        for item in items:
+            if item.get_closest_marker("vllm"):
+                item.add_marker(pytest.mark.skip(reason="vLLM is not installed: make vllm"))
     if DataRoot.find().path is None:
         for item in items:
             if item.get_closest_marker("data"):

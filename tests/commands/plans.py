@@ -74,6 +74,9 @@ PLANS: dict[str, Plan | Unrun] = {
     "python benchmarks/swarm.py": HELP,
     "python benchmarks/serving_gateway.py": HELP,
     "python benchmarks/kills.py": HELP,
+    "python benchmarks/async_sim.py": HELP,
+    "python benchmarks/async_loop.py": HELP,
+    "python benchmarks/publish.py": HELP,
     "python benchmarks/serve_fuzz.py": HELP,
     "python benchmarks/real_model.py": HELP,
     # recipes
@@ -89,6 +92,8 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier run rl/quickstart algorithm.clip_high=0.4 name=clip": Plan(add=RL, says="run runs/clip/"),
     "espalier run rl/skip_zero_variance --smoke": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/algorithms": Plan(add=STUDY, says="INDICATION", slow=True),
+    "espalier run rl/async": Plan(add=RL, says="report: "),
+    "espalier run rl/lag": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run graph/quickstart": Plan(add="fit.epochs=2 map=none", says="report: "),
     "espalier run graph/quickstart method='{name: raw}'": Plan(add="map=none", says="score"),
     "espalier run graph/cora": Plan(add="fit.epochs=2 map=none", data=True, says="report: "),

@@ -49,7 +49,7 @@ def finish(run: Run, settings: TrainConfig) -> dict[str, float]:
 def trace(folder: Path) -> list[tuple[int, str, float]]:
     """What the run in `folder` logged, less everything about time and memory: step, metric and value."""
     lines = (json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines())
-    timed = ("time/", "seconds", "engine/tokens_s", "cost/cpu_seconds", "memory/")
+    timed = ("time/", "seconds", "engine/tokens_s", "cost/cpu_seconds", "memory/", "episodes/in_flight")
     return [
         (line["step"], name, value)
         for line in lines

@@ -39,6 +39,13 @@ class EngineError(EspalierError):
         self.retryable = retryable
 
 
+class EngineLostError(EngineError):
+    """The engine is gone: its process ended, or it does not answer. Another engine can serve the same call."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=True)
+
+
 class EnvError(EspalierError):
     """An environment failed. The episode is recorded as failed with this message; the run goes on."""
 

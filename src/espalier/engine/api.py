@@ -99,6 +99,10 @@ class EngineStats:
     cached_tokens: int = 0
     sampled_tokens: int = 0
     busy_seconds: float = 0.0
+    lost: int = 0
+    """Times that an engine elsewhere was lost."""
+    repeated: int = 0
+    """Requests that began again, because their engine was lost."""
 
 
 class Engine(Protocol):
@@ -150,6 +154,13 @@ class Engine(Protocol):
         """Resume stepping."""
         ...
 
+    async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
+        """Give a running engine new weights: pause, load, resume, and compare its log-probs with `update.probe`.
+
+        Raises ProbeError if the engine does not serve these weights.
+        """
+        ...
+
     async def sleep(self) -> None:
         """Free the memory that the next `load` fills again; until then the engine samples nothing.
 
@@ -163,6 +174,10 @@ class Engine(Protocol):
 
     async def stats(self) -> EngineStats:
         """Counters and queue lengths."""
+        ...
+
+    async def close(self) -> None:
+        """End what the engine runs in; it is not used afterwards."""
         ...
 
 

@@ -15,13 +15,60 @@ QUEUE = 1024
 """Default number of answers that may wait for a row in a server."""
 
 
+class VllmConfig(Config):
+    """Servers of vLLM: those that run already, or those that the run starts and ends."""
+
+    urls: tuple[str, ...] = ()
+    """Addresses of running servers, such as `http://127.0.0.1:8000`; without any, `engine.count` servers are started.
+    """
+
+    python: str = ".venv-vllm/bin/python"
+    """Python of the environment in which vLLM is installed; `make vllm` makes this one, with vLLM's CPU server."""
+
+    adapters: bool = False
+    """Publish a model with adapters (`model.lora`) as adapters alone, not as full weights. Less is written, but a
+    server on a CPU samples several times more slowly with adapters."""
+
+    args: tuple[str, ...] = ("--enforce-eager", "--no-enable-chunked-prefill")
+    """Further arguments of a server that is started. These are for a server on a CPU, which ends where the prefill of a
+    request with a seed is chunked; on a GPU leave them out: `args: []`."""
+
+    kv_gib: int = Field(default=1, ge=1)
+    """Memory for the KV cache of a server on a CPU, in GiB."""
+
+    start_seconds: float = Field(default=300.0, gt=0.0)
+    """Timeout of the start of a server."""
+
+
 class EngineConfig(Config):
     """The engine that samples."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"kind", "precision"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"kind", "precision", "quantize", "count", "threads", "probe", "request_seconds", "heartbeat_seconds", "vllm"}
+    )
 
-    kind: Literal["local"] = "local"
-    """`local`: embedded in this process."""
+    kind: Literal["local", "process", "vllm"] = "local"
+    """`local`: embedded in this process. `process`: the same engine in a process of its own. `vllm`: vLLM's server."""
+
+    vllm: VllmConfig = VllmConfig()
+    """For the kind `vllm`."""
+
+    count: int = Field(default=1, ge=1)
+    """Number of engines, for other kinds than `local`."""
+
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of each engine in a process of its own. Null: an equal share of all, or of half of them if it samples
+    while the learner trains."""
+
+    probe: float | None = Field(default=None, gt=0.0)
+    """Largest difference between an engine's log-probs and the learner's that is accepted after a publish, for other
+    kinds than `local`. Null: 1e-4 for fp32, 1 for bf16 and for int8."""
+
+    request_seconds: float = Field(default=600.0, gt=0.0)
+    """Timeout of one completion, for other kinds than `local`."""
+
+    heartbeat_seconds: float = Field(default=5.0, gt=0.0)
+    """Time between two checks that an engine still answers."""
 
     max_rows: int = Field(default=MAX_ROWS, ge=1)
     """Number of sequences that decode at the same time. On two CPU cores, 64 to 256 are about equally fast."""
@@ -36,8 +83,24 @@ class EngineConfig(Config):
     """Extra KV rows that keep finished sequences, so that next turns and forks reuse them."""
 
     weights: Literal["alias", "copy"] = "alias"
-    """`alias` shares the learner's tensors, `copy` keeps a separate copy."""
+    """`alias` shares the learner's tensors, `copy` keeps a separate copy. An engine that samples while the learner
+    trains (`rollout.max_lag`), or that rounds its weights (`quantize`), keeps a copy in both cases."""
 
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     """Type of the engine's weights and cache, independent of the learner's; sums, log-probs and sampling are fp32.
     `auto` uses bf16 if the hardware supports it natively. A bf16 model stays bf16."""
+
+    quantize: Literal["none", "int8"] = "none"
+    """`int8` rounds the engine's matrices to 8 bits, with one scale for each output. It saves no memory: it is for
+    studies of engines whose arithmetic differs from the learner's."""
+
+    @property
+    def tolerance(self) -> float:
+        """`probe`, decided."""
+        if self.probe is not None:
+            return self.probe
+        return 1e-4 if self.precision == "fp32" and self.quantize == "none" else 1.0
+
+    def sharing(self, *, overlap: bool) -> Literal["alias", "copy"]:
+        """`weights`, decided: `overlap` says that the engine samples while a learner changes its weights."""
+        return "copy" if overlap or self.quantize != "none" else self.weights

@@ -25,12 +25,14 @@ from espalier.engine.batching.sampler import check
 from espalier.engine.batching.scoring import Scorer, failure
 from espalier.engine.batching.sequence import Sequence
 from espalier.engine.batching.stepper import Stepper
+from espalier.engine.channels.shm import SharedReader
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
 from espalier.engine.forward.choice import engine_dtype, runner_for
 from espalier.engine.forward.packed import packable
 from espalier.engine.kv.slab import Slab
+from espalier.engine.probe import publish
 from espalier.engine.updates import WeightUpdate
-from espalier.engine.weights import take
+from espalier.engine.weights import round_matrices, take
 from espalier.lm.decoder import Decoder
 
 
@@ -51,6 +53,7 @@ class LocalEngine:
         retain_rows: int = RETAIN_ROWS,
         weights: Literal["alias", "copy"] = "alias",
         precision: Literal["fp32", "bf16", "auto"] = "fp32",
+        quantize: Literal["none", "int8"] = "none",
     ) -> None:
         self.config = EngineConfig.of(
             max_rows=max_rows,
@@ -59,8 +62,11 @@ class LocalEngine:
             retain_rows=retain_rows,
             weights=weights,
             precision=precision,
+            quantize=quantize,
         )
         self.model = copy.deepcopy(model) if weights == "copy" else model
+        if quantize == "int8":
+            round_matrices(self.model)
         shape, parameter = self.model.config, next(self.model.parameters())
         packed = packable(self.model)
         self._dtype = engine_dtype(self.model, precision, packed=packed)
@@ -85,6 +91,7 @@ class LocalEngine:
         self._asleep = False
         self._driver: asyncio.Task[None] | None = None
         self._streams: dict[Sequence, asyncio.Event] = {}
+        self._reader = SharedReader()
         self._scorer = Scorer(self.model, prefill_tokens)
 
     @property
@@ -164,7 +171,9 @@ class LocalEngine:
                 f"this engine shares the learner's weights, and does not accept updates of the kind {update.kind}: "
                 "set engine.weights=copy"
             )
-        take(self.model, update, alias=self.config.weights == "alias")
+        take(self.model, update, alias=self.config.weights == "alias", reader=self._reader)
+        if self.config.quantize == "int8":
+            round_matrices(self.model)
         self._stepper.set_version(update.version)
         self._asleep = False
 
@@ -172,6 +181,10 @@ class LocalEngine:
         """See `Engine`."""
         self._paused = None
         self._wake()
+
+    async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
+        """See `Engine`."""
+        await publish(self, update, mode)
 
     async def sleep(self) -> None:
         """See `Engine`. Frees the packed copy of the weights."""
@@ -188,6 +201,9 @@ class LocalEngine:
         """See `Engine`."""
         stepper = self._stepper
         return replace(stepper.stats, running=len(stepper.running), waiting=len(stepper.scheduler.waiting))
+
+    async def close(self) -> None:
+        """See `Engine`. Nothing to end."""
 
     def describe(self) -> str:
         """See `StreamingEngine`."""

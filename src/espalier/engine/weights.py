@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from espalier.core.errors import DataError, EngineError
+from espalier.engine.channels.shm import SharedReader
 from espalier.engine.updates import AdapterUpdate, FileUpdate, SharedUpdate, TensorUpdate, WeightUpdate
 from espalier.lm.checkpoint.files import load_model
 from espalier.lm.decoder import Decoder
 from espalier.lm.lora import adapted, read_adapters
 
 
-def take(model: Decoder, update: WeightUpdate, *, alias: bool) -> None:
+def take(model: Decoder, update: WeightUpdate, *, alias: bool, reader: SharedReader | None = None) -> None:
     """Set the weights of `model` from `update`. `alias` shares the memory of tensors, otherwise they are copied.
+    `reader` keeps shared memory mapped from one update to the next.
 
     Raises EngineError, before anything is changed, if they cannot be read or do not fit.
     """
@@ -25,7 +27,7 @@ def take(model: Decoder, update: WeightUpdate, *, alias: bool) -> None:
             case TensorUpdate():
                 assign(model, update.tensors, alias=alias)
             case SharedUpdate():
-                with update.tensors() as tensors:
+                with (reader or SharedReader()).tensors(update) as tensors:
                     assign(model, tensors, alias=False)
             case FileUpdate():
                 assign(model, load_model(update.folder).state_dict(), alias=False)
@@ -71,6 +73,15 @@ def assign(model: nn.Module, tensors: Mapping[str, Tensor], *, alias: bool) -> N
             parameters[name].data = tensor.detach()
         else:
             own[name].copy_(tensor)
+
+
+@torch.no_grad()
+def round_matrices(model: nn.Module) -> None:
+    """Round each matrix [out, in] to the nearest multiples of its largest magnitude in a row over 127, in place."""
+    for parameter in model.parameters():
+        if parameter.ndim == 2:
+            scale = parameter.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(parameter.dtype).tiny) / 127
+            parameter.copy_((parameter / scale).round() * scale)
 
 
 def _some(names: set[str]) -> str:

@@ -19,6 +19,7 @@ from espalier.envs.catalogue.multiplication import Multiplication, Multiplicatio
 from espalier.envs.catalogue.reverse import Reverse, ReverseConfig
 from espalier.envs.catalogue.sorting import Sorting, SortingConfig
 from espalier.envs.config import AnyTaskConfig, TasksConfig
+from espalier.envs.delayed import Delayed
 from espalier.envs.mixture import Mixture
 from espalier.envs.workers.pool import Pool
 
@@ -28,8 +29,12 @@ def build_tasks(
 ) -> TaskSet:
     """The task set of the section: the one it names, or a mixture. `say` is told what was decided about files."""
     puzzles = gallery_pool() if any(isinstance(entry, ReasoningGymConfig) for entry in config) else None
-    sets = [_build(entry, seed, data, puzzles, say) for entry in config]
+    sets = [_delayed(_build(entry, seed, data, puzzles, say), entry, seed) for entry in config]
     return sets[0] if len(sets) == 1 else Mixture(sets, [entry.weight for entry in config])
+
+
+def _delayed(tasks: TaskSet, config: AnyTaskConfig, seed: int) -> TaskSet:
+    return tasks if config.delay is None else Delayed(tasks, config.delay, seed)
 
 
 def _build(

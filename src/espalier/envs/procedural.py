@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from espalier.core.config import Config
 from espalier.core.errors import ConfigError
@@ -21,13 +21,26 @@ TRIES = 2000
 """Draws before a split is called empty."""
 
 
+class DelayConfig(Config):
+    """Simulated latency of an environment: each answer to a turn takes a lognormal time."""
+
+    seconds: PositiveFloat
+    """Mean of the delay in seconds."""
+    sigma: float = Field(default=1.0, ge=0.0, le=3.0)
+    """Standard deviation of its logarithm; 0 for a constant delay."""
+
+
 class TaskConfig(Config):
     """What every task set is told."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"delay"})
 
     name: str = ""
     """Its name in metrics; the environment's unless given. Needed where a mixture holds the same environment twice."""
     weight: float = Field(default=1.0, gt=0.0)
     """Share in a mixture, relative to the other sets'."""
+    delay: DelayConfig | None = None
+    """Simulated latency, to study training with slow environments."""
 
 
 C = TypeVar("C", bound=TaskConfig)

@@ -94,6 +94,23 @@ def adapted(model: Decoder) -> bool:
     return bool(_layers(model))
 
 
+def lora_shape(model: Decoder) -> tuple[int, float]:
+    """Rank and alpha of the model's adapters; zeros if it has none."""
+    return next(((layer.rank, layer.alpha) for layer in _layers(model).values()), (0, 0.0))
+
+
+def base(model: Decoder) -> Decoder:
+    """The model without its adapters, not merged: a copy, or the model itself if it has none."""
+    if not adapted(model):
+        return model
+    copied = copy.deepcopy(model)
+    with torch.no_grad():
+        for layer in _layers(copied).values():
+            layer.lora_B.zero_()
+    merge(copied)
+    return copied
+
+
 def merged(model: Decoder) -> Decoder:
     """The model without adapters: a merged copy, or the model itself if it has none."""
     if not adapted(model):
@@ -101,6 +118,18 @@ def merged(model: Decoder) -> Decoder:
     copied = copy.deepcopy(model)
     merge(copied)
     return copied
+
+
+@torch.no_grad()
+def merged_tensors(tensors: Mapping[str, Tensor], rank: int, alpha: float) -> dict[str, Tensor]:
+    """The weights of a decoder by name, its adapters added to those that they adapt. Nothing is changed in place."""
+    found = {name: tensor for name, tensor in tensors.items() if ".lora_" not in name}
+    for name, low in tensors.items():
+        layer, _, part = name.rpartition(".")
+        if part == "lora_A":
+            weight, high = found[f"{layer}.weight"], tensors[f"{layer}.lora_B"]
+            found[f"{layer}.weight"] = weight + ((high.double() @ low.double()) * (alpha / rank)).to(weight.dtype)
+    return found
 
 
 def save_adapters(model: Decoder, path: Path, *, base: str | None = None) -> None:
@@ -111,20 +140,28 @@ def save_adapters(model: Decoder, path: Path, *, base: str | None = None) -> Non
     layers = _layers(model)
     if not layers:
         raise ConfigError("the model has no LoRA adapters to save")
-    path.mkdir(parents=True, exist_ok=True)
-    tensors = {f"{name}.{part}": tensor for name, layer in layers.items() for part, tensor in _parts(layer).items()}
-    write_atomic(path / WEIGHTS, save({PREFIX + k: v.contiguous() for k, v in tensors.items()}, {"format": "pt"}))
     first = next(iter(layers.values()))
+    tensors = {f"{name}.{part}": tensor for name, layer in layers.items() for part, tensor in _parts(layer).items()}
+    write_adapters(tensors, path, rank=first.rank, alpha=first.alpha, base=base)
+
+
+def write_adapters(
+    tensors: Mapping[str, Tensor], path: Path, *, rank: int, alpha: float, base: str | None = None
+) -> None:
+    """Like `save_adapters`, from the matrices by their names in the decoder: `...q_proj.lora_A` and `lora_B`."""
+    path.mkdir(parents=True, exist_ok=True)
+    files = {f"{PREFIX}{name}.weight": tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomic(path / WEIGHTS, save(files, {"format": "pt"}))
     content = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
-        "r": first.rank,
-        "lora_alpha": first.alpha,
+        "r": rank,
+        "lora_alpha": alpha,
         "lora_dropout": 0.0,
         "bias": "none",
         "fan_in_fan_out": False,
-        "target_modules": sorted({_last(name) for name in layers}),
+        "target_modules": sorted({_last(name.rpartition(".")[0]) for name in tensors}),
     }
     write_json(path / CONFIG, content)
 
@@ -209,7 +246,7 @@ def _targeted(model: Decoder, config: LoraConfig) -> dict[str, nn.Linear]:
 
 
 def _parts(layer: LoraLinear) -> dict[str, Tensor]:
-    return {"lora_A.weight": layer.lora_A.detach(), "lora_B.weight": layer.lora_B.detach()}
+    return {"lora_A": layer.lora_A.detach(), "lora_B": layer.lora_B.detach()}
 
 
 def _layers(model: Decoder) -> dict[str, LoraLinear]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.engine.api import Engine
-from espalier.engine.build import build_engine
+from espalier.engine.build import build_engine, check_capabilities
+from espalier.engine.channels.api import Channel
+from espalier.engine.config import EngineConfig
 from espalier.envs.api import TaskSet
 from espalier.envs.build import build_tasks
 from espalier.lm.build import LanguageModel, build
@@ -22,12 +26,15 @@ from espalier.rl.browse import Browser
 from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, TrainConfig
 from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.eval_config import EvalConfig
+from espalier.rl.learner.api import Learner
 from espalier.rl.loop.evaluate import Evaluations, Evaluator
-from espalier.rl.loop.rollout_log import RolloutLog
+from espalier.rl.loop.publish import Publisher
+from espalier.rl.loop.record.rollout_log import RolloutLog
 from espalier.rl.loop.source import heldout
 from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
 from espalier.rl.rollout.groups import GroupPlayer
+from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices
 from espalier.rl.room import check_room, prompt_lengths
 
@@ -47,13 +54,20 @@ class Setting:
     held: Rubric
     """The rubric of evaluations, so that a reward with state does not learn in training what it saw in them."""
     engine: Engine
+    channel: Channel
     seed: int
     notices: Notices
     probes: TaskSet | None = None
 
-    def player(self, rollout: RolloutConfig, purpose: str, algorithm: Algorithm | None = None) -> Player:
+    def player(
+        self,
+        rollout: RolloutConfig,
+        purpose: str,
+        algorithm: Algorithm | None = None,
+        in_flight: InFlight | None = None,
+    ) -> Player:
         """A group player whose random numbers are named by `purpose`; with `algorithm`, its groups are fit for
-        training.
+        training. `in_flight` counts its attempts.
         """
         return GroupPlayer(
             self.engine,
@@ -63,8 +77,10 @@ class Setting:
             rollout,
             overlong=round(algorithm.overlong * rollout.max_tokens) if algorithm else 0,
             least=1 if algorithm and not algorithm.needs_group else 2,
-            rounds=algorithm is not None,
+            rounds=algorithm is not None and not (rollout.overlap or rollout.max_in_flight),
+            pad=algorithm is not None and rollout.pad_groups,
             seed=derive(self.seed, purpose),
+            in_flight=in_flight,
             notices=self.notices,
         )
 
@@ -78,6 +94,22 @@ class Setting:
                 say(line)
             if rollout.max_turns == 1 and tasks.tools(tasks.task("train", 0)):
                 say("warning: the tasks offer tools, and rollout.max_turns=1 ends an attempt with its first call")
+
+    def publisher(self, learner: Learner, rollout: RolloutConfig, engine: EngineConfig) -> Publisher:
+        """Publishes the weights of `learner`. Raises ConfigError if the engine cannot do what that needs."""
+        pause: Literal["abort", "keep"] = "abort" if rollout.after_publish == "recompute" else "keep"
+        tolerance = None if engine.kind == "local" else engine.tolerance
+        check_capabilities(self.engine, self.channel, pause=pause, probe=tolerance is not None)
+        return Publisher(self.engine, learner, self.channel, pause, tolerance)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """End engines and free shared memory at the end of the block."""
+        try:
+            yield
+        finally:
+            await self.engine.close()
+            self.channel.close()
 
     def demonstrations(self) -> Demonstrations:
         """Demonstrations for the training tasks."""
@@ -139,7 +171,9 @@ def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
         tasks,
         rubric(),
         rubric(),
-        build_engine(language.decoder, config.engine),
+        *build_engine(
+            language.decoder, config.engine, overlap=config.rollout.overlap, say=run.say, logs=run.path / "engines"
+        ),
         run.seed,
         Notices(run.say),
         build_tasks(list(probes), seed=derive(run.seed, "probes"), data=run.data, say=run.say) if probes else None,

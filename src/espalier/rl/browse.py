@@ -16,7 +16,7 @@ from espalier.envs.api import Task
 from espalier.lm.tokens import Tokenizer
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.credit import advantages
-from espalier.rl.loop.rollout_log import title
+from espalier.rl.loop.record.rollout_log import title
 from espalier.rl.rollout.api import Player, ScoredGroup
 from espalier.rl.trajectory import Trajectory
 

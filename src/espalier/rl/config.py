@@ -16,9 +16,13 @@ from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
 
+Stale = Literal["mask", "wait", "drop"]
+
 
 class RolloutConfig(Config):
     """How trajectories are sampled. One step trains on `groups_per_step * samples_per_group` of them."""
+
+    later = frozenset({"stale", "max_in_flight", "fixed_lag", "after_publish", "pad_groups"})
 
     groups_per_step: PositiveInt = 16
     """Tasks in one training step."""
@@ -42,14 +46,36 @@ class RolloutConfig(Config):
     """Skip rows that cannot change the policy, such as groups whose rewards are all equal. This saves time; the update
     is the same, because the rows count in its denominators. With a KL loss or an entropy bonus every row has a
     gradient, and none is skipped. Entropy, ratio and mismatch are then measured on the other rows only."""
+    pad_groups: bool = False
+    """Fill a group from which failed attempts are missing by repeating its other rows, where more than half are left;
+    a group with fewer fails (GLM-5). By default such a group stays smaller."""
     max_resampled: PositiveInt = 2
     """With `algorithm.filter_zero_variance`: largest number of groups replaced in one step, in multiples of
     `groups_per_step`."""
     env_seconds: PositiveFloat = 60.0
     """Timeout in seconds of each call of an environment."""
-    max_lag: Literal[0] = 0
-    """Largest number of weight versions by which a token may be older than the weights being trained. 0 is on-policy.
-    """
+    max_lag: NonNegativeInt = 0
+    """Largest number of weight versions by which a trained token may be older than the weights being trained. 0 is
+    on-policy: sampling and training take turns. With 1 or more, groups run while the learner trains, up to so many
+    steps ahead."""
+    stale: Stale = "mask"
+    """Tokens older than `max_lag`, from episodes that took long: `mask` leaves them out of the loss and keeps them as
+    context; `wait` trains the groups in the order in which they started, so that there are none; `drop` drops their
+    rows."""
+    fixed_lag: bool = False
+    """Train only when the groups of `max_lag` further steps are finished too, so that every token is as old as allowed.
+    For studies of staleness; it makes training slower."""
+    max_in_flight: NonNegativeInt = 0
+    """Largest number of attempts that run at a time, those that wait for an environment included; 0 for as many as
+    `max_lag` allows."""
+    after_publish: Literal["keep", "recompute"] = "keep"
+    """How an answer that is being sampled goes on after a publish: with the KV cache of the old weights, or with one
+    recomputed by the new weights. It keeps its tokens in both cases."""
+
+    @property
+    def overlap(self) -> bool:
+        """Whether groups run while the learner trains."""
+        return self.max_lag > 0
 
     @property
     def truncated(self) -> bool:

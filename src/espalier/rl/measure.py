@@ -10,10 +10,10 @@ from espalier.core.io.jsonlines import JsonLines
 from espalier.core.report.blocks import Block, Number, Passage, Sample, Samples, Table
 from espalier.core.run.run import Run
 from espalier.envs.api import Episode
-from espalier.rl.assemble import setting
+from espalier.rl.assemble import Setting, setting
 from espalier.rl.eval_config import EvalConfig
 from espalier.rl.loop.evaluate import Evaluation, Evaluator
-from espalier.rl.loop.rollout_log import title
+from espalier.rl.loop.record.rollout_log import title
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory
 
@@ -32,6 +32,11 @@ def measure(config: EvalConfig, run: Run) -> dict[str, float]:
 
 async def _measure(config: EvalConfig, run: Run) -> dict[str, float]:
     scene = setting(config, run)
+    async with scene.open():
+        return await _evaluated(config, run, scene)
+
+
+async def _evaluated(config: EvalConfig, run: Run, scene: Setting) -> dict[str, float]:
     await scene.check_room(config.rollout, run.say)
     evaluations = scene.evaluator(config.rollout, config.evaluation, config.k)
     evaluator = evaluations.main

@@ -7,11 +7,11 @@ import asyncio
 from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.rl.algorithms.table import algorithm
-from espalier.rl.assemble import setting
+from espalier.rl.assemble import Setting, setting
 from espalier.rl.config import SFTConfig
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.loop.checkpoints import Checkpoints, State
-from espalier.rl.loop.cost import Cost
+from espalier.rl.loop.record.cost import Cost
 from espalier.rl.loop.supervise import Supervision
 from espalier.rl.report import supervised_report
 
@@ -23,16 +23,22 @@ def sft(config: SFTConfig, run: Run) -> dict[str, float]:
 
 async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
     scene = setting(config, run)
+    async with scene.open():
+        return await _supervised(config, run, scene)
+
+
+async def _supervised(config: SFTConfig, run: Run, scene: Setting) -> dict[str, float]:
     seed = derive(run.seed, "learner")
     learner = TorchLearner(scene.language.decoder, config.learner.over(config.steps), algorithm("reinforce"), seed=seed)
     trained = sum(p.numel() for p in scene.language.decoder.parameters() if p.requires_grad)
     checkpoints = Checkpoints(run, keep=config.checkpoint.keep)
     state = State("sft", 0)
     if run.resumed and (found := checkpoints.latest()):
-        path, state = found
-        await learner.load(path)
+        state = found.state
+        await learner.load(found.learner)
     run.metrics.rewind(state.step, without="" if state.step else "eval/")
     await scene.check_room(config.rollout, run.say)
+    publish = scene.publisher(learner, config.rollout, config.engine)
     evaluator = scene.evaluator(config.rollout, config.evaluation)
     figures = dict(state.figures)
 
@@ -40,7 +46,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
     with run.progress(config.steps, "supervised fine-tuning") as progress:
 
         async def evaluate(step: int) -> None:
-            await scene.engine.load(await learner.publish())
+            await publish()
             evaluation = await evaluator()
             await scene.engine.sleep()
             run.metrics.log(step, evaluation.metrics | Cost(figures).metrics)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Sequence
 from pathlib import Path
+
+import torch
 
 from espalier.core.run.run import Run
 from espalier.core.seed import derive
+from espalier.engine.process.cores import divided
 from espalier.rl.assemble import Setting, setting
 from espalier.rl.config import TrainConfig
 from espalier.rl.learner.config import LearnerConfig
@@ -17,6 +22,8 @@ from espalier.rl.loop.source import TaskSource
 from espalier.rl.loop.supervise import Supervision
 from espalier.rl.plan import plan
 from espalier.rl.report import story, training_report
+from espalier.rl.rollout.api import ScoredGroup
+from espalier.rl.rollout.in_flight import InFlight
 
 
 def train(config: TrainConfig, run: Run) -> dict[str, float]:
@@ -25,7 +32,13 @@ def train(config: TrainConfig, run: Run) -> dict[str, float]:
 
     A run that is asked to stop writes a checkpoint and returns the figures it has.
     """
-    return asyncio.run(Training(config, run).run())
+    training = Training(config, run)
+    gc.collect()
+    gc.freeze()  # what exists now lives as long as the run: collections need not look at it again and again
+    try:
+        return asyncio.run(training.run())
+    finally:
+        gc.unfreeze()
 
 
 class Training:
@@ -35,24 +48,32 @@ class Training:
         self._config = config
         self._run = run
         self._setting: Setting = setting(config, run)
+        if config.engine.kind == "process" and config.rollout.overlap:
+            cores = divided(config.engine.count, overlap=True, threads=config.engine.threads)
+            torch.set_num_threads(cores.learner)  # the others are the engines'
         trained = sum(p.numel() for p in self._setting.language.decoder.parameters() if p.requires_grad)
         self._save_every = config.checkpoint.interval(trained)
         self._checkpoints = Checkpoints(run, keep=config.checkpoint.keep)
 
     async def run(self) -> dict[str, float]:
         """Run both stages, from the newest checkpoint."""
+        async with self._setting.open():
+            return await self._stages()
+
+    async def _stages(self) -> dict[str, float]:
         for line in plan(self._config, self._setting.language):
             self._run.say(line)
         await self._setting.check_room(self._config.rollout, self._run.say)
         found = self._checkpoints.latest() if self._run.resumed else None
-        if found and found[1].stage == "rl":
-            return await self._reinforce(*found)
-        path, step = (found[0], found[1].step) if found else (None, 0)
-        figures = dict(found[1].figures) if found else {}
+        if found and found.state.stage == "rl":
+            return await self._reinforce(found.learner, found.state, found.waiting)
+        path, step = (found.learner, found.state.step) if found else (None, 0)
+        figures = dict(found.state.figures) if found else {}
         if not await self._warm_start(path, step, figures):
             return {}
         warm = self._config.warm_start
-        return await self._reinforce(None, State("rl", 0, cursor=warm.steps * warm.rows_per_step, figures=figures))
+        state = State("rl", 0, cursor=warm.steps * warm.rows_per_step, figures=figures)
+        return await self._reinforce(None, state, ())
 
     async def _warm_start(self, path: Path | None, start: int, figures: dict[str, float]) -> bool:
         """Supervised training of the model in place, its cost in `figures`; returns whether it was finished."""
@@ -86,7 +107,7 @@ class Training:
         with run.progress(warm.steps, "warm start") as progress:
             return await supervision.train(progress, start)
 
-    async def _reinforce(self, path: Path | None, state: State) -> dict[str, float]:
+    async def _reinforce(self, path: Path | None, state: State, waiting: Sequence[ScoredGroup]) -> dict[str, float]:
         run, config, setting = self._run, self._config, self._setting
         learner = self._learner(config.learner.over(config.steps), "learner")
         if path:
@@ -94,17 +115,20 @@ class Training:
         run.metrics.rewind(config.warm_start.steps + state.step, without="" if state.step else "eval/")
         rollouts = setting.rollout_log(config, run)
         rollouts.rewind(config.warm_start.steps + state.step)
+        in_flight = InFlight(config.rollout.max_in_flight)
         parts = Parts(
             engine=setting.engine,
             learner=learner,
-            player=setting.player(config.rollout, "rollout", config.algorithm),
+            publish=setting.publisher(learner, config.rollout, config.engine),
+            player=setting.player(config.rollout, "rollout", config.algorithm, in_flight),
+            in_flight=in_flight,
             source=TaskSource(setting.tasks, state.cursor),
             evaluator=setting.evaluator(config.rollout, config.evaluation),
             checkpoints=self._checkpoints,
             rollouts=rollouts,
             save_every=self._save_every,
         )
-        loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state)
+        loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state, waiting=waiting)
         browser = setting.browser(config, run.artefact("samples"))
         with run.progress(config.warm_start.steps + config.steps, "reinforcement learning") as progress:
             await loop.begin(progress)

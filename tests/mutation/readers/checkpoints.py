@@ -51,15 +51,15 @@ def _latest(file: Path) -> Any:
     """Of a checkpoint whose checksums were made anew."""
     seal(file.parent)
     run: Any = SimpleNamespace(checkpoints=file.parent.parent, say=str)
-    return Checkpoints(run, keep=2).latest()[1]  # type: ignore[index]
+    return Checkpoints(run, keep=2).latest().state  # type: ignore[union-attr]
 
 
 def _latest_reference(file: Path) -> Any:
-    found = {"cursor": 0, "admission": {}, "idle": {}, "figures": {}, **plainly.value(plainly.text(file))}
-    kinds = {"stage": str, "step": int, "cursor": int, "admission": dict, "idle": dict, "figures": dict}
+    found = {"cursor": 0, "groups": {}, "idle": {}, "figures": {}, **plainly.value(plainly.text(file))}
+    kinds = {"stage": str, "step": int, "cursor": int, "groups": dict, "idle": dict, "figures": dict}
     if any(type(found[name]) is not kind for name, kind in kinds.items()):
         raise TypeError(found)
-    if set(found) != set(kinds) or found["admission"] or found["idle"]:
+    if set(found) != set(kinds) or found["groups"] or found["idle"]:
         raise Open
     if any(type(figure) not in (int, float) for figure in found["figures"].values()):
         raise TypeError(found)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rl_runs import config, finish, start
 
-from espalier.rl.loop.cost import Cost
+from espalier.rl.loop.record.cost import Cost
 
 
 def test_costs_add_up_in_figures_after_the_others() -> None:

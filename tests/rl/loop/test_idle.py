@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from espalier.core.messages import Message
 from espalier.envs.api import Episode, Task
-from espalier.rl.loop.figures import failing_tools
 from espalier.rl.loop.idle import IdleWatch, NothingToLearnError
+from espalier.rl.loop.record.figures import failing_tools
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory
 

@@ -11,7 +11,7 @@ from espalier.envs.api import Episode, Task
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.table import ALGORITHMS, algorithm
 from espalier.rl.config import RolloutLogConfig
-from espalier.rl.loop.rollout_log import RolloutLog, title
+from espalier.rl.loop.record.rollout_log import RolloutLog, title
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,17 +32,21 @@ def save_model(model: Decoder, path: Path) -> None:
     transformers, vLLM and SGLang load the folder. To replace a whole folder in one step, save into
     `espalier.core.io.files.atomic_dir`. Raises ConfigError for a model with adapters: merge or save those.
     """
-    own = named(model)
-    if any(".lora_" in name for name in own):
+    save_weights(model.config, named(model), path)
+
+
+def save_weights(config: DecoderConfig, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Like `save_model`, from the weights of a decoder by their names in it."""
+    if any(".lora_" in name for name in weights):
         raise ConfigError("the model has LoRA adapters: save them with save_adapters, or merge them first")
     path.mkdir(parents=True, exist_ok=True)
-    tensors = {name: part for whole in own.items() for name, part in expert_names.split(*whole)}
+    tensors = {name: part for whole in weights.items() for name, part in expert_names.split(*whole)}
     with temporary(path / WEIGHTS, folder=False) as temp:
         save_tensors(tensors, temp, {"format": "pt"})
         temp.replace(path / WEIGHTS)
     (path / INDEX).unlink(missing_ok=True)
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-    write_json(path / CONFIG, {**to_hf(model.config), "dtype": dtype})
+    dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
+    write_json(path / CONFIG, {**to_hf(config), "dtype": dtype})
 
 
 def load_config(path: Path) -> DecoderConfig:

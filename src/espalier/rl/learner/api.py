@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from espalier.engine.updates import WeightUpdate
+from espalier.engine.updates import Probe, TensorUpdate
 from espalier.rl.unit import Unit
 
 Metrics = Mapping[str, float]
@@ -29,8 +29,12 @@ class Learner(Protocol):
         """
         ...
 
-    async def publish(self) -> WeightUpdate:
+    async def publish(self) -> TensorUpdate:
         """The current weights, by Hugging Face parameter name."""
+        ...
+
+    async def probe(self) -> Probe:
+        """What the current weights say about a few fixed sequences, by which an engine can be checked."""
         ...
 
     async def save(self, path: Path) -> None:

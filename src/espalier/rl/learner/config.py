@@ -57,12 +57,17 @@ class CriticConfig(Config):
 class LearnerConfig(Config):
     """One training step: how rows are divided into optimizer steps and micro-batches."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"reset_optimizer"})
+
     optim: OptimConfig = OptimConfig()
     """The policy's optimizer."""
     tokens_per_microbatch: PositiveInt | None = None
     """Largest number of tokens in one forward and backward pass; a longer row is computed alone. Gradients do not
     depend on it. Null: as many as take about 576 MiB of activations on a CPU and 4 GiB on a GPU, from 128 to 4,096 and
     65,536."""
+    reset_optimizer: bool = False
+    """Clear the optimizer's moments at the start of every training step, so after every publish (GLM-5's asynchronous
+    runs). The learning rate schedule goes on."""
     updates_per_step: PositiveInt = 1
     """Optimizer steps in one pass over the rows, each on its own slice of them."""
     epochs: PositiveInt = 1

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from espalier.core.errors import ConfigError, DataError, EspalierError
 from espalier.core.seed import np_rng
-from espalier.engine.updates import TensorUpdate
+from espalier.engine.updates import Probe, TensorUpdate
 from espalier.lm.decoder import Decoder
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.objective import Stats, merge
@@ -32,8 +32,11 @@ from espalier.rl.learner.losses import Counts, PolicyLoss, ValueLoss
 from espalier.rl.learner.optimizer.optim import Clock, Optimizer
 from espalier.rl.learner.precision import autocast
 from espalier.rl.learner.reference import Reference
-from espalier.rl.learner.stages import Pass, forward_only, policy_pass, value_pass
+from espalier.rl.learner.stages import Pass, forward_only, policy_pass, sequence_logprobs, value_pass
 from espalier.rl.unit import Unit
+
+PROBE_TOKENS = (7, 12)
+"""Lengths of the sequences by which an engine is checked."""
 
 
 class LearnerError(EspalierError):
@@ -99,6 +102,10 @@ class TorchLearner:
         Raises LearnerError after `max_skipped` consecutive optimizer steps whose gradients were not finite.
         """
         begun, self._forwarded = time.perf_counter(), 0
+        if self.config.reset_optimizer:
+            self._optimizer.reset()
+            if self.critic is not None:
+                self._critic_optimizer.reset()
         data = experience(units, self.algorithm, self._passes(), self._score, skip=self._skip)
         rows = trained_rows(data.table)
         figures = Figures(data, self._version)
@@ -115,6 +122,12 @@ class TorchLearner:
     async def publish(self) -> TensorUpdate:
         """See `Learner.publish`. The tensors are the learner's own, not copies."""
         return TensorUpdate(self._version, checkpoint.weights(self.model, frozen=True))
+
+    async def probe(self) -> Probe:
+        """See `Learner.probe`. The same sequences every time; fp32, whatever the precision of training."""
+        draw = np_rng(self._seed, "probe")
+        sequences = [draw.integers(self.model.config.vocab_size, size=n).tolist() for n in PROBE_TOKENS]
+        return Probe(sequences, sequence_logprobs(self.model, sequences))
 
     async def save(self, path: Path) -> None:
         """See `Learner.save`."""

@@ -51,6 +51,19 @@ def value_pass(critic: Critic) -> Pass:
 
 
 @torch.no_grad()
+def sequence_logprobs(model: Decoder, sequences: Sequence[Sequence[int]]) -> list[list[float]]:
+    """Log-prob of each token of each sequence given those before it, at temperature 1; 0 for the first."""
+    device = next(model.parameters()).device
+    lengths = [len(sequence) for sequence in sequences]
+    ids = torch.tensor([token for sequence in sequences for token in sequence], device=device)
+    positions = torch.tensor([place for length in lengths for place in range(length)], device=device)
+    hidden = model(ids, positions, PackedAttention(lengths, device))
+    found, _ = logprobs(model, hidden[:-1], ids[1:], temperature=1.0)
+    parts = torch.cat([found.new_zeros(1), found.float()]).cpu().split(lengths)
+    return [[0.0, *part[1:].tolist()] for part in parts]
+
+
+@torch.no_grad()
 def forward_only(run: Pass, table: Columns, batches: Sequence[Packed], context: torch.autocast) -> Floats:
     """One pass over all micro-batches: [N], zero where it computes nothing."""
     result = np.zeros(len(table.tokens), np.float32)

@@ -1,32 +1,42 @@
-"""Limits the number of groups in flight: a state machine without a clock.
+"""Decides whether another group may start: a state machine without a clock.
 
 Invariant: `running + accepted <= (version + max_lag + 1) * groups_per_step`. No group therefore starts for a step more
-than `max_lag` versions ahead. When a group is filtered or fails, another can start instead.
+than `max_lag` versions ahead. When a group is filtered, fails or is dropped, another can start instead.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class Admission:
-    """Counts groups. `in_flight` is the largest number of groups that run at a time; 0 means no limit beyond the
-    window.
+    """Counts groups.
+
+    total: groups that the whole run needs; 0 means no end. accepted: groups trained, or waiting to be.
     """
 
     groups_per_step: int
     max_lag: int = 0
-    in_flight: int = 0
+    total: int = 0
     version: int = 0
     running: int = 0
     accepted: int = 0
 
     def may_start(self) -> bool:
         """Whether one more group may start now."""
+        return self.running + self.accepted < self.window
+
+    @property
+    def window(self) -> int:
+        """Largest number of groups, running and accepted together, at this version."""
         window = (self.version + self.max_lag + 1) * self.groups_per_step
-        free = not self.in_flight or self.running < self.in_flight
-        return free and self.running + self.accepted < window
+        return min(window, self.total) if self.total else window
+
+    @property
+    def full(self) -> bool:
+        """Whether the next group may start only after the next training step."""
+        return not self.may_start() and (not self.total or self.running + self.accepted < self.total)
 
     def start(self) -> None:
         """Count one more running group."""
@@ -43,6 +53,12 @@ class Admission:
         """A running group was filtered or failed; another can start."""
         self._stop()
 
+    def drop(self) -> None:
+        """An accepted group became too old to be trained; another can start."""
+        if self.accepted == 0:
+            raise RuntimeError("a group was dropped that was never accepted")
+        self.accepted -= 1
+
     def advance(self) -> None:
         """A training step is done."""
         self.version += 1
@@ -51,7 +67,3 @@ class Admission:
         if self.running == 0:
             raise RuntimeError("a group ended that never started")
         self.running -= 1
-
-    def save(self) -> dict[str, int]:
-        """Counters for a checkpoint. Running groups are not counted: they are issued again on resume."""
-        return {**asdict(self), "running": 0}

@@ -1,19 +1,29 @@
 """Issues and collects groups: starts as many as admission allows, and returns full steps of accepted groups.
 
-Invariant: every started group ends in exactly one of three ways: accepted, filtered or failed. Each is counted.
+Invariant: every started group is trained, filtered, failed or dropped as stale, exactly once (see `Ledger`).
+
+Groups run while the learner trains. A group that ends is judged in the callback of its task, which also starts the
+next, so nothing has to poll.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from statistics import fmean
 
 from espalier.core.errors import EspalierError
-from espalier.envs.api import Task
+from espalier.rl.config import Stale
 from espalier.rl.loop.admission import Admission
+from espalier.rl.loop.ledger import Ledger
 from espalier.rl.loop.source import TaskSource
+from espalier.rl.loop.stale import oldest, without_old
 from espalier.rl.rollout.api import Player, ScoredGroup
+from espalier.rl.rollout.in_flight import InFlight, Usage
 
 
 class StarvedError(EspalierError):
@@ -22,56 +32,143 @@ class StarvedError(EspalierError):
 
 @dataclass(slots=True)
 class Collected:
-    """The groups of one step by index, how the other groups ended (`filtered`, `failed`, `repaired`), and the
-    errors.
+    """The groups of one step, the oldest first, and what happened since the step before.
+
+    counts: how the other groups ended (`filtered`, `failed`, `stale`), attempts that were repeated (`repaired`) and
+    rows that were dropped (`stale_rows`). usage: of the attempts under way. in_flight, in_queue: mean lag of the groups
+    that run, and of those that wait for a later step.
     """
 
     groups: list[ScoredGroup]
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=lambda: Usage(0.0, 0.0))
+    in_flight: float = 0.0
+    in_queue: float = 0.0
 
 
 class Collector:
-    """Owns the running groups. `resample` replaces groups with equal rewards (DAPO's dynamic sampling).
+    """Owns the running groups, and those that wait to be trained.
 
-    Groups are started in rounds, and evaluated in the order of their index when the round has ended. Which of them are
-    replaced therefore does not depend on timing. After `max_rejected` rejections in one step, groups with equal rewards
-    are accepted, so that a task which the policy always (or never) solves cannot stop the run.
+    `resample` replaces groups with equal rewards (DAPO's dynamic sampling). After `max_rejected` rejections in one
+    step, groups with equal rewards are accepted, so that a task which the policy always (or never) solves cannot stop
+    the run.
+
+    Without lag, groups are started in rounds, and judged in the order of their index when the round has ended. Which of
+    them are replaced then does not depend on timing. With lag, each is judged when it ends.
     """
 
     def __init__(
-        self, player: Player, source: TaskSource, admission: Admission, *, resample: bool, max_rejected: int
+        self,
+        player: Player,
+        source: TaskSource,
+        admission: Admission,
+        *,
+        resample: bool,
+        max_rejected: int,
+        stale: Stale = "mask",
+        fixed_lag: bool = False,
+        in_flight: InFlight | None = None,
+        ledger: Ledger | None = None,
+        waiting: Sequence[ScoredGroup] = (),
     ) -> None:
+        """`stale`, `fixed_lag`: see `RolloutConfig`. `in_flight`: what `player` counts its attempts with. `ledger`,
+        `waiting`: those of a checkpoint.
+        """
         self._player = player
         self._source = source
         self._admission = admission
         self._resample = resample
         self._max_rejected = max_rejected
-        self._running: list[asyncio.Task[ScoredGroup]] = []
+        self._stale = stale
+        self._fixed_lag = fixed_lag
+        self.ledger = ledger or Ledger()
+        self._waiting = {group.index: group for group in waiting}
+        self._in_flight = in_flight or InFlight()
+        self._in_flight.freed = self._issue
+        self._plays: dict[int, asyncio.Task[ScoredGroup]] = {}
+        self._ended: dict[int, ScoredGroup] = {}
+        self._found = Collected([])
+        self._held = False
+        self._error: BaseException | None = None
+        self._news = asyncio.Event()
+
+    @property
+    def waiting(self) -> list[ScoredGroup]:
+        """The accepted groups that are not trained yet, by index."""
+        return [self._waiting[index] for index in sorted(self._waiting)]
 
     async def collect(self) -> Collected:
-        """Wait until the groups of a step are complete. Returns them in the order of their index."""
-        found = Collected([])
-        while len(found.groups) < self._admission.groups_per_step:
-            while self._admission.may_start():
-                self._start(*self._source.next())
-            for played in await asyncio.gather(*self._running):
-                self._judge(played, found)
-            self._running.clear()
+        """Wait until the groups of a step are complete. Call it again once `Admission.advance` was called."""
+        self._issue()
+        groups = self._take()
+        while groups is None and self._error is None:
+            if not self._plays:
+                raise RuntimeError("no group runs and none may start, but the step is not complete")
+            self._news.clear()
+            await self._news.wait()
+            groups = self._take()
+        if groups is None or self._error is not None:
+            raise self._error or RuntimeError("no groups")
+        version = self._admission.version
+        found, self._found = self._found, Collected([])
+        found.groups, found.usage = groups, self._in_flight.usage()
+        found.in_flight = _mean(version - started for started in self.ledger.running.values())
+        found.in_queue = _mean(version - oldest(group, version) for group in self._waiting.values())
         return found
 
-    def _start(self, index: int, task: Task) -> None:
-        self._admission.start()
-        self._running.append(asyncio.create_task(self._player.play(index, task)))
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Start no group within; running ones go on."""
+        self._held, self._in_flight.full = True, False
+        try:
+            yield
+        finally:
+            self._held = False
 
-    def _judge(self, played: ScoredGroup, found: Collected) -> None:
-        counts = found.counts
+    async def close(self) -> None:
+        """Cancel running groups."""
+        self._held = True
+        for play in self._plays.values():
+            play.cancel()
+        await asyncio.gather(*self._plays.values(), return_exceptions=True)
+        self._plays.clear()
+
+    def _issue(self) -> None:
+        """Start as many groups as may start: first those that an interrupted run had started."""
+        while not self._held and self._admission.may_start() and not self._in_flight.crowded:
+            again = self.ledger.interrupted
+            index, task = self._source.again(again[0]) if again else self._source.next()
+            self._admission.start()
+            self.ledger.start(index, self._admission.version)
+            play = self._plays[index] = asyncio.create_task(self._player.play(index, task))
+            play.add_done_callback(partial(self._done, index))
+        self._in_flight.full = self._admission.full and not self._held
+
+    def _done(self, index: int, play: asyncio.Task[ScoredGroup]) -> None:
+        """The callback of a group's task."""
+        if play.cancelled():
+            return
+        del self._plays[index]
+        try:
+            self._ended[index] = play.result()
+            if self._admission.max_lag or not self._plays:
+                for ended in sorted(self._ended):
+                    self._judge(self._ended.pop(ended))
+                self._issue()
+        except Exception as error:  # collect raises it
+            self._error = self._error or error
+        self._news.set()
+
+    def _judge(self, played: ScoredGroup) -> None:
+        counts, errors = self._found.counts, self._found.errors
         counts["repaired"] += played.repaired
-        found.errors += played.errors
+        errors += played.errors
         rejected = counts["failed"] + counts["filtered"]
         if not played.usable:
             counts["failed"] += 1
             self._admission.reject()
+            self.ledger.end(played.index, "failed")
             if counts["failed"] > self._max_rejected:
                 raise StarvedError(
                     f"{counts['failed']} groups failed while collecting one step; the last error: {played.errors[-1]}"
@@ -79,13 +176,46 @@ class Collector:
         elif self._resample and not played.informative and rejected < self._max_rejected:
             counts["filtered"] += 1
             self._admission.reject()
+            self.ledger.end(played.index, "filtered")
         else:
             self._admission.accept()
-            found.groups.append(played)
+            self.ledger.accept(played.index)
+            self._waiting[played.index] = played
 
-    async def close(self) -> None:
-        """Cancel running groups."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        self._running.clear()
+    def _take(self) -> list[ScoredGroup] | None:
+        """The groups of a step, removed from those that wait; None if the step is not complete."""
+        version, count = self._admission.version, self._admission.groups_per_step
+        if self._stale == "drop":
+            self._drop(version)
+        trained = version * count
+        if len(self._waiting) < (self._admission.window - trained if self._fixed_lag else count):
+            return None
+        groups = self.waiting
+        if self._stale == "wait":
+            others = (*self.ledger.running, *self.ledger.interrupted)
+            if min(others, default=groups[count - 1].index) < groups[count - 1].index:
+                return None
+        else:
+            groups.sort(key=lambda group: oldest(group, version))  # stable: by index where equal
+        for group in groups[:count]:
+            self.ledger.end(group.index, "trained")
+            del self._waiting[group.index]
+        return groups[:count]
+
+    def _drop(self, version: int) -> None:
+        for group in self.waiting:
+            kept = without_old(group, version, self._admission.max_lag)
+            self._found.counts["stale_rows"] += len(group.rows) - (len(kept.rows) if kept else 0)
+            if kept is None:
+                self._found.counts["stale"] += 1
+                self._admission.drop()
+                self.ledger.end(group.index, "stale")
+                del self._waiting[group.index]
+            else:
+                self._waiting[group.index] = kept
+        self._issue()
+
+
+def _mean(values: Iterator[int]) -> float:
+    found = list(values)
+    return fmean(found) if found else 0.0

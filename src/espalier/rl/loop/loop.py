@@ -1,32 +1,43 @@
 """The training loop: collect, train, publish; evaluate and save on their own schedule.
 
-With `max_lag = 0` training is synchronous: admission starts exactly the groups of the next step, so every token is
-sampled by the weights being trained.
+Synchronous and asynchronous training are the same loop. With `max_lag = 0`, admission starts exactly the groups of the
+next step, so every token is sampled by the weights being trained. With a lag, groups of later steps run while the
+learner trains, and go on with new weights after a publish.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from espalier.core.run.run import Run
 from espalier.core.seed import rng
 from espalier.core.tracking.progress import Progress
-from espalier.engine.api import Engine
+from espalier.engine.api import Engine, EngineStats
 from espalier.rl.config import TrainConfig
 from espalier.rl.learner.api import Learner, Metrics
 from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.checkpoints import Checkpoints, State
 from espalier.rl.loop.collect import Collected, Collector
-from espalier.rl.loop.cost import Cost
 from espalier.rl.loop.evaluate import Evaluation, Evaluations
-from espalier.rl.loop.figures import engine_figures, failing_tools, memory_figures, rollout_figures
 from espalier.rl.loop.idle import IdleWatch
-from espalier.rl.loop.rollout_log import RolloutLog
+from espalier.rl.loop.ledger import Ledger
+from espalier.rl.loop.publish import Publisher
+from espalier.rl.loop.record.cost import Cost
+from espalier.rl.loop.record.figures import (
+    engine_figures,
+    failing_tools,
+    lag_figures,
+    memory_figures,
+    rollout_figures,
+)
+from espalier.rl.loop.record.rollout_log import RolloutLog
 from espalier.rl.loop.source import TaskSource
+from espalier.rl.loop.stale import mask_old
 from espalier.rl.rollout.api import Player, ScoredGroup
+from espalier.rl.rollout.in_flight import InFlight
 
 
 @dataclass(slots=True)
@@ -35,8 +46,10 @@ class Parts:
 
     engine: Engine
     learner: Learner
+    publish: Publisher
     player: Player
     source: TaskSource
+    in_flight: InFlight
     evaluator: Evaluations
     checkpoints: Checkpoints
     rollouts: RolloutLog | None = None
@@ -59,8 +72,10 @@ class Loop:
         *,
         offset: int,
         state: State,
+        waiting: Sequence[ScoredGroup] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """`waiting`: finished groups of the checkpoint that were not trained yet."""
         self._run = run
         self._config = config
         self._parts = parts
@@ -70,7 +85,8 @@ class Loop:
         self.step = state.step
         self.figures = dict(state.figures)
         self._cost = Cost(self.figures)
-        groups = config.rollout.groups_per_step
+        rollout = config.rollout
+        groups = rollout.groups_per_step
         self._idle = IdleWatch(
             config.stop_after_idle,
             config.algorithm.needs_group,
@@ -80,13 +96,26 @@ class Loop:
         )
         self._told_of_errors = False
         self._failing = set[str]()
-        self._admission = Admission(**state.admission) if state.admission else Admission(groups, config.rollout.max_lag)
+        self._counted: EngineStats | None = None
+        """The engine's counters at the end of the last step."""
+        self._admission = Admission(
+            groups,
+            rollout.max_lag,
+            total=config.steps * groups,
+            version=state.step,
+            accepted=state.step * groups + len(waiting),
+        )
         self._collector = Collector(
             parts.player,
             parts.source,
             self._admission,
             resample=config.algorithm.filter_zero_variance,
-            max_rejected=config.rollout.max_resampled * groups,
+            max_rejected=rollout.max_resampled * groups,
+            stale=rollout.stale,
+            fixed_lag=rollout.fixed_lag,
+            in_flight=parts.in_flight,
+            ledger=Ledger(state.groups),
+            waiting=waiting,
         )
 
     async def run(self, progress: Progress) -> bool:
@@ -117,20 +146,20 @@ class Loop:
 
     async def publish(self) -> None:
         """Publish the learner's weights to the engine."""
-        engine = self._parts.engine
-        await engine.pause("keep")
-        await engine.load(await self._parts.learner.publish())
-        await engine.resume()
+        await self._parts.publish()
 
     async def evaluate(self, progress: Progress) -> Evaluation:
-        """Evaluate the current weights on held-out tasks and log the metrics.
+        """Evaluate the current weights on held-out tasks and log the metrics. Meanwhile no group starts and nothing is
+        published, so that all answers are of one version.
 
         The weights are published again afterwards, so that training finds no KV entries of the evaluation. A step after
         an evaluation is then the same as a step after a resume.
         """
         started = self._clock()
-        evaluation = await self._parts.evaluator()
-        await self.publish()
+        with self._collector.held():
+            evaluation = await self._parts.evaluator()
+            await self.publish()
+        self._counted = None
         metrics = evaluation.metrics | self._cost.metrics | {"time/evaluate": self._clock() - started}
         self._run.metrics.log(self.number, metrics)
         progress.note(f"step {self.number}: {evaluation.summary}")
@@ -142,18 +171,22 @@ class Loop:
         parts, config = self._parts, self._config
         begun = self._clock()
         self._cost.begin()
-        before = await parts.engine.stats()
+        before = self._counted or await parts.engine.stats()
         collected = await self._collector.collect()
         generated = self._clock()
-        after = await parts.engine.stats()
-        groups = collected.groups
-        metrics = rollout_figures(groups, collected.counts, self._admission.version) | engine_figures(before, after)
+        groups, version = collected.groups, self._admission.version
+        metrics = rollout_figures(groups, collected.counts, version)
         if config.shuffle_rewards:
             shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
         if parts.rollouts:
             parts.rollouts.write(self.number + 1, groups)
-        await parts.engine.sleep()  # what it frees, the learner can use
+        if config.rollout.overlap:
+            metrics |= self._age(collected, version)
+        else:
+            await parts.engine.sleep()  # what it frees, the learner can use
         trained = await parts.learner.update([group.unit for group in groups])
+        self._counted = await parts.engine.stats()
+        metrics |= engine_figures(before, self._counted)
         self._cost.add(trained, metrics)
         self._admission.advance()
         published = self._clock()
@@ -161,7 +194,7 @@ class Loop:
         self.step += 1
         now = self._clock()
         metrics |= dict(trained) | {
-            "time/generate": generated - begun,
+            ("time/wait_data" if config.rollout.overlap else "time/generate"): generated - begun,
             "time/train": published - generated,
             "time/publish": now - published,
             "time/step": now - begun,
@@ -173,6 +206,17 @@ class Loop:
         self._tell(progress, collected, metrics)
         await self._periodic(progress)
         progress.update(self.number, shown(metrics, self.figures))
+
+    def _age(self, collected: Collected, version: int) -> dict[str, float]:
+        """Take tokens that are too old out of the loss. Returns the figures of lag, and the wait for new weights."""
+        rows = [row for group in collected.groups for row in group.rows]
+        masked = mask_old(rows, version, self._admission.max_lag)
+        return lag_figures(rows, version, masked, collected.counts) | {
+            "lag/in_flight": collected.in_flight,
+            "lag/in_queue": collected.in_queue,
+            "episodes/in_flight": collected.usage.running,
+            "time/wait_policy": collected.usage.blocked,
+        }
 
     def _tell(self, progress: Progress, collected: Collected, metrics: Metrics) -> None:
         """Say what is wrong with a step, also in the report: attempts that failed, and nothing to learn from."""
@@ -203,9 +247,9 @@ class Loop:
     async def save(self) -> None:
         """Write a checkpoint of this step. The next step reports the seconds it took."""
         begun = self._clock()
-        admission, idle = self._admission.save(), self._idle.save()
-        state = State("rl", self.step, self._parts.source.cursor, admission, idle, self.figures)
-        await self._parts.checkpoints.save(self.number, state, self._parts.learner)
+        groups, idle = self._collector.ledger.save(), self._idle.save()
+        state = State("rl", self.step, self._parts.source.cursor, groups, idle, self.figures)
+        await self._parts.checkpoints.save(self.number, state, self._parts.learner, self._collector.waiting)
         self._saving = self._clock() - begun
 
 
@@ -226,5 +270,5 @@ def shown(metrics: dict[str, float], figures: dict[str, float]) -> dict[str, flo
         "held-out accuracy": figures["accuracy_after"],
         "length": metrics["len/mean"],
         **entropy,
-        "tokens/s": metrics["engine/tokens"] / metrics["time/generate"],
+        "tokens/s": metrics["engine/tokens"] / metrics.get("time/generate", metrics["time/step"]),
     }

@@ -16,8 +16,11 @@ class TaskSource:
 
     def next(self) -> tuple[int, Task]:
         """The next index, which names the group, and its task."""
-        index = self.cursor
         self.cursor += 1
+        return self.again(self.cursor - 1)
+
+    def again(self, index: int) -> tuple[int, Task]:
+        """`index`, which was issued before, and its task."""
         return index, self._tasks.task("train", index)
 
 

@@ -12,7 +12,7 @@ from espalier.core.tracking.progress import Progress
 from espalier.rl.demonstrations import Demonstrations
 from espalier.rl.learner.api import Learner
 from espalier.rl.loop.checkpoints import Checkpoints, State
-from espalier.rl.loop.cost import Cost
+from espalier.rl.loop.record.cost import Cost
 
 Evaluate = Callable[[int], Awaitable[None]]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import cycle
 
 from espalier.core.errors import EnvError
 from espalier.core.seed import derive
@@ -22,6 +23,7 @@ from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.episode import play
+from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices
 from espalier.rl.rollout.rounds import Rounds
 from espalier.rl.rollout.session import Session
@@ -45,7 +47,7 @@ class GroupPlayer:
     `overlong`: number of tokens before `config.max_tokens` over which the reward falls (DAPO's soft overlong
     punishment); 0 for none. `least`: rows that a group of several members needs; 2 if the algorithm compares them.
     `rounds`: repeated attempts begin when all others have ended, so that the groups do not depend on how long judges
-    take.
+    take. `pad`: see `RolloutConfig.pad_groups`.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class GroupPlayer:
         overlong: int = 0,
         least: int = 2,
         rounds: bool = False,
+        pad: bool = False,
         seed: int,
+        in_flight: InFlight | None = None,
         notices: Notices | None = None,
     ) -> None:
         self._engine = engine
@@ -70,13 +74,16 @@ class GroupPlayer:
         self._overlong = overlong
         self._least = least
         self._rounds = Rounds() if rounds else None
+        self._pad = pad
         self._seed = seed
+        self._in_flight = in_flight or InFlight(config.max_in_flight)
         self._notices = notices
 
     async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
         """See `Player`."""
         count = members or self._config.samples_per_group
-        played = ScoredGroup(index, task, least=min(self._least, count))
+        least = max(self._least, count // 2 + 1) if self._pad else self._least
+        played = ScoredGroup(index, task, least=min(least, count))
         if self._rounds:
             self._rounds.enter(count)
         try:
@@ -85,11 +92,14 @@ class GroupPlayer:
         except BaseExceptionGroup as errors:  # a bug, not data: the first one tells most
             raise errors.exceptions[0] from errors
         await self._score(played, [result for attempt in attempts if (result := attempt.result()) is not None])
+        if self._pad and played.usable:
+            repeat_rows(played, count)
         return played
 
     async def _member(self, played: ScoredGroup, member: int) -> Attempt | None:
         try:
-            return await self._attempts(played, member)
+            async with self._in_flight.place():
+                return await self._attempts(played, member)
         finally:
             if self._rounds:
                 self._rounds.leave()
@@ -153,3 +163,15 @@ class GroupPlayer:
         for turn in row.turns:
             if turn.reward is not None:
                 turn.reward *= weight
+
+
+def repeat_rows(played: ScoredGroup, count: int) -> None:
+    """Fill the places of the missing members up to `count` with the rows that are there, in turn.
+
+    A repeated row has `info["repeats"]`, the member that it repeats.
+    """
+    missing = sorted(set(range(count)) - {row.member for row in played.rows})
+    sources = list(zip(played.rows, played.episodes, strict=True))
+    for member, (row, episode) in zip(missing, cycle(sources), strict=False):
+        played.rows.append(replace(row, member=member, info={**row.info, "repeats": row.member}))
+        played.episodes.append(episode)

@@ -115,6 +115,12 @@ class Optimizer:
             )
         self.clock = clock
 
+    def reset(self) -> None:
+        """Forget all moments, as if the next step were the first. The learning rate schedule goes on."""
+        for optimizer, _, parameter in self._owned():
+            for value in optimizer.state.get(parameter, {}).values():
+                value.zero_()
+
     def _owned(self) -> Iterator[tuple[torch.optim.Optimizer, str, nn.Parameter]]:
         """Every trainable parameter with its name and the optimizer that moves it."""
         names = {id(p): name for name, p in self._named.items()}

@@ -13,7 +13,7 @@ import torch
 
 from espalier.engine.api import EngineStats
 from espalier.rl.rollout.api import ScoredGroup
-from espalier.rl.trajectory import Status
+from espalier.rl.trajectory import Status, Trajectory
 
 
 def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version: int) -> dict[str, float]:
@@ -54,6 +54,17 @@ def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version
     return figures
 
 
+def lag_figures(rows: Sequence[Trajectory], version: int, masked: int, counts: Counter[str]) -> dict[str, float]:
+    """Lag of the sampled tokens of a step from `version`, the share of them that is `masked`, and what was dropped."""
+    lags = np.array([version - v for row in rows for v in row.versions if v >= 0])
+    return {
+        "lag/tokens": float(lags.mean()) if len(lags) else 0.0,
+        "lag/masked": masked / len(lags) if len(lags) else 0.0,
+        "lag/dropped_rows": float(counts["stale_rows"]),
+        "group/stale": float(counts["stale"]),
+    }
+
+
 def failing_tools(figures: Mapping[str, float]) -> list[str]:
     """The task sets of which more than half of the calls of tools failed."""
     names = [key.removeprefix("env/").removesuffix("/call_errors") for key in figures if key.endswith("/call_errors")]
@@ -70,6 +81,8 @@ def engine_figures(before: EngineStats, after: EngineStats) -> dict[str, float]:
     cached = after.cached_tokens - before.cached_tokens
     return {
         "engine/tokens": float(sampled),
+        "engine/steps": float(after.steps - before.steps),
+        "time/engine": busy,
         "engine/tokens_s": sampled / busy if busy > 0 else 0.0,
         "engine/prefill_tokens": float(prefilled),
         "engine/cached_frac": cached / (cached + prefilled) if cached + prefilled else 0.0,

@@ -1,0 +1,1 @@
+"""Engines elsewhere: several as one, checked after each publish, and replaced when they are lost."""

@@ -1,0 +1,128 @@
+"""One engine of a pool: started, given weights, checked, watched, and started again when it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from espalier.core.errors import EngineError, EngineLostError
+from espalier.engine.api import Engine, EngineStats
+from espalier.engine.updates import WeightUpdate
+
+
+class Managed(Engine, Protocol):
+    """An engine that can be ended from outside."""
+
+    def kill(self) -> None:
+        """End it at once, and what it runs in if that was started with it."""
+        ...
+
+
+T = TypeVar("T")
+Launch = Callable[[], Awaitable[Managed]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Deadlines in seconds. request: of one completion. control: of each other call. heartbeat: between two looks at an
+    engine. restarts: consecutive times that a lost engine is started again before it is given up, and that a request
+    begins again before it fails.
+    """
+
+    request: float = 600.0
+    control: float = 120.0
+    heartbeat: float = 5.0
+    restarts: int = 3
+
+
+class Member:
+    """Holds the engine that `launch` starts. `up` is set while it may be sent requests."""
+
+    def __init__(self, name: str, launch: Launch, limits: Limits) -> None:
+        self.name = name
+        self.up = asyncio.Event()
+        self.given_up = ""
+        """Why it is not started again."""
+        self.lost = 0
+        self.before = EngineStats()
+        """Counters of the engines that were lost, as they were last seen."""
+        self._seen = EngineStats()
+        self._launch = launch
+        self._limits = limits
+        self._failures = 0
+        self._engine: Managed | None = None
+
+    @property
+    def engine(self) -> Managed:
+        """The engine. Raises EngineLostError while there is none."""
+        if self._engine is None:
+            raise EngineLostError(f"{self.name} is not running")
+        return self._engine
+
+    async def start(self, update: WeightUpdate | None) -> None:
+        """Start an engine, give it the weights of `update` and check them. Tries as often as the limits say.
+
+        If nothing helps, `given_up` says why.
+        """
+        while not self.given_up:
+            try:
+                self._engine = await self._launch()
+                if update is not None:
+                    await self.control(self._engine.publish(update), "a publish")
+                self._seen = EngineStats()
+                self.up.set()
+                return
+            except EngineError as error:
+                self.drop()
+                self._failures += 1
+                if self._failures > self._limits.restarts:
+                    self.given_up = str(error)
+
+    def drop(self) -> None:
+        """End the engine, if there is one; it gets no more requests."""
+        self.up.clear()
+        if self._engine is not None:
+            self.before = _sum(self.before, self._seen)
+            self._engine.kill()
+            self._engine = None
+
+    async def close(self) -> None:
+        """End the engine, for good."""
+        self.up.clear()
+        self.given_up = self.given_up or "it was closed"
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            await engine.close()
+
+    async def control(self, call: Awaitable[T], what: str) -> T:
+        """Await a call that is not a completion. Raises EngineLostError if it takes longer than `Limits.control`."""
+        try:
+            async with asyncio.timeout(self._limits.control):
+                return await call
+        except TimeoutError:
+            raise EngineLostError(
+                f"{self.name} did not answer within {self._limits.control:g} s: {what} waits for it"
+            ) from None
+
+    async def stats(self) -> EngineStats:
+        """The engine's counters, with those of the engines before it. Also the heartbeat."""
+        self._seen = await self.control(self.engine.stats(), "the heartbeat")
+        self._failures = 0
+        return _sum(self._seen, self.before)
+
+
+def _sum(one: EngineStats, before: EngineStats) -> EngineStats:
+    """Counters added up; the current numbers are those of `one`."""
+    return EngineStats(
+        version=one.version,
+        running=one.running,
+        waiting=one.waiting,
+        steps=one.steps + before.steps,
+        prompt_tokens=one.prompt_tokens + before.prompt_tokens,
+        prefilled_tokens=one.prefilled_tokens + before.prefilled_tokens,
+        cached_tokens=one.cached_tokens + before.cached_tokens,
+        sampled_tokens=one.sampled_tokens + before.sampled_tokens,
+        busy_seconds=one.busy_seconds + before.busy_seconds,
+    )

@@ -1,0 +1,42 @@
+"""Checks that an engine serves the weights that it was given.
+
+An engine that says it has loaded weights may still serve others: a reload that skips repacked matrices, a bucket that
+was lost, a cache of old keys. The label of a version says nothing about it. The log-probs of a few sequences do.
+"""
+
+from __future__ import annotations
+
+from espalier.core.errors import EngineError
+from espalier.engine.api import Engine, PauseMode
+from espalier.engine.updates import Probe, WeightUpdate
+
+
+class ProbeError(EngineError):
+    """An engine's log-probs are not those of the weights that it was given."""
+
+
+async def check(engine: Engine, probe: Probe, version: int) -> float:
+    """Score the probe's sequences; returns the largest difference. Raises ProbeError where it exceeds the tolerance."""
+    worst = 0.0
+    for sequence, expected in zip(probe.sequences, probe.logprobs, strict=True):
+        found = await engine.score(sequence)
+        if len(found) != len(expected):
+            raise ProbeError(f"the engine scored {len(found)} of {len(expected)} tokens of a probe")
+        worst = max(worst, *(abs(a - b) for a, b in zip(found, expected, strict=True)))
+    if not worst <= probe.tolerance:
+        raise ProbeError(
+            f"the engine does not serve the weights of version {version}: its log-probs differ by {worst:.2g} from the "
+            f"learner's, and at most {probe.tolerance:.2g} is expected"
+        )
+    return worst
+
+
+async def publish(engine: Engine, update: WeightUpdate, mode: PauseMode) -> None:
+    """`Engine.publish` by the engine's other calls. The engine resumes also where it cannot load the weights."""
+    await engine.pause(mode)
+    try:
+        await engine.load(update)
+    finally:
+        await engine.resume()
+    if update.probe is not None:
+        await check(engine, update.probe, update.version)

@@ -1,0 +1,191 @@
+"""The parent's side of an engine in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from espalier.core.errors import EngineError, EngineLostError
+from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Sampling
+from espalier.engine.config import EngineConfig
+from espalier.engine.process.child import CANCEL, Start
+from espalier.engine.process.wire import Wire
+from espalier.engine.updates import WeightUpdate
+from espalier.lm.decoder import Decoder
+
+START_SECONDS = 120.0
+"""Longest start of the process, with its imports and the copy of the model."""
+
+
+class ProcessEngine:
+    """Implements `espalier.engine.api.Engine`: a `LocalEngine` in a child process.
+
+    Raises EngineLostError from every call once the process has ended. Made by `start`.
+    """
+
+    CAPABILITIES = Capabilities(updates=frozenset(("shared", "files", "adapter")))
+
+    def __init__(self, config: EngineConfig, popen: subprocess.Popen[bytes]) -> None:
+        self.config = config
+        self.pid = popen.pid
+        self._popen = popen
+        self._numbers = itertools.count()
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._version = 0
+        self._lost = ""
+        self._wire: Wire | None = None
+
+    @classmethod
+    async def start(
+        cls, model: Decoder, config: EngineConfig, *, threads: int, cores: Sequence[int] = ()
+    ) -> ProcessEngine:
+        """Start the process with the weights of `model`. Raises EngineLostError if it does not start in time.
+
+        threads: of its computations. cores: the only ones that it uses; empty for all.
+        """
+        ours, theirs = socket.socketpair()
+        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+        with theirs:
+            popen = subprocess.Popen(
+                [sys.executable, "-P", "-m", "espalier.engine.process", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)},
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+            )
+        engine = cls(config, popen)
+        engine._wire = await Wire.over(ours, engine._take, engine._gone)
+        try:
+            own = copy.deepcopy(model).requires_grad_(False)
+            await engine._ask("start", Start(own, config, threads, cores), seconds=START_SECONDS)
+        except BaseException:
+            engine.kill()
+            raise
+        return engine
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Engine`."""
+        return self.CAPABILITIES
+
+    @property
+    def version(self) -> int:
+        """See `Engine`."""
+        return self._version
+
+    @property
+    def max_len(self) -> int:
+        """See `Engine`."""
+        return self.config.max_len
+
+    @property
+    def max_rows(self) -> int:
+        """See `Engine`."""
+        return self.config.max_rows
+
+    async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
+        """See `Engine`."""
+        completion: Completion = await self._ask("generate", list(prompt), sampling, session)
+        return completion
+
+    async def score(self, tokens: Sequence[int]) -> list[float]:
+        """See `Engine`."""
+        found: list[float] = await self._ask("score", list(tokens))
+        return found
+
+    async def pause(self, mode: PauseMode) -> None:
+        """See `Engine`."""
+        await self._ask("pause", mode)
+
+    async def load(self, update: WeightUpdate) -> None:
+        """See `Engine`."""
+        self._accepts(update)
+        await self._ask("load", update)
+        self._version = update.version
+
+    async def resume(self) -> None:
+        """See `Engine`."""
+        await self._ask("resume")
+
+    async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
+        """See `Engine`. One message: what pauses, loads and resumes is the process itself."""
+        self._accepts(update)
+        await self._ask("publish", update, mode)
+        self._version = update.version
+
+    async def sleep(self) -> None:
+        """See `Engine`."""
+        await self._ask("sleep")
+
+    async def release(self, session: str) -> None:
+        """See `Engine`."""
+        with suppress(EngineLostError):  # with the process went what it held
+            await self._ask("release", session)
+
+    async def stats(self) -> EngineStats:
+        """See `Engine`."""
+        found: EngineStats = await self._ask("stats")
+        return found
+
+    async def close(self) -> None:
+        """See `Engine`."""
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._popen.kill()
+        self._popen.wait()
+        if self._wire is not None:
+            self._wire.close()
+        self._gone("it was closed")
+
+    def _accepts(self, update: WeightUpdate) -> None:
+        if update.kind not in self.capabilities.updates:
+            raise EngineError(f"an engine in another process does not accept updates of the kind {update.kind}")
+
+    async def _ask(self, method: str, *args: Any, seconds: float | None = None) -> Any:
+        if self._lost:
+            raise EngineLostError(self._lost)
+        assert self._wire is not None
+        number = next(self._numbers)
+        future = self._calls[number] = asyncio.get_running_loop().create_future()
+        self._wire.send((number, method, args))
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            raise EngineLostError(f"the engine's process {self.pid} did not answer {method} in {seconds:g} s") from None
+        finally:
+            if self._calls.pop(number, None) is not None and not self._lost:
+                self._wire.send((number, CANCEL, ()))
+
+    def _take(self, message: tuple[int, Any, str | None]) -> None:
+        number, result, fault = message
+        future = self._calls.pop(number, None)
+        if future is None or future.done():
+            return
+        if fault is None:
+            future.set_result(result)
+        else:
+            future.set_exception(EngineError(fault))
+
+    def _gone(self, why: str = "") -> None:
+        if self._lost:
+            return
+        with suppress(subprocess.TimeoutExpired):
+            self._popen.wait(1.0)  # it is ending: its connection is gone
+        code = self._popen.poll()
+        self._lost = f"the engine's process {self.pid} ended{f' ({why})' if why else f' with exit status {code}'}"
+        for future in self._calls.values():
+            if not future.done():
+                future.set_exception(EngineLostError(self._lost))
+        self._calls.clear()

@@ -1,0 +1,60 @@
+"""Messages between a process and its own child, over a socket of the two: pickles, each after its length in bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+from collections.abc import Callable
+from typing import Any
+
+_HEAD = 8
+"""Bytes of the length."""
+
+
+class Wire(asyncio.Protocol):
+    """One end. `take` is called with each message, `lost` once when the other end is gone."""
+
+    def __init__(self, take: Callable[[Any], None], lost: Callable[[], None]) -> None:
+        self._take = take
+        self._lost = lost
+        self._buffer = bytearray()
+        self._transport: asyncio.WriteTransport | None = None
+
+    @classmethod
+    async def over(cls, end: socket.socket, take: Callable[[Any], None], lost: Callable[[], None]) -> Wire:
+        """The wire over one end of a pair of connected sockets, which it then owns."""
+        _, wire = await asyncio.get_running_loop().create_unix_connection(lambda: cls(take, lost), sock=end)
+        return wire
+
+    def send(self, message: Any) -> None:
+        """Send a message. It never waits; what the other end has not read yet is kept."""
+        if self._transport is not None and not self._transport.is_closing():
+            body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+            self._transport.write(len(body).to_bytes(_HEAD, "little") + body)
+
+    def close(self) -> None:
+        """Close this end."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        self._buffer += data
+        start = 0
+        while len(self._buffer) - start >= _HEAD:
+            end = start + _HEAD + int.from_bytes(self._buffer[start : start + _HEAD], "little")
+            if len(self._buffer) < end:
+                break
+            self._take(pickle.loads(memoryview(self._buffer)[start + _HEAD : end]))  # from our own other half
+            start = end
+        del self._buffer[:start]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._lost()

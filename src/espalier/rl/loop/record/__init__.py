@@ -1,0 +1,1 @@
+"""What is recorded of each training step: metrics, costs and sampled answers."""
