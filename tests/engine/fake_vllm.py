@@ -38,6 +38,8 @@ def key(method: str, path: str, body: Any) -> str:
         body = {name: value for name, value in body.items() if name != "request_id"}
         for name in ("kwargs", "lora_path"):
             body.pop(name, None)
+        if "cache_salt" in body:
+            body["cache_salt"] = body["cache_salt"].rpartition("-")[2]
     return f"{method} {path} {json.dumps(body, sort_keys=True)}"
 
 

@@ -410,3 +410,22 @@ def test_engines_live_across_event_loops(model: Decoder) -> None:
     one, other = (complete(local, [PROMPT], [Sampling(max_tokens=5)])[0] for _ in range(2))
     assert one.tokens == other.tokens
     assert other.cached == len(PROMPT)
+
+
+def test_an_engine_that_rounds_its_weights_is_close_to_the_policy_and_not_the_same() -> None:
+    model = decoder()
+    rounded = engine(model, weights="copy", quantize="int8")
+
+    async def main() -> list[float]:
+        await rounded.publish(update(model, 1))
+        return await rounded.score(PROMPT)
+
+    exact = [0.0, *(float(reference(model, PROMPT)[i][token]) for i, token in enumerate(PROMPT[1:]))]
+    differences = np.abs(np.array(asyncio.run(main())) - exact)
+    assert 1e-4 < differences.max() < 0.5
+    for name, weight in rounded.model.named_parameters():
+        if weight.ndim == 2:
+            scale = dict(model.named_parameters())[name].abs().amax(1, keepdim=True) / 127
+            steps = weight / scale
+            assert (steps - steps.round()).abs().max() < 1e-3, "multiples of a scale for each row"
+            assert steps.abs().max() < 127.5

@@ -182,7 +182,7 @@ def test_the_probe_rejects_an_engine_that_keeps_its_weights() -> None:
         await fleet.pool.publish(update(decoder(seed=1), 1))
         fleet.now(0).deaf = True
         await fleet.pool.publish(update(decoder(seed=2), 2))
-        assert fleet.now(0).version == 2
+        assert fleet.started[0][0].version == 2, "it said so"
         for seed in range(6):
             done = await fleet.pool.generate([5, 6, seed], Sampling(max_tokens=4, temperature=0.0))
             expected = await engine(decoder(seed=2)).generate([5, 6, seed], Sampling(max_tokens=4, temperature=0.0))
@@ -220,7 +220,7 @@ def test_an_engine_that_never_passes_the_probe_is_given_up_with_words() -> None:
             EngineError, match=r"no engine is left \(engine 0: the engine does not serve the weights of"
         ):
             await fleet.pool.generate(PROMPT, Sampling(max_tokens=2))
-        assert len(fleet.started[0]) == 1 + 3, "the first, and those after it until it was given up"
+        assert len(fleet.started[0]) == 1 + 2, "the first, and as often again as the limits say"
         await fleet.pool.close()
 
     run(main)
@@ -304,6 +304,86 @@ def test_engines_that_cannot_start_are_named() -> None:
             await pool.pause("keep")
 
     run(main)
+
+
+def test_a_restart_that_fails_in_any_way_is_given_up_with_words() -> None:
+    async def main() -> None:
+        fleet = Fleet(count=1, restarts=1)
+        await fleet.pool.publish(update(decoder(seed=1), 1))
+
+        async def full() -> Fragile:
+            raise OSError("No space left on device")
+
+        fleet.pool._members["engine 0"]._launch = full
+        fleet.now(0).kill()
+        with pytest.raises(EngineError, match=r"no engine is left .*No space left on device"):
+            await fleet.pool.generate(PROMPT, Sampling(max_tokens=2))
+        await fleet.pool.close()
+
+    run(main)
+
+
+def test_an_engine_that_dies_at_every_request_is_given_up() -> None:
+    class Cursed(Fragile):
+        async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
+            raise EngineLostError("it died")
+
+    async def main() -> int:
+        starts = 0
+
+        async def launch() -> Cursed:
+            nonlocal starts
+            starts += 1
+            return Cursed(decoder())
+
+        fleet = Fleet(count=1, restarts=2)
+        fleet.pool._members["engine 0"]._launch = launch
+        await fleet.pool.publish(update(decoder(seed=1), 1))
+        for _ in range(3):
+            with pytest.raises(EngineError, match="it died"):
+                await fleet.pool.generate(PROMPT, Sampling(max_tokens=2))
+        await fleet.pool.close()
+        return starts
+
+    assert run(main) == 3
+
+
+def test_a_healthy_engine_does_not_wait_for_one_that_is_started_again() -> None:
+    async def main() -> float:
+        fleet = Fleet(count=2)
+        await fleet.pool.publish(update(decoder(seed=1), 1))
+
+        async def slow() -> Fragile:
+            await asyncio.sleep(2.0)
+            return Fragile(decoder())
+
+        fleet.pool._members["engine 0"]._launch = slow
+        fleet.now(0).kill()
+        while not fleet.told:
+            await asyncio.sleep(0.01)
+        begun = time.monotonic()
+        await asyncio.gather(*(fleet.pool.generate([5, 6, n], Sampling(max_tokens=2)) for n in range(6)))
+        await fleet.pool.publish(update(decoder(seed=2), 2))
+        taken = time.monotonic() - begun
+        await fleet.pool.close()
+        return taken
+
+    assert run(main) < 1.0
+
+
+def test_a_request_that_waits_for_a_living_engine_fails_alone() -> None:
+    async def main() -> Fleet:
+        fleet = Fleet(count=1, request=0.2)
+        await fleet.pool.publish(update(decoder(seed=1), 1))
+        fleet.now(0).silent = True
+        with pytest.raises(EngineError, match=r"waited 0\.2 s for engine 0: raise engine\.request_seconds"):
+            await fleet.pool.generate(PROMPT, Sampling(max_tokens=2))
+        fleet.now(0).silent = False
+        await fleet.pool.generate(PROMPT, Sampling(max_tokens=2))
+        await fleet.pool.close()
+        return fleet
+
+    assert len(run(main).started[0]) == 1, "it was not started again"
 
 
 def test_a_process_that_is_killed_returns_with_its_weights() -> None:

@@ -160,3 +160,33 @@ def test_the_culprit_is_the_users_innermost_line(odd, tmp_path: Path):
         imported("calls_library:f")("{")
     assert culprit(caught.value) == f"{tmp_path}/calls_library.py:3", "not json's own line"
     assert culprit(ValueError("never raised")) == ""
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from espalier.envs.api import Task
+
+class Killed:
+    name = "killed"
+    def __init__(self, times): self.times = times
+    def task(self, split, index):
+        seen = Path("seen")
+        count = int(seen.read_text()) if seen.exists() else 0
+        seen.write_text(str(count + 1))
+        if count < self.times: os.kill(os.getpid(), signal.SIGKILL)
+        return Task("killed", str(index), {"n": index}, split)
+    def env(self, task): raise NotImplementedError
+"""
+
+
+def test_a_process_that_is_killed_while_it_makes_a_task_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "killed_tasks.py").write_text(KILLED)
+    monkeypatch.chdir(tmp_path)
+    factory = f"{tmp_path}/killed_tasks.py:Killed"
+    assert PluginTasks(PluginConfig(factory=factory, options={"times": 1}), 0).task("train", 3).data == {"n": 3}
+    (tmp_path / "seen").unlink()
+    with pytest.raises(EnvError, match="killed: tasks: the worker process ended by itself"):
+        PluginTasks(PluginConfig(factory=factory, options={"times": 9}), 0).task("train", 3)

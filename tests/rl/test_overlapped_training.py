@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from rl_runs import config, start, trace
 from safetensors.torch import load_file
@@ -238,7 +239,7 @@ def test_a_resume_equals_a_run_in_which_the_running_groups_began_anew(tmp_path: 
         collector, tasks = loop._collector, loop._parts.source._tasks
         assert isinstance(tasks, Delayed)
         await collector.close()
-        collector._held = False
+        collector._held = collector._closed = False
         collector.ledger.interrupted, collector.ledger.running = sorted(collector.ledger.running), {}
         loop._admission.running = 0
         tasks._episodes = Counter(dict.fromkeys(opened, 1))
@@ -298,3 +299,19 @@ def test_the_engine_keeps_its_own_weights_while_the_learner_changes_them(tmp_pat
     assert isinstance(engine, LocalEngine)
     assert engine.model is not model
     assert job.Training(small(max_lag=0), run)._setting.engine.model is not engine.model  # type: ignore[attr-defined]
+
+
+def test_a_checkpoint_takes_what_environments_made_with_numpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    step = DigitsEnv.step
+
+    async def numpy_step(self: DigitsEnv, action: Message) -> Step:
+        found = await step(self, action)
+        return Step(found.messages, np.float32(found.reward), found.done, {"seen": np.int64(1)})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DigitsEnv, "step", numpy_step)
+    run = start(tmp_path, small())
+    with monkeypatch.context() as patched:
+        after_save(patched, 2, stop)
+        finish(run, small())
+    finish(Run.reopen(run.path, data=DataRoot(None)), small())
+    assert (run.path / "model").exists()

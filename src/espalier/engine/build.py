@@ -87,6 +87,7 @@ def vllm_engine(
     )
     launches: list[Launch] = [partial(join, url) for url in config.vllm.urls]
     if not launches:
+        launch.require(Path(config.vllm.python))
         cores = divided(config.count, overlap=overlap, threads=config.threads)
         launches = [partial(_launched_vllm, model, config, own, rank, join, logs) for own in cores.engines]
     return pool(launches, dialect.capabilities, config, say), channel
@@ -101,9 +102,7 @@ async def _launched_vllm(
     logs: Path | None,
 ) -> HttpEngine:
     """A server over a copy of the model as it is now."""
-    place = scratch()
-    save_model(base(model), place / "model")
-    port, chosen = launch.free_port(), config.vllm
+    place, chosen, port = scratch(), config.vllm, launch.free_port()
     words = launch.command(
         Path(chosen.python),
         place / "model",
@@ -117,6 +116,7 @@ async def _launched_vllm(
     env = launch.environment(lora=rank > 0, kv_gib=chosen.kv_gib, cores=cores)
     with ExitStack() as undo:
         undo.callback(shutil.rmtree, place, ignore_errors=True)
+        save_model(base(model), place / "model")
         log = (logs or place) / f"vllm_{port}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         server = await launch.start(words, port, env, log, seconds=chosen.start_seconds)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from espalier.core.config import Config
 
@@ -93,6 +93,19 @@ class EngineConfig(Config):
     quantize: Literal["none", "int8"] = "none"
     """`int8` rounds the engine's matrices to 8 bits, with one scale for each output. It saves no memory: it is for
     studies of engines whose arithmetic differs from the learner's."""
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if self.quantize != "none" and self.kind == "vllm":
+            raise ValueError(f"engine.quantize={self.quantize} is for the embedded engine, not for engine.kind=vllm")
+        if self.count > 1 and self.kind == "local":
+            raise ValueError("engine.count needs engines in processes of their own: set engine.kind to process or vllm")
+        return self
+
+    @property
+    def on_these_cores(self) -> bool:
+        """Whether engines run in processes of their own on this machine's CPU."""
+        return self.kind == "process" or (self.kind == "vllm" and not self.vllm.urls)
 
     @property
     def tolerance(self) -> float:

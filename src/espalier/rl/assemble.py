@@ -96,11 +96,13 @@ class Setting:
                 say("warning: the tasks offer tools, and rollout.max_turns=1 ends an attempt with its first call")
 
     def publisher(self, learner: Learner, rollout: RolloutConfig, engine: EngineConfig) -> Publisher:
-        """Publishes the weights of `learner`. Raises ConfigError if the engine cannot do what that needs."""
-        pause: Literal["abort", "keep"] = "abort" if rollout.after_publish == "recompute" else "keep"
+        """Publishes the weights of `learner`."""
         tolerance = None if engine.kind == "local" else engine.tolerance
-        check_capabilities(self.engine, self.channel, pause=pause, probe=tolerance is not None)
-        return Publisher(self.engine, learner, self.channel, pause, tolerance)
+        return Publisher(self.engine, learner, self.channel, _pause(rollout), tolerance)
+
+    def check_engine(self, rollout: RolloutConfig, engine: EngineConfig) -> None:
+        """Raises ConfigError if the engine cannot do what publishing to it needs."""
+        check_capabilities(self.engine, self.channel, pause=_pause(rollout), probe=engine.kind != "local")
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -154,6 +156,11 @@ class Setting:
             run.say,
             correct_above=config.evaluation.correct_above,
         )
+
+
+def _pause(rollout: RolloutConfig) -> Literal["abort", "keep"]:
+    """How answers are paused by a publish."""
+    return "abort" if rollout.after_publish == "recompute" else "keep"
 
 
 def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:

@@ -47,30 +47,30 @@ class RolloutConfig(Config):
     is the same, because the rows count in its denominators. With a KL loss or an entropy bonus every row has a
     gradient, and none is skipped. Entropy, ratio and mismatch are then measured on the other rows only."""
     pad_groups: bool = False
-    """Fill a group from which failed attempts are missing by repeating its other rows, where more than half are left;
-    a group with fewer fails (GLM-5). By default such a group stays smaller."""
+    """If attempts of a group failed, replace them by copies of its other rows. If half of the rows or fewer are left,
+    the group fails (GLM-5). By default a group with failed attempts stays smaller."""
     max_resampled: PositiveInt = 2
     """With `algorithm.filter_zero_variance`: largest number of groups replaced in one step, in multiples of
     `groups_per_step`."""
     env_seconds: PositiveFloat = 60.0
     """Timeout in seconds of each call of an environment."""
     max_lag: NonNegativeInt = 0
-    """Largest number of weight versions by which a trained token may be older than the weights being trained. 0 is
-    on-policy: sampling and training take turns. With 1 or more, groups run while the learner trains, up to so many
-    steps ahead."""
+    """Largest lag of a trained token: the version of the weights being trained minus the version that sampled it. With
+    0, sampling and training take turns. With more, groups for up to `max_lag` later steps run while the learner
+    trains."""
     stale: Stale = "mask"
-    """Tokens older than `max_lag`, from episodes that took long: `mask` leaves them out of the loss and keeps them as
-    context; `wait` trains the groups in the order in which they started, so that there are none; `drop` drops their
-    rows."""
+    """What happens to tokens with a lag above `max_lag`. `mask`: they are left out of the loss and stay as context.
+    `wait`: groups are trained in the order in which they started, so that there are none. `drop`: their rows are
+    dropped."""
     fixed_lag: bool = False
-    """Train only when the groups of `max_lag` further steps are finished too, so that every token is as old as allowed.
-    For studies of staleness; it makes training slower."""
+    """The learner waits until the groups of `max_lag` further steps are finished. After the first `max_lag` steps,
+    every token has the largest lag. For studies of staleness; it makes training slower."""
     max_in_flight: NonNegativeInt = 0
     """Largest number of attempts that run at a time, those that wait for an environment included; 0 for as many as
     `max_lag` allows."""
     after_publish: Literal["keep", "recompute"] = "keep"
-    """How an answer that is being sampled goes on after a publish: with the KV cache of the old weights, or with one
-    recomputed by the new weights. It keeps its tokens in both cases."""
+    """What a publish does to the KV cache of unfinished answers: `keep` it, or `recompute` it with the new weights,
+    which costs a prefill of each. The tokens are kept in both cases."""
 
     @property
     def overlap(self) -> bool:
@@ -250,6 +250,11 @@ class TrainConfig(Config):
         if self.shuffle_rewards and algorithm.turn_rewards:
             raise ValueError(
                 "shuffle_rewards deals out the rewards of rows, and algorithm.turn_rewards pays turns: turn one off"
+            )
+        if self.engine.kind == "vllm" and (self.rollout.temperature != 1.0 or self.rollout.truncated):
+            raise ValueError(
+                "engine.kind=vllm returns log-probs of the plain softmax: set rollout.temperature to 1, and leave "
+                "top_p, top_k and min_p at their defaults"
             )
         if self.rollout.max_tokens >= self.engine.max_len:
             raise ValueError(

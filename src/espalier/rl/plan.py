@@ -31,5 +31,9 @@ def plan(config: TrainConfig, language: LanguageModel) -> Iterator[str]:
         f"{optimizer_steps} optimizer step{'s' if optimizer_steps > 1 else ''} each; "
         f"tokens may lag {rollout.max_lag} versions"
     )
+    if rollout.overlap:
+        groups = (rollout.max_lag + 1) * rollout.groups_per_step
+        limit = f", {rollout.max_in_flight} attempts at a time" if rollout.max_in_flight else ""
+        yield f"asynchronous: up to {groups} groups run or wait to be trained{limit}; tokens too old: {rollout.stale}"
     if rollout.truncated:
         yield "warning: top_p, top_k or min_p truncates the sampling of training, which biases the ratio of the loss"

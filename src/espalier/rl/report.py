@@ -22,12 +22,13 @@ from espalier.rl.config import TrainConfig
 
 ROLLOUTS = "rollouts.jsonl"
 """The artefact with sampled answers of training."""
-PARTS = ("demonstrate", "generate", "train", "publish", "evaluate", "save")
+PARTS = ("demonstrate", "generate", "wait_data", "train", "publish", "evaluate", "save")
 LEARNING = (
     "Share of sampled answers to held-out tasks that are correct, with a 95% bootstrap interval over tasks. "
     "Steps of a warm start are counted first."
 )
 LABELS = {"eval/avg": "sampled", "greedy/avg": "greedy", "probe/avg": "probe", "probe_greedy/avg": "probe, greedy"}
+WAITS = {"time/wait_data": "learner waits for groups", "time/wait_policy": "sampling waits for new weights"}
 ACCURACY = Headline("accuracy", "eval/avg")
 COUNTED = (
     Counted("groups of answers failed and were left out", "group/failed"),
@@ -78,6 +79,14 @@ def _divergence(config: TrainConfig) -> list[Block]:
 def _occasional(config: TrainConfig) -> list[Block]:
     """What only some runs log."""
     blocks: list[Block] = []
+    if config.rollout.overlap:
+        blocks.append(Curves("Lag", ["lag/mean", "lag/max", "lag/tokens"], note="Versions, of the step's tokens."))
+        blocks.append(Curves("Lag of later steps", ["lag/in_queue", "lag/in_flight"], note="Versions."))
+        blocks.append(Curves("Tokens too old for the loss", ["lag/masked"], percent=True))
+        blocks.append(Curves("Attempts under way", ["episodes/in_flight"]))
+        blocks.append(Curves("Waits", ["time/wait_data", "time/wait_policy"], labels=WAITS, note="Seconds of a step."))
+    if config.engine.kind != "local":
+        blocks.append(Curves("Engines lost, requests repeated", ["engine/lost", "engine/repeated"]))
     if config.learner.updates_per_step * config.learner.epochs > 1:
         blocks.append(Curves("Clipped tokens", ["clip/low", "clip/high"], percent=True))
     if len(config.tasks) > 1:

@@ -48,7 +48,7 @@ class Training:
         self._config = config
         self._run = run
         self._setting: Setting = setting(config, run)
-        if config.engine.kind == "process" and config.rollout.overlap:
+        if config.engine.on_these_cores and config.rollout.overlap:
             cores = divided(config.engine.count, overlap=True, threads=config.engine.threads)
             torch.set_num_threads(cores.learner)  # the others are the engines'
         trained = sum(p.numel() for p in self._setting.language.decoder.parameters() if p.requires_grad)
@@ -63,6 +63,7 @@ class Training:
     async def _stages(self) -> dict[str, float]:
         for line in plan(self._config, self._setting.language):
             self._run.say(line)
+        self._setting.check_engine(self._config.rollout, self._config.engine)
         await self._setting.check_room(self._config.rollout, self._run.say)
         found = self._checkpoints.latest() if self._run.resumed else None
         if found and found.state.stage == "rl":

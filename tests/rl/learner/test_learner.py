@@ -294,3 +294,35 @@ def test_bfloat16_is_used_only_where_the_hardware_has_it() -> None:
         )
         exact, _ = gradients(TorchLearner(decoder(), LearnerConfig(), algorithm("grpo"), seed=0), rollouts())
         assert all(torch.equal(found[n], exact[n]) for n in exact)
+
+
+def test_moments_are_cleared_at_each_step_where_asked() -> None:
+    config = LearnerConfig(optim=OptimConfig(lr=1e-3), reset_optimizer=True)
+    model, fresh = decoder(), decoder()
+    learner = TorchLearner(model, config, algorithm("reinforce"), seed=1)
+    groups = rollouts(3)
+    update(learner, groups)
+    fresh.load_state_dict(model.state_dict())
+    other = TorchLearner(fresh, config, algorithm("reinforce"), seed=1)
+    other._version = 1
+    update(learner, groups)
+    update(other, groups)
+    assert unchanged(fresh, snapshot(model)), "nothing of the first step is left but the weights"
+
+
+def test_the_probe_is_what_the_engine_says() -> None:
+    model = decoder()
+    learner = TorchLearner(model, LearnerConfig(), algorithm("reinforce"), seed=1)
+    engine = LocalEngine(model, max_rows=8, max_len=64)
+
+    async def main() -> None:
+        probe = await learner.probe()
+        assert probe == await learner.probe()
+        assert (
+            probe.sequences
+            != (await TorchLearner(model, LearnerConfig(), algorithm("reinforce"), seed=2).probe()).sequences
+        )
+        for sequence, expected in zip(probe.sequences, probe.logprobs, strict=True):
+            assert await engine.score(sequence) == pytest.approx(expected, abs=1e-5)
+
+    asyncio.run(main())

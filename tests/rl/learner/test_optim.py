@@ -163,3 +163,22 @@ def test_a_schedule_fits_any_length_of_run(steps: int) -> None:
     assert all(0.0 < rate <= 1.0 for rate in rates)
     assert max(rates) == 1.0
     assert OptimConfig(schedule="linear", total_steps=7).over(steps).total_steps == 7
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_after_a_reset_the_next_step_is_as_the_first(name: str) -> None:
+    config = OptimConfig(name=name, schedule="linear", total_steps=9)  # type: ignore[arg-type]
+    torch.manual_seed(3)
+    used, fresh = Tiny(), Tiny()
+    one, other = Optimizer(used.named_parameters(), config), Optimizer(fresh.named_parameters(), config)
+    for seed in range(3):
+        fill(used, seed)
+        one.step()
+    one.reset()
+    fresh.load_state_dict(used.state_dict())
+    other.clock = one.clock
+    for model, optimizer in ((used, one), (fresh, other)):
+        fill(model, 7)
+        optimizer.step()
+    assert all(torch.equal(p, q) for p, q in zip(used.parameters(), fresh.parameters(), strict=True))
+    assert one.clock.steps == 4, "the schedule goes on"

@@ -196,6 +196,50 @@ def test_a_bug_in_a_player_is_raised_and_not_hidden():
         trained.run()
 
 
+def test_a_group_that_is_cancelled_from_inside_is_an_error_and_not_a_hang():
+    trained = Trained(lambda index: 0.5)
+    play = trained.player.play
+
+    async def cancelled(index: int, task: Task, members: int | None = None) -> ScoredGroup:
+        if index == 3:
+            raise asyncio.CancelledError
+        return await play(index, task, members)
+
+    trained.player.play = cancelled  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="group 3 was cancelled from inside"):
+        trained.run()
+
+
+def test_a_limit_on_attempts_limits_the_groups_that_start():
+    clock = VirtualClock()
+
+    class Crowd(Player):
+        async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
+            self.in_flight.announce(4)
+
+            async def attempt() -> None:
+                async with self.in_flight.place():
+                    await asyncio.sleep(1.0)
+
+            await asyncio.gather(*(attempt() for _ in range(4)))
+            return await super().play(index, task, members)
+
+    async def main() -> int:
+        admission = Admission(8, 4)
+        player = Crowd(admission, lambda index: 0.0)
+        player.in_flight = InFlight(6, clock=clock.now)
+        source = TaskSource(TASKS)  # type: ignore[arg-type]
+        collector = Collector(player, source, admission, resample=False, max_rejected=1, in_flight=player.in_flight)
+        collecting = asyncio.create_task(collector.collect())
+        await asyncio.sleep(0.5)
+        started = source.cursor
+        await collecting
+        await collector.close()
+        return started
+
+    assert clock.run(main()) == 2, "the second needs more places than are free, and no third begins"
+
+
 def test_held_starts_nothing_and_lets_the_rest_go_on():
     trained = Trained(lambda index: 0.5, lag=2)
 

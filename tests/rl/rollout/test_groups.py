@@ -210,3 +210,32 @@ def test_turns_of_one_conversation_prefill_only_what_is_new(model: Decoder):
     turns = sum(turn.role == "assistant" for turn in row.turns)
     assert stats.prefilled_tokens <= context + turns, "what was sampled or read before is not computed again"
     assert row.status in (Status.DONE, Status.TRUNCATED)
+
+
+def failing(count: int, broken: set[int]) -> Callable[[], ScriptedEnv]:
+    """Environments of which some break, in the order in which they are made."""
+    numbers = iter(range(count))
+    return lambda: ScriptedEnv(length, broken="step raises" if next(numbers) in broken else "")
+
+
+def padded(model: Decoder, broken: set[int], *, pad: bool) -> ScoredGroup:
+    config = RolloutConfig.model_validate({"samples_per_group": 4, "max_tokens": 12, "repairs": 0})
+    engine, tasks = LocalEngine(model, max_rows=8, max_len=64), ScriptedTasks(failing(4, broken))
+    player = GroupPlayer(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, seed=0, pad=pad)
+    return asyncio.run(player.play(7, TASK))
+
+
+def test_a_group_with_failed_attempts_stays_smaller_unless_asked(model: Decoder):
+    assert [row.member for row in padded(model, {1}, pad=False).rows] == [0, 2, 3]
+    full = padded(model, {1}, pad=True)
+    assert [row.member for row in full.rows] == [0, 2, 3, 1]
+    assert full.rows[3].tokens == full.rows[0].tokens
+    assert full.rows[3].info["repeats"] == 0
+    assert "repeats" not in full.rows[0].info
+    assert len(full.episodes) == 4
+
+
+def test_a_group_is_filled_only_where_more_than_half_is_left(model: Decoder):
+    half = padded(model, {1, 2}, pad=True)
+    assert (len(half.rows), half.usable) == (2, False)
+    assert padded(model, {1, 2}, pad=False).usable

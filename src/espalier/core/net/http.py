@@ -70,9 +70,11 @@ class HttpClient:
             async with asyncio.timeout(seconds), session.request(method, self.url + path, json=body) as answer:
                 content = await answer.read()
                 if answer.status >= 400:
-                    self._renew()
                     where = f"{self.url}{path} answered {answer.status}: {_shown(content)}"
-                    raise RefusedError(where) if answer.status < 500 else UnreachableError(where)
+                    if answer.status < 500:
+                        raise RefusedError(where)
+                    self._renew()
+                    raise UnreachableError(where)
                 return content
         except TimeoutError:
             self._renew()

@@ -13,12 +13,16 @@ from espalier.engine.updates import WeightUpdate
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to a server: its client, the name of the model there, the version of its weights and a deadline."""
+    """A request to a server: its client, the name of the model there, the version of its weights and a deadline.
+
+    run: marks what this client leaves there, so that another run on the same server cannot take it for its own.
+    """
 
     client: HttpClient
     model: str
     version: int
     seconds: float
+    run: str = ""
 
 
 class Dialect(Protocol):

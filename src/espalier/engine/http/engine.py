@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -50,6 +51,7 @@ class HttpEngine:
         self._vocabulary = vocabulary
         self._end = end
         self._version = 0
+        self._run = secrets.token_hex(4)
         self._numbers = itertools.count()
         self._closing: asyncio.Future[None] | None = None
 
@@ -159,15 +161,14 @@ class HttpEngine:
     async def close(self) -> None:
         """See `Engine`."""
         await self._client.close()
-        self._end()
+        await asyncio.to_thread(self._end)
 
     def kill(self) -> None:
         """End the server, if it was started for this engine."""
-        self._closing = asyncio.ensure_future(self._client.close())
-        self._end()
+        self._closing = asyncio.ensure_future(self.close())
 
     def _call(self, seconds: float = CONTROL_SECONDS) -> Call:
-        return Call(self._client, self._model, self._version, seconds)
+        return Call(self._client, self._model, self._version, seconds, self._run)
 
     def _check(self, prompt: Sequence[int], sampling: Sampling) -> None:
         """Refuse what servers cut short, or answer wrongly, without a word."""

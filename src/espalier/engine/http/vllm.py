@@ -22,7 +22,7 @@ GENERATE = "/inference/v1/generate"
 MODES: Mapping[PauseMode, str] = {"abort": "abort", "finish": "wait", "keep": "keep"}
 FINISHES: Mapping[str, Finish] = {"stop": "stop", "length": "length", "abort": "abort"}
 ADAPTER = "espalier-"
-"""Begins the names of adapters; the version follows."""
+"""Begins the names of adapters; the run and the version follow."""
 KEPT_ADAPTERS = 2
 COUNTERS = {
     "vllm:num_requests_running": "running",
@@ -109,7 +109,7 @@ class VllmDialect:
         return found
 
     async def _load_adapter(self, call: Call, update: AdapterUpdate) -> str:
-        name = f"{ADAPTER}{update.version}"
+        name = f"{ADAPTER}{call.run}-{update.version}"
         body = {"lora_name": name, "lora_path": str(Path(update.folder).resolve())}
         try:
             await call.client.tell("/v1/load_lora_adapter", body, seconds=call.seconds)
@@ -118,7 +118,7 @@ class VllmDialect:
                 raise
         for version in range(update.version - KEPT_ADAPTERS, -1, -1):
             try:
-                gone = {"lora_name": f"{ADAPTER}{version}"}
+                gone = {"lora_name": f"{ADAPTER}{call.run}-{version}"}
                 await call.client.tell("/v1/unload_lora_adapter", gone, seconds=call.seconds)
             except RefusedError:
                 break  # that one and those before it are unloaded
@@ -128,7 +128,7 @@ class VllmDialect:
         return {
             "model": call.model,
             "token_ids": list(tokens),
-            "cache_salt": f"v{call.version}",  # old keys and values are not reused for new weights
+            "cache_salt": f"{call.run}-v{call.version}",  # keys and values are not reused for other weights
             "sampling_params": parameters,
             **({"request_id": request} if request else {}),
         }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from espalier.core.errors import ConfigError, EngineLostError
-from espalier.core.net.http import HttpClient, UnreachableError
+from espalier.core.net.http import HttpClient, RefusedError, UnreachableError
 from espalier.core.sockets import listening
 
 EXTENSION = "vllm_worker.WorkerExtension"
@@ -92,19 +92,14 @@ async def start(words: Sequence[str], port: int, env: dict[str, str], log: Path,
     Raises ConfigError if there is no such program, and EngineLostError, with the last lines that it printed, if it ends
     or is not healthy within `seconds`.
     """
-    if not Path(words[0]).exists():
-        raise ConfigError(
-            f"engine.vllm.python: there is no {words[0]}. `make vllm` makes an environment with vLLM's CPU server; or "
-            "name the Python of an environment in which vLLM is installed, or the address of a running server in "
-            "engine.vllm.urls"
-        )
+    require(Path(words[0]))
     with log.open("wb") as out:
         popen = _spawned(words, env, out)
     server = Server(f"http://127.0.0.1:{port}", popen, log)
     client = HttpClient(server.url)
     try:
         async with asyncio.timeout(seconds):
-            while not await _healthy(client):
+            while not await _healthy(client) or popen.poll() is not None:
                 if popen.poll() is not None:
                     raise EngineLostError(f"vLLM's server ended with exit status {popen.returncode}:\n{_tail(log)}")
                 await asyncio.sleep(LOOK_SECONDS)
@@ -117,6 +112,16 @@ async def start(words: Sequence[str], port: int, env: dict[str, str], log: Path,
     finally:
         await client.close()
     return server
+
+
+def require(python: Path) -> None:
+    """Raises ConfigError if there is no such program."""
+    if not python.exists():
+        raise ConfigError(
+            f"engine.vllm.python: there is no {python}. `make vllm` makes an environment with vLLM's CPU server; or "
+            "name the Python of an environment in which vLLM is installed, or the address of a running server in "
+            "engine.vllm.urls"
+        )
 
 
 def free_port() -> int:
@@ -140,7 +145,7 @@ def _spawned(words: Sequence[str], env: dict[str, str], out: IO[bytes]) -> subpr
 async def _healthy(client: HttpClient) -> bool:
     try:
         await client.text("/health", seconds=5.0)
-    except UnreachableError:
+    except (UnreachableError, RefusedError):
         return False
     return True
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from espalier.core.errors import EngineError, EngineLostError
+from espalier.core.errors import EngineLostError
 from espalier.engine.api import Engine, EngineStats
 from espalier.engine.updates import WeightUpdate
 
@@ -61,30 +61,39 @@ class Member:
             raise EngineLostError(f"{self.name} is not running")
         return self._engine
 
-    async def start(self, update: WeightUpdate | None) -> None:
-        """Start an engine, give it the weights of `update` and check them. Tries as often as the limits say.
+    def holds(self, engine: Managed) -> bool:
+        """Whether `engine` is the current one, and may be sent requests."""
+        return self._engine is engine and self.up.is_set()
 
-        If nothing helps, `given_up` says why.
-        """
-        while not self.given_up:
-            try:
-                self._engine = await self._launch()
-                if update is not None:
-                    await self.control(self._engine.publish(update), "a publish")
-                self._seen = EngineStats()
-                self.up.set()
-                return
-            except EngineError as error:
-                self.drop()
-                self._failures += 1
-                if self._failures > self._limits.restarts:
-                    self.given_up = str(error)
+    async def launch(self) -> None:
+        """Start an engine, which gets no requests yet."""
+        self._engine = await self._launch()
+
+    async def admit(self, update: WeightUpdate | None) -> None:
+        """Give the engine the weights of `update`, check them, and let it have requests."""
+        if update is not None:
+            await self.control(self.engine.publish(update), "a publish")
+        if self.given_up:
+            raise EngineLostError(self.given_up)
+        self.up.set()
+
+    def failed(self, why: str) -> None:
+        """Count a failure, and end the engine. After too many in a row it is given up."""
+        self.drop()
+        self._failures += 1
+        if self._failures > self._limits.restarts:
+            self.given_up = self.given_up or why
+
+    def succeeded(self) -> None:
+        """A request was completed: failures are counted anew."""
+        self._failures = 0
 
     def drop(self) -> None:
         """End the engine, if there is one; it gets no more requests."""
         self.up.clear()
         if self._engine is not None:
-            self.before = _sum(self.before, self._seen)
+            self.before = added(self.before, self._seen)
+            self._seen = EngineStats()
             self._engine.kill()
             self._engine = None
 
@@ -108,12 +117,14 @@ class Member:
 
     async def stats(self) -> EngineStats:
         """The engine's counters, with those of the engines before it. Also the heartbeat."""
-        self._seen = await self.control(self.engine.stats(), "the heartbeat")
-        self._failures = 0
-        return _sum(self._seen, self.before)
+        engine = self.engine
+        found = await self.control(engine.stats(), "the heartbeat")
+        if self._engine is engine:
+            self._seen = found
+        return added(found, self.before)
 
 
-def _sum(one: EngineStats, before: EngineStats) -> EngineStats:
+def added(one: EngineStats, before: EngineStats) -> EngineStats:
     """Counters added up; the current numbers are those of `one`."""
     return EngineStats(
         version=one.version,

@@ -12,9 +12,12 @@ from contextlib import suppress
 
 from espalier.core.errors import EngineError, EngineLostError
 from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Sampling
-from espalier.engine.pool.member import Limits, Member, _sum
+from espalier.engine.pool.member import Limits, Managed, Member, added
 from espalier.engine.pool.routing import key_of, route
 from espalier.engine.updates import WeightUpdate
+
+ALIVE_SECONDS = 5.0
+"""Time in which an engine that has not answered a request must show that it is alive."""
 
 
 class Pool:
@@ -44,6 +47,8 @@ class Pool:
         self._latest: WeightUpdate | None = None
         self._proven = asyncio.Condition()
         self._publishing = asyncio.Lock()
+        """Held while weights are given to engines, to all of them or to one that returns."""
+        self._in_publish = False
         self._repeated = 0
         self._tasks = set[asyncio.Task[None]]()
         self._starting: asyncio.Task[None] | None = None
@@ -69,45 +74,59 @@ class Pool:
         return self._max_rows
 
     async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
-        """See `Engine`. Raises EngineError if no engine is left, or none has answered within the deadline."""
+        """See `Engine`. Raises EngineError if no engine is left, if one did not answer within the deadline, or if the
+        request was begun too often.
+        """
         key, why = key_of(session, prompt), ""
         for attempt in range(self._limits.restarts + 1):
             self._repeated += attempt > 0
             member = await self._pick(key)
+            engine = member.engine
             try:
                 async with asyncio.timeout(self._limits.request):
-                    completion = await member.engine.generate(prompt, sampling, session=session)
-                await self._wait_for_probe(member)
+                    completion = await engine.generate(prompt, sampling, session=session)
+                await self._wait_for_probe(member, engine)
+                member.succeeded()
                 return completion
             except TimeoutError:
                 why = f"a request of {len(prompt)} tokens waited {self._limits.request:g} s for {member.name}"
+                if await self._answers(member):
+                    raise EngineError(f"{why}: raise engine.request_seconds, or let fewer attempts run") from None
             except EngineLostError as error:
                 why = str(error)
-            self._lose(member, why)
+            self._lose(member, engine, why)
         raise EngineError(f"a request was begun {self._limits.restarts + 1} times: {why}")
 
     async def score(self, tokens: Sequence[int]) -> list[float]:
         """See `Engine`."""
-        while True:
+        why = ""
+        for _ in range(self._limits.restarts + 1):
             member = await self._pick(key_of("", tokens))
+            engine = member.engine
             try:
-                return await member.control(member.engine.score(tokens), "a score")
+                return await member.control(engine.score(tokens), "a score")
             except EngineLostError as error:
-                self._lose(member, str(error))
+                why = str(error)
+                self._lose(member, engine, why)
+        raise EngineError(f"a score was begun {self._limits.restarts + 1} times: {why}")
 
     async def pause(self, mode: PauseMode) -> None:
         """See `Engine`. No lost engine comes back until `resume`."""
         await self._start()
         await self._publishing.acquire()
-        await self._each("a pause", lambda member: member.engine.pause(mode))
+        self._in_publish = True
+        await self._each("a pause", lambda engine: engine.pause(mode))
 
     async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
         """See `Engine`. Returns when every engine has passed the probe, or was taken out to be started again."""
         await self._start()
         self._accepts(update)
         async with self._publishing:
-            self._latest = update
-            await self._each("a publish", lambda member: member.engine.publish(update, mode))
+            self._latest, self._in_publish = update, True
+            try:
+                await self._each("a publish", lambda engine: engine.publish(update, mode))
+            finally:
+                self._in_publish = False
         await self._tell()
 
     async def load(self, update: WeightUpdate) -> None:
@@ -115,18 +134,19 @@ class Pool:
         await self._start()
         self._accepts(update)
         self._latest = update
-        await self._each("a load", lambda member: member.engine.load(update))
+        await self._each("a load", lambda engine: engine.load(update))
 
     async def resume(self) -> None:
         """See `Engine`."""
-        await self._each("a resume", lambda member: member.engine.resume())
-        if self._publishing.locked():
+        await self._each("a resume", lambda engine: engine.resume())
+        if self._in_publish:
+            self._in_publish = False
             self._publishing.release()
         await self._tell()
 
     async def sleep(self) -> None:
         """See `Engine`."""
-        await self._each("a sleep", lambda member: member.engine.sleep())
+        await self._each("a sleep", lambda engine: engine.sleep())
 
     async def release(self, session: str) -> None:
         """See `Engine`."""
@@ -140,13 +160,9 @@ class Pool:
         await self._start()
         total = EngineStats()
         for member in self._members.values():
-            try:
-                found = await member.stats() if member.up.is_set() else member.before
-            except EngineLostError as error:
-                self._lose(member, str(error))
-                found = member.before
+            found = await self._heartbeat(member) or member.before
             running, waiting = total.running + found.running, total.waiting + found.waiting
-            total = _sum(found, total)
+            total = added(found, total)
             total.running, total.waiting = running, waiting
         total.version, total.repeated = self.version, self._repeated
         total.lost = sum(member.lost for member in self._members.values())
@@ -154,9 +170,10 @@ class Pool:
 
     async def close(self) -> None:
         """End all engines."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._starting] if self._starting else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(member.close() for member in self._members.values()))
 
     async def _start(self) -> None:
@@ -166,7 +183,7 @@ class Pool:
         await asyncio.shield(self._starting)
 
     async def _start_all(self) -> None:
-        await asyncio.gather(*(member.start(None) for member in self._members.values()))
+        await asyncio.gather(*(self._bring_up(member) for member in self._members.values()))
         for member in self._members.values():
             if member.given_up:
                 raise EngineError(f"{member.name} cannot be started: {member.given_up}")
@@ -176,27 +193,53 @@ class Pool:
         """Look at every member again and again."""
         while True:
             await asyncio.sleep(self._limits.heartbeat)
-            for member in self._members.values():
-                if member.up.is_set():
-                    try:
-                        await member.stats()
-                    except EngineLostError as error:
-                        self._lose(member, str(error))
+            await asyncio.gather(*(self._heartbeat(member) for member in self._members.values()))
 
-    def _lose(self, member: Member, why: str) -> None:
-        """Take a member out, and start it again."""
+    async def _heartbeat(self, member: Member) -> EngineStats | None:
+        """The member's counters; None if it is not up. A member that does not answer is lost."""
         if not member.up.is_set():
+            return None
+        engine = member.engine
+        try:
+            return await member.stats()
+        except Exception as error:  # whatever a server answers: nobody else would notice
+            self._lose(member, engine, str(error) or type(error).__name__)
+            return None
+
+    async def _answers(self, member: Member) -> bool:
+        """Whether the member is alive, though a request was not answered."""
+        try:
+            async with asyncio.timeout(ALIVE_SECONDS):
+                return await self._heartbeat(member) is not None
+        except TimeoutError:
+            return False
+
+    def _lose(self, member: Member, engine: Managed, why: str) -> None:
+        """Take an engine out, and start another in its place; nothing where that has been done already."""
+        if not member.holds(engine):
             return
-        member.drop()
+        member.failed(why)
         member.lost += 1
         self._say(f"{member.name} is lost: {why}; its requests begin again")
         self._spawn(self._return(member))
 
     async def _return(self, member: Member) -> None:
-        async with self._publishing:
-            await member.start(self._latest)
+        try:
+            await self._bring_up(member)
+        finally:
+            await self._tell()
         self._say(f"{member.name} is given up: {member.given_up}" if member.given_up else f"{member.name} is back")
-        await self._tell()
+
+    async def _bring_up(self, member: Member) -> None:
+        """Start an engine until one serves the current weights, or the member is given up."""
+        while not member.given_up:
+            try:
+                await member.launch()
+                async with self._publishing:  # not while the others get new weights
+                    await member.admit(self._latest)
+                return
+            except Exception as error:  # of any kind: nobody waits for this task
+                member.failed(str(error) or type(error).__name__)
 
     async def _tell(self) -> None:
         """Wake whoever waits for an engine, or for the end of a publish."""
@@ -220,22 +263,23 @@ class Pool:
             async with self._proven:
                 await self._proven.wait()
 
-    async def _wait_for_probe(self, member: Member) -> None:
-        """Wait while weights are published. Raises EngineLostError if the member did not pass the probe."""
-        while self._publishing.locked() and member.up.is_set():
+    async def _wait_for_probe(self, member: Member, engine: Managed) -> None:
+        """Wait while weights are published. Raises EngineLostError if the engine did not pass the probe."""
+        while self._in_publish and member.holds(engine):
             async with self._proven:
                 await self._proven.wait()
-        if not member.up.is_set():
+        if not member.holds(engine):
             raise EngineLostError(f"{member.name} was taken out before its answer could be trusted")
 
-    async def _each(self, what: str, call: Callable[[Member], Awaitable[None]]) -> None:
-        """Call every member that is up. One that is lost or fails is taken out."""
+    async def _each(self, what: str, call: Callable[[Managed], Awaitable[None]]) -> None:
+        """Call every engine that is up. One that is lost or fails is taken out."""
 
         async def one(member: Member) -> None:
+            engine = member.engine
             try:
-                await member.control(call(member), what)
+                await member.control(call(engine), what)
             except EngineError as error:
-                self._lose(member, f"{what} failed: {error}")
+                self._lose(member, engine, f"{what} failed: {error}")
 
         await asyncio.gather(*(one(member) for member in self._members.values() if member.up.is_set()))
 

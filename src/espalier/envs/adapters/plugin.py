@@ -19,7 +19,7 @@ from espalier.core.recipe.beside import PluginName
 from espalier.envs.adapters.host import Host
 from espalier.envs.api import Split, Step, Task
 from espalier.envs.procedural import TaskConfig
-from espalier.envs.workers.process import CallError, OverrunError
+from espalier.envs.workers.process import CallError, EndedError, OverrunError
 from espalier.envs.workers.worker import Worker
 
 SECONDS = 60.0
@@ -50,7 +50,7 @@ class PluginTasks:
         self._offered: dict[str, Sequence[ToolSpec]] = {}
         """Tasks made ahead, and the tools of tasks by their key."""
         try:
-            self.name = config.name or self._workers[0].call("name", seconds=SECONDS)
+            self.name = config.name or self._asked("name")
         except (CallError, OverrunError) as error:
             raise ConfigError(f"{config.factory}: {error}") from None
 
@@ -79,9 +79,16 @@ class PluginTasks:
         messages: Sequence[Message] = self._call("demonstrate", task, rng)
         return messages
 
-    def _call(self, method: str, *args: Any) -> Any:
+    def _asked(self, method: str, *args: Any) -> Any:
+        """A call of the set itself. It is asked again, once, where its process was killed: the answer is the same."""
         try:
             return self._workers[0].call(method, *args, seconds=SECONDS)
+        except EndedError:
+            return self._workers[0].call(method, *args, seconds=SECONDS)
+
+    def _call(self, method: str, *args: Any) -> Any:
+        try:
+            return self._asked(method, *args)
         except CallError as error:
             raise CallError(f"{self.name}: {method.removesuffix('s')} raised {error}") from None
         except OverrunError as error:

@@ -21,9 +21,15 @@ from espalier.core import errors
 from espalier.core.errors import EnvError, EspalierError
 from espalier.envs.workers.child import CANCEL, MAKE, Failure
 
+ENDED = "the worker process ended by itself"
+
 
 class OverrunError(EnvError):
     """A call passed its deadline, or its worker was ended because another call did."""
+
+
+class EndedError(OverrunError):
+    """A worker ended by itself, or was killed from outside, while a call was under way."""
 
 
 class CallError(EnvError):
@@ -58,7 +64,7 @@ class Process:
         self._calls: dict[int, Call] = {}
         self._lock = threading.Lock()
         self._ended = False
-        self._reason = "the worker process ended by itself"
+        self._reason = ENDED
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=_write, args=(ours, self._outbox), daemon=True).start()
         threading.Thread(target=self._read, args=(ours,), daemon=True).start()
@@ -74,7 +80,7 @@ class Process:
         """Begin a call. Never waits: a process that hangs does not read."""
         with self._lock:
             if self._ended:
-                _fail(call, OverrunError(self._reason))
+                _fail(call, self._lost())
                 return
             self._calls[call.number] = call
         self._outbox.put(call.number.to_bytes(8, "little") + body)
@@ -109,7 +115,10 @@ class Process:
             left = list(self._calls.values())
             self._calls.clear()
         for call in left:
-            _fail(call, OverrunError(self._reason))
+            _fail(call, self._lost())
+
+    def _lost(self) -> OverrunError:
+        return (EndedError if self._reason == ENDED else OverrunError)(self._reason)
 
     def _take(self, number: int, body: bytes) -> None:
         call = self._calls.get(number)

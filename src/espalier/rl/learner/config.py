@@ -66,8 +66,8 @@ class LearnerConfig(Config):
     depend on it. Null: as many as take about 576 MiB of activations on a CPU and 4 GiB on a GPU, from 128 to 4,096 and
     65,536."""
     reset_optimizer: bool = False
-    """Clear the optimizer's moments at the start of every training step, so after every publish (GLM-5's asynchronous
-    runs). The learning rate schedule goes on."""
+    """Clear the moments of all optimizers before each training step, as GLM-5 does after each publish. The learning
+    rate schedule continues. Use it with `updates_per_step` above 1."""
     updates_per_step: PositiveInt = 1
     """Optimizer steps in one pass over the rows, each on its own slice of them."""
     epochs: PositiveInt = 1

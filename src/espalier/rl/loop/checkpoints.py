@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -67,7 +68,7 @@ class Checkpoints:
             write_json(path / "state.json", asdict(state))
             lines = JsonLines(path / WAITING)
             for group in waiting:
-                lines.append(_GROUP.dump_python(group, mode="json"))
+                lines.append(_GROUP.dump_python(group, mode="json", fallback=_plain))
 
     def latest(self) -> Saved | None:
         """The newest valid checkpoint. None if none was written yet.
@@ -79,6 +80,13 @@ class Checkpoints:
         if path is None:
             return None
         return Saved(path / "learner", read_typed(path / "state.json", _STATE), _groups(path / WAITING))
+
+
+def _plain(value: Any) -> Any:
+    """What environments of the user's own put into tasks and episodes: arrays and sets as lists, the rest as text."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return sorted(value, key=str) if isinstance(value, (set, frozenset)) else str(value)
 
 
 def _groups(file: Path) -> list[ScoredGroup]:

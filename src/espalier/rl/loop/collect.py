@@ -84,12 +84,14 @@ class Collector:
         self._fixed_lag = fixed_lag
         self.ledger = ledger or Ledger()
         self._waiting = {group.index: group for group in waiting}
+        self._oldest = {group.index: oldest(group, admission.version) for group in waiting}
+        """Of each waiting group, the smallest version of a token."""
         self._in_flight = in_flight or InFlight()
         self._in_flight.freed = self._issue
         self._plays: dict[int, asyncio.Task[ScoredGroup]] = {}
         self._ended: dict[int, ScoredGroup] = {}
         self._found = Collected([])
-        self._held = False
+        self._held = self._closed = False
         self._error: BaseException | None = None
         self._news = asyncio.Event()
 
@@ -114,7 +116,7 @@ class Collector:
         found, self._found = self._found, Collected([])
         found.groups, found.usage = groups, self._in_flight.usage()
         found.in_flight = _mean(version - started for started in self.ledger.running.values())
-        found.in_queue = _mean(version - oldest(group, version) for group in self._waiting.values())
+        found.in_queue = _mean(version - self._oldest[index] for index in self._waiting)
         return found
 
     @contextmanager
@@ -127,8 +129,8 @@ class Collector:
             self._held = False
 
     async def close(self) -> None:
-        """Cancel running groups."""
-        self._held = True
+        """Cancel running groups. Nothing can be collected afterwards."""
+        self._held = self._closed = True
         for play in self._plays.values():
             play.cancel()
         await asyncio.gather(*self._plays.values(), return_exceptions=True)
@@ -143,14 +145,19 @@ class Collector:
             self.ledger.start(index, self._admission.version)
             play = self._plays[index] = asyncio.create_task(self._player.play(index, task))
             play.add_done_callback(partial(self._done, index))
+            if self._in_flight.limit:  # how many places it needs is known once it has begun
+                asyncio.get_running_loop().call_soon(self._issue)
+                break
         self._in_flight.full = self._admission.full and not self._held
 
     def _done(self, index: int, play: asyncio.Task[ScoredGroup]) -> None:
         """The callback of a group's task."""
-        if play.cancelled():
+        if self._closed:
             return
         del self._plays[index]
         try:
+            if play.cancelled():
+                raise RuntimeError(f"group {index} was cancelled from inside: an environment or a reward cancelled it")
             self._ended[index] = play.result()
             if self._admission.max_lag or not self._plays:
                 for ended in sorted(self._ended):
@@ -181,6 +188,7 @@ class Collector:
             self._admission.accept()
             self.ledger.accept(played.index)
             self._waiting[played.index] = played
+            self._oldest[played.index] = oldest(played, self._admission.version)
 
     def _take(self) -> list[ScoredGroup] | None:
         """The groups of a step, removed from those that wait; None if the step is not complete."""
@@ -196,23 +204,29 @@ class Collector:
             if min(others, default=groups[count - 1].index) < groups[count - 1].index:
                 return None
         else:
-            groups.sort(key=lambda group: oldest(group, version))  # stable: by index where equal
+            groups.sort(key=lambda group: self._oldest[group.index])  # stable: by index where equal
         for group in groups[:count]:
             self.ledger.end(group.index, "trained")
-            del self._waiting[group.index]
+            self._forget(group)
         return groups[:count]
+
+    def _forget(self, group: ScoredGroup) -> None:
+        del self._waiting[group.index], self._oldest[group.index]
 
     def _drop(self, version: int) -> None:
         for group in self.waiting:
+            if version - self._oldest[group.index] <= self._admission.max_lag:
+                continue
             kept = without_old(group, version, self._admission.max_lag)
             self._found.counts["stale_rows"] += len(group.rows) - (len(kept.rows) if kept else 0)
             if kept is None:
                 self._found.counts["stale"] += 1
                 self._admission.drop()
                 self.ledger.end(group.index, "stale")
-                del self._waiting[group.index]
+                self._forget(group)
             else:
                 self._waiting[group.index] = kept
+                self._oldest[group.index] = oldest(kept, version)
         self._issue()
 
 

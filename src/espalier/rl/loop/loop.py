@@ -188,9 +188,9 @@ class Loop:
         self._counted = await parts.engine.stats()
         metrics |= engine_figures(before, self._counted)
         self._cost.add(trained, metrics)
-        self._admission.advance()
         published = self._clock()
         await self.publish()
+        self._admission.advance()  # after the publish: a group of the new window samples with the new weights
         self.step += 1
         now = self._clock()
         metrics |= dict(trained) | {

@@ -87,11 +87,12 @@ async def _converse(env: Env, session: Session, limits: RolloutConfig, episode: 
 
 
 def _account(episode: Episode, session: Session, step: Step) -> None:
-    session.row.turns[-1].reward = step.reward
-    if step.reward is not None:
-        episode.env_reward = (episode.env_reward or 0.0) + step.reward
+    reward = None if step.reward is None else float(step.reward)  # also of NumPy's kinds
+    session.row.turns[-1].reward = reward
+    if reward is not None:
+        episode.env_reward = (episode.env_reward or 0.0) + reward
     for name, value in step.info.items():
-        episode.info[name] = episode.info.get(name, 0.0) + value
+        episode.info[name] = episode.info.get(name, 0.0) + float(value)
 
 
 async def call(env: Env, stage: str, work: Awaitable[T], seconds: float) -> T:

@@ -84,6 +84,7 @@ class GroupPlayer:
         count = members or self._config.samples_per_group
         least = max(self._least, count // 2 + 1) if self._pad else self._least
         played = ScoredGroup(index, task, least=min(least, count))
+        self._in_flight.announce(count)
         if self._rounds:
             self._rounds.enter(count)
         try:

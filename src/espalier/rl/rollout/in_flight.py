@@ -29,18 +29,18 @@ class InFlight:
     def __init__(self, limit: int = 0, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self.freed: Callable[[], None] = lambda: None
         self._places = asyncio.Semaphore(limit) if limit else None
-        self._limit = limit
+        self.limit = limit
         self._clock = clock
         self._running = 0
-        self._waiting = 0
+        self._announced = self._waiting = 0
         self._full = False
         self._since = self._seen = clock()
         self._integral = self._blocked = 0.0
 
     @property
     def crowded(self) -> bool:
-        """Whether every place is taken, or an attempt waits for one."""
-        return bool(self._limit) and (self._waiting > 0 or self._running >= self._limit)
+        """Whether every place is taken, or will be by the attempts that are announced or wait."""
+        return bool(self.limit) and self._announced + self._waiting + self._running >= self.limit
 
     @property
     def full(self) -> bool:
@@ -52,9 +52,14 @@ class InFlight:
         self._measure()
         self._full = value
 
+    def announce(self, count: int) -> None:
+        """So many attempts will ask for a place soon."""
+        self._announced += count
+
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Hold a place within; wait for it first."""
+        self._announced = max(0, self._announced - 1)
         if self._places:
             self._waiting += 1
             try:

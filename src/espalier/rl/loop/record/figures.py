@@ -82,6 +82,8 @@ def engine_figures(before: EngineStats, after: EngineStats) -> dict[str, float]:
     return {
         "engine/tokens": float(sampled),
         "engine/steps": float(after.steps - before.steps),
+        "engine/lost": float(after.lost - before.lost),
+        "engine/repeated": float(after.repeated - before.repeated),
         "time/engine": busy,
         "engine/tokens_s": sampled / busy if busy > 0 else 0.0,
         "engine/prefill_tokens": float(prefilled),
