@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 PATIENCE_S = 0.5
@@ -23,6 +26,32 @@ def die_with_parent() -> None:
     """Have the system kill this process when the one that started it ends. Linux only; elsewhere nothing happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+
+
+def start_child(module: str, end: int, **environment: str) -> subprocess.Popen[bytes]:
+    """Start `python -m module END` with this process's module path; it inherits the file descriptor `end`.
+
+    The module calls `begin_child`. environment: variables that it gets besides those of this process.
+    """
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module, str(end)],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        pass_fds=[end],
+        process_group=0,  # Ctrl-C is the parent's
+    )
+
+
+def begin_child() -> int:
+    """Called first by a process that `start_child` started; returns the descriptor.
+
+    Ctrl-C is left to the parent, the process ends with it, and what libraries print goes to standard error.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()  # also where a call holds the interpreter
+    os.dup2(2, 1)
+    return int(sys.argv[1])
 
 
 def worked(

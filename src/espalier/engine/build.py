@@ -16,17 +16,18 @@ from espalier.engine.channels.api import Channel, Direct
 from espalier.engine.channels.disk import Adapters, Disk
 from espalier.engine.channels.shm import SharedMemory
 from espalier.engine.config import EngineConfig
+from espalier.engine.embedded import embedded
 from espalier.engine.http.engine import HttpEngine
 from espalier.engine.http.vllm import VllmDialect
 from espalier.engine.launch import vllm as launch
-from espalier.engine.local import LocalEngine
 from espalier.engine.pool.member import Launch, Limits, Member
 from espalier.engine.pool.pool import Pool
 from espalier.engine.process.cores import divided
 from espalier.engine.process.engine import ProcessEngine
-from espalier.lm.checkpoint.files import save_model
+from espalier.lm.checkpoint.files import save_weights
+from espalier.lm.checkpoint.weights import named
 from espalier.lm.decoder import Decoder
-from espalier.lm.lora import base, lora_shape
+from espalier.lm.lora import base_tensors, lora_shape
 
 Say = Callable[[str], None]
 
@@ -44,7 +45,7 @@ def build_engine(
     """
     match config.kind:
         case "local":
-            return local_engine(model, config, overlap=overlap), Direct()
+            return embedded(model, config, overlap=overlap), Direct()
         case "process":
             cores = divided(config.count, overlap=overlap, threads=config.threads)
             launches = [
@@ -55,20 +56,6 @@ def build_engine(
             return vllm_engine(model, config, overlap=overlap, say=say, logs=logs)
         case _:
             assert_never(config.kind)
-
-
-def local_engine(model: Decoder, config: EngineConfig, *, overlap: bool = False) -> LocalEngine:
-    """The engine in this process."""
-    return LocalEngine(
-        model,
-        max_rows=config.max_rows,
-        max_len=config.max_len,
-        prefill_tokens=config.prefill_tokens,
-        retain_rows=config.retain_rows,
-        weights=config.sharing(overlap=overlap),
-        precision=config.precision,
-        quantize=config.quantize,
-    )
 
 
 def vllm_engine(
@@ -116,7 +103,7 @@ async def _launched_vllm(
     env = launch.environment(lora=rank > 0, kv_gib=chosen.kv_gib, cores=cores)
     with ExitStack() as undo:
         undo.callback(shutil.rmtree, place, ignore_errors=True)
-        save_model(base(model), place / "model")
+        save_weights(model.config, base_tensors(named(model)), place / "model")
         log = (logs or place) / f"vllm_{port}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         server = await launch.start(words, port, env, log, seconds=chosen.start_seconds)

@@ -11,12 +11,14 @@ from espalier.core.config import Config
 MAX_ROWS = 128
 PREFILL_TOKENS = 2048
 RETAIN_ROWS = 32
+CONTROL_SECONDS = 120.0
+"""Deadline of every call of an engine elsewhere that is not a completion."""
 QUEUE = 1024
 """Default number of answers that may wait for a row in a server."""
 
 
 class VllmConfig(Config):
-    """Servers of vLLM: those that run already, or those that the run starts and ends."""
+    """vLLM's server. A run joins running servers, or starts and ends its own."""
 
     urls: tuple[str, ...] = ()
     """Addresses of running servers, such as `http://127.0.0.1:8000`; without any, `engine.count` servers are started.

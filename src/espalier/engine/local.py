@@ -31,6 +31,7 @@ from espalier.engine.forward.choice import engine_dtype, runner_for
 from espalier.engine.forward.packed import packable
 from espalier.engine.kv.slab import Slab
 from espalier.engine.probe import publish
+from espalier.engine.requests import check_ids, check_length
 from espalier.engine.updates import WeightUpdate
 from espalier.engine.weights import round_matrices, take
 from espalier.lm.decoder import Decoder
@@ -147,7 +148,7 @@ class LocalEngine:
 
     async def score(self, tokens: Ordered[int]) -> list[float]:
         """See `Engine`."""
-        self._check_ids(tokens)
+        check_ids(tokens, self.model.config.vocab_size)
         return await self._scorer.score(tokens)
 
     async def pause(self, mode: PauseMode) -> None:
@@ -289,19 +290,5 @@ class LocalEngine:
     def check(self, prompt: Ordered[int], sampling: Sampling) -> None:
         """Raise EngineError if a request cannot be served: settings out of range, unknown ids, too long."""
         check(sampling)
-        self._check_ids(prompt)
-        longest = len(prompt) + sampling.max_tokens
-        if longest > self.config.max_len:
-            raise EngineError(
-                f"a prompt of {len(prompt)} tokens and max_tokens={sampling.max_tokens} need {longest} positions, the "
-                f"engine has max_len={self.config.max_len}: raise engine.max_len, or ask for fewer tokens"
-            )
-
-    def _check_ids(self, tokens: Ordered[int]) -> None:
-        if not len(tokens):
-            raise EngineError("an empty prompt cannot be continued: pass at least one token")
-        size = self.model.config.vocab_size
-        least, most = min(tokens), max(tokens)
-        if least < 0 or most >= size:
-            wrong = least if least < 0 else most
-            raise EngineError(f"token id {wrong} is outside the model's vocabulary of {size}: check the tokenizer")
+        check_ids(prompt, self.model.config.vocab_size)
+        check_length(prompt, sampling, self.config.max_len, limit="the engine has max_len=")

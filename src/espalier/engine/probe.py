@@ -15,8 +15,8 @@ class ProbeError(EngineError):
     """An engine's log-probs are not those of the weights that it was given."""
 
 
-async def check(engine: Engine, probe: Probe, version: int) -> float:
-    """Score the probe's sequences; returns the largest difference. Raises ProbeError where it exceeds the tolerance."""
+async def check(engine: Engine, probe: Probe, version: int) -> None:
+    """Score the probe's sequences. Raises ProbeError where a log-prob differs by more than the tolerance."""
     worst = 0.0
     for sequence, expected in zip(probe.sequences, probe.logprobs, strict=True):
         found = await engine.score(sequence)
@@ -28,7 +28,6 @@ async def check(engine: Engine, probe: Probe, version: int) -> float:
             f"the engine does not serve the weights of version {version}: its log-probs differ by {worst:.2g} from the "
             f"learner's, and at most {probe.tolerance:.2g} is expected"
         )
-    return worst
 
 
 async def publish(engine: Engine, update: WeightUpdate, mode: PauseMode) -> None:

@@ -59,7 +59,7 @@ class LoraLinear(nn.Linear):
     def merged(self) -> Linear:
         """The base layer with the adapter added to its weight, in place."""
         base = Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
-        self.weight += (self.lora_B.double() @ self.lora_A.double() * (self.alpha / self.rank)).to(self.weight.dtype)
+        self.weight += _delta(self.lora_A, self.lora_B, self.alpha / self.rank).to(self.weight.dtype)
         base.weight, base.bias = self.weight, self.bias
         return base
 
@@ -99,18 +99,6 @@ def lora_shape(model: Decoder) -> tuple[int, float]:
     return next(((layer.rank, layer.alpha) for layer in _layers(model).values()), (0, 0.0))
 
 
-def base(model: Decoder) -> Decoder:
-    """The model without its adapters, not merged: a copy, or the model itself if it has none."""
-    if not adapted(model):
-        return model
-    copied = copy.deepcopy(model)
-    with torch.no_grad():
-        for layer in _layers(copied).values():
-            layer.lora_B.zero_()
-    merge(copied)
-    return copied
-
-
 def merged(model: Decoder) -> Decoder:
     """The model without adapters: a merged copy, or the model itself if it has none."""
     if not adapted(model):
@@ -120,16 +108,26 @@ def merged(model: Decoder) -> Decoder:
     return copied
 
 
+def base_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a decoder by name, without its adapters."""
+    return {name: tensor for name, tensor in tensors.items() if ".lora_" not in name}
+
+
 @torch.no_grad()
 def merged_tensors(tensors: Mapping[str, Tensor], rank: int, alpha: float) -> dict[str, Tensor]:
-    """The weights of a decoder by name, its adapters added to those that they adapt. Nothing is changed in place."""
-    found = {name: tensor for name, tensor in tensors.items() if ".lora_" not in name}
+    """The weights of a decoder by name, with its adapters added. The given tensors are not changed."""
+    found = base_tensors(tensors)
     for name, low in tensors.items():
         layer, _, part = name.rpartition(".")
         if part == "lora_A":
-            weight, high = found[f"{layer}.weight"], tensors[f"{layer}.lora_B"]
-            found[f"{layer}.weight"] = weight + ((high.double() @ low.double()) * (alpha / rank)).to(weight.dtype)
+            weight = found[f"{layer}.weight"]
+            found[f"{layer}.weight"] = weight + _delta(low, tensors[f"{layer}.lora_B"], alpha / rank).to(weight.dtype)
     return found
+
+
+def _delta(low: Tensor, high: Tensor, scale: float) -> Tensor:
+    """What adapters add to the weight: scale * B A, in float64."""
+    return high.double() @ low.double() * scale
 
 
 def save_adapters(model: Decoder, path: Path, *, base: str | None = None) -> None:

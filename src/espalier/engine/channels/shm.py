@@ -65,16 +65,15 @@ class SharedMemory:
             self._held = None
 
     def _make(self, tensors: Mapping[str, Tensor]) -> None:
-        sizes = {name: -(-tensor.nbytes // ALIGN) * ALIGN for name, tensor in tensors.items()}
         self._held = _file()
         number = self._held.fileno()
         file = Path(f"/proc/{os.getpid()}/fd/{number}")
         end = BUFFERS * ALIGN
         for buffer in range(BUFFERS):
             places = []
-            for key, tensor in tensors.items():
-                places.append(Place(key, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), end))
-                end += sizes[key]
+            for name, form in _forms(tensors).items():
+                places.append(Place(name, *form, end))
+                end += -(-tensors[name].nbytes // ALIGN) * ALIGN
             self._buffers.append(SharedUpdate(-1, file, tuple(places), buffer * ALIGN))
         try:
             os.posix_fallocate(number, 0, end)  # a full memory is an error here, not a signal later
@@ -86,7 +85,7 @@ class SharedMemory:
     @staticmethod
     def _check(buffer: SharedUpdate, tensors: Mapping[str, Tensor]) -> None:
         expected = {place.name: (place.dtype, place.shape) for place in buffer.places}
-        found = {name: (str(t.dtype).removeprefix("torch."), tuple(t.shape)) for name, t in tensors.items()}
+        found = _forms(tensors)
         if expected != found:
             odd = min(expected.items() ^ found.items())[0]
             raise EngineError(f"the weights changed their form between two publishes: {odd}")
@@ -123,6 +122,11 @@ class SharedReader:
                     f"the weights of version {update.version} are not in {update.file}: {error}"
                 ) from error
         return self._memory
+
+
+def _forms(tensors: Mapping[str, Tensor]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Dtype and shape by name."""
+    return {name: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)) for name, tensor in tensors.items()}
 
 
 def _file() -> IO[bytes]:

@@ -13,12 +13,11 @@ from dataclasses import replace
 from espalier.core.errors import EngineError, EngineLostError
 from espalier.core.net.http import HttpClient, RefusedError, UnreachableError
 from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Sampling
+from espalier.engine.config import CONTROL_SECONDS
 from espalier.engine.http.dialect import Call, Dialect
 from espalier.engine.probe import publish
+from espalier.engine.requests import check_ids, check_length, check_update
 from espalier.engine.updates import WeightUpdate
-
-CONTROL_SECONDS = 120.0
-"""Deadline of calls that are not completions."""
 
 
 class HttpEngine:
@@ -118,8 +117,7 @@ class HttpEngine:
 
     async def score(self, tokens: Sequence[int]) -> list[float]:
         """See `Engine`."""
-        if not tokens:
-            raise EngineError("an empty prompt cannot be scored: pass at least one token")
+        check_ids(tokens, self._vocabulary)
         async with _as_engine_errors():
             return await self._dialect.score(self._call(), tokens)
 
@@ -130,8 +128,7 @@ class HttpEngine:
 
     async def load(self, update: WeightUpdate) -> None:
         """See `Engine`."""
-        if update.kind not in self.capabilities.updates:
-            raise EngineError(f"this server does not accept updates of the kind {update.kind}")
+        check_update(self.capabilities, update)
         async with _as_engine_errors():
             self._model = await self._dialect.load(self._call(), update)
         self._version = update.version
@@ -172,18 +169,8 @@ class HttpEngine:
 
     def _check(self, prompt: Sequence[int], sampling: Sampling) -> None:
         """Refuse what servers cut short, or answer wrongly, without a word."""
-        if not prompt:
-            raise EngineError("an empty prompt cannot be continued: pass at least one token")
-        if self._vocabulary and not 0 <= min(prompt) <= max(prompt) < self._vocabulary:
-            raise EngineError(
-                f"a token id is outside the model's vocabulary of {self._vocabulary}: check the tokenizer"
-            )
-        longest = len(prompt) + sampling.max_tokens
-        if longest > self._max_len:
-            raise EngineError(
-                f"a prompt of {len(prompt)} tokens and max_tokens={sampling.max_tokens} need {longest} positions, the "
-                f"server's model has {self._max_len}: raise engine.max_len, or ask for fewer tokens"
-            )
+        check_ids(prompt, self._vocabulary)
+        check_length(prompt, sampling, self._max_len, limit="the server's model has ")
 
 
 @asynccontextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol, TypeVar
 
 from espalier.core.errors import EngineLostError
 from espalier.engine.api import Engine, EngineStats
+from espalier.engine.config import CONTROL_SECONDS
 from espalier.engine.updates import WeightUpdate
 
 
@@ -32,7 +33,7 @@ class Limits:
     """
 
     request: float = 600.0
-    control: float = 120.0
+    control: float = CONTROL_SECONDS
     heartbeat: float = 5.0
     restarts: int = 3
 
@@ -92,7 +93,7 @@ class Member:
         """End the engine, if there is one; it gets no more requests."""
         self.up.clear()
         if self._engine is not None:
-            self.before = added(self.before, self._seen)
+            self.before = added(self.before, replace(self._seen, running=0, waiting=0))
             self._seen = EngineStats()
             self._engine.kill()
             self._engine = None
@@ -124,16 +125,7 @@ class Member:
         return added(found, self.before)
 
 
-def added(one: EngineStats, before: EngineStats) -> EngineStats:
-    """Counters added up; the current numbers are those of `one`."""
-    return EngineStats(
-        version=one.version,
-        running=one.running,
-        waiting=one.waiting,
-        steps=one.steps + before.steps,
-        prompt_tokens=one.prompt_tokens + before.prompt_tokens,
-        prefilled_tokens=one.prefilled_tokens + before.prefilled_tokens,
-        cached_tokens=one.cached_tokens + before.cached_tokens,
-        sampled_tokens=one.sampled_tokens + before.sampled_tokens,
-        busy_seconds=one.busy_seconds + before.busy_seconds,
-    )
+def added(one: EngineStats, other: EngineStats) -> EngineStats:
+    """The counters of both, added up; the version is that of `one`."""
+    names = (field.name for field in fields(EngineStats) if field.name != "version")
+    return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in names})

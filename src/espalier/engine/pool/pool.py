@@ -14,6 +14,7 @@ from espalier.core.errors import EngineError, EngineLostError
 from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Sampling
 from espalier.engine.pool.member import Limits, Managed, Member, added
 from espalier.engine.pool.routing import key_of, route
+from espalier.engine.requests import check_update
 from espalier.engine.updates import WeightUpdate
 
 ALIVE_SECONDS = 5.0
@@ -120,7 +121,7 @@ class Pool:
     async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
         """See `Engine`. Returns when every engine has passed the probe, or was taken out to be started again."""
         await self._start()
-        self._accepts(update)
+        check_update(self.capabilities, update)
         async with self._publishing:
             self._latest, self._in_publish = update, True
             try:
@@ -132,7 +133,7 @@ class Pool:
     async def load(self, update: WeightUpdate) -> None:
         """See `Engine`. An engine that cannot load the weights is started again."""
         await self._start()
-        self._accepts(update)
+        check_update(self.capabilities, update)
         self._latest = update
         await self._each("a load", lambda engine: engine.load(update))
 
@@ -160,10 +161,7 @@ class Pool:
         await self._start()
         total = EngineStats()
         for member in self._members.values():
-            found = await self._heartbeat(member) or member.before
-            running, waiting = total.running + found.running, total.waiting + found.waiting
-            total = added(found, total)
-            total.running, total.waiting = running, waiting
+            total = added(total, await self._heartbeat(member) or member.before)
         total.version, total.repeated = self.version, self._repeated
         total.lost = sum(member.lost for member in self._members.values())
         return total
@@ -245,10 +243,6 @@ class Pool:
         """Wake whoever waits for an engine, or for the end of a publish."""
         async with self._proven:
             self._proven.notify_all()
-
-    def _accepts(self, update: WeightUpdate) -> None:
-        if update.kind not in self._capabilities.updates:
-            raise EngineError(f"these engines do not accept updates of the kind {update.kind}")
 
     async def _pick(self, key: str) -> Member:
         """The member for `key`, as soon as one is up. Raises EngineError if none will be."""

@@ -13,6 +13,7 @@ import torch
 
 from espalier.core.errors import EngineError
 from espalier.engine.config import EngineConfig
+from espalier.engine.embedded import embedded
 from espalier.engine.local import LocalEngine
 from espalier.engine.process.wire import Wire
 from espalier.lm.decoder import Decoder
@@ -80,14 +81,4 @@ class Child:
         if start.cores and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, start.cores)
         torch.set_num_threads(start.threads)
-        config = start.config
-        self._engine = LocalEngine(
-            start.model,
-            max_rows=config.max_rows,
-            max_len=config.max_len,
-            prefill_tokens=config.prefill_tokens,
-            retain_rows=config.retain_rows,
-            weights="copy",
-            precision=config.precision,
-            quantize=config.quantize,
-        )
+        self._engine = embedded(start.model, start.config, overlap=True)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
-import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from espalier.core.errors import EngineError, EngineLostError
+from espalier.core.workers import start_child
 from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Sampling
 from espalier.engine.config import EngineConfig
 from espalier.engine.process.child import CANCEL, Start
 from espalier.engine.process.wire import Wire
+from espalier.engine.requests import check_update
 from espalier.engine.updates import WeightUpdate
 from espalier.lm.decoder import Decoder
 
@@ -53,15 +52,8 @@ class ProcessEngine:
         threads: of its computations. cores: the only ones that it uses; empty for all.
         """
         ours, theirs = socket.socketpair()
-        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         with theirs:
-            popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "espalier.engine.process", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)},
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-            )
+            popen = start_child("espalier.engine.process", theirs.fileno(), OMP_NUM_THREADS=str(threads))
         engine = cls(config, popen)
         engine._wire = await Wire.over(ours, engine._take, engine._gone)
         try:
@@ -108,7 +100,7 @@ class ProcessEngine:
 
     async def load(self, update: WeightUpdate) -> None:
         """See `Engine`."""
-        self._accepts(update)
+        check_update(self.capabilities, update)
         await self._ask("load", update)
         self._version = update.version
 
@@ -118,7 +110,7 @@ class ProcessEngine:
 
     async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
         """See `Engine`. One message: what pauses, loads and resumes is the process itself."""
-        self._accepts(update)
+        check_update(self.capabilities, update)
         await self._ask("publish", update, mode)
         self._version = update.version
 
@@ -147,10 +139,6 @@ class ProcessEngine:
         if self._wire is not None:
             self._wire.close()
         self._gone("it was closed")
-
-    def _accepts(self, update: WeightUpdate) -> None:
-        if update.kind not in self.capabilities.updates:
-            raise EngineError(f"an engine in another process does not accept updates of the kind {update.kind}")
 
     async def _ask(self, method: str, *args: Any, seconds: float | None = None) -> Any:
         if self._lost:

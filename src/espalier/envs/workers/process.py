@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import queue
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
@@ -14,14 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from espalier.core import errors
 from espalier.core.errors import EnvError, EspalierError
+from espalier.core.workers import start_child
 from espalier.envs.workers.child import CANCEL, MAKE, Failure
-
-ENDED = "the worker process ended by itself"
 
 
 class OverrunError(EnvError):
@@ -51,20 +46,14 @@ class Process:
 
     def __init__(self, made: bytes) -> None:
         ours, theirs = Pipe()
-        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         with theirs:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "espalier.envs.workers", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"},
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is the parent's
-            )
+            self._popen = start_child("espalier.envs.workers", theirs.fileno(), PYTHONHASHSEED="0")
         self.pid = self._popen.pid
         self._calls: dict[int, Call] = {}
         self._lock = threading.Lock()
         self._ended = False
-        self._reason = ENDED
+        self._reason = ""
+        """Why it was killed from here; empty unless it was."""
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=_write, args=(ours, self._outbox), daemon=True).start()
         threading.Thread(target=self._read, args=(ours,), daemon=True).start()
@@ -118,7 +107,7 @@ class Process:
             _fail(call, self._lost())
 
     def _lost(self) -> OverrunError:
-        return (EndedError if self._reason == ENDED else OverrunError)(self._reason)
+        return OverrunError(self._reason) if self._reason else EndedError("the worker process ended by itself")
 
     def _take(self, number: int, body: bytes) -> None:
         call = self._calls.get(number)

@@ -35,8 +35,8 @@ class Collected:
     """The groups of one step, the oldest first, and what happened since the step before.
 
     counts: how the other groups ended (`filtered`, `failed`, `stale`), attempts that were repeated (`repaired`) and
-    rows that were dropped (`stale_rows`). usage: of the attempts under way. in_flight, in_queue: mean lag of the groups
-    that run, and of those that wait for a later step.
+    rows that were dropped (`stale_rows`). usage: of the attempts under way. in_flight: mean lag of the running groups.
+    in_queue: mean lag of the finished groups that this step does not train.
     """
 
     groups: list[ScoredGroup]
@@ -48,7 +48,7 @@ class Collected:
 
 
 class Collector:
-    """Owns the running groups, and those that wait to be trained.
+    """Holds the running groups, and the finished groups that are not trained yet.
 
     `resample` replaces groups with equal rewards (DAPO's dynamic sampling). After `max_rejected` rejections in one
     step, groups with equal rewards are accepted, so that a task which the policy always (or never) solves cannot stop
@@ -103,15 +103,16 @@ class Collector:
     async def collect(self) -> Collected:
         """Wait until the groups of a step are complete. Call it again once `Admission.advance` was called."""
         self._issue()
-        groups = self._take()
-        while groups is None and self._error is None:
+        while self._error is None:
+            if (groups := self._take()) is not None:
+                return self._collected(groups)
             if not self._plays:
                 raise RuntimeError("no group runs and none may start, but the step is not complete")
             self._news.clear()
             await self._news.wait()
-            groups = self._take()
-        if groups is None or self._error is not None:
-            raise self._error or RuntimeError("no groups")
+        raise self._error
+
+    def _collected(self, groups: list[ScoredGroup]) -> Collected:
         version = self._admission.version
         found, self._found = self._found, Collected([])
         found.groups, found.usage = groups, self._in_flight.usage()
@@ -137,7 +138,7 @@ class Collector:
         self._plays.clear()
 
     def _issue(self) -> None:
-        """Start as many groups as may start: first those that an interrupted run had started."""
+        """Start groups while admission allows. The groups of an interrupted run start first."""
         while not self._held and self._admission.may_start() and not self._in_flight.crowded:
             again = self.ledger.interrupted
             index, task = self._source.again(again[0]) if again else self._source.next()
@@ -191,7 +192,7 @@ class Collector:
             self._oldest[played.index] = oldest(played, self._admission.version)
 
     def _take(self) -> list[ScoredGroup] | None:
-        """The groups of a step, removed from those that wait; None if the step is not complete."""
+        """Remove and return the groups of a step; None if the step is not complete."""
         version, count = self._admission.version, self._admission.groups_per_step
         if self._stale == "drop":
             self._drop(version)

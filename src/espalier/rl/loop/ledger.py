@@ -17,6 +17,14 @@ class Indices:
         """`ranges`: as `ranges` returns them."""
         self._ranges = sorted([first, last] for first, last in ranges)
 
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> Indices:
+        """The set of `numbers`."""
+        made = cls()
+        for number in numbers:
+            made.add(number)
+        return made
+
     def add(self, number: int) -> None:
         """Add `number`. Raises ValueError if it is there already."""
         if number in self:
@@ -100,15 +108,9 @@ class Ledger:
 
     def save(self) -> dict[str, list[list[int]]]:
         """Ranges of indices by state, for a checkpoint."""
-        running = Indices()
-        for index in (*self.running, *self.interrupted):
-            running.add(index)
-        waiting = Indices()
-        for index in self.waiting:
-            waiting.add(index)
         return {
-            "running": running.ranges,
-            "waiting": waiting.ranges,
+            "running": Indices.of((*self.running, *self.interrupted)).ranges,
+            "waiting": Indices.of(self.waiting).ranges,
             **{fate: ended.ranges for fate, ended in self._ended.items()},
         }
 
