@@ -17,6 +17,8 @@ EVIDENCE ?= \
 	"python benchmarks/swarm.py" \
 	"python benchmarks/serving_gateway.py" \
 	"python benchmarks/kills.py" \
+	"python benchmarks/async_loop.py --repeats 1 --seeds 0" \
+	"python benchmarks/async_kills.py" \
 	"python benchmarks/serve_fuzz.py" \
 	"espalier swarm bench" \
 	"espalier run rl/algorithms" \

@@ -76,6 +76,7 @@ PLANS: dict[str, Plan | Unrun] = {
     "python benchmarks/kills.py": HELP,
     "python benchmarks/async_sim.py": HELP,
     "python benchmarks/async_loop.py": HELP,
+    "python benchmarks/async_loop.py --repeats 1 --seeds 0": HELP,
     "python benchmarks/async_kills.py": HELP,
     "python benchmarks/publish.py": HELP,
     "python benchmarks/serve_fuzz.py": HELP,
