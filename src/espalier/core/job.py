@@ -27,6 +27,8 @@ class Job:
 
     `config` is its pydantic class (light to import); `load` imports and returns the function `run(config, run)`; the
     figures it returns go into `result.json`. `reads` tells what data a config needs: it is checked before a run begins.
+    `follow` imports and returns what ranks of torchrun beyond the first do with the config; None: the job runs in one
+    process.
     """
 
     name: str
@@ -34,3 +36,4 @@ class Job:
     config: type[Config]
     load: Callable[[], JobFunction]
     reads: Callable[[Any], Sequence[Read | Item]] = nothing
+    follow: Callable[[], Callable[[Any], None]] | None = None

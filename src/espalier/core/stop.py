@@ -6,9 +6,14 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
+from espalier.core import torchrun
+
+AGAIN_S = 2.0
+"""torchrun passes Ctrl-C on to processes that the terminal has told already: that soon, a second signal is the same."""
 ASKED = "stopping after this step with a checkpoint; Ctrl-C again stops at once"
 
 
@@ -27,6 +32,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.requested = False
+        self._when = 0.0
         self.tell: Callable[[str], None] = _tell
         self._previous: dict[int, signal._HANDLER] = {}
 
@@ -49,6 +55,8 @@ class Stop:
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
+            if torchrun.size() > 1 and time.monotonic() - self._when < AGAIN_S:
+                return
             raise KeyboardInterrupt
-        self.requested = True
+        self.requested, self._when = True, time.monotonic()
         self.tell(ASKED)

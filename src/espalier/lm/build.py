@@ -82,7 +82,7 @@ def build(config: ModelConfig, *, seed: int, texts: Iterable[str] = ()) -> Langu
         decoder.reset(derive(seed, "model"))
     if config.lora is not None:
         inject(decoder, config.lora, seed=derive(seed, "lora"))
-    return LanguageModel(decoder.to(_device(config)), tokenizer, renderer, form, generation)
+    return LanguageModel(decoder.to(device_of(config)), tokenizer, renderer, form, generation)
 
 
 PRINTABLE = "\n" + "".join(map(chr, range(32, 127)))
@@ -102,7 +102,8 @@ def _tokenizer(config: ModelConfig, texts: Iterable[str]) -> Tokenizer:
     return load_tokenizer(section.path)
 
 
-def _device(config: ModelConfig) -> torch.device:
+def device_of(config: ModelConfig) -> torch.device:
+    """`model.device`, decided. Raises ConfigError if there is none."""
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.device == "cuda" and not torch.cuda.is_available():

@@ -12,6 +12,7 @@ from typing import Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from espalier.lm.attention import Attention
 from espalier.lm.config import DecoderConfig
@@ -89,6 +90,8 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.recompute = False
+        """Whether each layer is computed again in the backward pass, and only its input is kept until then."""
         self.register_buffer("frequencies", inverse_frequencies(config), persistent=False)
         with torch.device("meta"):  # spares torch's own initialisation, and the global generator
             self.model = Stack(config)
@@ -118,8 +121,10 @@ class Decoder(nn.Module):
         x = self.model.embed_tokens(tokens)
         interleaved, magnitude = self.config.traits.interleaved, self.config.magnitude
         rotate = Rotation(positions, self.frequencies, x.dtype, interleaved=interleaved, magnitude=magnitude)
+        again = self.recompute and torch.is_grad_enabled()
         for layer in self.model.layers:
-            x = layer(x, rotate, attend, routing)
+            args = (x, rotate, attend, routing)
+            x = checkpoint(layer, *args, use_reentrant=False) if again else layer(*args)
         out: Tensor = self.model.norm(x)
         return out
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 
+from espalier.core import torchrun
 from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.engine.api import Engine
@@ -19,7 +20,8 @@ from espalier.engine.channels.api import Channel
 from espalier.engine.config import EngineConfig
 from espalier.envs.api import TaskSet
 from espalier.envs.build import build_tasks
-from espalier.lm.build import LanguageModel, build
+from espalier.lm.build import LanguageModel, build, device_of
+from espalier.lm.config import ModelConfig
 from espalier.rewards.rubric import Rubric
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.browse import Browser
@@ -27,6 +29,9 @@ from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, Train
 from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.eval_config import EvalConfig
 from espalier.rl.learner.api import Learner
+from espalier.rl.learner.config import LearnerConfig
+from espalier.rl.learner.learner import TorchLearner
+from espalier.rl.learner.ranks.crew import Crew
 from espalier.rl.loop.evaluate import Evaluations, Evaluator
 from espalier.rl.loop.publish import Publisher
 from espalier.rl.loop.record.rollout_log import RolloutLog
@@ -58,6 +63,8 @@ class Setting:
     seed: int
     notices: Notices
     probes: TaskSet | None = None
+    crew: Crew | None = None
+    """The processes of the learner, where it has several."""
 
     def player(
         self,
@@ -112,6 +119,32 @@ class Setting:
         finally:
             await self.engine.close()
             self.channel.close()
+            if self.crew is not None:
+                await self.crew.close()
+
+    @property
+    def ranks(self) -> int:
+        """Processes of the learner."""
+        return self.crew.size if self.crew is not None else 1
+
+    async def learner(
+        self,
+        config: LearnerConfig,
+        algorithm: Algorithm,
+        purpose: str,
+        *,
+        temperature: float = 1.0,
+        skip_idle: bool = False,
+    ) -> Learner:
+        """A learner of the model, whose random numbers are named by `purpose`; see `TorchLearner`."""
+        model, seed = self.language.decoder, derive(self.seed, purpose)
+        if self.crew is None:
+            return TorchLearner(model, config, algorithm, temperature=temperature, skip_idle=skip_idle, seed=seed)
+        from espalier.rl.learner.ranks.learner import DistributedLearner
+
+        return await DistributedLearner.start(
+            model, config, algorithm, self.crew, temperature=temperature, skip_idle=skip_idle, seed=seed
+        )
 
     def demonstrations(self) -> Demonstrations:
         """Demonstrations for the training tasks."""
@@ -184,4 +217,21 @@ def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
         run.seed,
         Notices(run.say),
         build_tasks(list(probes), seed=derive(run.seed, "probes"), data=run.data, say=run.say) if probes else None,
+        _crew(config.model) if not isinstance(config, EvalConfig) else None,
     )
+
+
+def _crew(model: ModelConfig) -> Crew | None:
+    """The ranks of torchrun, if this process is the first of several."""
+    if torchrun.size() == 1:
+        return None
+    from espalier.rl.learner.ranks.torchrun import lead
+
+    return lead(device_of(model))
+
+
+def follow(config: TrainConfig | SFTConfig) -> None:
+    """What the other ranks of torchrun do: what the first tells them, until it has no more to do."""
+    from espalier.rl.learner.ranks.torchrun import obey
+
+    obey(device_of(config.model))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from espalier.core.fetch.catalogue import ITEMS, Item
 from espalier.core.fetch.reads import Read
 from espalier.core.job import Job, JobFunction
@@ -29,6 +31,12 @@ def _evaluate() -> JobFunction:
     return measure
 
 
+def _follow() -> Callable[[TrainConfig | SFTConfig], None]:
+    from espalier.rl.assemble import follow
+
+    return follow
+
+
 def _of_config(config: TrainConfig | SFTConfig | EvalConfig) -> tuple[Read | Item, ...]:
     """Files of its tables, and the model where it is one of the data cache; not what the Hugging Face hub has, nor what
     was found beside the recipe.
@@ -42,7 +50,9 @@ def _of_config(config: TrainConfig | SFTConfig | EvalConfig) -> tuple[Read | Ite
 
 
 JOBS: tuple[Job, ...] = (
-    Job("rl.train", "post-train a language model with reinforcement learning", TrainConfig, _train, _of_config),
-    Job("rl.sft", "fine-tune a language model on demonstrations", SFTConfig, _sft, _of_config),
+    Job(
+        "rl.train", "post-train a language model with reinforcement learning", TrainConfig, _train, _of_config, _follow
+    ),
+    Job("rl.sft", "fine-tune a language model on demonstrations", SFTConfig, _sft, _of_config, _follow),
     Job("rl.eval", "measure a language model on held-out tasks", EvalConfig, _evaluate, _of_config),
 )

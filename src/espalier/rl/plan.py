@@ -8,8 +8,8 @@ from espalier.lm.build import LanguageModel
 from espalier.rl.config import TrainConfig
 
 
-def plan(config: TrainConfig, language: LanguageModel) -> Iterator[str]:
-    """Lines about the model, the batch sizes and possible problems."""
+def plan(config: TrainConfig, language: LanguageModel, ranks: int = 1) -> Iterator[str]:
+    """Lines about the model, the batch sizes and possible problems. ranks: processes of the learner."""
     shape = language.decoder.config
     parameters = sum(p.numel() for p in language.decoder.parameters())
     trainable = sum(p.numel() for p in language.decoder.parameters() if p.requires_grad)
@@ -17,6 +17,8 @@ def plan(config: TrainConfig, language: LanguageModel) -> Iterator[str]:
         f"model: {shape.family}, {parameters:,} parameters ({trainable:,} trained), "
         f"{shape.num_hidden_layers} layers of {shape.hidden_size}, {shape.vocab_size} tokens in the vocabulary"
     )
+    if ranks > 1:
+        yield f"learner: {ranks} ranks, which divide weights, optimizer states and micro-batches (FSDP2)"
     warm = config.warm_start
     if warm.steps:
         yield f"warm start: {warm.steps} steps of {warm.rows_per_step} demonstrations"

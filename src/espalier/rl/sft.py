@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from espalier.core.run.run import Run
-from espalier.core.seed import derive
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.assemble import Setting, setting
 from espalier.rl.config import SFTConfig
-from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.loop.checkpoints import Checkpoints, State
 from espalier.rl.loop.record.cost import Cost
 from espalier.rl.loop.supervise import Supervision
@@ -28,8 +26,7 @@ async def _sft(config: SFTConfig, run: Run) -> dict[str, float]:
 
 
 async def _supervised(config: SFTConfig, run: Run, scene: Setting) -> dict[str, float]:
-    seed = derive(run.seed, "learner")
-    learner = TorchLearner(scene.language.decoder, config.learner.over(config.steps), algorithm("reinforce"), seed=seed)
+    learner = await scene.learner(config.learner.over(config.steps), algorithm("reinforce"), "learner")
     trained = sum(p.numel() for p in scene.language.decoder.parameters() if p.requires_grad)
     checkpoints = Checkpoints(run, keep=config.checkpoint.keep)
     state = State("sft", 0)

@@ -10,12 +10,11 @@ from pathlib import Path
 import torch
 
 from espalier.core.run.run import Run
-from espalier.core.seed import derive
 from espalier.engine.process.cores import divided
 from espalier.rl.assemble import Setting, setting
 from espalier.rl.config import TrainConfig
+from espalier.rl.learner.api import Learner
 from espalier.rl.learner.config import LearnerConfig
-from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.loop.checkpoints import Checkpoints, State
 from espalier.rl.loop.loop import Loop, Parts
 from espalier.rl.loop.source import TaskSource
@@ -61,7 +60,7 @@ class Training:
             return await self._stages()
 
     async def _stages(self) -> dict[str, float]:
-        for line in plan(self._config, self._setting.language):
+        for line in plan(self._config, self._setting.language, self._setting.ranks):
             self._run.say(line)
         self._setting.check_engine(self._config.rollout, self._config.engine)
         await self._setting.check_room(self._config.rollout, self._run.say)
@@ -81,7 +80,7 @@ class Training:
         run, config, warm = self._run, self._config, self._config.warm_start
         if not warm.steps:
             return True
-        learner = self._learner(
+        learner = await self._learner(
             LearnerConfig(
                 optim=warm.optim.over(warm.steps),
                 tokens_per_microbatch=config.learner.tokens_per_microbatch,
@@ -106,11 +105,13 @@ class Training:
             figures=figures,
         )
         with run.progress(warm.steps, "warm start") as progress:
-            return await supervision.train(progress, start)
+            finished = await supervision.train(progress, start)
+        await learner.publish()  # to the model, if the learner's weights are elsewhere
+        return finished
 
     async def _reinforce(self, path: Path | None, state: State, waiting: Sequence[ScoredGroup]) -> dict[str, float]:
         run, config, setting = self._run, self._config, self._setting
-        learner = self._learner(config.learner.over(config.steps), "learner")
+        learner = await self._learner(config.learner.over(config.steps), "learner")
         if path:
             await learner.load(path)
         run.metrics.rewind(config.warm_start.steps + state.step, without="" if state.step else "eval/")
@@ -143,13 +144,12 @@ class Training:
             setting.language.save(run.path / "model", keep=False)
         return loop.figures
 
-    def _learner(self, config: LearnerConfig, purpose: str) -> TorchLearner:
-        rollout = self._config.rollout
-        return TorchLearner(
-            self._setting.language.decoder,
+    async def _learner(self, config: LearnerConfig, purpose: str) -> Learner:
+        rollout, algorithm = self._config.rollout, self._config.algorithm
+        return await self._setting.learner(
             config,
-            self._config.algorithm.over(rollout.max_tokens),
+            algorithm.over(rollout.max_tokens),
+            purpose,
             temperature=rollout.temperature,
             skip_idle=rollout.skip_zero_variance,
-            seed=derive(self._run.seed, purpose),
         )

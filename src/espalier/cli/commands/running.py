@@ -12,6 +12,7 @@ from rich.table import Table
 
 from espalier.cli.jobs import find_job, load_function
 from espalier.cli.places import RUNS, find_run, split_words
+from espalier.core import torchrun
 from espalier.core.config import Config
 from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError, NoCheckpointError, RunError
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         recipe = load_recipe(files, [*overrides, "variant=smoke"], find_job)
     for line in recipe.layers.dropped:
         print(line)
+    if _followed(recipe.job, recipe.config):
+        return 0
     unfinished = newest_unfinished(args.runs_dir, recipe.run.name) if args.resume else None
     if unfinished:
         _check_same(recipe, unfinished)
@@ -81,7 +84,21 @@ def resume(args: argparse.Namespace) -> int:
     """Go on with a run, by the config in its folder."""
     path = find_run(args.run)
     recipe = load_recipe([path / "config.yaml"], [], find_job)
+    if _followed(recipe.job, recipe.config):
+        return 0
     return execute(recipe.job, recipe.config, Run.reopen(path, data=DataRoot.find(args.data_root)), args.data_root)
+
+
+def _followed(job: Job, config: Config) -> bool:
+    """Whether this process is a rank of torchrun beyond the first, and has done what the first told it."""
+    if torchrun.size() == 1:
+        return False
+    if job.follow is None:
+        raise ConfigError(f"the job {job.name} runs in one process: start it without torchrun")
+    if not torchrun.rank():
+        return False
+    job.follow()(config)
+    return True
 
 
 def _check_same(recipe: Recipe, path: Path) -> None:

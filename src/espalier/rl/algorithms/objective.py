@@ -81,7 +81,7 @@ def policy_objective(
     return loss, stats
 
 
-def merge(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
+def merge(parts: Iterable[Mapping[str, Tensor] | Mapping[str, float]]) -> dict[str, float]:
     """The statistics of a whole optimizer step from those of its micro-batches."""
     result: dict[str, float] = {}
     for part in parts:

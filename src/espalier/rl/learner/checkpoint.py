@@ -1,9 +1,13 @@
-"""The learner's checkpoint: tensors in safetensors, numbers in JSON, no pickle."""
+"""The learner's checkpoint: tensors in safetensors, numbers in JSON, no pickle.
+
+One process writes each part into a file, several ranks into a folder with a file of each. Both are read on any number
+of ranks.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +17,10 @@ from torch import Tensor, nn
 from espalier.core.errors import DataError
 from espalier.core.io.text import read_object
 from espalier.lm.checkpoint.tensors import load_tensors, save_tensors
+from espalier.rl.learner.ranks.ranks import Ranks
 
 FORMAT = 1
+ALONE = Ranks()
 
 
 def weights(module: nn.Module, *, frozen: bool = False) -> dict[str, Tensor]:
@@ -38,11 +44,22 @@ def set_weights(module: nn.Module, saved: Mapping[str, Tensor], *, frozen: bool 
         tensor.copy_(saved[name])
 
 
-def write(folder: Path, parts: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
-    """Write each part as `<part>.safetensors` and `state` as `state.json` into `folder`, made if needed."""
+def write(
+    folder: Path, parts: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], ranks: Ranks = ALONE
+) -> None:
+    """Write each part as `<part>.safetensors`, or into a folder `<part>` where ranks are several, and `state` as
+    `state.json` into `folder`, made if needed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, tensors in parts.items():
-        save_tensors(tensors, folder / f"{name}.safetensors")
+        if ranks.size == 1:
+            save_tensors(tensors, folder / f"{name}.safetensors")
+        else:
+            from espalier.rl.learner.ranks.storage import save_parts
+
+            save_parts(tensors, folder / name)
+    if ranks.rank:
+        return
     text = json.dumps({"format": FORMAT, **state}, indent=1)
     (folder / "state.json").write_text(text, encoding="utf-8")
 
@@ -56,9 +73,22 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def read_part(folder: Path, name: str) -> dict[str, Tensor]:
-    """The tensors of one part. Raises DataError if the file is missing or broken."""
+def read_part(
+    folder: Path, name: str, room: Callable[[], Mapping[str, Tensor]] = dict, ranks: Ranks = ALONE
+) -> dict[str, Tensor]:
+    """The tensors of one part. `room` makes tensors of the names and divisions that are expected, which are read into
+    where the part or the learner is divided among ranks. Raises DataError if the part is missing or broken.
+    """
+    file = folder / f"{name}.safetensors"
     try:
-        return load_tensors(folder / f"{name}.safetensors")
+        if ranks.size == 1 and not (folder / name).is_dir():
+            return load_tensors(file)
+        place = file if file.exists() else folder / name
+        from espalier.rl.learner.ranks import storage
+
+        saved, own = storage.saved_names(place), room()
+        found = {key: own[key] if key in own else torch.empty(shape) for key, shape in saved.items()}
+        storage.load_parts(place, {key: tensor for key, tensor in found.items() if key in own}, alone=ranks.size == 1)
+        return found
     except DataError as error:
         raise DataError(f"{error}; resume with the learner config that was saved") from error

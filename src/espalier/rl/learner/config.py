@@ -57,7 +57,7 @@ class CriticConfig(Config):
 class LearnerConfig(Config):
     """One training step: how rows are divided into optimizer steps and micro-batches."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"reset_optimizer"})
+    later: ClassVar[frozenset[str]] = frozenset({"reset_optimizer", "recompute_activations"})
 
     optim: OptimConfig = OptimConfig()
     """The policy's optimizer."""
@@ -65,6 +65,9 @@ class LearnerConfig(Config):
     """Largest number of tokens in one forward and backward pass; a longer row is computed alone. Gradients do not
     depend on it. Null: as many as take about 576 MiB of activations on a CPU and 4 GiB on a GPU, from 128 to 4,096 and
     65,536."""
+    recompute_activations: bool = False
+    """Keep only the inputs of layers for the backward pass, and compute the rest again there (activation
+    checkpointing). A token takes a fraction of the memory, and a step about a third more time."""
     reset_optimizer: bool = False
     """Clear the moments of all optimizers before each training step, as GLM-5 does after each publish. The learning
     rate schedule continues. Use it with `updates_per_step` above 1."""

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from espalier.core.errors import ConfigError, DataError, EspalierError
 from espalier.core.seed import np_rng
@@ -31,6 +32,8 @@ from espalier.rl.learner.figures import Figures
 from espalier.rl.learner.losses import Counts, PolicyLoss, ValueLoss
 from espalier.rl.learner.optimizer.optim import Clock, Optimizer
 from espalier.rl.learner.precision import autocast
+from espalier.rl.learner.ranks.ranks import Ranks
+from espalier.rl.learner.ranks.tensors import empty_like
 from espalier.rl.learner.reference import Reference
 from espalier.rl.learner.stages import Pass, forward_only, policy_pass, sequence_logprobs, value_pass
 from espalier.rl.unit import Unit
@@ -51,6 +54,9 @@ class TorchLearner:
     of `model`. `temperature` is the sampling temperature, at which the policy is also trained (cross entropy always
     uses 1). With `skip_idle`, rows that cannot change the policy are counted but not computed: the update is the same,
     and policy metrics are measured on the other rows. `seed` assigns rows to optimizer steps; nothing else is random.
+
+    `ranks`: the processes that train the model together; by default this one alone. Each has a learner like this, whose
+    models are divided among them (`ranks.sharding`), and calls its methods with the same arguments at the same time.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class TorchLearner:
         temperature: float = 1.0,
         skip_idle: bool = False,
         seed: int,
+        ranks: Ranks | None = None,
     ) -> None:
         if critic is not None and config.critic is None:
             raise ConfigError("a critic was given, but learner.critic is not set")
@@ -74,10 +81,14 @@ class TorchLearner:
                 "algorithm.aggregate=constant divides by a length: set algorithm.constant to the longest response"
             )
         self.model, self.config, self.algorithm = model, config, algorithm
+        self._ranks = ranks or Ranks()
         self._temperature, self._skip, self._seed = temperature, skip_idle, seed
         self._device = next(model.parameters()).device
         self._context = autocast(config.precision, self._device)
-        self._budget = config.tokens_per_microbatch or microbatch_tokens(model.config, self._device.type)
+        self._budget = config.tokens_per_microbatch or microbatch_tokens(
+            model.config, self._device.type, recompute=config.recompute_activations
+        )
+        model.recompute = config.recompute_activations
         self._optimizer = Optimizer(model.named_parameters(), config.optim)
         self.reference: Reference | None = None
         if config.reference != "none":
@@ -86,6 +97,7 @@ class TorchLearner:
         self.critic: Critic | None = None
         if config.critic is not None:
             self.critic = critic if critic is not None else Critic.beside(model)
+            self.critic.decoder.recompute = config.recompute_activations
             self._critic_optimizer = Optimizer(self.critic.named_parameters(), config.critic.optim)
         self._version = 0
         self._forwarded = 0
@@ -116,7 +128,8 @@ class TorchLearner:
         self._version += 1
         if self.reference is not None:
             self.reference.follow(self.model)
-        spent = {"tokens/forwarded": float(self._forwarded), "time/train": time.perf_counter() - begun}
+        forwarded = self._ranks.total(np.array([self._forwarded], np.float64))
+        spent = {"tokens/forwarded": float(forwarded[0]), "time/train": time.perf_counter() - begun}
         return figures.metrics() | {"lr": self._optimizer.lr} | spent
 
     async def publish(self) -> TensorUpdate:
@@ -138,22 +151,33 @@ class TorchLearner:
             clocks["critic"] = self._critic_optimizer.clock
         if self.reference is not None:
             parts["reference"] = checkpoint.weights(self.reference.model, frozen=True)
-        state = {"version": self._version, "seed": self._seed}
-        checkpoint.write(path, parts, state | {name: asdict(clock) for name, clock in clocks.items()})
+        state: dict[str, Any] = {"version": self._version, "seed": self._seed}
+        state |= {name: asdict(clock) for name, clock in clocks.items()}
+        checkpoint.write(path, parts, state, self._ranks)
 
     async def load(self, path: Path) -> None:
         """See `Learner.load`. Raises DataError if the checkpoint does not fit this learner."""
         state = checkpoint.read_state(path)
         if state["seed"] != self._seed:
             raise DataError(f"{path}: saved with learner seed {state['seed']}, resumed with {self._seed}")
-        checkpoint.set_weights(self.model, checkpoint.read_part(path, "policy"))
-        self._optimizer.load(checkpoint.read_part(path, "policy_optimizer"), Clock(**state["policy"]))
+        self._load_module(path, "policy", self.model)
+        self._load_optimizer(path, "policy", self._optimizer, state)
         if self.critic is not None:
-            checkpoint.set_weights(self.critic, checkpoint.read_part(path, "critic"))
-            self._critic_optimizer.load(checkpoint.read_part(path, "critic_optimizer"), Clock(**state["critic"]))
+            self._load_module(path, "critic", self.critic)
+            self._load_optimizer(path, "critic", self._critic_optimizer, state)
         if self.reference is not None:
-            checkpoint.set_weights(self.reference.model, checkpoint.read_part(path, "reference"), frozen=True)
+            self._load_module(path, "reference", self.reference.model, frozen=True)
         self._version = state["version"]
+
+    def _load_module(self, path: Path, name: str, module: nn.Module, *, frozen: bool = False) -> None:
+        def room() -> dict[str, Tensor]:
+            return {key: empty_like(tensor) for key, tensor in checkpoint.weights(module, frozen=frozen).items()}
+
+        checkpoint.set_weights(module, checkpoint.read_part(path, name, room, self._ranks), frozen=frozen)
+
+    def _load_optimizer(self, path: Path, name: str, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        saved = checkpoint.read_part(path, f"{name}_optimizer", optimizer.room, self._ranks)
+        optimizer.load(saved, Clock(**state[name]))
 
     def _passes(self) -> Passes:
         algorithm, temperature = self.algorithm, self._temperature
@@ -167,15 +191,21 @@ class TorchLearner:
         )
 
     def _score(self, table: Columns, rows: Ints, run: Pass) -> Floats:
-        batches = self._packed(table, rows)
+        batches = self._packed(table, rows, policy=True)
         self._forwarded += sum(len(batch.tokens) for batch in batches)
-        return forward_only(run, table, batches, self._context)
+        return self._ranks.total(forward_only(run, table, batches, self._context))
 
-    def _packed(self, table: Columns, rows: Ints) -> list[Packed]:
-        """The rows in micro-batches."""
+    def _packed(self, table: Columns, rows: Ints, *, policy: bool = False) -> list[Packed]:
+        """The rows in micro-batches, of which this rank computes these. policy: only those with tokens of the policy's
+        losses.
+        """
         blocks, lengths = blocks_of(table.block[rows].tolist()), table.lengths[rows].tolist()
-        dealt = microbatches(blocks, lengths, self._budget, stems(table, rows))
-        return [pack(table, rows[piece], self._device) for piece in dealt]
+        dealt = microbatches(blocks, lengths, self._budget, stems(table, rows), ranks=self._ranks.size)
+        pieces = [rows[piece] for piece in dealt]
+        if policy:
+            counts = table.counts((table.rl != 0) | (table.ref != 0))
+            pieces = [piece for piece in pieces if counts[piece].any()]
+        return [pack(table, piece, self._device, idle=not real) for piece, real in self._ranks.share(pieces)]
 
     async def _optimise(self, data: Experience, rows: Ints, figures: Figures) -> None:
         """One optimizer step of the policy, and one of the critic."""
@@ -185,11 +215,11 @@ class TorchLearner:
             found = np.full(len(data.table.tokens), np.nan, np.float32)
             batches = self._packed(data.table, np.intersect1d(rows, data.computed))
             stats = await self._accumulate(batches, lambda batch: policy(batch, found))
-            figures.policy(stats, self._optimizer.step(), found)
+            figures.policy(stats, self._optimizer.step(), self._ranks.union(found))
             self._check(self._optimizer)
         if self.critic is not None and self.config.critic is not None and counts.value.tokens:
             value = ValueLoss(value_pass(self.critic), self.config.critic, data, counts)
-            batches = [batch for batch in self._packed(data.table, rows) if len(batch.policy)]
+            batches = self._packed(data.table, rows, policy=True)
             figures.critic(await self._accumulate(batches, value), self._critic_optimizer.step())
             self._check(self._critic_optimizer)
 
@@ -202,10 +232,10 @@ class TorchLearner:
             self._forwarded += len(batch.tokens)
             with self._context:
                 loss, stats = loss_of(batch)
-            loss.backward()
-            parts.append(stats)
+            (loss * 0.0 if batch.idle else loss).backward()
+            parts += [] if batch.idle else [stats]
             await asyncio.sleep(0)
-        return merge(parts)
+        return self._ranks.merge(merge(parts))
 
     def _check(self, optimizer: Optimizer) -> None:
         if (skipped := optimizer.clock.skipped) >= self.config.max_skipped:

@@ -7,6 +7,7 @@ import copy
 import torch
 
 from espalier.lm.decoder import Decoder
+from espalier.rl.learner.ranks.tensors import local
 
 
 class Reference:
@@ -28,5 +29,5 @@ class Reference:
     def follow(self, policy: Decoder) -> None:
         """Update the moving average."""
         if self.decay < 1.0:
-            own, other = list(self.model.parameters()), [p.detach() for p in policy.parameters()]
-            torch._foreach_lerp_(own, other, 1.0 - self.decay)  # type: ignore[arg-type]
+            own, other = ([local(p.detach()) for p in model.parameters()] for model in (self.model, policy))
+            torch._foreach_lerp_(own, other, 1.0 - self.decay)

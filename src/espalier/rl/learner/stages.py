@@ -13,6 +13,7 @@ from espalier.lm.decoder import Decoder
 from espalier.lm.logits import logprobs
 from espalier.rl.learner.batches.pack import Columns, Floats, Ints, Packed
 from espalier.rl.learner.critic import Critic
+from espalier.rl.learner.ranks.tensors import settle
 
 Pass = Callable[[Packed], Tensor]
 """A forward pass over one micro-batch that returns a number for each of its policy positions [M]."""
@@ -35,7 +36,9 @@ def policy_pass(model: Decoder, temperature: float) -> Pass:
     """Log-probs under `model`: the proximal policy or the reference."""
 
     def run(batch: Packed) -> Tensor:
-        return token_logprobs(model, hidden_states(model, batch), batch, batch.policy, temperature)[0]
+        found, _ = token_logprobs(model, hidden_states(model, batch), batch, batch.policy, temperature)
+        settle(model)
+        return found
 
     return run
 
@@ -45,7 +48,10 @@ def value_pass(critic: Critic) -> Pass:
 
     def run(batch: Packed) -> Tensor:
         attend = PackedAttention(batch.lengths, batch.tokens.device, batch.flat)
-        return critic(batch.tokens, batch.positions, attend, batch.predictors(batch.policy))
+        found: Tensor = critic(batch.tokens, batch.positions, attend, batch.predictors(batch.policy))
+        if not torch.is_grad_enabled():
+            settle(critic)
+        return found
 
     return run
 
@@ -59,6 +65,7 @@ def sequence_logprobs(model: Decoder, sequences: Sequence[Sequence[int]]) -> lis
     positions = torch.tensor([place for length in lengths for place in range(length)], device=device)
     hidden = model(ids, positions, PackedAttention(lengths, device))
     found, _ = logprobs(model, hidden[:-1], ids[1:], temperature=1.0)
+    settle(model)
     parts = torch.cat([found.new_zeros(1), found.float()]).cpu().split(lengths)
     return [[0.0, *part[1:].tolist()] for part in parts]
 
@@ -70,5 +77,7 @@ def forward_only(run: Pass, table: Columns, batches: Sequence[Packed], context: 
     for batch in batches:
         if len(batch.policy):
             with context:
-                result[batch.source[batch.policy]] = run(batch).float().cpu().numpy()
+                found = run(batch).float().cpu().numpy()
+            if not batch.idle:
+                result[batch.source[batch.policy]] = found
     return result

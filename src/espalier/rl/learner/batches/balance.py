@@ -34,7 +34,7 @@ def slices(blocks: Blocks, parts: int, order: np.random.Generator) -> list[list[
 
 
 def microbatches(
-    blocks: Blocks, lengths: Sequence[int], budget: int, stems: Sequence[Stem] | None = None
+    blocks: Blocks, lengths: Sequence[int], budget: int, stems: Sequence[Stem] | None = None, *, ranks: int = 1
 ) -> list[list[int]]:
     """The rows of `blocks` in pieces of at most `budget` tokens (a longer block is its own piece), about equal in
     tokens.
@@ -42,14 +42,15 @@ def microbatches(
     A stem, the beginning that several rows share, counts once in each piece, and an eighth for each further block, as
     padded attention copies its keys and values. Blocks whose first rows have the same stem are neighbours. Besides
     that, blocks are sorted by length and cut in order, so attention that pads inside a micro-batch computes little
-    padding, and the peak of memory occurs at the start.
+    padding, and the peak of memory occurs at the start. Their number is a multiple of `ranks`, if there are as many
+    blocks.
     """
     stems = stems or [(i, 0) for i in range(len(lengths))]
     loads = [
         _Load(sum(lengths[i] - stems[i][1] for i in block), dict(stems[i] for i in block), stems[block[0]][0])
         for block in blocks
     ]
-    return [[i for block in piece for i in blocks[block]] for piece in _equal_pieces(loads, budget)]
+    return [[i for block in piece for i in blocks[block]] for piece in _equal_pieces(loads, budget, ranks)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class _Load:
         return self.own + sum(length // COPIED if stem in others else length for stem, length in stems)
 
 
-def _equal_pieces(loads: Sequence[_Load], budget: int) -> list[list[int]]:
+def _equal_pieces(loads: Sequence[_Load], budget: int, ranks: int) -> list[list[int]]:
     longest: dict[Hashable, int] = {}
     for load in loads:
         longest[load.first] = max(longest.get(load.first, 0), load.whole)
@@ -83,7 +84,7 @@ def _equal_pieces(loads: Sequence[_Load], budget: int) -> list[list[int]]:
     while low < high:  # the smallest budget that takes no more pieces makes them about equal
         middle = (low + high) // 2
         pieces = _cut(order, loads, middle)
-        if len(pieces) > len(result):
+        if len(pieces) > ranks * -(-len(result) // ranks):
             low = middle + 1
         else:
             high, result = middle, pieces

@@ -72,7 +72,7 @@ class Packed:
     lengths: tokens of each row. flat: [sum of lengths] which of the U tokens each token of each row is. tokens,
     positions: [U]. source: [U] index of each token in the step's columns. row: [U] the row that trains it. before: [U]
     the token whose hidden state predicts it. policy, ce: [M] tokens whose log-probs the policy's streams (rl or ref)
-    and cross entropy need.
+    and cross entropy need. idle: computed only because other ranks compute one more; it counts for nothing.
     """
 
     lengths: list[int]
@@ -84,6 +84,7 @@ class Packed:
     before: Ints
     policy: Ints
     ce: Ints
+    idle: bool = False
 
     def gather(self, column: NDArray[Any], at: Ints) -> Tensor:
         """Values of a step-wide column at this micro-batch's tokens `at`: [M]."""
@@ -144,7 +145,7 @@ def trained_rows(table: Columns) -> Ints:
     return np.flatnonzero(table.counts(table.rl) + table.counts(table.ce) + table.counts(table.ref))
 
 
-def pack(table: Columns, rows: Ints, device: torch.device) -> Packed:
+def pack(table: Columns, rows: Ints, device: torch.device, *, idle: bool = False) -> Packed:
     """The given rows of the table, in that order, as one micro-batch.
 
     The tokens of a row before its first weighted token are computed once for all rows that begin with them: the prompt
@@ -170,6 +171,7 @@ def pack(table: Columns, rows: Ints, device: torch.device) -> Packed:
         before=np.concatenate(([0], flat))[: len(flat)][own],
         policy=np.flatnonzero(weighted[own]),
         ce=np.flatnonzero(table.ce[kept]),
+        idle=idle,
     )
 
 

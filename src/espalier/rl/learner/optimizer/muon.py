@@ -2,6 +2,9 @@
 
 The rule is `torch.optim.Muon`'s, which orthogonalises one matrix after another in bfloat16. This one stacks the
 matrices of one shape and works in their own precision, as small models on a CPU need.
+
+Matrices that are divided among ranks keep their momentum divided. Each rank gathers the whole updates, orthogonalises
+them, and applies its part.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+
+from espalier.rl.learner.ranks.tensors import divided, joined, joined_stack, local, part_of_stack
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """A quintic, steep at zero, that takes singular values to somewhere near 1 in five steps."""
@@ -41,7 +46,7 @@ class Muon(torch.optim.Optimizer):
         self._stacks = [(group, _Stack(alike)) for group in self.param_groups for alike in _by_shape(group["params"])]
         for _, stack in self._stacks:
             for parameter, momentum_buffer in zip(stack.params, stack.momentum, strict=True):
-                self.state[parameter]["momentum_buffer"] = momentum_buffer
+                self.state[parameter]["momentum_buffer"] = joined(momentum_buffer, parameter)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -55,17 +60,23 @@ class _Stack:
 
     def __init__(self, params: list[nn.Parameter]) -> None:
         self.params = params
-        self._tensors: list[Tensor] = list(params)
-        self.momentum = torch.zeros(len(params), *params[0].shape, dtype=params[0].dtype, device=params[0].device)
+        self.momentum = torch.stack([torch.zeros_like(local(p.detach())) for p in params])
 
     def step(self, lr: float, momentum: float, weight_decay: float) -> None:
-        gradient = torch.stack([p.grad if p.grad is not None else torch.zeros_like(p) for p in self.params])
+        gradient = torch.stack([local(p.grad if p.grad is not None else torch.zeros_like(p)) for p in self.params])
         self.momentum.lerp_(gradient, 1 - momentum)
-        update = orthogonalise(gradient.lerp_(self.momentum, momentum))
-        rows, cols = update.shape[-2:]
+        update = self._orthogonalised(gradient.lerp_(self.momentum, momentum))
+        (rows, cols), tensors = self.params[0].shape, [local(p) for p in self.params]
         if weight_decay:
-            torch._foreach_mul_(self._tensors, 1 - lr * weight_decay)
-        torch._foreach_add_(self._tensors, update.unbind(), alpha=-lr * math.sqrt(max(1.0, rows / cols)))
+            torch._foreach_mul_(tensors, 1 - lr * weight_decay)
+        torch._foreach_add_(tensors, update.unbind(), alpha=-lr * math.sqrt(max(1.0, rows / cols)))
+
+    def _orthogonalised(self, moves: Tensor) -> Tensor:
+        """[n, rows, cols] of this rank's parts -> the same of the matrices that all ranks have together."""
+        like = self.params[0]
+        if not divided(like):
+            return orthogonalise(moves)
+        return part_of_stack(orthogonalise(joined_stack(moves, like)), like)
 
 
 def _by_shape(params: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from espalier.core.errors import ConfigError, DataError
 from espalier.rl.learner.config import OptimConfig
 from espalier.rl.learner.optimizer.muon import Muon
+from espalier.rl.learner.ranks.tensors import empty_like, whole
 
 
 def scale(config: OptimConfig, step: int) -> float:
@@ -69,7 +70,7 @@ class Optimizer:
         """Clip, apply and clear the gradients. If a gradient is not finite, the gradients are only cleared."""
         params = list(self._named.values())
         grads = [p.grad for p in params if p.grad is not None]
-        norm_tensor = nn.utils.get_total_norm(grads)
+        norm_tensor = whole(nn.utils.get_total_norm(grads))
         norm, lr = float(norm_tensor), self.lr
         skipped = not math.isfinite(norm)
         if skipped:
@@ -100,20 +101,30 @@ class Optimizer:
         left = dict(state)
         for optimizer, name, parameter in self._owned():
             held = optimizer.state[parameter]
-            for entry in ("momentum_buffer",) if isinstance(optimizer, Muon) else ("step", "exp_avg", "exp_avg_sq"):
+            for entry in _entries(optimizer):
                 saved = left.pop(f"{name}.{entry}", None)
                 if saved is None:
                     continue  # a parameter that never had a gradient has no moments
                 if entry in held:
                     held[entry].copy_(saved)  # Muon's buffers are views of a stack
                 else:
-                    held[entry] = saved.to(parameter.device, copy=True)
+                    held[entry] = saved.to(parameter.device, copy=True)  # of AdamW, before its first step
         if left:
             raise DataError(
                 f"{len(left)} entries of the optimizer state fit no parameter, the first is {min(left)!r}: "
                 "resume with the model, adapters and optim.name that were saved"
             )
         self.clock = clock
+
+    def room(self) -> dict[str, Tensor]:
+        """Tensors of the names and shapes of `state()` once every parameter has moved, for a checkpoint to be read
+        into.
+        """
+        return {
+            f"{name}.{entry}": torch.zeros(()) if entry == "step" else empty_like(parameter.detach())
+            for optimizer, name, parameter in self._owned()
+            for entry in _entries(optimizer)
+        }
 
     def reset(self) -> None:
         """Forget all moments, as if the next step were the first. The learning rate schedule goes on."""
@@ -128,6 +139,11 @@ class Optimizer:
             for group in optimizer.param_groups:
                 for p in group["params"]:
                     yield optimizer, names[id(p)], p
+
+
+def _entries(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """The names of its state for each parameter."""
+    return ("momentum_buffer",) if isinstance(optimizer, Muon) else ("step", "exp_avg", "exp_avg_sq")
 
 
 def _build(named: Mapping[str, nn.Parameter], config: OptimConfig) -> list[torch.optim.Optimizer]:

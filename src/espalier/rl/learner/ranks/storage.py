@@ -1,0 +1,72 @@
+"""Checkpoints of tensors that are divided among ranks: torch's DCP, in safetensors.
+
+Each rank writes its parts into a file of its own. They are read on any number of ranks, also by one process.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+
+from espalier.core.errors import DataError
+from espalier.rl.learner.ranks.tensors import divided, local
+
+
+def save_parts(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Write the folder. A collective."""
+    state = {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in tensors.items()}
+    save(state, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+
+
+def saved_names(folder: Path) -> dict[str, list[int]]:
+    """The names in a folder of parts, or in a file, with their shapes. Raises DataError if it cannot be read."""
+    try:
+        if folder.is_dir():
+            found = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
+            return {name: list(entry.size) for name, entry in found.items() if isinstance(entry, TensorStorageMetadata)}
+        with safe_open(folder, framework="pt") as file:
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{folder}: cannot be read as safetensors ({error})") from error
+
+
+@torch.no_grad()
+def load_parts(place: Path, into: Mapping[str, Tensor], *, alone: bool) -> None:
+    """Read the tensors named in `into`, in place, from a folder of parts or from a file of whole tensors. A collective,
+    unless this process is `alone`.
+
+    Raises DataError if one is missing, has another shape or cannot be read.
+    """
+    shapes = saved_names(place)
+    for name, tensor in into.items():
+        if name not in shapes or math.prod(shapes[name]) != tensor.numel():
+            raise DataError(f"{place}: {name} is missing, or has another shape than {list(tensor.shape)}")
+    if place.is_dir():
+        state = {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in into.items()}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # it says what `alone` asks for
+            load(state, storage_reader=HuggingFaceStorageReader(str(place)), no_dist=alone)
+        return
+    with safe_open(place, framework="pt") as file:
+        for name, tensor in into.items():
+            local(tensor).copy_(_read(file.get_slice(name), tensor) if tensor.ndim else file.get_tensor(name))
+
+
+def _read(saved, tensor: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    """This rank's part of a whole tensor in a file."""
+    if not divided(tensor):
+        return saved[:]
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+    shape, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)  # type: ignore[attr-defined]
+    return saved[tuple(slice(start, start + size) for start, size in zip(offset, shape, strict=True))]

@@ -1,0 +1,86 @@
+"""Ranks that torchrun has started: rank 0 runs the job, the others do its commands."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from espalier.core.errors import EspalierError
+from espalier.core.torchrun import local_rank
+from espalier.rl.learner.ranks.worker import Command, Weights, Worker
+
+PATIENCE = timedelta(days=30)
+"""How long a rank waits for the next command: rank 0 may sample for hours."""
+TOGETHER = timedelta(minutes=30)
+"""Longest difference in time between two ranks within a command."""
+
+
+def place(device: torch.device) -> torch.device:
+    """The device of this rank: of GPUs, the one with its local number."""
+    return torch.device(device.type, local_rank()) if device.type == "cuda" else device
+
+
+def join(device: torch.device) -> tuple[Worker, dist.ProcessGroup]:
+    """This rank, once all have joined, and the group by which commands are sent."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TOGETHER)
+    commands = dist.new_group(backend="gloo", timeout=PATIENCE)
+    return Worker(device), commands
+
+
+@dataclass
+class Torchrun:
+    """Implements `Crew`, in rank 0."""
+
+    worker: Worker
+    commands: Any
+
+    @property
+    def size(self) -> int:
+        """See `Crew`."""
+        return self.worker.ranks.size
+
+    async def call(self, command: Command, weights: Weights | None = None) -> Any:
+        """See `Crew`. This process is rank 0, and does its part."""
+        dist.broadcast_object_list([command], src=0, group=self.commands)
+        return await self.worker.do(command, weights)
+
+    async def close(self) -> None:
+        """See `Crew`."""
+        dist.broadcast_object_list([None], src=0, group=self.commands)
+        dist.destroy_process_group()
+
+
+def lead(device: torch.device) -> Torchrun:
+    """The ranks, for rank 0."""
+    return Torchrun(*join(place(device)))
+
+
+def obey(device: torch.device) -> None:
+    """For the other ranks: do what rank 0 says, until it has no more to do.
+
+    Ctrl-C reaches all ranks; rank 0 decides what it means. Raises EspalierError if rank 0 is lost.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker, commands = join(place(device))
+    asyncio.run(_work(worker, commands))
+    dist.destroy_process_group()
+
+
+async def _work(worker: Worker, commands: Any) -> None:
+    while True:
+        told: list[Command | None] = [None]
+        try:
+            dist.broadcast_object_list(told, src=0, group=commands)
+        except RuntimeError as error:
+            raise EspalierError(f"rank {worker.ranks.rank} has lost rank 0: {error}") from None
+        if told[0] is None:
+            return
+        await worker.do(told[0])
