@@ -15,6 +15,12 @@ settings.register_profile("espalier", deadline=None)
 settings.load_profile("espalier")
 
 
+def _cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of real data and of fetched models are skipped, and say so, where these are not there."""
     if not SMOLLM2.present():
@@ -26,6 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("vllm"):
                 item.add_marker(pytest.mark.skip(reason="vLLM is not installed: make vllm"))
+    if any(item.get_closest_marker("gpu") for item in items) and not _cuda():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="torch finds no CUDA device"))
     if DataRoot.find().path is None:
         for item in items:
             if item.get_closest_marker("data"):

@@ -79,13 +79,14 @@ def update(learner: TorchLearner, groups: list[Group]) -> dict[str, float]:
 
 
 def gradients(learner: TorchLearner, groups: list[Group]) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """The policy's gradients of one update, summed over micro-batches, and its metrics."""
-    total = {name: torch.zeros_like(p) for name, p in learner.model.named_parameters()}
+    """Gradients of the policy's trained weights in one update, summed over micro-batches, and its metrics."""
+    trained = {name: p for name, p in learner.model.named_parameters() if p.requires_grad}
+    total = {name: torch.zeros_like(p) for name, p in trained.items()}
 
     def add(name: str, gradient: Tensor) -> None:
         total[name] += gradient
 
-    hooks = [p.register_hook(partial(add, name)) for name, p in learner.model.named_parameters()]
+    hooks = [p.register_hook(partial(add, name)) for name, p in trained.items()]
     metrics = update(learner, groups)
     for hook in hooks:
         hook.remove()
