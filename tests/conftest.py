@@ -1,5 +1,7 @@
 """Settings of all tests."""
 
+import importlib.util
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,17 @@ def _cuda() -> bool:
     return torch.cuda.is_available()
 
 
+def _no_ray() -> str:
+    """Why no test can run Ray here, if none can."""
+    if importlib.util.find_spec("ray") is None:
+        return "ray is not installed: pip install 'espalier[cluster]'"
+    try:
+        subprocess.run(["unshare", "-n", "ip", "link", "set", "lo", "up"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "no network namespace can be made, in which Ray would be alone"
+    return ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of real data and of fetched models are skipped, and say so, where these are not there."""
     if not SMOLLM2.present():
@@ -36,6 +49,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="torch finds no CUDA device"))
+    if any(item.get_closest_marker("ray") for item in items) and (reason := _no_ray()):
+        for item in items:
+            if item.get_closest_marker("ray"):
+                item.add_marker(pytest.mark.skip(reason=reason))
     if DataRoot.find().path is None:
         for item in items:
             if item.get_closest_marker("data"):

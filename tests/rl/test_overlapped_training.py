@@ -109,7 +109,7 @@ class SlowLearner(TorchLearner):
 
 @pytest.fixture(autouse=True)
 def _slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "TorchLearner", SlowLearner)
+    monkeypatch.setattr(assemble, "TorchLearner", SlowLearner)
     delayed(monkeypatch, DelayConfig(seconds=0.8, sigma=1.0))
 
 

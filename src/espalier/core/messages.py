@@ -39,7 +39,7 @@ class Message:
     """One message of a conversation.
 
     `content` is the visible text, `reasoning` the text of the thinking block (assistant only), `tool_calls` the calls
-    it makes (assistant only) and `tool_call_id` the call that a tool message answers.
+    it makes (assistant only) and `tool_call_id` the call that a tool message answers. `role` may be given as its name.
     """
 
     role: Role
@@ -47,6 +47,10 @@ class Message:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = field(default=())
     tool_call_id: str = ""
+
+    def __post_init__(self) -> None:
+        if type(self.role) is not Role:
+            object.__setattr__(self, "role", Role(self.role))
 
     @staticmethod
     def system(content: str) -> Message:

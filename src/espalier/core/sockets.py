@@ -27,6 +27,12 @@ def listening(host: str, port: int) -> socket.socket:
     return found
 
 
+def free_port() -> int:
+    """A port of this machine on which nothing listens now."""
+    with listening("127.0.0.1", 0) as free:
+        return int(free.getsockname()[1])
+
+
 def address(bound: socket.socket, host: str) -> str:
     """The URL of a bound socket, as `host` was given."""
     return f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"

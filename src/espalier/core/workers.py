@@ -28,16 +28,20 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
+def module_path() -> str:
+    """Where this process finds modules, as another may be told in PYTHONPATH."""
+    return os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+
+
 def start_child(module: str, end: int, **environment: str) -> subprocess.Popen[bytes]:
     """Start `python -m module END` with this process's module path; it inherits the file descriptor `end`.
 
     The module calls `begin_child`. environment: variables that it gets besides those of this process.
     """
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module, str(end)],
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path, **environment},
+        env={**os.environ, "PYTHONPATH": module_path(), **environment},
         pass_fds=[end],
         process_group=0,  # Ctrl-C is the parent's
     )

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from espalier.core.errors import ConfigError
 from espalier.core.io.scratch import scratch
+from espalier.core.sockets import free_port
 from espalier.engine.api import Capabilities, Engine
 from espalier.engine.channels.api import Channel, Direct
 from espalier.engine.channels.disk import Adapters, Disk
@@ -89,7 +90,7 @@ async def _launched_vllm(
     logs: Path | None,
 ) -> HttpEngine:
     """A server over a copy of the model as it is now."""
-    place, chosen, port = scratch(), config.vllm, launch.free_port()
+    place, chosen, port = scratch(), config.vllm, free_port()
     words = launch.command(
         Path(chosen.python),
         place / "model",

@@ -22,14 +22,22 @@ from espalier.envs.config import AnyTaskConfig, TasksConfig
 from espalier.envs.delayed import Delayed
 from espalier.envs.mixture import Mixture
 from espalier.envs.workers.pool import Pool
+from espalier.envs.workers.worker import Start, Worker
 
 
 def build_tasks(
-    config: TasksConfig, *, seed: int, data: DataRoot, say: Callable[[str], None] = lambda text: None
+    config: TasksConfig,
+    *,
+    seed: int,
+    data: DataRoot,
+    say: Callable[[str], None] = lambda text: None,
+    start: Start = Worker,
 ) -> TaskSet:
-    """The task set of the section: the one it names, or a mixture. `say` is told what was decided about files."""
+    """The task set of the section: the one it names, or a mixture. `say` is told what was decided about files. `start`
+    says where the processes of the user's own environments run.
+    """
     puzzles = gallery_pool() if any(isinstance(entry, ReasoningGymConfig) for entry in config) else None
-    sets = [_delayed(_build(entry, seed, data, puzzles, say), entry, seed) for entry in config]
+    sets = [_delayed(_build(entry, seed, data, puzzles, say, start), entry, seed) for entry in config]
     return sets[0] if len(sets) == 1 else Mixture(sets, [entry.weight for entry in config])
 
 
@@ -38,7 +46,7 @@ def _delayed(tasks: TaskSet, config: AnyTaskConfig, seed: int) -> TaskSet:
 
 
 def _build(
-    config: AnyTaskConfig, seed: int, data: DataRoot, puzzles: Pool | None, say: Callable[[str], None]
+    config: AnyTaskConfig, seed: int, data: DataRoot, puzzles: Pool | None, say: Callable[[str], None], start: Start
 ) -> TaskSet:
     match config:
         case BracketsConfig():
@@ -54,7 +62,7 @@ def _build(
         case MultiplicationConfig():
             return Multiplication(config, seed)
         case PluginConfig():
-            return PluginTasks(config, seed)
+            return PluginTasks(config, seed, start)
         case ReasoningGymConfig():
             return ReasoningGym(config, seed, puzzles)
         case ReverseConfig():

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from espalier.core import torchrun
+from espalier.core.errors import ConfigError, MissingExtraError
 from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.engine.api import Engine
@@ -20,8 +21,10 @@ from espalier.engine.channels.api import Channel
 from espalier.engine.config import EngineConfig
 from espalier.envs.api import TaskSet
 from espalier.envs.build import build_tasks
+from espalier.envs.workers.worker import Worker
 from espalier.lm.build import LanguageModel, build, device_of
 from espalier.lm.config import ModelConfig
+from espalier.lm.decoder import Decoder
 from espalier.rewards.rubric import Rubric
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.browse import Browser
@@ -42,6 +45,9 @@ from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices
 from espalier.rl.room import check_room, prompt_lengths
+
+if TYPE_CHECKING:
+    from espalier.rl.cluster.on_ray import OnRay
 
 TOKENIZER_TASKS = 2000
 """Number of training tasks whose texts are used to build a tokenizer."""
@@ -64,7 +70,8 @@ class Setting:
     notices: Notices
     probes: TaskSet | None = None
     crew: Crew | None = None
-    """The processes of the learner, where it has several."""
+    """The processes of the learner, where it has any of its own."""
+    cluster: OnRay | None = None
 
     def player(
         self,
@@ -121,6 +128,8 @@ class Setting:
             self.channel.close()
             if self.crew is not None:
                 await self.crew.close()
+            if self.cluster is not None:
+                self.cluster.close()
 
     @property
     def ranks(self) -> int:
@@ -199,8 +208,19 @@ def _pause(rollout: RolloutConfig) -> Literal["abort", "keep"]:
 def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
     """Build tasks, model and engine. Equal configs and seeds give equal objects."""
     torch.manual_seed(derive(run.seed, "torch"))
-    tasks = build_tasks(config.tasks, seed=derive(run.seed, "tasks"), data=run.data, say=run.say)
-    probes = config.evaluation.probes
+    cluster = None if isinstance(config, EvalConfig) else _cluster(config, run.say)
+    try:
+        return _on(cluster, config, run)
+    except BaseException:
+        if cluster is not None:
+            cluster.close()
+        raise
+
+
+def _on(cluster: OnRay | None, config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
+    start = Worker if cluster is None else cluster.worker
+    sets = partial(build_tasks, data=run.data, say=run.say, start=start)
+    tasks, probes = sets(config.tasks, seed=derive(run.seed, "tasks")), config.evaluation.probes
     texts = sample_texts(tasks, TOKENIZER_TASKS, seed=derive(run.seed, "texts"))
     language = build(config.model, seed=run.seed, texts=texts)
     for index in range(TOOL_TASKS):
@@ -211,18 +231,39 @@ def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
         tasks,
         rubric(),
         rubric(),
-        *build_engine(
-            language.decoder, config.engine, overlap=config.rollout.overlap, say=run.say, logs=run.path / "engines"
-        ),
+        *_engine(cluster, config, language.decoder, run),
         run.seed,
         Notices(run.say),
-        build_tasks(list(probes), seed=derive(run.seed, "probes"), data=run.data, say=run.say) if probes else None,
-        _crew(config.model) if not isinstance(config, EvalConfig) else None,
+        sets(list(probes), seed=derive(run.seed, "probes")) if probes else None,
+        None if isinstance(config, EvalConfig) else _crew(cluster, config.model),
+        cluster,
     )
 
 
-def _crew(model: ModelConfig) -> Crew | None:
-    """The ranks of torchrun, if this process is the first of several."""
+def _engine(
+    cluster: OnRay | None, config: TrainConfig | SFTConfig | EvalConfig, model: Decoder, run: Run
+) -> tuple[Engine, Channel]:
+    if cluster is not None and config.engine.kind == "process":
+        return cluster.engine(model, run.say)
+    return build_engine(model, config.engine, overlap=config.rollout.overlap, say=run.say, logs=run.path / "engines")
+
+
+def _cluster(config: TrainConfig | SFTConfig, say: Callable[[str], None]) -> OnRay | None:
+    if config.cluster.kind == "local":
+        return None
+    if torchrun.size() > 1:
+        raise ConfigError("cluster.kind=ray starts the ranks of the learner: run it without torchrun")
+    try:
+        from espalier.rl.cluster.on_ray import OnRay
+    except ImportError as error:
+        raise MissingExtraError("ray", "cluster") from error
+    return OnRay(config.cluster, config.engine, [*config.tasks, *config.evaluation.probes], say)
+
+
+def _crew(cluster: OnRay | None, model: ModelConfig) -> Crew | None:
+    """The ranks of the learner, if they are processes of their own."""
+    if cluster is not None:
+        return cluster.crew()
     if torchrun.size() == 1:
         return None
     from espalier.rl.learner.ranks.torchrun import lead

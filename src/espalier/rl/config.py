@@ -14,6 +14,7 @@ from espalier.lm.config import ModelConfig
 from espalier.rewards.config import ENV_REWARD, RewardsConfig
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.table import algorithm
+from espalier.rl.cluster.config import ClusterConfig
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
 
 Stale = Literal["mask", "wait", "drop"]
@@ -163,8 +164,19 @@ def check_precision(model: ModelConfig, learner: LearnerConfig) -> None:
     )
 
 
+def check_cluster(cluster: ClusterConfig, engine: EngineConfig) -> None:
+    """Raises ValueError if the cluster cannot place what is asked for."""
+    if cluster.kind == "local":
+        if cluster.learners > 1:
+            raise ValueError("cluster.learners is for cluster.kind=ray; on one machine, torchrun starts the ranks")
+    elif engine.kind == "vllm" and not engine.vllm.urls:
+        raise ValueError("cluster.kind=ray starts no servers of vLLM: start them, and give engine.vllm.urls")
+
+
 class SFTConfig(Config):
     """Supervised fine-tuning on demonstrations: job `rl.sft`."""
+
+    later = frozenset({"cluster"})
 
     model: ModelConfig = ModelConfig()
     """The model to train."""
@@ -180,6 +192,8 @@ class SFTConfig(Config):
     """Optimizer and micro-batches."""
     engine: EngineConfig = EngineConfig()
     """The engine that samples the evaluations."""
+    cluster: ClusterConfig = ClusterConfig()
+    """Where the processes run."""
     rollout: RolloutConfig = RolloutConfig()
     """Limits of an episode in the evaluations."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -190,11 +204,14 @@ class SFTConfig(Config):
     @model_validator(mode="after")
     def _trainable(self) -> Self:
         check_precision(self.model, self.learner)
+        check_cluster(self.cluster, self.engine)
         return self
 
 
 class TrainConfig(Config):
     """Reinforcement learning, optionally after a supervised warm start: job `rl.train`."""
+
+    later = frozenset({"cluster"})
 
     model: ModelConfig = ModelConfig()
     """The model to train."""
@@ -217,6 +234,8 @@ class TrainConfig(Config):
     """Optimizer and micro-batches."""
     engine: EngineConfig = EngineConfig()
     """The engine that samples."""
+    cluster: ClusterConfig = ClusterConfig()
+    """Where the processes run."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Checks on held-out tasks."""
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -229,6 +248,7 @@ class TrainConfig(Config):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         check_precision(self.model, self.learner)
+        check_cluster(self.cluster, self.engine)
         algorithm = self.algorithm
         if algorithm.needs_group and self.rollout.samples_per_group < 2:
             raise ValueError(

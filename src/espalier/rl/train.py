@@ -47,7 +47,7 @@ class Training:
         self._config = config
         self._run = run
         self._setting: Setting = setting(config, run)
-        if config.engine.on_these_cores and config.rollout.overlap:
+        if config.cluster.kind == "local" and config.engine.on_these_cores and config.rollout.overlap:
             cores = divided(config.engine.count, overlap=True, threads=config.engine.threads)
             torch.set_num_threads(cores.learner)  # the others are the engines'
         trained = sum(p.numel() for p in self._setting.language.decoder.parameters() if p.requires_grad)

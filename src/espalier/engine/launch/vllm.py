@@ -13,7 +13,6 @@ from typing import IO
 
 from espalier.core.errors import ConfigError, EngineLostError
 from espalier.core.net.http import HttpClient, RefusedError, UnreachableError
-from espalier.core.sockets import listening
 
 EXTENSION = "vllm_worker.WorkerExtension"
 LOOK_SECONDS = 0.5
@@ -122,12 +121,6 @@ def require(python: Path) -> None:
             "name the Python of an environment in which vLLM is installed, or the address of a running server in "
             "engine.vllm.urls"
         )
-
-
-def free_port() -> int:
-    """A port on which nothing listens now."""
-    with listening("127.0.0.1", 0) as free:
-        return int(free.getsockname()[1])
 
 
 def _spawned(words: Sequence[str], env: dict[str, str], out: IO[bytes]) -> subprocess.Popen[bytes]:

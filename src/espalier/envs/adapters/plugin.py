@@ -20,7 +20,7 @@ from espalier.envs.adapters.host import Host
 from espalier.envs.api import Split, Step, Task
 from espalier.envs.procedural import TaskConfig
 from espalier.envs.workers.process import CallError, EndedError, OverrunError
-from espalier.envs.workers.worker import Worker
+from espalier.envs.workers.worker import Served, Start, Worker
 
 SECONDS = 60.0
 """Longest call of the set itself: a task, its tools, a demonstration."""
@@ -40,10 +40,10 @@ class PluginConfig(TaskConfig):
 
 
 class PluginTasks:
-    """See `TaskSet`. Raises ConfigError saying what about the factory is wrong."""
+    """See `TaskSet`. `start` starts its processes. Raises ConfigError saying what about the factory is wrong."""
 
-    def __init__(self, config: PluginConfig, seed: int) -> None:
-        self._workers = [Worker(Host, config.factory, seed, config.options) for _ in range(config.workers)]
+    def __init__(self, config: PluginConfig, seed: int, start: Start = Worker) -> None:
+        self._workers = [start(Host, config.factory, seed, config.options) for _ in range(config.workers)]
         self._episodes = itertools.count()
         self._renamed = config.name
         self._made: dict[tuple[Split, int], Task] = {}
@@ -98,7 +98,7 @@ class PluginTasks:
 class PluginEnv:
     """One episode in a worker. Where its worker is replaced, the episode fails."""
 
-    def __init__(self, name: str, worker: Worker, episode: int) -> None:
+    def __init__(self, name: str, worker: Served, episode: int) -> None:
         self.name = name
         self._worker = worker
         self._episode = episode

@@ -8,7 +8,7 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from espalier.envs.workers.child import MAKE
 from espalier.envs.workers.deadline import unhurried
@@ -18,6 +18,22 @@ START_SECONDS = 120.0
 """Longest start of a process: what it imports may be large."""
 GRACE = 1.0
 """Seconds that a cancelled call has to end by itself before its process is killed."""
+
+
+class Served(Protocol):
+    """An object elsewhere, whose methods are called by name. See `Worker`."""
+
+    def call(self, method: str, *args: Any, seconds: float) -> Any:
+        """What the method returns. Blocks. Raises OverrunError after `seconds`."""
+        ...
+
+    async def ask(self, method: str, *args: Any) -> Any:
+        """The same, while the event loop goes on; the deadline is that around the call."""
+        ...
+
+
+Start = Callable[..., Served]
+"""`Worker`, or whatever else holds the object `make(*args)`."""
 
 
 class Worker:

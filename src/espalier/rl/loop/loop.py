@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from espalier.core.run.run import Run
@@ -159,13 +159,18 @@ class Loop:
         with self._collector.held():
             evaluation = await self._parts.evaluator()
             await self.publish()
-        self._counted = None
+        self._counted = await self._without_evaluation()
         metrics = evaluation.metrics | self._cost.metrics | {"time/evaluate": self._clock() - started}
         self._run.metrics.log(self.number, metrics)
         progress.note(f"step {self.number}: {evaluation.summary}")
         if evaluation.failed:
             self._run.warn(f"{evaluation.failed} held-out attempts failed and count as wrong", self.number)
         return evaluation
+
+    async def _without_evaluation(self) -> EngineStats:
+        """Counters from which the next step counts. An engine that was lost in the evaluation counts for that step."""
+        before = self._counted or EngineStats()
+        return replace(await self._parts.engine.stats(), lost=before.lost, repeated=before.repeated)
 
     async def _one(self, progress: Progress) -> None:
         parts, config = self._parts, self._config

@@ -28,10 +28,11 @@ from espalier.rl.learner import checkpoint
 from espalier.rl.learner.config import CriticConfig, LearnerConfig, OptimConfig
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.learner.optimizer.optim import Optimizer
+from espalier.rl.learner.ranks.commands import Load, Save, Update, build_of
+from espalier.rl.learner.ranks.rank import Rank
 from espalier.rl.learner.ranks.sharding import shard, skeleton
 from espalier.rl.learner.ranks.tensors import whole
 from espalier.rl.learner.ranks.torchrun import join
-from espalier.rl.learner.ranks.worker import Load, Save, Update, Worker, build_of
 from espalier.rl.unit import Unit
 
 SMALL = {"tokens_per_microbatch": 40}
@@ -103,13 +104,13 @@ def alone(setting: Setting) -> TorchLearner:
     return TorchLearner(copy.deepcopy(model), config, chosen, temperature=0.8, seed=3)
 
 
-async def together(worker: Worker, setting: Setting) -> TorchLearner:
+async def together(worker: Rank, setting: Setting) -> TorchLearner:
     build, weights = build_of(*setting, temperature=0.8, skip_idle=False, seed=3)
     await worker.do(build, weights if worker.ranks.rank == 0 else None)
     return worker.learner
 
 
-async def compared(worker: Worker, setting: Setting, factor: float = 1.0) -> dict[str, float]:
+async def compared(worker: Rank, setting: Setting, factor: float = 1.0) -> dict[str, float]:
     """Largest relative differences of the gradients, and of figures, over two updates."""
     one, many = alone(setting), await together(worker, setting)
     for module in many.model.modules():
@@ -129,7 +130,7 @@ async def compared(worker: Worker, setting: Setting, factor: float = 1.0) -> dic
     return {"gradients": gap(ours, theirs), "figures": figures, "probe": max(apart)}
 
 
-async def gradients(worker: Worker, folder: Path) -> dict[str, Any]:
+async def gradients(worker: Rank, folder: Path) -> dict[str, Any]:
     found = {name: await compared(worker, make()) for name, make in SETTINGS.items()}
     return found | {"mean instead of sum": await compared(worker, SETTINGS["tied"](), factor=2.0)}
 
@@ -150,7 +151,7 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[n].reshape(-1), other[n].reshape(-1)) for n in one)
 
 
-async def checkpoints(worker: Worker, folder: Path) -> dict[str, Any]:
+async def checkpoints(worker: Rank, folder: Path) -> dict[str, Any]:
     """Two ranks, one process, two ranks: the same bits, and the same next step."""
     found = {}
     for name in ("muon", "adapters", "critic", "reference"):
@@ -180,7 +181,7 @@ async def checkpoints(worker: Worker, folder: Path) -> dict[str, Any]:
     return found
 
 
-async def mixed(worker: Worker, folder: Path) -> dict[str, Any]:
+async def mixed(worker: Rank, folder: Path) -> dict[str, Any]:
     """With bfloat16 products the weights that are kept, and their gradients, are fp32."""
     model = decoder()
     many = await together(worker, (model, learner_config(), algorithm("grpo")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from espalier.rl.learner.ranks.worker import Command, Weights
+    from espalier.rl.learner.ranks.commands import Command, Weights
 
 
 class Crew(Protocol):

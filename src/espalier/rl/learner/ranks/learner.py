@@ -13,8 +13,8 @@ from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.learner import checkpoint
 from espalier.rl.learner.api import Metrics
 from espalier.rl.learner.config import LearnerConfig
+from espalier.rl.learner.ranks.commands import Examine, Gather, Load, Save, Update, build_of
 from espalier.rl.learner.ranks.crew import Crew
-from espalier.rl.learner.ranks.worker import Examine, Gather, Load, Save, Update, build_of
 from espalier.rl.unit import Unit
 
 

@@ -13,7 +13,8 @@ import torch.distributed as dist
 
 from espalier.core.errors import EspalierError
 from espalier.core.torchrun import local_rank
-from espalier.rl.learner.ranks.worker import Command, Weights, Worker
+from espalier.rl.learner.ranks.commands import Command, Weights
+from espalier.rl.learner.ranks.rank import Rank
 
 PATIENCE = timedelta(days=30)
 """How long a rank waits for the next command: rank 0 may sample for hours."""
@@ -26,31 +27,31 @@ def place(device: torch.device) -> torch.device:
     return torch.device(device.type, local_rank()) if device.type == "cuda" else device
 
 
-def join(device: torch.device) -> tuple[Worker, dist.ProcessGroup]:
+def join(device: torch.device) -> tuple[Rank, dist.ProcessGroup]:
     """This rank, once all have joined, and the group by which commands are sent."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TOGETHER)
     commands = dist.new_group(backend="gloo", timeout=PATIENCE)
-    return Worker(device), commands
+    return Rank(device), commands
 
 
 @dataclass
 class Torchrun:
     """Implements `Crew`, in rank 0."""
 
-    worker: Worker
+    first: Rank
     commands: Any
 
     @property
     def size(self) -> int:
         """See `Crew`."""
-        return self.worker.ranks.size
+        return self.first.ranks.size
 
     async def call(self, command: Command, weights: Weights | None = None) -> Any:
         """See `Crew`. This process is rank 0, and does its part."""
         dist.broadcast_object_list([command], src=0, group=self.commands)
-        return await self.worker.do(command, weights)
+        return await self.first.do(command, weights)
 
     async def close(self) -> None:
         """See `Crew`."""
@@ -69,18 +70,18 @@ def obey(device: torch.device) -> None:
     Ctrl-C reaches all ranks; rank 0 decides what it means. Raises EspalierError if rank 0 is lost.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker, commands = join(place(device))
-    asyncio.run(_work(worker, commands))
+    rank, commands = join(place(device))
+    asyncio.run(_work(rank, commands))
     dist.destroy_process_group()
 
 
-async def _work(worker: Worker, commands: Any) -> None:
+async def _work(rank: Rank, commands: Any) -> None:
     while True:
         told: list[Command | None] = [None]
         try:
             dist.broadcast_object_list(told, src=0, group=commands)
         except RuntimeError as error:
-            raise EspalierError(f"rank {worker.ranks.rank} has lost rank 0: {error}") from None
+            raise EspalierError(f"rank {rank.ranks.rank} has lost rank 0: {error}") from None
         if told[0] is None:
             return
-        await worker.do(told[0])
+        await rank.do(told[0])

@@ -1,0 +1,1 @@
+"""Where the processes of a run are: on this machine, or on a Ray cluster."""

@@ -1,0 +1,41 @@
+"""The recipe section `cluster:`. Imports neither torch nor ray."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from espalier.core.config import Config
+
+
+class Share(Config):
+    """What one process of a role takes of a machine."""
+
+    cpus: float = Field(default=1.0, gt=0.0)
+    """Processor cores. A process computes with as many threads, and at least one."""
+    gpus: float = Field(default=0.0, ge=0.0)
+    """GPUs; a fraction shares one."""
+
+
+class ClusterConfig(Config):
+    """Where learner, engines and environments run."""
+
+    selector: ClassVar[str | None] = "kind"
+
+    kind: Literal["local", "ray"] = "local"
+    """`local`: on this machine (and on those that torchrun starts ranks on). `ray`: the ranks of the learner, the
+    engines of `engine.kind: process` and the processes of `env: plugin` are actors of a Ray cluster."""
+    address: str | None = None
+    """Address of a running cluster, `auto` for the one of this machine. Null: Ray is started on this machine, and ended
+    with the run."""
+    learners: PositiveInt = 1
+    """Ranks of the learner, which divide weights, optimizer states and micro-batches."""
+    learner: Share = Share()
+    """Of each rank of the learner. With GPUs it trains on them."""
+    engine: Share = Share()
+    """Of each engine; `engine.count` says how many there are. With GPUs it samples on them."""
+    environment: Share = Share()
+    """Of each process of an environment; `workers` of its task set says how many there are."""
+    seconds: PositiveFloat = 60.0
+    """Timeout of the placement: until then, the cluster must have room."""

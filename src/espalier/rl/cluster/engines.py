@@ -1,0 +1,202 @@
+"""Embedded engines in actors of a Ray cluster. They get weights through Ray's object store."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from ray.exceptions import RayActorError
+
+from espalier.core.errors import EngineError, EngineLostError, EspalierError
+from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Sampling
+from espalier.engine.config import EngineConfig
+from espalier.engine.embedded import embedded
+from espalier.engine.process.child import CALLS
+from espalier.engine.requests import check_update
+from espalier.engine.updates import Probe, TensorUpdate, WeightUpdate
+from espalier.lm.decoder import Decoder
+from espalier.rl.cluster.ray import RayCluster, answered, brief
+
+START_SECONDS = 300.0
+"""Longest start of an actor, with its imports and the copy of the model."""
+Flat = list[tuple[str, str, tuple[int, ...], np.ndarray[Any, np.dtype[np.uint8]]]]
+"""Tensors as name, dtype, shape and bytes."""
+
+
+class Store:
+    """Puts each update into the object store once, however many engines load it."""
+
+    def __init__(self) -> None:
+        self._update: TensorUpdate | None = None
+        self._stored: Any = None
+
+    def put(self, update: TensorUpdate) -> Any:
+        """A reference to the tensors as they are at the first call with this update."""
+        if update is not self._update:
+            self._update, self._stored = update, ray.put(_flat(update))
+        return self._stored
+
+
+class EngineActor:
+    """Runs in the actor's process."""
+
+    def __init__(self, model: Decoder, config: EngineConfig, threads: int) -> None:
+        torch.set_num_threads(threads)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._engine = embedded(model.to(device), config, overlap=True)
+
+    async def call(self, method: str, *args: Any) -> Any:
+        """A method of the engine."""
+        if method not in CALLS:
+            raise EngineError(f"the engine's actor cannot do {method!r}")
+        if method == "generate":
+            prompt, sampling, session = args
+            return await self._engine.generate(prompt, sampling, session=session)
+        return await getattr(self._engine, method)(*args)
+
+    async def take(self, stored: list[Any], version: int, probe: Probe | None, mode: PauseMode | None) -> None:
+        """Load weights out of the object store; with `mode`, as a publish."""
+        flat: Flat = await stored[0]
+        tensors = {
+            name: torch.from_numpy(bytes_.copy()).view(getattr(torch, dtype)).reshape(shape)
+            for name, dtype, shape, bytes_ in flat
+        }
+        update = TensorUpdate(version, tensors, probe)
+        await (self._engine.load(update) if mode is None else self._engine.publish(update, mode))
+
+
+class RayEngine:
+    """Implements `espalier.engine.api.Engine`: a `LocalEngine` in an actor. Made by `start`.
+
+    Raises EngineLostError from every call once the actor is dead.
+    """
+
+    CAPABILITIES = Capabilities(updates=frozenset(("tensors",)))
+
+    def __init__(self, cluster: RayCluster, actor: Any, config: EngineConfig, store: Store) -> None:
+        self.config = config
+        self._cluster = cluster
+        self._actor = actor
+        self._store = store
+        self._version = 0
+
+    @classmethod
+    async def start(
+        cls, cluster: RayCluster, index: int, model: Decoder, config: EngineConfig, store: Store, threads: int
+    ) -> RayEngine:
+        """Start the actor with the weights of `model`. Raises EngineLostError if it does not start in time."""
+        own = copy.deepcopy(model).requires_grad_(False).cpu()
+        engine = cls(cluster, cluster.start(EngineActor, "engine", index, own, config, threads), config, store)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await engine.stats()
+        except TimeoutError:
+            engine.kill()
+            raise EngineLostError(f"the actor of engine {index} did not start in {START_SECONDS:g} s") from None
+        return engine
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Engine`."""
+        return self.CAPABILITIES
+
+    @property
+    def version(self) -> int:
+        """See `Engine`."""
+        return self._version
+
+    @property
+    def max_len(self) -> int:
+        """See `Engine`."""
+        return self.config.max_len
+
+    @property
+    def max_rows(self) -> int:
+        """See `Engine`."""
+        return self.config.max_rows
+
+    async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
+        """See `Engine`."""
+        completion: Completion = await self._ask("generate", list(prompt), sampling, session)
+        return completion
+
+    async def score(self, tokens: Sequence[int]) -> list[float]:
+        """See `Engine`."""
+        found: list[float] = await self._ask("score", list(tokens))
+        return found
+
+    async def pause(self, mode: PauseMode) -> None:
+        """See `Engine`."""
+        await self._ask("pause", mode)
+
+    async def load(self, update: WeightUpdate) -> None:
+        """See `Engine`."""
+        await self._take(update, None)
+
+    async def resume(self) -> None:
+        """See `Engine`."""
+        await self._ask("resume")
+
+    async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
+        """See `Engine`."""
+        await self._take(update, mode)
+
+    async def sleep(self) -> None:
+        """See `Engine`."""
+        await self._ask("sleep")
+
+    async def release(self, session: str) -> None:
+        """See `Engine`."""
+        with suppress(EngineLostError):  # with the actor went what it held
+            await self._ask("release", session)
+
+    async def stats(self) -> EngineStats:
+        """See `Engine`."""
+        found: EngineStats = await self._ask("stats")
+        return found
+
+    async def close(self) -> None:
+        """See `Engine`."""
+        self.kill()
+
+    def kill(self) -> None:
+        """End the actor at once."""
+        self._cluster.stop(self._actor)
+
+    async def _take(self, update: WeightUpdate, mode: PauseMode | None) -> None:
+        check_update(self.capabilities, update)
+        assert isinstance(update, TensorUpdate)
+        stored = self._store.put(update)
+        await self._await(self._actor.take.remote([stored], update.version, update.probe, mode))
+        self._version = update.version
+
+    async def _ask(self, method: str, *args: Any) -> Any:
+        return await self._await(self._actor.call.remote(method, *args))
+
+    async def _await(self, answer: Any) -> Any:
+        try:
+            return await answered(answer)
+        except RayActorError as error:
+            raise EngineLostError(f"the actor of an engine is dead: {brief(error)}") from None
+        except EngineError:
+            raise
+        except EspalierError as error:
+            raise EngineError(str(error)) from None
+
+
+def _flat(update: TensorUpdate) -> Flat:
+    return [
+        (
+            name,
+            str(tensor.dtype).removeprefix("torch."),
+            tuple(tensor.shape),
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(),
+        )
+        for name, tensor in update.tensors.items()
+    ]
