@@ -35,6 +35,9 @@ GLM_MARKUP = (
 _GUARD = "\ufdd0"
 """A Unicode noncharacter: single, it breaks up a control token's name; doubled, it stands for itself."""
 
+SHORT, REMEMBERED = 64, 4096
+"""Characters of a text whose ids are remembered, and the number of such texts."""
+
 _WORDS = r"\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """What BPE merges within: words and punctuation with their leading space, white space, and every single digit."""
 
@@ -60,6 +63,7 @@ class Tokenizer:
         self.eos_name = token_name(config, "eos_token") or ""
         self.eos_id: int = self.id(self.eos_name)
         self.pad_id: int = self.id(token_name(config, "pad_token") or self.eos_name)
+        self._short: dict[tuple[int, str], list[int]] = {}
 
     def id(self, token: str) -> int:
         """The id of a token by its name. Raises ConfigError if the vocabulary does not have it."""
@@ -177,6 +181,16 @@ class Tokenizer:
         return copy
 
     def _run(self, backend: tokenizers.Tokenizer, text: str) -> list[int]:
+        """Short texts are remembered: markers, and what environments say again and again."""
+        if len(text) > SHORT:
+            return self._encoded(backend, text)
+        if (found := self._short.get((id(backend), text))) is None:
+            if len(self._short) >= REMEMBERED:
+                self._short.clear()
+            found = self._short[id(backend), text] = self._encoded(backend, text)
+        return found.copy()
+
+    def _encoded(self, backend: tokenizers.Tokenizer, text: str) -> list[int]:
         try:
             return list(backend.encode(text, add_special_tokens=False).ids)
         except Exception as error:  # the library raises bare Exception for a symbol without an id

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from types import TracebackType
 
 
 class _Limit:
@@ -29,18 +30,26 @@ class _Limit:
 _limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
-@asynccontextmanager
-async def deadline(seconds: float) -> AsyncIterator[asyncio.Timeout]:
-    """Raises TimeoutError where the body takes longer than `seconds`, less what it spends in `unhurried`.
+class deadline:  # noqa: N801 (used like asyncio.timeout)
+    """`async with deadline(seconds):` raises TimeoutError where the body takes longer than `seconds`, less what it
+    spends in `unhurried`.
 
-    The timeout says, once `expired`, that the error is not the body's own.
+    What it is bound to by `as` says, once `expired`, that the error is not the body's own.
     """
-    async with asyncio.timeout(seconds) as timeout:
-        token = _limit.set(_Limit(timeout, seconds))
-        try:
-            yield timeout
-        finally:
-            _limit.reset(token)
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    async def __aenter__(self) -> asyncio.Timeout:
+        self._timeout = await asyncio.timeout(self._seconds).__aenter__()
+        self._token = _limit.set(_Limit(self._timeout, self._seconds))
+        return self._timeout
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _limit.reset(self._token)
+        await self._timeout.__aexit__(kind, error, trace)
 
 
 @contextmanager
