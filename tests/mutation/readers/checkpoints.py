@@ -12,6 +12,7 @@ import reference as plainly
 import torch
 from mutators import BINARY, NEUTRAL_TEXT, OTHER_TEXT, bad_byte, cut, value_of
 from oracle import Open, Reader
+from safetensors.torch import save_file
 
 from espalier.core.io.files import write_json
 from espalier.core.run.checkpoints import SUMS, seal, verify
@@ -27,6 +28,18 @@ def _learner(name: str) -> Any:
         return folder / name
 
     return make
+
+
+def _parts(folder: Path) -> Path:
+    """A matrix whose rows two ranks have written, each its own."""
+    place = folder / "policy"
+    place.mkdir()
+    for rank in range(2):
+        offsets = {"a": {"saved_offsets": [rank, 0]}}
+        about = {"DCP_SHARDING_INFO": json.dumps(offsets), "DCP_VERSION": "1.0", "format": "pt"}
+        file = place / f"shard-0000{rank + 1}-model-00001-of-00001.safetensors"
+        save_file({"a": torch.full((1, 3), float(rank))}, file, about)
+    return place / "shard-00001-model-00001-of-00001.safetensors"
 
 
 def _state_reference(file: Path) -> Any:
@@ -118,6 +131,15 @@ READERS = [
         _learner("policy.safetensors"),
         lambda file: read_part(file.parent, "policy"),
         plainly.safetensors,
+        (),
+        (cut,),
+        BINARY,
+    ),
+    Reader(
+        "rl/learner's part of a rank",
+        _parts,
+        lambda file: read_part(file.parent.parent, "policy", lambda: {"a": torch.zeros(2, 3)}),
+        None,
         (),
         (cut,),
         BINARY,

@@ -87,7 +87,7 @@ def read_part(
         from espalier.rl.learner.ranks import storage
 
         saved, own = storage.saved_names(place), room()
-        found = {key: own[key] if key in own else torch.empty(shape) for key, shape in saved.items()}
+        found = {key: own[key] if key in own else torch.empty(shape, device="meta") for key, shape in saved.items()}
         storage.load_parts(place, {key: tensor for key, tensor in found.items() if key in own}, alone=ranks.size == 1)
         return found
     except DataError as error:

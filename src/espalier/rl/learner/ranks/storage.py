@@ -33,11 +33,18 @@ def saved_names(folder: Path) -> dict[str, list[int]]:
     try:
         if folder.is_dir():
             found = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
-            return {name: list(entry.size) for name, entry in found.items() if isinstance(entry, TensorStorageMetadata)}
+            return {name: _shape(folder, name, entry) for name, entry in found.items()}
         with safe_open(folder, framework="pt") as file:
             return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{folder}: cannot be read as safetensors ({error})") from error
+
+
+def _shape(folder: Path, name: str, entry: object) -> list[int]:
+    assert isinstance(entry, TensorStorageMetadata)
+    if sum(math.prod(chunk.sizes) for chunk in entry.chunks) != math.prod(entry.size):
+        raise DataError(f"{folder}: parts of {name} are missing")
+    return list(entry.size)
 
 
 @torch.no_grad()
