@@ -63,7 +63,7 @@ def test_evidence_runs_the_commands_of_the_tables() -> None:
 
 def _marked(command: str) -> object:
     plan = RUN[command]
-    marks = [pytest.mark.slow] if plan.slow else []
+    marks = [*([pytest.mark.slow] if plan.slow else []), *([pytest.mark.ray] if plan.alone else [])]
     return pytest.param(command, marks=marks)
 
 
@@ -81,6 +81,8 @@ def test_the_command_runs(command: str, workplace: Workplace) -> None:
     added = plan.add.format(**ports) if "{port}" in plan.add else plan.add
     asked = plan.instead.format(**ports) if "{port}" in plan.instead else plan.instead
     words = f"{asked or with_time(command, place)} {added}".strip()
+    if plan.alone:
+        words = f"unshare -n sh -c 'ip link set lo up; {words}'"
     if plan.server:
         with serving(words, place, environment, plan.server):
             return

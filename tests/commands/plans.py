@@ -16,7 +16,7 @@ class Plan:
     add: words added to it, for a shorter run. instead: what runs in its place. given: what is there before.
     data: it reads the data root; without one it must say so and leave no run. says: text of the output.
     server: text by which a server says that it listens, and which ends it. beside: a server that runs meanwhile.
-    slow: over 20 seconds, in the marked test.
+    slow: over 20 seconds, in the marked test. alone: in a network namespace, skipped where none can be made.
     """
 
     add: str = ""
@@ -27,6 +27,7 @@ class Plan:
     server: str = ""
     beside: str = ""
     slow: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,11 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier run rl/algorithms": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/async": Plan(add=RL, says="report: "),
     "espalier run rl/quickstart engine.kind=process rollout.max_lag=1": Plan(add=RL, says="report: "),
+    "espalier run rl/process": Plan(add=RL, says="report: "),
+    "torchrun --nproc-per-node 2 --no-python espalier run rl/quickstart": Plan(add=RL, says="report: ", slow=True),
+    "espalier run rl/ray": Plan(add=RL, says="report: ", slow=True, alone=True),
+    "espalier run rl/ray cluster.address=auto": Unrun("needs a running cluster; the line above runs on Ray"),
+    "espalier run rl/smollm2 model.device=cuda": Unrun("needs a GPU; tests marked gpu run each part on one"),
     "espalier run rl/smollm2 engine.kind=vllm": Unrun("needs vLLM; tests marked vllm run its server"),
     "espalier run graph/quickstart": Plan(add="fit.epochs=2 map=none", says="report: "),
     "espalier run graph/quickstart method='{name: raw}'": Plan(add="map=none", says="score"),
