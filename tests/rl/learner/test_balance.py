@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from espalier.rl.learner.batches import balance
 from espalier.rl.learner.batches.balance import blocks_of
+from espalier.rl.learner.ranks.ranks import ProcessGroup
 
 lengths_of = st.lists(st.integers(1, 300), max_size=200)
 
@@ -95,3 +96,24 @@ def test_rows_of_a_block_stay_together(labels: list[int], parts: int, budget: in
 def test_blocks_by_hand() -> None:
     assert blocks_of([4, 2, 4, 9]) == [[0, 2], [1], [3]]
     assert balance.microbatches([[0, 2], [1], [3]], [3, 9, 4, 1], 9) == [[1], [0, 2, 3]]
+
+
+@given(lengths_of, st.integers(1, 1000), st.integers(1, 5))
+def test_every_rank_has_a_piece_of_its_own_where_there_are_rows(lengths: list[int], budget: int, ranks: int) -> None:
+    pieces = balance.microbatches([[i] for i in range(len(lengths))], lengths, budget, ranks=ranks)
+    assert sorted(i for piece in pieces for i in piece) == list(range(len(lengths)))
+    assert all(len(piece) == 1 or sum(lengths[i] for i in piece) <= budget for piece in pieces)
+    least = len(microbatches(lengths, budget))
+    assert len(pieces) == min(ranks * -(-least // ranks), len(lengths))
+
+
+@given(st.lists(st.integers(0, 99), max_size=20), st.integers(1, 6))
+def test_ranks_share_the_pieces_in_equal_numbers(pieces: list[int], size: int) -> None:
+    shares = []
+    for rank in range(size):
+        group = ProcessGroup.__new__(ProcessGroup)
+        group.rank, group.size = rank, size
+        shares.append(group.share(pieces))
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(piece for share in shares for piece, counts in share if counts) == sorted(pieces)
+    assert all(piece in pieces for share in shares for piece, _ in share)

@@ -88,7 +88,20 @@ def _equal_pieces(loads: Sequence[_Load], budget: int, ranks: int) -> list[list[
             low = middle + 1
         else:
             high, result = middle, pieces
+    for _ in range(-len(result) % ranks):
+        result = _one_more(result, loads)
     return result
+
+
+def _one_more(pieces: list[list[int]], loads: Sequence[_Load]) -> list[list[int]]:
+    """The pieces with the largest of those that have several blocks cut in two, if there is one."""
+    sizes = [sum(loads[i].whole for i in piece) if len(piece) > 1 else 0 for piece in pieces]
+    if not any(sizes):
+        return pieces
+    place = max(range(len(sizes)), key=sizes.__getitem__)
+    piece = pieces[place]
+    middle = len(piece) // 2
+    return [*pieces[:place], piece[:middle], piece[middle:], *pieces[place + 1 :]]
 
 
 def _cut(order: Sequence[int], loads: Sequence[_Load], budget: int) -> list[list[int]]:
