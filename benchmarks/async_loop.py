@@ -10,6 +10,7 @@ same warm start and trains on as many groups.
 3. The share of a step that the loop itself takes with 256 attempts a step and 256 in flight. Its seconds are those of a
    synchronous step without delay that are neither the engine's nor the learner's; the step is the asynchronous one with
    delay.
+4. Seconds of a synchronous step without delay, with the engine in a process of its own and with the embedded one.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from common import Row, arguments, finish
 
 RECIPE = "rl/async"
 QUIET = ["evaluation.every=1000", "evaluation.browse=0", "checkpoint.every=1000", "rollout_log.groups=8"]
+PARTS = ("speed", "accuracy", "control", "process")
 SKIPPED = 4
 """Steps at either end of a timed run that are not measured: the pipeline fills, and runs empty."""
 
@@ -57,11 +59,18 @@ def main() -> int:
     parser.add_argument(
         "--seeds", type=int, default=5, help="seeds of the accuracies, 0 for none (default: %(default)s)"
     )
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts (default: all)")
     args = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), args.quick, args.repeats)
-        rows = [*bench.speed(), *bench.accuracy(1 if args.quick else args.seeds), bench.control_plane()]
+        parts = {
+            "speed": bench.speed,
+            "accuracy": lambda: bench.accuracy(1 if args.quick else args.seeds),
+            "control": bench.control_plane,
+            "process": bench.process,
+        }
+        rows = [row for name in args.only or parts for row in parts[name]()]
     return finish("Asynchronous against synchronous training", rows, args, ("espalier", "torch"), spread="10-90%")
 
 
@@ -121,7 +130,7 @@ class Bench:
             Row("accuracy at the end, async and sync", ours, peer, "", inside, 1.0, None, (min(sync), max(sync)), seen)
         ]
 
-    def control_plane(self) -> Row:
+    def control_plane(self) -> list[Row]:
         """The loop's own share of a step."""
         warm = 10 if self.quick else 150
         settings = [f"warm_start.steps={warm}", "evaluation.tasks=4", *QUIET, "rollout_log.groups=2"]
@@ -130,7 +139,33 @@ class Bench:
         own = alone.mean("time/step") - alone.mean("time/engine") - alone.mean("time/train")
         step = self.run(settings).mean("time/step")
         share, note = own / step, f"{1e3 * own:.0f} ms of {step:.2f} s"
-        return Row("256 in flight: the loop's own share of a step", share, 0.03, "", 0.03 / share, 1.0, note=note)
+        return [Row("256 in flight: the loop's own share of a step", share, 0.03, "", 0.03 / share, 1.0, note=note)]
+
+    def process(self) -> list[Row]:
+        """A step without delay: the engine in a process of its own against the embedded one, in turn."""
+        steps, warm = (12, 10) if self.quick else (24, 150)
+        common = [f"steps={steps}", f"warm_start.steps={warm}", "evaluation.tasks=4", *QUIET]
+        common += ["tasks.0.delay=null", "rollout.max_lag=0", "rollout.max_in_flight=0"]
+        pairs = [(self.run(common), self.run([*common, "engine.kind=process"])) for _ in range(self.repeats)]
+        ratios = [inline.mean("time/step") / other.mean("time/step") for inline, other in pairs]
+        ours, peer = (statistics.median(pair[side].mean("time/step") for pair in pairs) for side in (1, 0))
+        publish = statistics.median(other.mean("time/publish") for _, other in pairs)
+        note = f"a publish takes {1e3 * publish:.0f} ms"
+        spread = (min(ratios), max(ratios))
+        must = round(1 / 1.05, 3)
+        return [
+            Row(
+                "no delay: a step, engine process over embedded",
+                ours,
+                peer,
+                "s",
+                statistics.median(ratios),
+                must,
+                None,
+                spread,
+                note,
+            )
+        ]
 
     def both(self, settings: list[str]) -> tuple[Ran, Ran]:
         """Synchronous, then asynchronous."""
