@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,9 +12,11 @@ from typing import Any, TypeVar
 import pytest
 from engine_models import VOCABULARY, engine, reference
 from engine_models import decoder as tiny
+from fake_sglang import FakeSglang
+from fake_vllm import served
 
 from espalier.core.errors import EngineError
-from espalier.engine.api import Completion, Engine, Sampling
+from espalier.engine.api import Completion, Engine, EngineStats, Sampling
 from espalier.engine.build import build_engine
 from espalier.engine.channels.api import Channel, Direct
 from espalier.engine.config import EngineConfig
@@ -34,16 +37,23 @@ def decoder(seed: int = 0) -> Decoder:
 
 @dataclass
 class Bench:
-    """An engine of one kind, the channel to it, and an event loop that outlives a test."""
+    """An engine of one kind, the channel to it, and an event loop that outlives a test.
+
+    inner: what samples behind it, where its own counters only see what is finished.
+    """
 
     kind: str
     engine: Engine
     channel: Channel
+    inner: Engine
     runner: asyncio.Runner
     version: int = 0
 
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
         return self.runner.run(asyncio.wait_for(main(), 120))  # type: ignore[arg-type]
+
+    async def counters(self) -> EngineStats:
+        return await self.inner.stats()
 
     async def publish(self, model: Decoder, *, mode: Any = "keep") -> int:
         """The weights of `model`, as a version of their own, with a probe."""
@@ -60,20 +70,30 @@ def scores(model: Decoder, tokens: list[int]) -> list[float]:
     return [0.0, *(float(rows[i][token]) for i, token in enumerate(tokens[1:]))]
 
 
-def made(kind: str) -> tuple[Engine, Channel]:
+async def made(kind: str, stack: AsyncExitStack) -> tuple[Engine, Channel, Engine]:
+    """The engine, the channel to it, and what samples behind it. What it needs ends with the stack."""
     if kind == "local":
-        return engine(decoder(), weights="copy"), Direct()
-    own = {"count": 2} if kind == "process" else {"vllm": {"python": str(VLLM)}}
-    return build_engine(decoder(), EngineConfig.of(kind=kind, max_rows=8, max_len=128, **own))
+        local = engine(decoder(), weights="copy")
+        return local, Direct(), local
+    own: dict[str, Any] = {"count": 2} if kind == "process" else {"vllm": {"python": str(VLLM)}}
+    inner: Engine | None = None
+    if kind == "sglang":
+        fake = FakeSglang(decoder())
+        own = {"sglang": {"urls": [await stack.enter_async_context(served(fake.answer))]}}
+        inner = fake.base
+    found, channel = build_engine(decoder(), EngineConfig.of(kind=kind, max_rows=8, max_len=128, **own))
+    return found, channel, inner or found
 
 
-@pytest.fixture(scope="module", params=["local", "process", pytest.param("vllm", marks=pytest.mark.vllm)])
+@pytest.fixture(scope="module", params=["local", "process", "sglang", pytest.param("vllm", marks=pytest.mark.vllm)])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with asyncio.Runner() as runner:
-        made_engine, channel = made(request.param)
-        yield Bench(request.param, made_engine, channel, runner)
-        runner.run(made_engine.close())
+        stack = AsyncExitStack()
+        found, channel, inner = runner.run(made(request.param, stack))
+        yield Bench(request.param, found, channel, inner, runner)
+        runner.run(found.close())
         channel.close()
+        runner.run(stack.aclose())
 
 
 def check(model: Decoder, prompt: list[int], done: Completion, sampling: Sampling) -> None:
@@ -140,9 +160,9 @@ def test_score_equals_the_log_probs_of_generate(bench: Bench) -> None:
 
 async def started(bench: Bench) -> asyncio.Task[Completion]:
     """A long completion that has sampled some tokens."""
-    before = (await bench.engine.stats()).sampled_tokens
+    before = (await bench.counters()).sampled_tokens
     task = asyncio.create_task(bench.engine.generate(PROMPT, LONG))
-    while (await bench.engine.stats()).sampled_tokens < before + 5:
+    while (await bench.counters()).sampled_tokens < before + 5:
         await asyncio.sleep(0)
     return task
 
@@ -212,7 +232,7 @@ def test_cancelling_frees_the_row(bench: Bench) -> None:
         running = await started(bench)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        while (await bench.engine.stats()).running:
+        while (await bench.counters()).running:
             await asyncio.sleep(0.01)
 
     bench.run(main)

@@ -20,8 +20,10 @@ from espalier.core.errors import ConfigError, EngineError, EngineLostError
 from espalier.core.net.http import HttpClient, RefusedError, UnreachableError
 from espalier.engine.api import Completion, Sampling
 from espalier.engine.channels.disk import Adapters, Disk
+from espalier.engine.http.answers import versions
+from espalier.engine.http.dialect import Call
 from espalier.engine.http.engine import HttpEngine
-from espalier.engine.http.vllm import VllmDialect, _versions
+from espalier.engine.http.vllm import VllmDialect
 from espalier.engine.launch import vllm as launch
 from espalier.engine.pool.member import Limits, Member
 from espalier.engine.pool.pool import Pool
@@ -99,16 +101,20 @@ def test_weights_that_cannot_be_read_are_an_error_and_the_engine_resumes(said: S
     assert "No such file or directory" in said.refused
 
 
+SPANS = [{"version": "default", "start": 0, "end": 2}, {"version": "8", "start": 2, "end": 3}]
+
+
 @pytest.mark.parametrize(
-    ("spans", "versions"),
+    ("model", "spans", "expected"),
     [
-        ([{"version": "default", "start": 0, "end": 2}, {"version": "8", "start": 2, "end": 3}], [0, 0, 8]),
-        (None, [5, 5, 5]),
-        ([], [5, 5, 5]),
+        ("policy", SPANS, [0, 0, 8]),
+        ("policy", None, [5, 5, 5]),
+        ("policy", [], [5, 5, 5]),
+        ("espalier-run-5", SPANS, [5, 5, 5]),  # an adapter; the label is that of the base weights
     ],
 )
-def test_versions(spans: Any, versions: list[int]) -> None:
-    assert _versions(spans, 3, current=5) == versions
+def test_versions(model: str, spans: Any, expected: list[int]) -> None:
+    assert versions(Call(HttpClient(""), model, 5, 1.0), spans, 3) == expected
 
 
 def first_choice(change: Callable[[dict[str, Any]], Any]) -> Change:

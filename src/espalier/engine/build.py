@@ -11,6 +11,7 @@ from typing import assert_never
 
 from espalier.core.errors import ConfigError
 from espalier.core.io.scratch import scratch
+from espalier.core.net.key import read_key
 from espalier.core.sockets import free_port
 from espalier.engine.api import Capabilities, Engine
 from espalier.engine.channels.api import Channel, Direct
@@ -19,6 +20,7 @@ from espalier.engine.channels.shm import SharedMemory
 from espalier.engine.config import EngineConfig
 from espalier.engine.embedded import embedded
 from espalier.engine.http.engine import HttpEngine
+from espalier.engine.http.sglang import SglangDialect
 from espalier.engine.http.vllm import VllmDialect
 from espalier.engine.launch import vllm as launch
 from espalier.engine.pool.member import Launch, Limits, Member
@@ -53,27 +55,29 @@ def build_engine(
                 partial(ProcessEngine.start, model, config, threads=cores.threads, cores=own) for own in cores.engines
             ]
             return pool(launches, ProcessEngine.CAPABILITIES, config, say), SharedMemory()
-        case "vllm":
-            return vllm_engine(model, config, overlap=overlap, say=say, logs=logs)
+        case "vllm" | "sglang":
+            return servers(model, config, overlap=overlap, say=say, logs=logs)
         case _:
             assert_never(config.kind)
 
 
-def vllm_engine(
+def servers(
     model: Decoder, config: EngineConfig, *, overlap: bool, say: Say, logs: Path | None
 ) -> tuple[Engine, Channel]:
-    """Servers of vLLM."""
-    rank = lora_shape(model)[0] if config.vllm.adapters else 0
+    """Servers of vLLM or SGLang, joined or started."""
+    chosen = config.vllm if config.kind == "vllm" else config.sglang
+    rank = lora_shape(model)[0] if chosen.adapters else 0
     channel: Channel = Adapters(model) if rank else Disk(model)
-    dialect = VllmDialect(updates=frozenset((channel.kind,)))
+    dialect = (VllmDialect if config.kind == "vllm" else SglangDialect)(updates=frozenset((channel.kind,)))
     join = partial(
         HttpEngine.join,
         dialect=dialect,
         max_rows=config.max_rows,
         seconds=config.request_seconds,
         vocabulary=model.config.vocab_size,
+        key=read_key(chosen.key_env, f"engine.{config.kind}.key_env"),
     )
-    launches: list[Launch] = [partial(join, url) for url in config.vllm.urls]
+    launches: list[Launch] = [partial(join, url) for url in chosen.urls]
     if not launches:
         launch.require(Path(config.vllm.python))
         cores = divided(config.count, overlap=overlap, threads=config.threads)

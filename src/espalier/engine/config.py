@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from espalier.core.config import Config
 
@@ -17,19 +17,39 @@ QUEUE = 1024
 """Default number of answers that may wait for a row in a server."""
 
 
-class VllmConfig(Config):
-    """vLLM's server. A run joins running servers, or starts and ends its own."""
+class ServersConfig(Config):
+    """Servers of other projects."""
 
     urls: tuple[str, ...] = ()
-    """Addresses of running servers, such as `http://127.0.0.1:8000`; without any, `engine.count` servers are started.
-    """
+    """Addresses of running servers, such as `http://127.0.0.1:8000`; without any, `engine.count` servers of vLLM are
+    started."""
+
+    key_env: str = ""
+    """Name of the environment variable that contains the API key of the servers, if they ask for one."""
+
+    adapters: bool = False
+    """Publish a model with adapters (`model.lora`) as adapters alone, not as full weights. Less is written, but vLLM's
+    server on a CPU samples several times more slowly with adapters."""
+
+    @field_validator("key_env")
+    @classmethod
+    def _no_key(cls, name: str) -> str:
+        if name and not name.isidentifier():
+            raise ValueError("give the name of the environment variable that contains the key, not the key")
+        return name
+
+
+class SglangConfig(ServersConfig):
+    """SGLang's servers. A run joins running servers, and starts none."""
+
+
+class VllmConfig(ServersConfig):
+    """vLLM's servers. A run joins running servers, or starts and ends its own."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"key_env"})
 
     python: str = ".venv-vllm/bin/python"
     """Python of the environment in which vLLM is installed; `make vllm` makes this one, with vLLM's CPU server."""
-
-    adapters: bool = False
-    """Publish a model with adapters (`model.lora`) as adapters alone, not as full weights. Less is written, but a
-    server on a CPU samples several times more slowly with adapters."""
 
     args: tuple[str, ...] = ("--enforce-eager", "--no-enable-chunked-prefill")
     """Further arguments of a server that is started. These are for a server on a CPU, which ends where the prefill of a
@@ -46,14 +66,29 @@ class EngineConfig(Config):
     """The engine that samples."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"kind", "precision", "quantize", "count", "threads", "probe", "request_seconds", "heartbeat_seconds", "vllm"}
+        {
+            "kind",
+            "vllm",
+            "sglang",
+            "count",
+            "threads",
+            "probe",
+            "request_seconds",
+            "heartbeat_seconds",
+            "precision",
+            "quantize",
+        }
     )
 
-    kind: Literal["local", "process", "vllm"] = "local"
-    """`local`: embedded in this process. `process`: the same engine in a process of its own. `vllm`: vLLM's server."""
+    kind: Literal["local", "process", "vllm", "sglang"] = "local"
+    """`local`: embedded in this process. `process`: the same engine in a process of its own. `vllm`, `sglang`: servers
+    of these projects."""
 
     vllm: VllmConfig = VllmConfig()
     """For the kind `vllm`."""
+
+    sglang: SglangConfig = SglangConfig()
+    """For the kind `sglang`."""
 
     count: int = Field(default=1, ge=1)
     """Number of engines, for other kinds than `local`."""
@@ -98,11 +133,22 @@ class EngineConfig(Config):
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
-        if self.quantize != "none" and self.kind == "vllm":
-            raise ValueError(f"engine.quantize={self.quantize} is for the embedded engine, not for engine.kind=vllm")
+        if self.quantize != "none" and self.on_servers:
+            raise ValueError(
+                f"engine.quantize={self.quantize} is for the embedded engine, not for engine.kind={self.kind}"
+            )
+        if self.kind == "sglang" and not self.sglang.urls:
+            raise ValueError(
+                "engine.kind=sglang joins running servers and starts none: name their addresses in engine.sglang.urls"
+            )
         if self.count > 1 and self.kind == "local":
             raise ValueError("engine.count needs engines in processes of their own: set engine.kind to process or vllm")
         return self
+
+    @property
+    def on_servers(self) -> bool:
+        """Whether engines are servers of other projects."""
+        return self.kind in ("vllm", "sglang")
 
     @property
     def on_these_cores(self) -> bool:

@@ -271,10 +271,10 @@ class TrainConfig(Config):
             raise ValueError(
                 "shuffle_rewards deals out the rewards of rows, and algorithm.turn_rewards pays turns: turn one off"
             )
-        if self.engine.kind == "vllm" and (self.rollout.temperature != 1.0 or self.rollout.truncated):
+        if self.engine.on_servers and (self.rollout.temperature != 1.0 or self.rollout.truncated):
             raise ValueError(
-                "engine.kind=vllm returns log-probs of the plain softmax: set rollout.temperature to 1, and leave "
-                "top_p, top_k and min_p at their defaults"
+                f"engine.kind={self.engine.kind} returns log-probs of the sampling distribution only at temperature 1 "
+                "without truncation: set rollout.temperature to 1, and leave top_p, top_k and min_p at their defaults"
             )
         if self.rollout.max_tokens >= self.engine.max_len:
             raise ValueError(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from espalier.core.net.http import HttpClient
-from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Sampling
+from espalier.engine.api import Capabilities, Completion, EngineStats, Sampling
 from espalier.engine.updates import WeightUpdate
 
 
@@ -16,6 +16,7 @@ class Call:
     """A request to a server: its client, the name of the model there, the version of its weights and a deadline.
 
     run: marks what this client leaves there, so that another run on the same server cannot take it for its own.
+    oldest: the version with which the oldest request under way began.
     """
 
     client: HttpClient
@@ -23,12 +24,14 @@ class Call:
     version: int
     seconds: float
     run: str = ""
+    oldest: int = 0
 
 
 class Dialect(Protocol):
     """Translates engine calls to one server's HTTP interface. Without state of its own.
 
-    Raises what `HttpClient` does, and EngineError for what the server answers wrongly.
+    Raises what `HttpClient` does, and EngineError for what the server answers wrongly. A KeyError, IndexError,
+    TypeError or ValueError says that an answer is not of the form expected.
     """
 
     @property
@@ -48,8 +51,8 @@ class Dialect(Protocol):
         """See `Engine.score`."""
         ...
 
-    async def pause(self, call: Call, mode: PauseMode) -> None:
-        """See `Engine.pause`."""
+    async def pause(self, call: Call, mode: Literal["abort", "keep"]) -> None:
+        """See `Engine.pause`. Requests that arrive later wait."""
         ...
 
     async def resume(self, call: Call) -> None:
@@ -60,6 +63,6 @@ class Dialect(Protocol):
         """Load new weights, and label them. Returns the name of the model that has them from now on."""
         ...
 
-    async def stats(self, call: Call) -> EngineStats:
-        """Counters and queue lengths."""
+    async def stats(self, call: Call) -> EngineStats | None:
+        """Counters and queue lengths; None where the server only shows that it is alive."""
         ...

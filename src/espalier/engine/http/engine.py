@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from espalier.core.errors import EngineError, EngineLostError
@@ -52,6 +52,13 @@ class HttpEngine:
         self._version = 0
         self._run = secrets.token_hex(4)
         self._numbers = itertools.count()
+        self._counted = EngineStats()
+        self._under_way: list[int] = []
+        """Of each completion that was asked for and not answered, the version with which it began."""
+        self._idle, self._open = asyncio.Event(), asyncio.Event()
+        self._idle.set()
+        self._open.set()
+        self._closed = False
         self._closing: asyncio.Future[None] | None = None
 
     @classmethod
@@ -105,14 +112,20 @@ class HttpEngine:
         """See `Engine`. The server finds the KV cache of a conversation by its tokens."""
         self._check(prompt, sampling)
         begun = time.perf_counter()
+        await self._open.wait()
+        if self._closed:
+            raise EngineLostError(f"the engine on {self._client.url} was closed before it began a request")
+        name = f"r{next(self._numbers)}"
         async with _as_engine_errors():
-            done = await self._dialect.generate(self._call(self._seconds), prompt, sampling, f"r{next(self._numbers)}")
+            with self._counting():
+                done = await self._dialect.generate(self._call(self._seconds), prompt, sampling, name)
         lengths = {len(done.tokens), len(done.logprobs), len(done.raw_logprobs), len(done.versions)}
         if len(lengths) > 1 or len(done.tokens) > sampling.max_tokens:
             raise EngineError(
                 f"the server answered with {len(done.tokens)} tokens of {sampling.max_tokens}, {len(done.logprobs)} "
                 f"log-probs and {len(done.versions)} versions"
             )
+        self._count(len(prompt), done)
         return replace(done, seconds=time.perf_counter() - begun)
 
     async def score(self, tokens: Sequence[int]) -> list[float]:
@@ -122,9 +135,18 @@ class HttpEngine:
             return await self._dialect.score(self._call(), tokens)
 
     async def pause(self, mode: PauseMode) -> None:
-        """See `Engine`."""
-        async with _as_engine_errors():
-            await self._dialect.pause(self._call(), mode)
+        """See `Engine`. New completions wait here, so that they begin with the version that is loaded. `finish` waits
+        for the completions of this client.
+        """
+        self._open.clear()
+        try:
+            if mode == "finish":
+                await self._idle.wait()
+            async with _as_engine_errors():
+                await self._dialect.pause(self._call(), "abort" if mode == "abort" else "keep")
+        except BaseException:
+            self._open.set()
+            raise
 
     async def load(self, update: WeightUpdate) -> None:
         """See `Engine`."""
@@ -137,6 +159,7 @@ class HttpEngine:
         """See `Engine`."""
         async with _as_engine_errors():
             await self._dialect.resume(self._call())
+        self._open.set()
 
     async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
         """See `Engine`."""
@@ -149,14 +172,18 @@ class HttpEngine:
         """See `Engine`. A server frees its cache by itself."""
 
     async def stats(self) -> EngineStats:
-        """See `Engine`."""
+        """See `Engine`. Where the server tells no counters, they are those of this client's completions."""
         async with _as_engine_errors():
             found = await self._dialect.stats(self._call())
+        if found is None:
+            found = replace(self._counted, running=len(self._under_way))
         found.version = self._version
         return found
 
     async def close(self) -> None:
-        """See `Engine`."""
+        """See `Engine`. Requests that wait for the end of a pause are told."""
+        self._closed = True
+        self._open.set()
         await self._client.close()
         await asyncio.to_thread(self._end)
 
@@ -165,12 +192,34 @@ class HttpEngine:
         self._closing = asyncio.ensure_future(self.close())
 
     def _call(self, seconds: float = CONTROL_SECONDS) -> Call:
-        return Call(self._client, self._model, self._version, seconds, self._run)
+        oldest = min(self._under_way, default=self._version)
+        return Call(self._client, self._model, self._version, seconds, self._run, oldest)
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        """Count a completion as under way."""
+        version = self._version
+        self._under_way.append(version)
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._under_way.remove(version)
+            if not self._under_way:
+                self._idle.set()
+
+    def _count(self, prompt: int, done: Completion) -> None:
+        self._counted.prompt_tokens += prompt
+        self._counted.cached_tokens += done.cached
+        self._counted.prefilled_tokens += done.prefilled
+        self._counted.sampled_tokens += len(done.tokens)
 
     def _check(self, prompt: Sequence[int], sampling: Sampling) -> None:
         """Refuse what servers cut short, or answer wrongly, without a word."""
         check_ids(prompt, self._vocabulary)
         check_length(prompt, sampling, self._max_len, limit="the server's model has ")
+        if sampling.stop_sequences:
+            raise EngineError("a server ends a completion at single tokens, not at sequences of them")
 
 
 @asynccontextmanager
@@ -181,3 +230,5 @@ async def _as_engine_errors() -> AsyncIterator[None]:
         raise EngineError(str(error)) from None
     except UnreachableError as error:
         raise EngineLostError(str(error)) from None
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise EngineError(f"the server's answer is not of the form expected: {error!r}") from error
