@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,7 +52,8 @@ class EmbeddedServer:
             found = self.routes.get(request.path_qs)
             if found is None:
                 raise RefusalError(404, f"there is no {request.path_qs}")
-            return web.json_response(self.change(request.path_qs, await found(body)))
+            answer = self.change(request.path_qs, await found(body))
+            return web.Response(text=answer) if isinstance(answer, str) else web.json_response(answer)
         except RefusalError as error:
             return web.json_response({"message": str(error)}, status=error.status)
         except EngineError as error:
@@ -82,3 +83,10 @@ async def unless_aborted(task: asyncio.Task[Any]) -> Any:
     """The task's result; None if it was cancelled. It goes on where who waits for it is cancelled."""
     await asyncio.wait({task})
     return None if task.cancelled() else task.result()
+
+
+def spanned(versions: Sequence[int], labels: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The spans of equal versions, as vLLM and SGLang tell them."""
+    starts = [i for i, version in enumerate(versions) if i == 0 or version != versions[i - 1]]
+    ends = [*starts[1:], len(versions)]
+    return [{"version": labels[versions[a]], "start": a, "end": b} for a, b in zip(starts, ends, strict=True)]

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from embedded_server import Change, EmbeddedServer, RefusalError, known, slow, unless_aborted
+from embedded_server import Change, EmbeddedServer, RefusalError, known, slow, spanned, unless_aborted
 from engine_models import VOCABULARY
 
 from espalier.engine.api import Completion, Sampling
@@ -108,13 +108,8 @@ class FakeSglang(EmbeddedServer):
             pairs = zip(done.raw_logprobs, done.tokens, strict=True)
             about["output_token_logprobs"] = [[logprob, token, None] for logprob, token in pairs]
         if self.spans:
-            about["weight_versions"] = self.spanned(done.versions)
+            about["weight_versions"] = spanned(done.versions, self.labels)
         return {"text": "", "output_ids": done.tokens, "meta_info": about}
-
-    def spanned(self, versions: list[int]) -> list[dict[str, Any]]:
-        starts = [i for i, version in enumerate(versions) if i == 0 or version != versions[i - 1]]
-        ends = [*starts[1:], len(versions)]
-        return [{"version": self.labels[versions[a]], "start": a, "end": b} for a, b in zip(starts, ends, strict=True)]
 
     async def pause(self, body: Any) -> Any:
         known(body, "mode")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +14,17 @@ import pytest
 from engine_models import VOCABULARY, engine, reference
 from engine_models import decoder as tiny
 from fake_sglang import FakeSglang
+from fake_transfer import FakeTransfer, Gloo
 from fake_vllm import served
 
 from espalier.core.errors import EngineError
 from espalier.engine.api import Completion, Engine, EngineStats, Sampling
-from espalier.engine.build import build_engine
+from espalier.engine.build import build_engine, pool
 from espalier.engine.channels.api import Channel, Direct
+from espalier.engine.channels.transfer import Transfer
 from espalier.engine.config import EngineConfig
+from espalier.engine.http.engine import HttpEngine
+from espalier.engine.http.vllm import VllmDialect
 from espalier.engine.updates import Probe, TensorUpdate
 from espalier.lm.decoder import Decoder
 
@@ -75,6 +80,8 @@ async def made(kind: str, stack: AsyncExitStack) -> tuple[Engine, Channel, Engin
     if kind == "local":
         local = engine(decoder(), weights="copy")
         return local, Direct(), local
+    if kind == "transfer":
+        return await transferring(stack)
     own: dict[str, Any] = {"count": 2} if kind == "process" else {"vllm": {"python": str(VLLM)}}
     inner: Engine | None = None
     if kind == "sglang":
@@ -85,7 +92,19 @@ async def made(kind: str, stack: AsyncExitStack) -> tuple[Engine, Channel, Engin
     return found, channel, inner or found
 
 
-@pytest.fixture(scope="module", params=["local", "process", "sglang", pytest.param("vllm", marks=pytest.mark.vllm)])
+async def transferring(stack: AsyncExitStack) -> tuple[Engine, Channel, Engine]:
+    """vLLM's transfer of weights, on a fake with a group of gloo."""
+    url = await stack.enter_async_context(served(FakeTransfer(decoder()).answer))
+    dialect = VllmDialect(updates=frozenset(("transfer",)))
+    join = partial(HttpEngine.join, url, dialect, max_rows=8, seconds=60.0, vocabulary=VOCABULARY)
+    found = pool([join], dialect.capabilities, EngineConfig.of(max_rows=8, max_len=128), print)
+    return found, Transfer(decoder(), Gloo), found
+
+
+KINDS = ["local", "process", "sglang", "transfer", pytest.param("vllm", marks=pytest.mark.vllm)]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()

@@ -10,7 +10,8 @@ import pytest
 from espalier.core.errors import ConfigError
 from espalier.rl.config import TrainConfig
 
-SGLANG = {"kind": "sglang", "sglang": {"urls": ["http://127.0.0.1:30000"]}}
+URLS = {"urls": ["http://127.0.0.1:30000"]}
+SGLANG = {"kind": "sglang", "sglang": URLS}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,11 @@ SGLANG = {"kind": "sglang", "sglang": {"urls": ["http://127.0.0.1:30000"]}}
         ({"engine": {"sglang": {"key_env": "sk-1"}}}, "engine.sglang.key_env': give the name of the environment var"),
         ({"engine": {"vllm": {"key_env": "sk-1"}}}, "engine.vllm.key_env': give the name of the environment variable"),
         ({"engine": {"sglang": {"python": "x"}}}, "engine.sglang.python"),
+        (
+            {"engine": {"kind": "vllm", "vllm": {"transfer": True}}},
+            "engine.vllm.transfer sends full weights to servers",
+        ),
+        ({"engine": {"kind": "vllm", "vllm": {**URLS, "transfer": True, "adapters": True}}}, "full weights"),
         ({"engine": {"kind": "vllm", "quantize": "int8"}}, "engine.quantize=int8 is for the embedded engine"),
         ({"engine": {"count": 2}}, "engine.count needs engines in processes of their own"),
         ({"rollout": {"max_lag": -1}}, "rollout.max_lag"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Finish = Literal["stop", "length", "abort"]
 PauseMode = Literal["abort", "finish", "keep"]
-UpdateKind = Literal["tensors", "shared", "files", "adapter"]
+UpdateKind = Literal["tensors", "shared", "files", "adapter", "transfer"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from espalier.engine.api import Capabilities, Engine
 from espalier.engine.channels.api import Channel, Direct
 from espalier.engine.channels.disk import Adapters, Disk
 from espalier.engine.channels.shm import SharedMemory
+from espalier.engine.channels.transfer import Transfer
 from espalier.engine.config import EngineConfig
 from espalier.engine.embedded import embedded
 from espalier.engine.http.engine import HttpEngine
@@ -68,6 +69,8 @@ def servers(
     chosen = config.vllm if config.kind == "vllm" else config.sglang
     rank = lora_shape(model)[0] if chosen.adapters else 0
     channel: Channel = Adapters(model) if rank else Disk(model)
+    if config.kind == "vllm" and config.vllm.transfer:
+        channel = Transfer(model)
     dialect = (VllmDialect if config.kind == "vllm" else SglangDialect)(updates=frozenset((channel.kind,)))
     join = partial(
         HttpEngine.join,

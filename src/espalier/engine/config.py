@@ -46,10 +46,13 @@ class SglangConfig(ServersConfig):
 class VllmConfig(ServersConfig):
     """vLLM's servers. A run joins running servers, or starts and ends its own."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"key_env"})
+    later: ClassVar[frozenset[str]] = frozenset({"key_env", "transfer"})
 
     python: str = ".venv-vllm/bin/python"
     """Python of the environment in which vLLM is installed; `make vllm` makes this one, with vLLM's CPU server."""
+
+    transfer: bool = False
+    """Broadcast weights from the learner's GPU to running servers (`urls`), not through files. Not yet run on a GPU."""
 
     args: tuple[str, ...] = ("--enforce-eager", "--no-enable-chunked-prefill")
     """Further arguments of a server that is started. These are for a server on a CPU, which ends where the prefill of a
@@ -140,6 +143,12 @@ class EngineConfig(Config):
         if self.kind == "sglang" and not self.sglang.urls:
             raise ValueError(
                 "engine.kind=sglang joins running servers and starts none: name their addresses in engine.sglang.urls"
+            )
+        if self.kind == "vllm" and self.vllm.transfer and (self.vllm.adapters or not self.vllm.urls):
+            raise ValueError(
+                "engine.vllm.transfer sends full weights to servers on GPUs of their own: start them with "
+                '--weight-transfer-config \'{"backend": "nccl"}\', name their addresses in engine.vllm.urls, and leave '
+                "engine.vllm.adapters out"
             )
         if self.count > 1 and self.kind == "local":
             raise ValueError("engine.count needs engines in processes of their own: set engine.kind to process or vllm")

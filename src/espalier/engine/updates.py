@@ -1,15 +1,18 @@
-"""New weights for an engine: as tensors, in shared memory, as files, or as an adapter."""
+"""New weights for an engine: as tensors, in shared memory, as files, as an adapter, or broadcast by the learner."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
 from espalier.engine.api import UpdateKind
+
+if TYPE_CHECKING:
+    from espalier.engine.channels.transfer import Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +82,20 @@ class SharedUpdate:
     probe: Probe | None = None
 
 
-WeightUpdate = TensorUpdate | SharedUpdate | FileUpdate | AdapterUpdate
+@dataclass(frozen=True, slots=True)
+class TransferUpdate:
+    """Tensors of this process, by Hugging Face parameter name, to be broadcast to the workers of a server.
+
+    senders: this process's end of each group that was formed, by the mark of the server's client (`Call.run`).
+    connect: makes such an end for a number of workers.
+    """
+
+    kind: ClassVar[UpdateKind] = "transfer"
+    version: int
+    tensors: Mapping[str, Tensor]
+    senders: MutableMapping[str, Sender]
+    connect: Callable[[int], Sender]
+    probe: Probe | None = None
+
+
+WeightUpdate = TensorUpdate | SharedUpdate | FileUpdate | AdapterUpdate | TransferUpdate

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from espalier.core.errors import DataError, EngineError
 from espalier.engine.channels.shm import SharedReader
-from espalier.engine.updates import AdapterUpdate, FileUpdate, SharedUpdate, TensorUpdate, WeightUpdate
+from espalier.engine.updates import AdapterUpdate, FileUpdate, SharedUpdate, TensorUpdate, TransferUpdate, WeightUpdate
 from espalier.lm.checkpoint.files import load_model
 from espalier.lm.decoder import Decoder
 from espalier.lm.lora import adapted, read_adapters
@@ -33,6 +33,8 @@ def take(model: Decoder, update: WeightUpdate, *, alias: bool, reader: SharedRea
                 assign(model, load_model(update.folder).state_dict(), alias=False)
             case AdapterUpdate():
                 _take_adapters(model, update)
+            case TransferUpdate():
+                raise EngineError("weights that are broadcast to a server cannot be loaded in this process")
             case _:
                 assert_never(update)
     except DataError as error:

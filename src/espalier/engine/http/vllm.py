@@ -1,4 +1,4 @@
-"""vLLM's server: token ids in and out, pauses, and weights from disk or as adapters.
+"""vLLM's server: token ids in and out, pauses, and weights from disk, as adapters or from the learner's GPU.
 
 Tested with vLLM 0.32.0. It needs a server that was started with `--enable-scale-out` (the token endpoint) and
 VLLM_SERVER_DEV_MODE=1 (pauses and weights); `espalier.engine.launch` starts one that way. The development endpoints
@@ -16,7 +16,8 @@ from espalier.engine.api import Capabilities, Completion, EngineStats, Sampling,
 from espalier.engine.http.adapters import base_model, load_adapter
 from espalier.engine.http.answers import FINISHES, sampled, versions
 from espalier.engine.http.dialect import Call
-from espalier.engine.updates import AdapterUpdate, FileUpdate, WeightUpdate
+from espalier.engine.http.transfer import transfer
+from espalier.engine.updates import AdapterUpdate, FileUpdate, TransferUpdate, WeightUpdate
 
 GENERATE = "/inference/v1/generate"
 COUNTERS = {
@@ -80,6 +81,9 @@ class VllmDialect:
         """See `Dialect`."""
         if isinstance(update, AdapterUpdate):
             return await load_adapter(call, update, under="/v1")
+        if isinstance(update, TransferUpdate):
+            await transfer(call, update)
+            return call.model
         if not isinstance(update, FileUpdate):
             raise EngineError(f"vLLM's server does not accept updates of the kind {update.kind}")
         body = {"method": self._method, "kwargs": {"weights_path": str(update.folder)}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
@@ -20,6 +20,11 @@ def split(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
     for e, matrix in enumerate(tensor):
         for part, piece in zip(parts, matrix.chunk(len(parts)), strict=True):
             yield f"{prefix}.{e}.{part}.weight", piece
+
+
+def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All tensors of a checkpoint, from those in memory."""
+    return {name: part for whole in tensors.items() for name, part in split(*whole)}
 
 
 def place(name: str, own: dict[str, Tensor]) -> tuple[str, Tensor] | None:

@@ -40,9 +40,8 @@ def save_weights(config: DecoderConfig, weights: Mapping[str, Tensor], path: Pat
     if any(".lora_" in name for name in weights):
         raise ConfigError("the model has LoRA adapters: save them with save_adapters, or merge them first")
     path.mkdir(parents=True, exist_ok=True)
-    tensors = {name: part for whole in weights.items() for name, part in expert_names.split(*whole)}
     with temporary(path / WEIGHTS, folder=False) as temp:
-        save_tensors(tensors, temp, {"format": "pt"})
+        save_tensors(expert_names.separate(weights), temp, {"format": "pt"})
         temp.replace(path / WEIGHTS)
     (path / INDEX).unlink(missing_ok=True)
     dtype = str(next(iter(weights.values())).dtype).removeprefix("torch.")
