@@ -125,6 +125,10 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier resume runs/quickstart": Plan(given=("stopped",), says="finished in"),
     "espalier report runs/quickstart --serve": Plan(add="--port 0", given=("runs",), server="on http://"),
     "espalier report runs/quickstart": Plan(given=("runs",), says="report.html"),
+    "espalier watch": Plan(add="runs/quickstart", given=("runs",), says="finished"),
+    "espalier watch runs/async --once": Plan(
+        instead="espalier watch runs/quickstart --once", given=("runs",), says="held-out accuracy"
+    ),
     "espalier runs": Plan(given=("runs",), says="finished"),
     "espalier compare runs/quickstart runs/faster --out comparison.html": Plan(given=("runs",), says="comparison.html"),
     "espalier compare runs/rloo runs/clip": Plan(

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "config": "show a recipe's values and where each comes from",
     "data": "show what models and data there are, and fetch what is missing",
     "report": "make the HTML report of a run again, or follow a run in the browser",
+    "watch": "follow a run in the terminal",
     "runs": "show a table of the runs",
     "compare": "make one report of several runs",
     "eval": "measure a model on tasks: avg@n, pass@k, samples",
@@ -75,6 +76,10 @@ def _load(command: str) -> tuple[Callable[[argparse.ArgumentParser], None], Call
             from espalier.cli.commands import runs
 
             return (runs.add_runs, runs.show_runs) if command == "runs" else (runs.add_compare, runs.compare)
+        case "watch":
+            from espalier.cli.commands import watching
+
+            return watching.add_watch, watching.watch
         case "eval":
             from espalier.cli.commands import evaluating
 

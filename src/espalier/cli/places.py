@@ -10,6 +10,7 @@ from typing import Any
 
 from espalier.core.errors import ConfigError, RunError, nearest
 from espalier.core.fetch.catalogue import ITEMS
+from espalier.core.run.folder import read_state, standing
 
 RECIPES = Path("recipes")
 """Recipes of the user's own, in the working directory."""
@@ -65,6 +66,15 @@ def find_run(word: str) -> Path:
         return runs[0]
     _check_name(word)
     raise RunError(f"{word} is not a run folder. Runs lie in {RUNS}/NAME/TIME.")
+
+
+def newest_running() -> Path:
+    """The run below `RUNS` that goes on now; of several, the one that began last. Raises RunError if there is none."""
+    folders = sorted((config.parent for config in RUNS.glob("[!.]*/[!.]*/config.yaml")), key=lambda path: path.name)
+    for path in reversed(folders):
+        if standing(path, read_state(path)) == "running":
+            return path
+    raise RunError(f"no run goes on below {RUNS}/: name one, as `espalier runs` shows them")
 
 
 def find_model(word: str) -> dict[str, Any]:

@@ -200,6 +200,11 @@ class LocalEngine:
 
     async def stats(self) -> EngineStats:
         """See `Engine`."""
+        return self.counters
+
+    @property
+    def counters(self) -> EngineStats:
+        """The same, at once."""
         stepper = self._stepper
         return replace(stepper.stats, running=len(stepper.running), waiting=len(stepper.scheduler.waiting))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -44,6 +44,7 @@ from espalier.rl.rollout.api import Player
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices
+from espalier.rl.rollout.under_way import UnderWay
 from espalier.rl.room import check_room, prompt_lengths
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Setting:
     crew: Crew | None = None
     """The processes of the learner, where it has any of its own."""
     cluster: OnRay | None = None
+    under_way: UnderWay = field(default_factory=UnderWay)
+    """The attempts of all its players."""
 
     def player(
         self,
@@ -95,6 +98,7 @@ class Setting:
             pad=algorithm is not None and rollout.pad_groups,
             seed=derive(self.seed, purpose),
             in_flight=in_flight,
+            under_way=self.under_way,
             notices=self.notices,
         )
 

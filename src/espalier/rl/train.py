@@ -124,6 +124,7 @@ class Training:
             publish=setting.publisher(learner, config.rollout, config.engine),
             player=setting.player(config.rollout, "rollout", config.algorithm, in_flight),
             in_flight=in_flight,
+            under_way=setting.under_way,
             source=TaskSource(setting.tasks, state.cursor),
             evaluator=setting.evaluator(config.rollout, config.evaluation),
             checkpoints=self._checkpoints,
@@ -131,6 +132,7 @@ class Training:
             save_every=self._save_every,
         )
         loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state, waiting=waiting)
+        run.look = loop.now
         browser = setting.browser(config, run.artefact("samples"))
         with run.progress(config.warm_start.steps + config.steps, "reinforcement learning") as progress:
             await loop.begin(progress)

@@ -21,7 +21,7 @@ from espalier.core.tracking.progress import duration
 
 WIDTH = 200
 """Characters of a line where the output is no terminal."""
-_STYLES = {"finished": "green", "running": "blue", "failed": "red", "killed": "red", "broken": "red"}
+STYLES = {"finished": "green", "running": "blue", "failed": "red", "killed": "red", "broken": "red"}
 
 KEYS: dict[str, Callable[[RunRow], Any]] = {
     "time": lambda run: run.time,
@@ -69,7 +69,7 @@ def _table(runs: list[RunRow]) -> Table:
     for column in ("steps", "accuracy", "reward", "took"):
         table.add_column(column, justify="right", no_wrap=True)
     for run in runs:
-        style = _STYLES.get(run.status, "yellow")
+        style = STYLES.get(run.status, "yellow")
         accuracy = "" if run.accuracy is None else f"{run.accuracy:.1%}"
         reward = "" if run.reward is None else f"{run.reward:.4g}"
         took = duration(run.seconds) if run.seconds else ""

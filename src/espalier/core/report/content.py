@@ -13,7 +13,7 @@ from espalier.core.report import blocks as b
 from espalier.core.report.change import headline
 from espalier.core.report.drawn import default_blocks, drawn
 from espalier.core.report.series import all_curves, by_step
-from espalier.core.run.folder import is_locked, read_config, read_state
+from espalier.core.run.folder import read_config, read_state, standing
 from espalier.core.tracking.metrics import History, read_history
 from espalier.core.tracking.warnings import read_warnings
 
@@ -27,13 +27,12 @@ def content(path: Path) -> dict[str, Any]:
     history = read_history(path / "metrics.jsonl")
     state = read_state(path)
     blocks = b.load(path / "report.json") if (path / "report.json").is_file() else default_blocks(history)
-    killed = state.status == "running" and not is_locked(path)
     points = [p for series in history.values() for p in series]
     heads = [headline(block, history) for block in blocks if isinstance(block, b.Headline)]
     return {
         "name": config.get("name", path.parent.name),
         "folder": f"{path.parent.name}/{path.name}",
-        "status": "killed" if killed else state.status,
+        "status": standing(path, state),
         "error": state.error,
         "seconds": max(state.seconds, max((p.seconds for p in points), default=0.0)),
         "steps": max((p.step for p in points), default=0),

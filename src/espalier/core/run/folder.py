@@ -157,6 +157,11 @@ def read_state(path: Path) -> State:
         ) from None
 
 
+def standing(path: Path, state: State) -> str:
+    """The status of a run now: the recorded one, or `killed` where its process ended without recording one."""
+    return "killed" if state.status == "running" and not is_locked(path) else state.status
+
+
 def newest_unfinished(root: Path, name: str) -> Path | None:
     """The latest run of `name` that has not finished, or None."""
     folders = sorted(p.parent for p in (root / name).glob("[!.]*/config.yaml"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from espalier.core.errors import EspalierError
 from espalier.core.io.text import parse_json, read_object
-from espalier.core.run.folder import is_locked, read_config, read_state
+from espalier.core.run.folder import read_config, read_state, standing
 
 TAIL = 1 << 18
 """Bytes at the end of a file of metrics that are read for its last values."""
@@ -50,7 +50,7 @@ def read_run(path: Path) -> RunRow:
     try:
         config = read_config(path)
         state = read_state(path)
-        status = "killed" if state.status == "running" and not is_locked(path) else state.status
+        status = standing(path, state)
         last = _last_values(path / "metrics.jsonl")
         result = read_object(path / "result.json") if (path / "result.json").is_file() else {}
     except EspalierError as error:

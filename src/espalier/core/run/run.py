@@ -7,6 +7,7 @@
         report.json        the report's blocks       report.html     made from the files beside it
         result.json        the job's figures, once it has finished
         origins.json       where each setting was set    warnings.jsonl  what the run warned of, if anything
+        live.json          what the job does now, while it runs
 
 The folder appears complete under its name, or not at all. One process at a time holds its lock.
 """
@@ -16,7 +17,8 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -34,6 +36,7 @@ from espalier.core.run.checkpoints import BROKEN
 from espalier.core.run.environment import environment
 from espalier.core.run.folder import State, Status, make_folder, open_folder, read_state, write_state
 from espalier.core.stop import Stop
+from espalier.core.tracking.live import LIVE, Live, LiveFile
 from espalier.core.tracking.metrics import MetricLog, last_seconds
 from espalier.core.tracking.progress import Progress
 from espalier.core.tracking.sinks import RunInfo, Tracker, open_sink
@@ -49,7 +52,8 @@ class Run:
     path: the folder. job, name, seed: from the recipe. data: the data root. metrics: log them here.
     checkpoints: the folder for checkpoints; write them with `core.run.checkpoints` (steps) or `core.run.pieces`
     (finished parts). resumed: whether the folder existed before, so that the job should look into `checkpoints`. stop:
-    `stop.requested` once the user wants to stop; the job then writes a checkpoint and returns.
+    `stop.requested` once the user wants to stop; the job then writes a checkpoint and returns. look: what the job does
+    besides its progress, for `espalier watch`; another thread calls it, and it may raise RuntimeError.
     """
 
     def __init__(
@@ -71,6 +75,9 @@ class Run:
         self.checkpoints = path / "checkpoints"
         self.resumed = resumed
         self.stop = Stop()
+        self.look: Callable[[], Live] = Live
+        self._progress: Progress | None = None
+        self._live = LiveFile(path / LIVE, self._now)
         self._lock = lock
         self._finished = False
         self._console = console or Console()
@@ -133,7 +140,8 @@ class Run:
 
     def progress(self, total: int, title: str) -> Progress:
         """Shows `total` steps of work called `title`; a context manager with `update` and `note`."""
-        return Progress(total, title, console=self._console, clock=self._clock, stop=self.stop)
+        self._progress = Progress(total, title, console=self._console, clock=self._clock, stop=self.stop)
+        return self._progress
 
     def say(self, text: str) -> None:
         """One line for the user. One that begins with `warning: ` stands in the report as well."""
@@ -166,6 +174,7 @@ class Run:
 
     def __enter__(self) -> Run:
         self._write_state("running")
+        self._live.__enter__()
         self.stop.__enter__()
         return self
 
@@ -173,6 +182,7 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop.__exit__(kind, error, trace)
+        self._live.__exit__(kind, error, trace)
         try:
             self._end(error)
         except (OSError, EspalierError) as problem:  # on a full disk, say, which has ended the job as well
@@ -203,6 +213,13 @@ class Run:
         elif not self._finished:
             self._write_state("interrupted")
         build(self.path)
+
+    def _now(self) -> Live:
+        shown = self._progress
+        if shown is None:
+            return self.look()
+        rate = float(f"{shown.rate:.3g}")
+        return replace(self.look(), title=shown.title, step=shown.step, total=shown.total, rate=rate)
 
     def _untouched(self) -> bool:
         """Whether the job has left nothing in its new folder."""

@@ -109,13 +109,11 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, line in lines_of(io.BytesIO(whole_lines(path.read_bytes())), path):
         if line.strip():
             where = f"{path}:{number}"
-            record = parse_json(line, where)
-            _check(record, where)
-            yield line, record
+            yield line, checked(parse_json(line, where), where)
 
 
-def _check(record: Any, where: str) -> None:
-    """Raise DataError for what `MetricLog.log` does not write."""
+def checked(record: Any, where: str) -> dict[str, Any]:
+    """A line's value. Raises DataError for what `MetricLog.log` does not write."""
     if not isinstance(record, dict) or not {"step", "seconds"} <= record.keys():
         raise DataError(f"{where}: a line of metrics is an object with step and seconds")
     for name, value in record.items():
@@ -123,6 +121,7 @@ def _check(record: Any, where: str) -> None:
         sound = is_number and abs(value) <= LARGEST if name in ("step", "seconds") else is_number or value in NOT_FINITE
         if not sound or (name == "step" and value != int(value)):
             raise DataError(f"{where}: {name} is {value!r:.40}, not {'a whole' if name == 'step' else 'a'} number")
+    return record
 
 
 def _tidy(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -92,7 +92,7 @@ class Progress:
 
     def line(self) -> str:
         """The state in one line of text."""
-        parts = [f"{self.title} {self.step}/{self.total}", *self._pace()]
+        parts = [f"{self.title} {self.step}/{self.total}", *pace(self.rate, self.total - self.step)]
         parts += [f"{label} {readable(self.values[label][-1])}" for label in self._labels]
         return "  ".join(parts)
 
@@ -100,17 +100,12 @@ class Progress:
         self._said = self._clock.now()
         self._console.print(escape(self.line()), highlight=False, soft_wrap=True)
 
-    def _pace(self) -> list[str]:
-        if not 0 < self.rate < _FASTEST:
-            return []
-        pace = f"{self.rate:.1f} steps/s" if self.rate >= 1 else f"{1 / self.rate:.1f} s/step"
-        return [pace, f"{duration((self.total - self.step) / self.rate)} left"] if self.step < self.total else [pace]
-
     def _panel(self) -> RenderableType:
         head = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=max(self.total, 1), completed=self.step, width=28)
         clock = Text(duration(self._clock.now() - self._started), style="dim")
-        head.add_row(Text(self.title, style="bold"), bar, f"{self.step}/{self.total}", *self._pace(), clock)
+        left = self.total - self.step
+        head.add_row(Text(self.title, style="bold"), bar, f"{self.step}/{self.total}", *pace(self.rate, left), clock)
         table = Table.grid(padding=(0, 2))
         for label in self._labels:
             series = self.values[label]
@@ -121,7 +116,15 @@ class Progress:
         return Group(head, table, *notes)
 
 
-def sparkline(values: deque[float] | list[float]) -> str:
+def pace(rate: float, left: int) -> list[str]:
+    """`2.0 steps/s` or `1.3 s/step`, and how long the `left` steps take; nothing where the rate is not known."""
+    if not 0 < rate < _FASTEST:
+        return []
+    words = f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / rate:.1f} s/step"
+    return [words, f"{duration(left / rate)} left"] if left > 0 else [words]
+
+
+def sparkline(values: Sequence[float]) -> str:
     """One bar a value, scaled to their range; values that are not finite are gaps."""
     finite = [v for v in values if abs(v) < float("inf")]
     if not finite:

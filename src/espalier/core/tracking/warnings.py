@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -44,6 +45,14 @@ class WarningLog:
             self._lines.append({"text": text, "step": step, "seconds": round(self._seconds(), 3)})
 
 
+def parsed(value: Any, where: str) -> Warned:
+    """A line's value. Raises DataError for what `WarningLog.add` does not write."""
+    try:
+        return _WARNED.validate_python(value)
+    except ValidationError as error:
+        raise DataError(f"{where}: {error.errors()[0]['msg']}; the file may be deleted") from None
+
+
 def read_warnings(path: Path) -> list[Warned]:
     """The warnings in a file, none where there is no file; one that a resumed run gave again stands there once.
 
@@ -51,9 +60,6 @@ def read_warnings(path: Path) -> list[Warned]:
     """
     found: dict[tuple[str, int | None], Warned] = {}
     for number, value in read_lines(path):
-        try:
-            warned = _WARNED.validate_python(value)
-        except ValidationError as error:
-            raise DataError(f"{path}:{number}: {error.errors()[0]['msg']}; the file may be deleted") from None
+        warned = parsed(value, f"{path}:{number}")
         found.setdefault((warned.text, warned.step), warned)
     return list(found.values())

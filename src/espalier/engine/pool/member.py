@@ -62,6 +62,11 @@ class Member:
             raise EngineLostError(f"{self.name} is not running")
         return self._engine
 
+    @property
+    def seen(self) -> EngineStats:
+        """The counters as they were last seen, with those of the engines before."""
+        return added(self._seen, self.before)
+
     def holds(self, engine: Managed) -> bool:
         """Whether `engine` is the current one, and may be sent requests."""
         return self._engine is engine and self.up.is_set()

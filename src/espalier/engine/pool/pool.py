@@ -55,6 +55,11 @@ class Pool:
         self._starting: asyncio.Task[None] | None = None
 
     @property
+    def members(self) -> Sequence[Member]:
+        """The engines."""
+        return list(self._members.values())
+
+    @property
     def capabilities(self) -> Capabilities:
         """See `Engine`."""
         return self._capabilities

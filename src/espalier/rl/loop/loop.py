@@ -14,8 +14,10 @@ from random import Random
 
 from espalier.core.run.run import Run
 from espalier.core.seed import rng
+from espalier.core.tracking.activity import Activity
 from espalier.core.tracking.progress import Progress
 from espalier.engine.api import Engine, EngineStats
+from espalier.engine.watch import EngineWatch
 from espalier.rl.config import TrainConfig
 from espalier.rl.learner.api import Learner, Metrics
 from espalier.rl.loop.admission import Admission
@@ -33,11 +35,13 @@ from espalier.rl.loop.record.figures import (
     memory_figures,
     rollout_figures,
 )
+from espalier.rl.loop.record.now import Now
 from espalier.rl.loop.record.rollout_log import RolloutLog
 from espalier.rl.loop.source import TaskSource
 from espalier.rl.loop.stale import mask_old
 from espalier.rl.rollout.api import Player, ScoredGroup
 from espalier.rl.rollout.in_flight import InFlight
+from espalier.rl.rollout.under_way import UnderWay
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class Parts:
     player: Player
     source: TaskSource
     in_flight: InFlight
+    under_way: UnderWay
     evaluator: Evaluations
     checkpoints: Checkpoints
     rollouts: RolloutLog | None = None
@@ -117,6 +122,9 @@ class Loop:
             ledger=Ledger(state.groups),
             waiting=waiting,
         )
+        self._learner = Activity()
+        engines, ledger = EngineWatch(parts.engine), self._collector.ledger
+        self.now = Now(self._learner, self._admission, ledger, parts.in_flight, parts.under_way, engines)
 
     async def run(self, progress: Progress) -> bool:
         """Returns whether all steps were done, or the task was solved earlier."""
@@ -146,7 +154,8 @@ class Loop:
 
     async def publish(self) -> None:
         """Publish the learner's weights to the engine."""
-        await self._parts.publish()
+        with self._learner.at("publish"):
+            await self._parts.publish()
 
     async def evaluate(self, progress: Progress) -> Evaluation:
         """Evaluate the current weights on held-out tasks and log the metrics. Meanwhile no group starts and nothing is
@@ -156,7 +165,7 @@ class Loop:
         an evaluation is then the same as a step after a resume.
         """
         started = self._clock()
-        with self._collector.held():
+        with self._learner.at("evaluate"), self._collector.held():
             evaluation = await self._parts.evaluator()
             await self.publish()
         self._counted = await self._without_evaluation()
@@ -177,7 +186,8 @@ class Loop:
         begun = self._clock()
         self._cost.begin()
         before = self._counted or await parts.engine.stats()
-        collected = await self._collector.collect()
+        with self._learner.at("collect"):
+            collected = await self._collector.collect()
         generated = self._clock()
         groups, version = collected.groups, self._admission.version
         metrics = rollout_figures(groups, collected.counts, version)
@@ -189,7 +199,8 @@ class Loop:
             metrics |= self._age(collected, version)
         else:
             await parts.engine.sleep()  # what it frees, the learner can use
-        trained = await parts.learner.update([group.unit for group in groups])
+        with self._learner.at("train"):
+            trained = await parts.learner.update([group.unit for group in groups])
         self._counted = await parts.engine.stats()
         metrics |= engine_figures(before, self._counted)
         self._cost.add(trained, metrics)
@@ -254,7 +265,8 @@ class Loop:
         begun = self._clock()
         groups, idle = self._collector.ledger.save(), self._idle.save()
         state = State("rl", self.step, self._parts.source.cursor, groups, idle, self.figures)
-        await self._parts.checkpoints.save(self.number, state, self._parts.learner, self._collector.waiting)
+        with self._learner.at("save"):
+            await self._parts.checkpoints.save(self.number, state, self._parts.learner, self._collector.waiting)
         self._saving = self._clock() - begun
 
 

@@ -15,6 +15,7 @@ from espalier.envs.workers.deadline import deadline
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.notices import Notices, failed
 from espalier.rl.rollout.session import Session
+from espalier.rl.rollout.under_way import Playing
 from espalier.rl.trajectory import Status, Trajectory
 
 T = TypeVar("T")
@@ -27,18 +28,22 @@ async def play(
     limits: RolloutConfig,
     notices: Notices | None = None,
     begin: Callable[[], Awaitable[None]] | None = None,
+    playing: Playing | None = None,
 ) -> Episode:
     """Run `task` to its end. Afterwards `session.row` has the tokens and the status, and the environment is closed.
 
     Texts that the tokenizer cannot encode are reported to `notices`. `begin` is awaited before the first token is
-    sampled.
+    sampled. `playing` is told what is done.
     """
     episode = Episode(task, [], turns=0)
+    playing = playing or Playing(task)
     try:
-        room = await _open(env, task, session, limits, episode)
+        with playing.at("environment"):
+            room = await _open(env, task, session, limits, episode)
         if begin:
-            await begin()
-        await _converse(env, session, limits, episode, room)
+            with playing.at("round"):
+                await begin()
+        await _converse(env, session, limits, episode, room, playing)
     except (EnvError, EngineError) as error:
         session.row.status, session.row.error = Status.FAILED, str(error)
     except DataError as error:
@@ -46,8 +51,9 @@ async def play(
         if notices:
             notices.once(session.row.error)
     finally:
-        await session.close()
-        await _close(env, session.row, limits)
+        with playing.at("environment"):
+            await session.close()
+            await _close(env, session.row, limits)
     episode.tokens = session.row.sampled
     session.row.info["crowded"] = session.crowded
     return episode
@@ -67,14 +73,19 @@ async def _open(env: Env, task: Task, session: Session, limits: RolloutConfig, e
     return session.open(episode.messages, env.tools())
 
 
-async def _converse(env: Env, session: Session, limits: RolloutConfig, episode: Episode, room: bool) -> None:
+async def _converse(
+    env: Env, session: Session, limits: RolloutConfig, episode: Episode, room: bool, playing: Playing
+) -> None:
     row = session.row
     row.status = Status.TRUNCATED
     while room:
-        action, episode.finish = await session.act()
+        playing.turn += 1
+        with playing.at("engine"):
+            action, episode.finish = await session.act()
         episode.messages.append(action)
         episode.turns += 1
-        step = await call(env, "step", env.step(action), limits.env_seconds)
+        with playing.at("environment"):
+            step = await call(env, "step", env.step(action), limits.env_seconds)
         _account(episode, session, step)
         if step.done:
             row.status = Status.DONE if episode.finish == "stop" else Status.TRUNCATED

@@ -27,6 +27,7 @@ from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices
 from espalier.rl.rollout.rounds import Rounds
 from espalier.rl.rollout.session import Session
+from espalier.rl.rollout.under_way import Playing, UnderWay
 from espalier.rl.trajectory import Status, Trajectory
 
 
@@ -64,6 +65,7 @@ class GroupPlayer:
         pad: bool = False,
         seed: int,
         in_flight: InFlight | None = None,
+        under_way: UnderWay | None = None,
         notices: Notices | None = None,
     ) -> None:
         self._engine = engine
@@ -77,6 +79,7 @@ class GroupPlayer:
         self._pad = pad
         self._seed = seed
         self._in_flight = in_flight or InFlight(config.max_in_flight)
+        self._under_way = under_way or UnderWay()
         self._notices = notices
 
     async def play(self, index: int, task: Task, members: int | None = None) -> ScoredGroup:
@@ -107,7 +110,8 @@ class GroupPlayer:
 
     async def _attempts(self, played: ScoredGroup, member: int) -> Attempt | None:
         for attempt in range(self._config.repairs + 1):
-            found = await self._attempt(played, member, attempt)
+            with self._under_way.attempt(played.task) as playing:
+                found = await self._attempt(played, member, attempt, playing)
             if found.row.status != Status.FAILED:
                 return found
             played.errors.append(found.row.error or "failed")
@@ -115,7 +119,7 @@ class GroupPlayer:
             played.repaired += attempt < self._config.repairs
         return None
 
-    async def _attempt(self, played: ScoredGroup, member: int, attempt: int) -> Attempt:
+    async def _attempt(self, played: ScoredGroup, member: int, attempt: int, playing: Playing) -> Attempt:
         config, task = self._config, played.task
         row = Trajectory(task.env, task.key, played.index, member)
         sampling = Sampling(
@@ -131,11 +135,12 @@ class GroupPlayer:
         name = f"{self._seed}.{played.index}.{member}.{attempt}" if config.max_turns > 1 else ""
         session = Session(self._engine, self._renderer, row, sampling, name=name)
         begin = partial(self._rounds.begin, (played.index, member)) if self._rounds else None
-        episode = await play(env, task, session, config, self._notices, begin)
+        episode = await play(env, task, session, config, self._notices, begin, playing)
         values: dict[str, float] = {}
         if row.status != Status.FAILED:
             try:
-                values = await self._rubric.judge(episode)
+                with playing.at("reward"):
+                    values = await self._rubric.judge(episode)
             except EnvError as error:
                 row.status, row.error = Status.FAILED, str(error)
         return Attempt(row, episode, values)
