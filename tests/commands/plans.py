@@ -80,6 +80,7 @@ PLANS: dict[str, Plan | Unrun] = {
     "python benchmarks/async_loop.py --repeats 1 --seeds 0": HELP,
     "python benchmarks/async_kills.py": HELP,
     "python benchmarks/publish.py": HELP,
+    "python benchmarks/watching.py": HELP,
     "python benchmarks/serve_fuzz.py": HELP,
     "python benchmarks/real_model.py": HELP,
     # recipes
@@ -96,6 +97,7 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier run rl/skip_zero_variance --smoke": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/algorithms": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/async": Plan(add=RL, says="report: "),
+    "espalier run rl/async trace=true": Plan(add=RL, says="report: "),
     "espalier run rl/quickstart engine.kind=process rollout.max_lag=1": Plan(add=RL, says="report: "),
     "espalier run rl/process": Plan(add=RL, says="report: "),
     "torchrun --nproc-per-node 2 --no-python espalier run rl/quickstart": Plan(add=RL, says="report: ", slow=True),

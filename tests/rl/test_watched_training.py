@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from rich.console import Console
-from rl_runs import config, finish, start
+from rl_runs import config, finish, start, trace
+from timelines import check, events
 
 from espalier.cli.commands.watching import drawn
 from espalier.cli.main import main
 from espalier.core.run.watch import Frame, Watch
 from espalier.core.tracking.live import LIVE, LiveFile
+from espalier.core.tracking.spans import TRACE
 from espalier.rl.config import TrainConfig
 from espalier.rl.loop.collect import Collected, Collector
 
@@ -57,3 +60,30 @@ def test_who_waits_for_whom_is_seen_while_groups_run(
     out = capsys.readouterr().out
     assert "step 5" in out
     assert "waits for" not in out, "nothing is under way"
+
+
+def test_a_traced_run_has_its_loop_and_every_attempt_on_a_timeline_and_trains_the_same(tmp_path: Path) -> None:
+    rollout = {"groups_per_step": 2, "samples_per_group": 2, "max_tokens": 16}
+    runs = []
+    for traced in (True, False):
+        settings = config(steps=STEPS, stop_after_idle=0, rollout=rollout, warm_start={"steps": 2}, trace=traced)
+        run = start(tmp_path, settings)
+        finish(run, settings)
+        runs.append(run)
+    assert trace(runs[0].path) == trace(runs[1].path)
+    assert not (runs[1].path / "artefacts" / TRACE).exists()
+    lanes = check(events(runs[0].path / "artefacts" / TRACE))
+    counts = Counter(event["name"] for event in lanes["loop"])
+    assert counts == {"collect": 3, "train": 3, "save": 4, "evaluate": 3, "publish": 1 + 3 + 3}
+    attempts = [event for name, inside in lanes.items() if name.startswith("attempt ") for event in inside]
+    whole = [event for event in attempts if event["name"] == "multiplication"]
+    trained = [event for event in lanes["loop"] if event["name"] == "collect"]
+    inside = [
+        event
+        for event in whole
+        if any(one["ts"] <= event["ts"] and event["ts"] + event["dur"] <= one["ts"] + one["dur"] for one in trained)
+    ]
+    assert len(inside) == STEPS * 4, "each attempt of a step lies within its collection"
+    parts = Counter(event["name"] for event in attempts)
+    assert parts["generate"] == parts["reward"] == parts["multiplication"] == len(whole)
+    assert parts["environment"] == 3 * len(whole), "reset, step, close"

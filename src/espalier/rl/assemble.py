@@ -15,6 +15,7 @@ from espalier.core import torchrun
 from espalier.core.errors import ConfigError, MissingExtraError
 from espalier.core.run.run import Run
 from espalier.core.seed import derive
+from espalier.core.tracking.spans import TRACE, Spans
 from espalier.engine.api import Engine
 from espalier.engine.build import build_engine, check_capabilities
 from espalier.engine.channels.api import Channel
@@ -75,6 +76,8 @@ class Setting:
     cluster: OnRay | None = None
     under_way: UnderWay = field(default_factory=UnderWay)
     """The attempts of all its players."""
+    spans: Spans | None = None
+    """The timeline, where the run is traced."""
 
     def player(
         self,
@@ -230,6 +233,9 @@ def _on(cluster: OnRay | None, config: TrainConfig | SFTConfig | EvalConfig, run
     for index in range(TOOL_TASKS):
         language.renderer.check_tools(tasks.tools(tasks.task("train", index)))
     rubric = partial(Rubric, config.rewards, verdict=config.evaluation.component)
+    spans = None
+    if isinstance(config, TrainConfig) and config.trace:
+        spans = Spans(run.artefact(TRACE), run.name, clock=lambda: run.seconds, say=run.say)
     return Setting(
         language,
         tasks,
@@ -241,6 +247,8 @@ def _on(cluster: OnRay | None, config: TrainConfig | SFTConfig | EvalConfig, run
         sets(list(probes), seed=derive(run.seed, "probes")) if probes else None,
         None if isinstance(config, EvalConfig) else _crew(cluster, config.model),
         cluster,
+        UnderWay(spans),
+        spans,
     )
 
 

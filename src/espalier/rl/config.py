@@ -211,7 +211,7 @@ class SFTConfig(Config):
 class TrainConfig(Config):
     """Reinforcement learning, optionally after a supervised warm start: job `rl.train`."""
 
-    later = frozenset({"cluster"})
+    later = frozenset({"cluster", "trace"})
 
     model: ModelConfig = ModelConfig()
     """The model to train."""
@@ -244,6 +244,9 @@ class TrainConfig(Config):
     """Sampled answers of training that are saved for the report."""
     shuffle_rewards: bool = False
     """Negative control: shuffle the rewards of each step, so that nothing can be learned."""
+    trace: bool = False
+    """Record a timeline of the loop and of every attempt in `artefacts/trace.json`, for chrome://tracing or
+    https://ui.perfetto.dev."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -130,6 +130,7 @@ class Training:
             checkpoints=self._checkpoints,
             rollouts=rollouts,
             save_every=self._save_every,
+            spans=setting.spans,
         )
         loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state, waiting=waiting)
         run.look = loop.now

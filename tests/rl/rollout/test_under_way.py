@@ -19,7 +19,7 @@ def test_the_slowest_come_first_and_those_that_ended_are_gone() -> None:
         clock.advance(5.0)
         with under_way.attempt(Task("b", "k1", {})) as second, under_way.attempt(Task("b", "k2", {})) as third:
             first.turn = 2
-            with first.at("environment"), second.at("engine"), third.at("engine"):
+            with first.at("environment"), second.at("generate"), third.at("generate"):
                 found = [(one.who, one.doing, one.since) for one in under_way.slowest(2)]
                 assert found == [
                     ("a k0", "turn 2, waits for the environment", 100.0),
@@ -46,5 +46,5 @@ def test_an_episode_says_what_it_waits_for() -> None:
     with UnderWay().attempt(TASK) as playing:
         limits = RolloutConfig(max_turns=4)
         asyncio.run(play(ScriptedEnv(step), TASK, session(engine), limits, playing=playing))
-    assert seen == [("engine", 1), ("environment", 1), ("engine", 2), ("environment", 2)]
+    assert seen == [("generate", 1), ("environment", 1), ("generate", 2), ("environment", 2)]
     assert playing.doing == ""

@@ -16,6 +16,7 @@ from espalier.core.run.run import Run
 from espalier.core.seed import rng
 from espalier.core.tracking.activity import Activity
 from espalier.core.tracking.progress import Progress
+from espalier.core.tracking.spans import Spans
 from espalier.engine.api import Engine, EngineStats
 from espalier.engine.watch import EngineWatch
 from espalier.rl.config import TrainConfig
@@ -60,6 +61,7 @@ class Parts:
     rollouts: RolloutLog | None = None
     save_every: int = 1
     """Training steps between two checkpoints."""
+    spans: Spans | None = None
 
 
 class Loop:
@@ -122,7 +124,7 @@ class Loop:
             ledger=Ledger(state.groups),
             waiting=waiting,
         )
-        self._learner = Activity()
+        self._learner = Activity(parts.spans.lane("loop") if parts.spans else None)
         engines, ledger = EngineWatch(parts.engine), self._collector.ledger
         self.now = Now(self._learner, self._admission, ledger, parts.in_flight, parts.under_way, engines)
 
@@ -133,6 +135,8 @@ class Loop:
                 await self._one(progress)
         finally:
             await self._collector.close()
+            if self._parts.spans:
+                self._parts.spans.save()
         return self._last
 
     @property
@@ -186,7 +190,7 @@ class Loop:
         begun = self._clock()
         self._cost.begin()
         before = self._counted or await parts.engine.stats()
-        with self._learner.at("collect"):
+        with self._learner.at("collect", step=self.number + 1):
             collected = await self._collector.collect()
         generated = self._clock()
         groups, version = collected.groups, self._admission.version
@@ -199,7 +203,7 @@ class Loop:
             metrics |= self._age(collected, version)
         else:
             await parts.engine.sleep()  # what it frees, the learner can use
-        with self._learner.at("train"):
+        with self._learner.at("train", step=self.number + 1):
             trained = await parts.learner.update([group.unit for group in groups])
         self._counted = await parts.engine.stats()
         metrics |= engine_figures(before, self._counted)
@@ -267,6 +271,8 @@ class Loop:
         state = State("rl", self.step, self._parts.source.cursor, groups, idle, self.figures)
         with self._learner.at("save"):
             await self._parts.checkpoints.save(self.number, state, self._parts.learner, self._collector.waiting)
+        if self._parts.spans:
+            self._parts.spans.save()
         self._saving = self._clock() - begun
 
 

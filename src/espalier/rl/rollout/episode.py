@@ -80,7 +80,7 @@ async def _converse(
     row.status = Status.TRUNCATED
     while room:
         playing.turn += 1
-        with playing.at("engine"):
+        with playing.at("generate"):
             action, episode.finish = await session.act()
         episode.messages.append(action)
         episode.turns += 1

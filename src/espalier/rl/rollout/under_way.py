@@ -5,13 +5,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from espalier.core.tracking.activity import Activity
 from espalier.core.tracking.live import Work
+from espalier.core.tracking.spans import Lane, Spans
 from espalier.envs.api import Task
 
-AWAITED = {"engine": "the engine", "environment": "the environment", "reward": "the reward", "round": "the next round"}
+AWAITED = {
+    "generate": "the engine",
+    "environment": "the environment",
+    "reward": "the reward",
+    "round": "the next round",
+}
 """What an attempt waits for, in words."""
 
 
@@ -20,28 +26,31 @@ class Playing(Activity):
 
     __slots__ = ("task", "turn")
 
-    def __init__(self, task: Task, *, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(clock=clock)
+    def __init__(self, task: Task, lane: Lane | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(lane, clock=clock)
         self.task = task
         self.turn = 0
 
 
 class UnderWay:
-    """Knows the attempts of all players that share it."""
+    """Knows the attempts of all players that share it, and records them in `spans`, where the run is traced."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, spans: Spans | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        self._spans = spans
         self._clock = clock
         self._playing: dict[int, Playing] = {}
 
     @contextmanager
     def attempt(self, task: Task) -> Iterator[Playing]:
         """An attempt at `task` is under way within."""
-        playing = Playing(task, clock=self._clock)
-        self._playing[id(playing)] = playing
-        try:
-            yield playing
-        finally:
-            del self._playing[id(playing)]
+        with self._spans.slot("attempt") if self._spans else nullcontext() as lane:
+            playing = Playing(task, lane, clock=self._clock)
+            self._playing[id(playing)] = playing
+            try:
+                with lane.span(task.env, task=task.key) if lane else nullcontext():
+                    yield playing
+            finally:
+                del self._playing[id(playing)]
 
     def slowest(self, most: int) -> list[Work]:
         """The attempts that began first, at most so many."""
