@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from espalier.core import torchrun
-from espalier.core.errors import ConfigError, MissingExtraError
 from espalier.core.run.run import Run
 from espalier.core.seed import derive
 from espalier.core.tracking.spans import TRACE, Spans
 from espalier.engine.api import Engine
-from espalier.engine.build import build_engine, check_capabilities
+from espalier.engine.build import check_capabilities
 from espalier.engine.channels.api import Channel
 from espalier.engine.config import EngineConfig
 from espalier.envs.api import TaskSet
 from espalier.envs.build import build_tasks
 from espalier.envs.workers.worker import Worker
-from espalier.lm.build import LanguageModel, build, device_of
-from espalier.lm.config import ModelConfig
-from espalier.lm.decoder import Decoder
+from espalier.lm.build import LanguageModel, build
 from espalier.rewards.rubric import Rubric
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.browse import Browser
@@ -40,6 +36,7 @@ from espalier.rl.loop.evaluate import Evaluations, Evaluator
 from espalier.rl.loop.publish import Publisher
 from espalier.rl.loop.record.rollout_log import RolloutLog
 from espalier.rl.loop.source import heldout
+from espalier.rl.processes import cluster_of, crew, engine
 from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
 from espalier.rl.rollout.groups import GroupPlayer
@@ -215,7 +212,7 @@ def _pause(rollout: RolloutConfig) -> Literal["abort", "keep"]:
 def setting(config: TrainConfig | SFTConfig | EvalConfig, run: Run) -> Setting:
     """Build tasks, model and engine. Equal configs and seeds give equal objects."""
     torch.manual_seed(derive(run.seed, "torch"))
-    cluster = None if isinstance(config, EvalConfig) else _cluster(config, run.say)
+    cluster = None if isinstance(config, EvalConfig) else cluster_of(config, run.say)
     try:
         return _on(cluster, config, run)
     except BaseException:
@@ -241,50 +238,12 @@ def _on(cluster: OnRay | None, config: TrainConfig | SFTConfig | EvalConfig, run
         tasks,
         rubric(),
         rubric(),
-        *_engine(cluster, config, language.decoder, run),
+        *engine(cluster, config, language.decoder, run),
         run.seed,
         Notices(run.say),
         sets(list(probes), seed=derive(run.seed, "probes")) if probes else None,
-        None if isinstance(config, EvalConfig) else _crew(cluster, config.model),
+        None if isinstance(config, EvalConfig) else crew(cluster, config.model),
         cluster,
         UnderWay(spans),
         spans,
     )
-
-
-def _engine(
-    cluster: OnRay | None, config: TrainConfig | SFTConfig | EvalConfig, model: Decoder, run: Run
-) -> tuple[Engine, Channel]:
-    if cluster is not None and config.engine.kind == "process":
-        return cluster.engine(model, run.say)
-    return build_engine(model, config.engine, overlap=config.rollout.overlap, say=run.say, logs=run.path / "engines")
-
-
-def _cluster(config: TrainConfig | SFTConfig, say: Callable[[str], None]) -> OnRay | None:
-    if config.cluster.kind == "local":
-        return None
-    if torchrun.size() > 1:
-        raise ConfigError("cluster.kind=ray starts the ranks of the learner: run it without torchrun")
-    try:
-        from espalier.rl.cluster.on_ray import OnRay
-    except ImportError as error:
-        raise MissingExtraError("ray", "cluster") from error
-    return OnRay(config.cluster, config.engine, [*config.tasks, *config.evaluation.probes], say)
-
-
-def _crew(cluster: OnRay | None, model: ModelConfig) -> Crew | None:
-    """The ranks of the learner, if they are processes of their own."""
-    if cluster is not None:
-        return cluster.crew()
-    if torchrun.size() == 1:
-        return None
-    from espalier.rl.learner.ranks.torchrun import lead
-
-    return lead(device_of(model))
-
-
-def follow(config: TrainConfig | SFTConfig) -> None:
-    """What the other ranks of torchrun do: what the first tells them, until it has no more to do."""
-    from espalier.rl.learner.ranks.torchrun import obey
-
-    obey(device_of(config.model))

@@ -32,7 +32,7 @@ def _evaluate() -> JobFunction:
 
 
 def _follow() -> Callable[[TrainConfig | SFTConfig], None]:
-    from espalier.rl.assemble import follow
+    from espalier.rl.processes import follow
 
     return follow
 
