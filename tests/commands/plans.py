@@ -131,6 +131,10 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier watch runs/async --once": Plan(
         instead="espalier watch runs/quickstart --once", given=("runs",), says="held-out accuracy"
     ),
+    "espalier doctor runs/quickstart": Plan(given=("runs",), says="runs/quickstart/"),
+    "espalier doctor runs/async": Plan(
+        instead="espalier doctor runs/quickstart", given=("runs",), says="runs/quickstart/"
+    ),
     "espalier runs": Plan(given=("runs",), says="finished"),
     "espalier compare runs/quickstart runs/faster --out comparison.html": Plan(given=("runs",), says="comparison.html"),
     "espalier compare runs/rloo runs/clip": Plan(

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "data": "show what models and data there are, and fetch what is missing",
     "report": "make the HTML report of a run again, or follow a run in the browser",
     "watch": "follow a run in the terminal",
+    "doctor": "say in words what is wrong with a run, and what to do",
     "runs": "show a table of the runs",
     "compare": "make one report of several runs",
     "eval": "measure a model on tasks: avg@n, pass@k, samples",
@@ -76,6 +77,10 @@ def _load(command: str) -> tuple[Callable[[argparse.ArgumentParser], None], Call
             from espalier.cli.commands import runs
 
             return (runs.add_runs, runs.show_runs) if command == "runs" else (runs.add_compare, runs.compare)
+        case "doctor":
+            from espalier.cli.commands import doctor
+
+            return doctor.add_doctor, doctor.doctor
         case "watch":
             from espalier.cli.commands import watching
 

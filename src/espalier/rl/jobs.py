@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from espalier.core.fetch.catalogue import ITEMS, Item
 from espalier.core.fetch.reads import Read
 from espalier.core.job import Job, JobFunction
+from espalier.core.tracking.findings import Finding
+from espalier.core.tracking.metrics import History
 from espalier.envs.adapters.rows import HUB_NAME, SUFFIXES
 from espalier.envs.adapters.table import TableConfig
 from espalier.rl.config import SFTConfig, TrainConfig
@@ -37,6 +39,12 @@ def _follow() -> Callable[[TrainConfig | SFTConfig], None]:
     return follow
 
 
+def _examine(config: TrainConfig | SFTConfig, history: History) -> Sequence[Finding]:
+    from espalier.rl.doctor.examine import examine
+
+    return examine(config, history)
+
+
 def _of_config(config: TrainConfig | SFTConfig | EvalConfig) -> tuple[Read | Item, ...]:
     """Files of its tables, and the model where it is one of the data cache; not what the Hugging Face hub has, nor what
     was found beside the recipe.
@@ -51,8 +59,14 @@ def _of_config(config: TrainConfig | SFTConfig | EvalConfig) -> tuple[Read | Ite
 
 JOBS: tuple[Job, ...] = (
     Job(
-        "rl.train", "post-train a language model with reinforcement learning", TrainConfig, _train, _of_config, _follow
+        "rl.train",
+        "post-train a language model with reinforcement learning",
+        TrainConfig,
+        _train,
+        _of_config,
+        _follow,
+        _examine,
     ),
-    Job("rl.sft", "fine-tune a language model on demonstrations", SFTConfig, _sft, _of_config, _follow),
+    Job("rl.sft", "fine-tune a language model on demonstrations", SFTConfig, _sft, _of_config, _follow, _examine),
     Job("rl.eval", "measure a language model on held-out tasks", EvalConfig, _evaluate, _of_config),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from espalier.core.report.blocks import (
     Block,
@@ -17,6 +17,7 @@ from espalier.core.report.blocks import (
     Timing,
 )
 from espalier.core.report.change import changed
+from espalier.core.tracking.findings import Finding
 from espalier.core.tracking.metrics import History
 from espalier.rl.config import TrainConfig
 
@@ -40,12 +41,18 @@ COUNTED = (
 
 
 def training_report(
-    config: TrainConfig, figures: Mapping[str, float], samples: Samples | None = None, told: str = ""
+    config: TrainConfig,
+    figures: Mapping[str, float],
+    samples: Samples | None = None,
+    told: str = "",
+    findings: Sequence[Finding] = (),
 ) -> list[Block]:
     """Blocks of a run of reinforcement learning. `figures`: results so far. `told`: its summary, if there is one."""
+    found = "\n\n".join(f"{one.what}: {one.evidence}. To do: {one.advice}." for one in findings)
     return [
         ACCURACY,
         *([Text("What happened", told, wide=True)] if told else []),
+        *([Text("Findings", found, wide=True, note="Of `espalier doctor`.")] if found else []),
         _accuracy(figures, "before reinforcement learning"),
         Curves("Reward", ["reward/total"], note="Mean over the rows of a step."),
         Curves("Reward spread", ["reward/spread"], note="Standard deviation within a group, mean over groups."),

@@ -13,6 +13,7 @@ from espalier.core.run.run import Run
 from espalier.engine.process.cores import divided
 from espalier.rl.assemble import Setting, setting
 from espalier.rl.config import TrainConfig
+from espalier.rl.doctor.examine import examine
 from espalier.rl.learner.api import Learner
 from espalier.rl.learner.config import LearnerConfig
 from espalier.rl.loop.checkpoints import Checkpoints, State
@@ -142,7 +143,9 @@ class Training:
             run.layout(training_report(config, loop.figures, browser.block()))
             finished = await loop.run(progress)
             await browser.write("after")
-        run.report(training_report(config, loop.figures, browser.block(), story(config, run.metrics.history())))
+        history = run.metrics.history()
+        told, findings = story(config, history), examine(config, history)
+        run.report(training_report(config, loop.figures, browser.block(), told, findings))
         if finished:
             setting.language.save(run.path / "model", keep=False)
         return loop.figures
