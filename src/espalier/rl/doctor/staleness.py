@@ -118,5 +118,5 @@ def waits(config: TrainConfig, history: History) -> Finding | None:
 def _exact(config: TrainConfig) -> bool:
     """Whether engine and learner differ by rounding only."""
     engine = config.engine
-    plain = engine.precision == "fp32" and engine.quantize == "none" and engine.kind != "vllm"
+    plain = engine.precision == "fp32" and engine.quantize == "none" and engine.kind in ("local", "process")
     return plain and config.learner.precision == "fp32" and config.model.dtype == "float32"
