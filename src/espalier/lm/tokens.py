@@ -63,7 +63,7 @@ class Tokenizer:
         self.eos_name = token_name(config, "eos_token") or ""
         self.eos_id: int = self.id(self.eos_name)
         self.pad_id: int = self.id(token_name(config, "pad_token") or self.eos_name)
-        self._short: dict[tuple[int, str], list[int]] = {}
+        self._short: dict[tuple[bool, str], list[int]] = {}
 
     def id(self, token: str) -> int:
         """The id of a token by its name. Raises ConfigError if the vocabulary does not have it."""
@@ -184,10 +184,10 @@ class Tokenizer:
         """Short texts are remembered: markers, and what environments say again and again."""
         if len(text) > SHORT:
             return self._encoded(backend, text)
-        if (found := self._short.get((id(backend), text))) is None:
+        if (found := self._short.get((backend is self._backend, text))) is None:
             if len(self._short) >= REMEMBERED:
                 self._short.clear()
-            found = self._short[id(backend), text] = self._encoded(backend, text)
+            found = self._short[backend is self._backend, text] = self._encoded(backend, text)
         return found.copy()
 
     def _encoded(self, backend: tokenizers.Tokenizer, text: str) -> list[int]:

@@ -69,5 +69,6 @@ async def _supervised(config: SFTConfig, run: Run, scene: Setting) -> dict[str, 
         finished = await supervision.train(progress, state.step)
     run.report(supervised_report(figures))
     if finished:
+        await learner.publish()  # to the model, if the learner's weights are elsewhere
         scene.language.save(run.path / "model", keep=False)
     return figures

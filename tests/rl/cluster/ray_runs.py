@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -14,15 +16,19 @@ from typing import Any
 
 import psutil
 import ray
+from ray_tasks import Slow
 from rl_runs import config, finish, start, trace
 
 from espalier.core.data import DataRoot
-from espalier.core.errors import EspalierError
+from espalier.core.errors import EnvError, EspalierError
 from espalier.core.run.run import Run
+from espalier.envs.workers.deadline import deadline
+from espalier.rl.cluster.config import ClusterConfig
+from espalier.rl.cluster.environments import RayWorker
+from espalier.rl.cluster.plan import bundles
+from espalier.rl.cluster.ray import RayCluster
 from espalier.rl.config import TrainConfig
 
-LISTENING = "0A"
-"""State of a listening socket in /proc/net/tcp."""
 SMALL: dict[str, Any] = {"warm_start": {"steps": 8, "rows_per_step": 32}, "steps": 3, "stop_after_idle": 0}
 TASK = {"env": "multiplication", "digits": 1, "direct": 1.0}
 SHARES = {"learner": {"cpus": 0.3}, "engine": {"cpus": 0.3}, "environment": {"cpus": 0.2}}
@@ -48,10 +54,14 @@ def done(folder: Path, name: str, wanted: TrainConfig) -> dict[str, Any]:
     return {"figures": finish(run, wanted), "trace": trace(run.path), "path": str(run.path)}
 
 
-def listening() -> list[str]:
-    """Addresses on which anything in this namespace listens, as the kernel writes them."""
-    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
-    return sorted({words[1].partition(":")[0] for words in lines if words[3] == LISTENING})
+def ours() -> set[int]:
+    """Processes in this network namespace besides this one."""
+    here, found = Path("/proc/self/ns/net").readlink(), set()
+    for place in Path("/proc").glob("[0-9]*/ns/net"):
+        with contextlib.suppress(OSError):
+            if place.readlink() == here and (pid := int(place.parts[2])) != os.getpid():
+                found.add(pid)
+    return found
 
 
 def actors(name: str) -> list[int]:
@@ -65,12 +75,12 @@ def children() -> list[psutil.Process]:
     return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
 
 
-def left() -> list[str]:
-    """The processes that are still there a few seconds after the end of a run."""
+def left() -> int:
+    """How many processes are still in this namespace a few seconds after the end of a run."""
     deadline = time.monotonic() + 5
-    while children() and time.monotonic() < deadline:
+    while ours() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return [" ".join(process.cmdline())[:200] for process in children()]
+    return len(ours())
 
 
 def after(condition: Callable[[], bool], act: Callable[[], None]) -> threading.Thread:
@@ -87,6 +97,11 @@ def after(condition: Callable[[], bool], act: Callable[[], None]) -> threading.T
     return thread
 
 
+def newest(run: Run) -> int:
+    """The number of the newest checkpoint; 0 for none."""
+    return max((int(path.name.removeprefix("step_")) for path in run.checkpoints.glob("step_*")), default=0)
+
+
 def lines(run: Run) -> int:
     return len((run.path / "metrics.jsonl").read_text().splitlines())
 
@@ -94,20 +109,20 @@ def lines(run: Run) -> int:
 def same(folder: Path) -> dict[str, Any]:
     """A run of one learner, one engine and one environment on Ray, and the same in this process."""
     tasks = {"tasks": [{"env": "plugin", "factory": "ray_tasks:Echo"}]}
-    seen: list[str] = []
-    watched = after(lambda: bool(actors("EngineActor")), lambda: seen.extend(listening()))
-    ours = done(folder, "ray", on_ray(**tasks))
+    seen: list[int] = []
+    watched = after(lambda: bool(actors("EngineActor")), lambda: seen.append(len(ours())))
+    here = done(folder, "ray", on_ray(**tasks))
     watched.join()
     remaining = left()
     theirs = done(folder, "local", settings(**tasks, engine=ENGINE))
-    pids = {p for _, name, p in ours["trace"] if name == "env/echo/pid"}
+    pids = {p for _, name, p in here["trace"] if name == "env/echo/pid"}
     own = {p for _, name, p in theirs["trace"] if name == "env/echo/pid"}
-    for found in (ours, theirs):  # how requests meet in a batch is a matter of timing
+    for found in (here, theirs):  # how requests meet in a batch is a matter of timing
         found["trace"] = [entry for entry in found["trace"] if entry[1] not in ("env/echo/pid", "engine/steps")]
     return {
-        "ray": ours,
+        "ray": here,
         "local": theirs,
-        "listening": seen,
+        "seen": seen,
         "left": remaining,
         "elsewhere": len(pids) == 1 and pids.isdisjoint(own),
         "running": ray.is_initialized(),
@@ -144,7 +159,7 @@ def learner_killed(folder: Path) -> dict[str, Any]:
     """A rank of the learner is killed: the run ends with words, and is resumed."""
     wanted = on_ray(learners=2, steps=6)
     run = start(folder / "rank", wanted)
-    thread = after(lambda: bool(list(run.checkpoints.glob("step_0000010"))), lambda: os.kill(actors("RankActor")[1], 9))
+    thread = after(lambda: newest(run) >= 10, lambda: os.kill(actors("RankActor")[1], 9))
     began = time.monotonic()
     try:
         finish(run, wanted)
@@ -180,13 +195,80 @@ def no_room(folder: Path) -> dict[str, Any]:
 
 def _held() -> Any:
     """All cores, held by another."""
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", num_cpus=1)
+    ray.init("local", include_dashboard=False, log_to_driver=False, logging_level="error", num_cpus=1)
     group = ray.util.placement_group([{"CPU": 1.0}])
     assert group.wait(30)
     return group
 
 
-CASES = {"same": same, "engine_killed": engine_killed, "learner_killed": learner_killed, "no_room": no_room}
+def environment_killed(folder: Path) -> dict[str, Any]:
+    """The actor of an environment is killed under many calls: they fail, and others are answered by a new one."""
+    config = ClusterConfig(kind="ray", **SHARES)
+    cluster = RayCluster(config, bundles(config, engines=0, environments=1), print)
+    worker = RayWorker(cluster, 0, Slow)
+    first = worker.call("pid", seconds=30)
+
+    async def calls() -> dict[str, Any]:
+        asked = [asyncio.create_task(worker.ask("wait", 60.0)) for _ in range(64)]
+        await asyncio.sleep(1.0)
+        os.kill(actors("WorkerActor")[0], 9)
+        lost = await asyncio.gather(*asked, return_exceptions=True)
+        again = await asyncio.wait_for(asyncio.gather(*(worker.ask("pid") for _ in range(64))), 60)
+
+        async def limited(seconds: float) -> float:
+            async with deadline(1.0):
+                return await worker.ask("block", seconds)
+
+        queued = await asyncio.gather(*(limited(0.4) for _ in range(6)), return_exceptions=True)
+        try:
+            late = str(await limited(5.0))
+        except EnvError as error:
+            late = str(error)
+        return {
+            "lost": sorted({type(error).__name__ for error in lost}),
+            "again": len(set(again) - {first}),
+            "queued": [str(one) for one in queued],
+            "late": late,
+        }
+
+    try:
+        found = asyncio.run(calls())
+    finally:
+        cluster.close()
+    return found | {"left": left()}
+
+
+def elsewhere(folder: Path) -> dict[str, Any]:
+    """On a running cluster that was started in another folder, with a run folder of a relative path."""
+    (folder / "other").mkdir()
+    started = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=6379", "--num-cpus=2"]
+    quiet = ["--include-dashboard=false", "--disable-usage-stats"]
+    subprocess.run([*started, *quiet], cwd=folder / "other", check=True, capture_output=True)
+    try:
+        os.chdir(folder)
+        wanted = on_ray(learners=2, cluster={"kind": "ray", "address": "127.0.0.1:6379", "learners": 2, **SHARES})
+        run = start(Path("runs"), wanted)
+        finish(run, wanted)
+        kept = sorted(path.name for path in run.checkpoints.glob("step_*/learner/*"))
+        return {
+            "kept": kept,
+            "there": [str(path) for path in (folder / "other").rglob("*")],
+            "running": len(ours()) > 0,
+        }
+    finally:
+        for pid in ours():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
+
+
+CASES = {
+    "same": same,
+    "engine_killed": engine_killed,
+    "learner_killed": learner_killed,
+    "environment_killed": environment_killed,
+    "elsewhere": elsewhere,
+    "no_room": no_room,
+}
 
 
 if __name__ == "__main__":

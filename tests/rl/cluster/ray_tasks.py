@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import Sequence
 from random import Random
 
@@ -52,3 +54,17 @@ class Once:
 
     async def close(self) -> None:
         pass
+
+
+class Slow:
+    """What the worker of the test holds."""
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def block(self, seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds

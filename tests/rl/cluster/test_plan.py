@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from espalier.core.errors import ConfigError
 from espalier.rl.cluster.config import ClusterConfig, Share
-from espalier.rl.cluster.plan import LEAST, Bundle, Machine, bundles, place
+from espalier.rl.cluster.plan import LEAST, Bundle, Machine, bundles, check_room
 
 SHARES = st.builds(
     Share, cpus=st.sampled_from([0.25, 0.5, 1.0, 2.0, 8.0]), gpus=st.sampled_from([0.0, 0.0, 0.5, 1.0, 2.0])
@@ -32,44 +32,56 @@ def test_a_plan_by_hand():
         "environment 0 (0.5 cores)",
         "environment 1 (0.5 cores)",
     ]
-    found = place(wanted, [Machine("a", 8, 2), Machine("b", 4, 1)])
-    assert [found[bundle] for bundle in wanted] == ["a", "a", "b", "b", "b"]
+    check_room(wanted, [Machine("a", 8, 2), Machine("b", 4, 1)])
 
 
 def test_a_plan_without_room_says_what_is_missing():
     wanted = bundles(ClusterConfig(learner=Share(cpus=4, gpus=1)), engines=1, environments=0)
     with pytest.raises(ConfigError) as error:
-        place(wanted, [Machine("10.0.0.1", 4, 0)])
+        check_room(wanted, [Machine("10.0.0.1", 4, 0)])
     assert str(error.value) == (
-        "cluster: no machine has room for learner 0 (4 cores, 1 GPUs) beside nothing. The machines: 10.0.0.1 has "
-        "4 cores. Lower cluster.learners, engine.count or cluster.learner, or add machines"
+        "cluster: no machine is large enough for learner 0 (4 cores, 1 GPUs). The machines: 10.0.0.1 has 4 cores. "
+        "Lower cluster.learners, engine.count or the shares in cluster, or add machines"
     )
-    with pytest.raises(ConfigError, match=r"no machine has room for engine 0 \(1 cores\) beside learner 0 \(4 cores\)"):
-        place(bundles(ClusterConfig(learner=Share(cpus=4)), engines=1, environments=0), [Machine("a", 4, 0)])
+    with pytest.raises(ConfigError, match=r"engine 0 \(1 cores\) need 5 cores, and there are 4"):
+        check_room(bundles(ClusterConfig(learner=Share(cpus=4)), engines=1, environments=0), [Machine("a", 4, 0)])
+    with pytest.raises(ConfigError, match="The machines: none"):
+        check_room(wanted, [])
+
+
+def test_shares_that_no_machine_can_give_are_refused():
+    with pytest.raises(ConfigError, match="whole GPUs, or a fraction of one"):
+        ClusterConfig.of(learner={"gpus": 1.5})
+    with pytest.raises(ConfigError, match="ranks of a learner cannot share a GPU"):
+        ClusterConfig.of(learners=2, learner={"gpus": 0.5})
+    assert ClusterConfig(learners=1, learner=Share(gpus=0.5)).learner.gpus == 0.5
 
 
 @given(SHARES, SHARES, SHARES, st.integers(1, 4), st.integers(0, 3), st.integers(0, 3), MACHINES)
-def test_no_machine_is_given_more_than_it_has(
+def test_what_is_refused_cannot_be_placed_and_what_fits_first_is_not_refused(
     learner: Share, engine: Share, env: Share, ranks: int, engines: int, envs: int, machines: list[Machine]
 ):
+    assume(ranks == 1 or not learner.gpus % 1)
     config = ClusterConfig(learners=ranks, learner=learner, engine=engine, environment=env)
     wanted = bundles(config, engines=engines, environments=envs)
     assert Counter(bundle.role for bundle in wanted) == Counter(
         {"learner": ranks, "engine": engines, "environment": envs}
     )
     try:
-        found = place(wanted, machines)
+        check_room(wanted, machines)
     except ConfigError:
-        alone = [Machine("one", sum(m.cpus for m in machines), sum(m.gpus for m in machines))]
-        largest = max((bundle.cpus for bundle in wanted), default=0)
-        fits = sum(b.cpus for b in wanted) <= alone[0].cpus and sum(b.gpus for b in wanted) <= alone[0].gpus
-        assert not (len(machines) == 1 and fits), largest  # on one machine, first fit finds room if there is room
-        return
-    assert found.keys() == set(wanted)
-    for machine in machines:
-        here = [bundle for bundle, name in found.items() if name == machine.name]
-        assert sum(b.cpus for b in here) <= machine.cpus + LEAST * len(here)
-        assert sum(b.gpus for b in here) <= machine.gpus + LEAST * len(here)
+        assert not first_fit(wanted, machines)
+
+
+def first_fit(wanted: list[Bundle], machines: list[Machine]) -> bool:
+    """Whether taking the first machine with room finds room for all."""
+    free = {machine.name: [machine.cpus, machine.gpus] for machine in machines}
+    for bundle in wanted:
+        rooms = (room for room in free.values() if bundle.cpus <= room[0] + LEAST and bundle.gpus <= room[1] + LEAST)
+        if (room := next(rooms, None)) is None:
+            return False
+        room[0], room[1] = room[0] - bundle.cpus, room[1] - bundle.gpus
+    return True
 
 
 def test_bundles_are_told_apart():

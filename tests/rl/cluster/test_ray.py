@@ -12,11 +12,6 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
-"""127.0.0.1, ::1 and the first as an IPv6 address, in the kernel's notation."""
-ANY = {"00000000", "00000000000000000000000000000000"}
-"""All addresses of the namespace, which has only those of the loopback device."""
-
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
@@ -45,9 +40,8 @@ def test_a_run_on_ray_is_the_run_of_one_process(tmp_path: Path) -> None:
         assert here == pytest.approx(there, rel=1e-4, abs=1e-6), (step, name)
     assert found["ray"]["figures"]["accuracy_after"] == found["local"]["figures"]["accuracy_after"]
     assert found["elsewhere"]  # the environment ran in a process of its own
-    assert found["listening"]
-    assert set(found["listening"]) <= LOOPBACK | ANY
-    assert found["left"] == []
+    assert found["seen"][0] >= 5  # Ray's processes and the actors are all in the namespace, which has only loopback
+    assert found["left"] == 0
     assert not found["running"]
     assert (Path(found["ray"]["path"]) / "model" / "model.safetensors").exists()
 
@@ -57,7 +51,7 @@ def test_a_killed_engine_comes_back(tmp_path: Path) -> None:
     assert found["killed"] == 1
     assert found["lost"] == 1
     assert found["steps"] == 8 + 8
-    assert found["left"] == []
+    assert found["left"] == 0
 
 
 def test_a_killed_rank_ends_the_run_which_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
@@ -65,13 +59,30 @@ def test_a_killed_rank_ends_the_run_which_goes_on_from_its_checkpoint(tmp_path: 
     assert "a rank of the learner is lost" in found["error"]
     assert "`espalier resume` goes on from the last checkpoint" in found["error"]
     assert found["seconds"] < 60
-    assert found["left"] == []
+    assert found["left"] == 0
     assert 0.0 <= found["figures"]["accuracy_after"] <= 1.0
 
 
 def test_a_plan_without_room_fails_in_seconds(tmp_path: Path) -> None:
     found = case("no_room", tmp_path)
-    assert "no machine has room for learner 0 (99 cores)" in found["never"]["error"]
+    assert "no machine is large enough for learner 0 (99 cores)" in found["never"]["error"]
     assert found["never"]["seconds"] < 10
-    assert "was not free within 1.5 s: other work holds it" in found["late"]["error"]
+    assert "within 1.5 s. Free now: 0 cores, 0 GPUs. Wait for other work" in found["late"]["error"]
     assert found["late"]["seconds"] < 10
+
+
+def test_a_killed_environment_fails_its_calls_and_comes_back(tmp_path: Path) -> None:
+    found = case("environment_killed", tmp_path)
+    assert found["lost"] == ["EndedError"]
+    assert found["again"] == 1  # all are answered by one new process
+    assert found["queued"] == ["0.4"] * 6  # the wait for the worker does not count
+    assert "it took longer than 1 s" in found["late"]
+    assert found["left"] == 0
+
+
+def test_a_running_cluster_in_another_folder(tmp_path: Path) -> None:
+    found = case("elsewhere", tmp_path)
+    assert "state.json" in found["kept"]
+    assert "policy" in found["kept"]
+    assert found["there"] == []
+    assert found["running"]  # it was there before, and is left alone

@@ -14,7 +14,7 @@ class _Limit:
 
     def __init__(self, timeout: asyncio.Timeout, seconds: float) -> None:
         self._timeout = timeout
-        self._seconds = seconds
+        self.seconds = seconds
 
     def stop(self) -> None:
         """Do not count from here on."""
@@ -24,7 +24,7 @@ class _Limit:
     def restart(self) -> None:
         """Count from the beginning again."""
         with suppress(RuntimeError):  # it has passed, or its body has ended
-            self._timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self.seconds)
 
 
 _limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
@@ -50,6 +50,12 @@ class deadline:  # noqa: N801 (used like asyncio.timeout)
     ) -> None:
         _limit.reset(self._token)
         await self._timeout.__aexit__(kind, error, trace)
+
+
+def deadline_seconds() -> float | None:
+    """Of the deadline around, if there is one."""
+    limit = _limit.get()
+    return None if limit is None else limit.seconds
 
 
 @contextmanager

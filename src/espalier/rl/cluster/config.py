@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from espalier.core.config import Config
 
@@ -15,7 +15,13 @@ class Share(Config):
     cpus: float = Field(default=1.0, gt=0.0)
     """Processor cores. A process computes with as many threads, and at least one."""
     gpus: float = Field(default=0.0, ge=0.0)
-    """GPUs; a fraction shares one."""
+    """GPUs; a fraction below 1 shares one."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.gpus > 1 and self.gpus % 1:
+            raise ValueError(f"gpus={self.gpus:g}: a process takes whole GPUs, or a fraction of one")
+        return self
 
 
 class ClusterConfig(Config):
@@ -39,3 +45,9 @@ class ClusterConfig(Config):
     """Of each process of an environment; `workers` of its task set says how many there are."""
     seconds: PositiveFloat = 60.0
     """Timeout of the placement: until then, the cluster must have room."""
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.learners > 1 and self.learner.gpus % 1:
+            raise ValueError("ranks of a learner cannot share a GPU: set cluster.learner.gpus to a whole number")
+        return self

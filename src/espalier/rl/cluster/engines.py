@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -39,6 +38,7 @@ class Store:
     def put(self, update: TensorUpdate) -> Any:
         """A reference to the tensors as they are at the first call with this update."""
         if update is not self._update:
+            self._update = self._stored = None  # its memory is needed for the next
             self._update, self._stored = update, ray.put(_flat(update))
         return self._stored
 
@@ -46,9 +46,8 @@ class Store:
 class EngineActor:
     """Runs in the actor's process."""
 
-    def __init__(self, model: Decoder, config: EngineConfig, threads: int) -> None:
+    def __init__(self, model: Decoder, config: EngineConfig, threads: int, device: str) -> None:
         torch.set_num_threads(threads)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         self._engine = embedded(model.to(device), config, overlap=True)
 
     async def call(self, method: str, *args: Any) -> Any:
@@ -88,11 +87,11 @@ class RayEngine:
 
     @classmethod
     async def start(
-        cls, cluster: RayCluster, index: int, model: Decoder, config: EngineConfig, store: Store, threads: int
+        cls, cluster: RayCluster, index: int, model: Any, config: EngineConfig, store: Store, threads: int, device: str
     ) -> RayEngine:
-        """Start the actor with the weights of `model`. Raises EngineLostError if it does not start in time."""
-        own = copy.deepcopy(model).requires_grad_(False).cpu()
-        engine = cls(cluster, cluster.start(EngineActor, "engine", index, own, config, threads), config, store)
+        """Start the actor with `model`, a reference to one. Raises EngineLostError if it does not start in time."""
+        actor = cluster.start(EngineActor, "engine", index, model, config, threads, device)
+        engine = cls(cluster, actor, config, store)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await engine.stats()

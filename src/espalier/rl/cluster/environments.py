@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
-from espalier.envs.workers.deadline import unhurried
+from espalier.envs.workers.deadline import deadline, deadline_seconds, unhurried
 from espalier.envs.workers.process import EndedError, OverrunError
 from espalier.envs.workers.worker import START_SECONDS, Worker
 from espalier.rl.cluster.ray import RayCluster, answered, brief, cause_of
@@ -34,9 +34,15 @@ class WorkerActor:
         work = partial(self._worker.call, method, *args, seconds=seconds)
         return await asyncio.get_running_loop().run_in_executor(None, work)
 
-    async def ask(self, method: str, args: tuple[Any, ...]) -> Any:
-        """See `Worker.ask`."""
-        return await self._worker.ask(method, *args)
+    async def ask(self, method: str, args: tuple[Any, ...], seconds: float | None) -> Any:
+        """See `Worker.ask`. seconds: its deadline, which does not count the wait for the worker."""
+        if seconds is None:
+            return await self._worker.ask(method, *args)
+        try:
+            async with deadline(seconds):
+                return await self._worker.ask(method, *args)
+        except TimeoutError:
+            raise OverrunError(f"it took longer than {seconds:g} s") from None
 
 
 class RayWorker:
@@ -52,24 +58,29 @@ class RayWorker:
 
     def call(self, method: str, *args: Any, seconds: float) -> Any:
         """See `Worker.call`."""
+        actor = self._running()
         try:
-            ray.get(self._running().ready.remote(), timeout=START_SECONDS)
-            return ray.get(self._running().call.remote(method, args, seconds), timeout=seconds + START_SECONDS)
+            ray.get(actor.ready.remote(), timeout=START_SECONDS)
+            return ray.get(actor.call.remote(method, args, seconds), timeout=seconds + START_SECONDS)
         except GetTimeoutError:
             raise OverrunError(f"it took longer than {seconds:g} s") from None
         except RayActorError as error:
-            raise self._lost(error) from None
+            raise self._lost(actor, brief(error)) from None
         except ray.exceptions.RayTaskError as error:
             raise cause_of(error) from None
 
     async def ask(self, method: str, *args: Any) -> Any:
         """See `Worker.ask`."""
+        actor, seconds = self._running(), deadline_seconds()
         try:
-            with unhurried():
-                await answered(self._running().ready.remote())
-            return await answered(self._running().ask.remote(method, args))
+            with unhurried():  # the actor has the deadline
+                async with asyncio.timeout(START_SECONDS):
+                    await answered(actor.ready.remote())
+                return await answered(actor.ask.remote(method, args, seconds))
+        except TimeoutError:
+            raise self._lost(actor, f"it did not start within {START_SECONDS:g} s") from None
         except RayActorError as error:
-            raise self._lost(error) from None
+            raise self._lost(actor, brief(error)) from None
 
     def close(self) -> None:
         """End the actor; the next call starts another."""
@@ -82,6 +93,8 @@ class RayWorker:
             self._actor = self._start()
         return self._actor
 
-    def _lost(self, error: RayActorError) -> EndedError:
-        self._actor = None
-        return EndedError(f"the actor of the environment died: {brief(error)}")
+    def _lost(self, actor: Any, why: str) -> EndedError:
+        """Forget the actor, once; many calls of it fail at a time, and another has perhaps been started since."""
+        if self._actor is actor:
+            self.close()
+        return EndedError(f"the actor of the environment died: {why}")

@@ -24,8 +24,9 @@ JOIN_SECONDS = 300.0
 class RankActor:
     """Runs in the actor's process: one rank."""
 
-    def __init__(self, rank: int, size: int, threads: int) -> None:
+    def __init__(self, rank: int, size: int, threads: int, device: str) -> None:
         torch.set_num_threads(threads)
+        self._device = torch.device(device)
         os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": "0"}  # Ray shows it only its own GPUs
         self._rank: Rank | None = None
 
@@ -36,7 +37,7 @@ class RankActor:
     async def join(self, address: str, port: int) -> None:
         """Meet the other ranks."""
         os.environ |= {"MASTER_ADDR": address, "MASTER_PORT": str(port)}
-        self._rank, _ = join(torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu"))
+        self._rank, _ = join(self._device)
 
     async def do(self, command: Command, weights: Weights | None) -> Any:
         """See `Rank.do`."""
@@ -47,10 +48,10 @@ class RankActor:
 class RayCrew:
     """Implements `Crew`. The learner's processes start with the first command."""
 
-    def __init__(self, cluster: RayCluster, size: int, threads: int) -> None:
+    def __init__(self, cluster: RayCluster, size: int, threads: int, device: str) -> None:
         self._cluster = cluster
         self._size = size
-        self._threads = threads
+        self._rest = (threads, device)
         self._actors: list[Any] = []
 
     @property
@@ -62,6 +63,8 @@ class RayCrew:
         """See `Crew`. Raises EspalierError if a rank is lost: its part of the weights went with it."""
         await self._start()
         stored = ray.put(command)
+        if weights is not None:
+            weights = {name: {key: tensor.cpu() for key, tensor in model.items()} for name, model in weights.items()}
         answers = [actor.do.remote(stored, weights if rank == 0 else None) for rank, actor in enumerate(self._actors)]
         return (await self._all(answers))[0]
 
@@ -75,12 +78,11 @@ class RayCrew:
         if self._actors:
             return
         self._actors = [
-            self._cluster.start(RankActor, "learner", rank, rank, self._size, self._threads)
-            for rank in range(self._size)
+            self._cluster.start(RankActor, "learner", rank, rank, self._size, *self._rest) for rank in range(self._size)
         ]
         try:
             async with asyncio.timeout(JOIN_SECONDS):
-                meeting = await self._actors[0].meeting.remote()
+                (meeting,) = await self._all([self._actors[0].meeting.remote()])
                 await self._all([actor.join.remote(*meeting) for actor in self._actors])
         except TimeoutError:
             raise EspalierError(f"the learner's {self._size} ranks did not meet within {JOIN_SECONDS:g} s") from None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from typing import Any
+
+import ray
 
 from espalier.engine.api import Engine
 from espalier.engine.build import pool
@@ -45,7 +48,7 @@ class OnRay:
 
     def crew(self) -> RayCrew:
         """The ranks of the learner."""
-        return RayCrew(self._cluster, self._config.learners, _threads(self._config.learner))
+        return RayCrew(self._cluster, self._config.learners, *_place(self._config.learner))
 
     def worker(self, make: Callable[..., Any], *args: Any) -> RayWorker:
         """A process of an environment, see `Worker`."""
@@ -53,10 +56,11 @@ class OnRay:
 
     def engine(self, model: Decoder, say: Callable[[str], None]) -> tuple[Engine, Channel]:
         """The engines, with the weights of `model`."""
-        store, threads = Store(), self._engine.threads or _threads(self._config.engine)
+        threads, device = _place(self._config.engine)
+        stored = ray.put(copy.deepcopy(model).requires_grad_(False).cpu())
+        rest = (stored, self._engine, Store(), self._engine.threads or threads, device)
         launches: list[Launch] = [
-            partial(RayEngine.start, self._cluster, index, model, self._engine, store, threads)
-            for index in range(self._engine.count)
+            partial(RayEngine.start, self._cluster, index, *rest) for index in range(self._engine.count)
         ]
         return pool(launches, RayEngine.CAPABILITIES, self._engine, say), Direct()
 
@@ -65,5 +69,6 @@ class OnRay:
         self._cluster.close()
 
 
-def _threads(share: Share) -> int:
-    return max(1, int(share.cpus))
+def _place(share: Share) -> tuple[int, str]:
+    """Threads and device of a process."""
+    return max(1, int(share.cpus)), "cuda" if share.gpus else "cpu"

@@ -5,7 +5,7 @@ A bundle is what one process takes; Ray reserves all bundles together or none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,31 +50,23 @@ def bundles(config: ClusterConfig, *, engines: int, environments: int) -> list[B
     return sorted(found, key=lambda bundle: (-bundle.gpus, -bundle.cpus))
 
 
-def place(wanted: Iterable[Bundle], machines: Sequence[Machine]) -> dict[Bundle, str]:
-    """A machine for each bundle: the first with room, for the largest bundles first.
-
-    Raises ConfigError, in words, if there is none for one of them.
+def check_room(wanted: Sequence[Bundle], machines: Sequence[Machine]) -> None:
+    """Raises ConfigError, in words, if no machine is large enough for one of the bundles, or all machines together are
+    too small. Whether they fit otherwise, Ray finds out.
     """
-    free = {machine.name: [machine.cpus, machine.gpus] for machine in machines}
-    found: dict[Bundle, str] = {}
-    for bundle in wanted:
-        for name, (cpus, gpus) in free.items():
-            if bundle.cpus <= cpus + LEAST and bundle.gpus <= gpus + LEAST:
-                found[bundle] = name
-                free[name] = [cpus - bundle.cpus, gpus - bundle.gpus]
-                break
-        else:
-            raise ConfigError(_no_room(bundle, found, machines))
-    return found
-
-
-def _no_room(bundle: Bundle, placed: Mapping[Bundle, str], machines: Sequence[Machine]) -> str:
     have = "; ".join(f"{machine.name} has {_words(machine.cpus, machine.gpus)}" for machine in machines) or "none"
-    before = ", ".join(map(str, placed)) or "nothing"
-    return (
-        f"cluster: no machine has room for {bundle} beside {before}. The machines: {have}. Lower cluster.learners, "
-        f"engine.count or cluster.{bundle.role}, or add machines"
-    )
+    advice = "Lower cluster.learners, engine.count or the shares in cluster, or add machines"
+    for bundle in wanted:
+        if not any(bundle.cpus <= one.cpus + LEAST and bundle.gpus <= one.gpus + LEAST for one in machines):
+            raise ConfigError(f"cluster: no machine is large enough for {bundle}. The machines: {have}. {advice}")
+    for name in ("cpus", "gpus"):
+        needed, there = (sum(getattr(one, name) for one in group) for group in (wanted, machines))
+        if needed > there + LEAST * len(wanted):
+            kind = {"cpus": "cores", "gpus": "GPUs"}[name]
+            raise ConfigError(
+                f"cluster: {', '.join(map(str, wanted))} need {needed:g} {kind}, and there are {there:g}. "
+                f"The machines: {have}. {advice}"
+            )
 
 
 def _words(cpus: float, gpus: float) -> str:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +23,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from espalier.core.errors import ConfigError, EspalierError
 from espalier.core.workers import module_path
 from espalier.rl.cluster.config import ClusterConfig
-from espalier.rl.cluster.plan import Bundle, Machine, Role, place
-
-STORE_BYTES = 1 << 30
-"""Object store of a Ray that is started for one run."""
+from espalier.rl.cluster.plan import Bundle, Machine, Role, check_room
 
 
 class RayCluster:
@@ -35,17 +36,16 @@ class RayCluster:
         self._actors: list[Any] = []
         self._group: Any = None
         self._own = not ray.is_initialized()
-        if self._own:
-            _connect(config.address)
+        self._folder = _connect(config.address) if self._own else None
         try:
-            where = place(bundles, machines())
-            say(f"ray: {len(bundles)} processes on {len(set(where.values()))} of {len(machines())} machines")
+            check_room(bundles, machines())
             self._group = placement_group([_resources(bundle) for bundle in bundles], strategy="PACK")
             if not self._group.wait(config.seconds):
                 raise ConfigError(
-                    f"cluster: room for {', '.join(map(str, bundles))} was not free within {config.seconds:g} s: other "
-                    "work holds it. Wait, raise cluster.seconds, or ask for less"
+                    f"cluster: there was no room for {', '.join(map(str, bundles))} within {config.seconds:g} s. Free "
+                    f"now: {_free()}. Wait for other work, raise cluster.seconds, or ask for less"
                 )
+            say(f"ray: room for {len(bundles)} processes on {len(machines())} machines")
         except BaseException:
             self.close()
             raise
@@ -54,7 +54,9 @@ class RayCluster:
         """Start an actor in the room of its role and number. env: variables of its process."""
         bundle = next(one for one in self._bundles if (one.role, one.index) == (role, index))
         strategy = PlacementGroupSchedulingStrategy(self._group, self._bundles.index(bundle))
-        threads = str(max(1, int(bundle.cpus)))
+        env |= {"OMP_NUM_THREADS": str(max(1, int(bundle.cpus))), "PYTHONPATH": module_path()}
+        if not bundle.gpus:
+            env["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves those of the machine visible
         started = (
             ray.remote(actor)
             .options(
@@ -62,7 +64,7 @@ class RayCluster:
                 num_gpus=bundle.gpus,
                 scheduling_strategy=strategy,
                 max_concurrency=10_000,
-                runtime_env={"env_vars": {"OMP_NUM_THREADS": threads, "PYTHONPATH": module_path(), **env}},
+                runtime_env={"env_vars": env},
             )
             .remote(*args)
         )
@@ -83,6 +85,8 @@ class RayCluster:
             self._group = None
         if self._own and ray.is_initialized():
             ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 async def answered(answer: Any) -> Any:
@@ -107,8 +111,9 @@ def cause_of(error: RayTaskError) -> EspalierError:
 
 
 def brief(error: RayActorError) -> str:
-    """Why an actor is dead, in one line."""
-    return str(error).partition("\n")[0]
+    """Why an actor is dead, in one line: the last of Ray's, without its colours."""
+    lines = [line.strip() for line in re.sub("\x1b\\[[0-9;]*m", "", str(error)).splitlines()]
+    return next((line for line in reversed(lines) if line), "")
 
 
 def machines() -> list[Machine]:
@@ -118,16 +123,26 @@ def machines() -> list[Machine]:
     return [Machine(name, found.get("CPU", 0.0), found.get("GPU", 0.0)) for name, found in resources]
 
 
-def _connect(address: str | None) -> None:
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
+def _connect(address: str | None) -> str | None:
+    """Connect, or start Ray on this machine. Returns the folder that was made for it."""
+    handler = signal.getsignal(signal.SIGTERM)
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp") if address is None else None  # sockets need a short path
     try:
         if address is None:
-            ray.init(object_store_memory=STORE_BYTES, _temp_dir=tempfile.mkdtemp(prefix="ray-"), **quiet)
+            ray.init("local", include_dashboard=False, log_to_driver=False, logging_level="error", _temp_dir=folder)
         else:
             ray.init(address, log_to_driver=False, logging_level="error")
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        place_ = "on this machine" if address is None else f"at {address}"
-        raise EspalierError(f"cluster: there is no Ray {place_}: {error}") from None
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        where = "on this machine" if address is None else f"at {address}"
+        raise EspalierError(f"cluster: there is no Ray {where}: {error}") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray takes it, and would end the run without a checkpoint
+    return folder
+
+
+def _free() -> str:
+    found = ray.available_resources()
+    return f"{found.get('CPU', 0.0):g} cores, {found.get('GPU', 0.0):g} GPUs"
 
 
 def _resources(bundle: Bundle) -> dict[str, float]:

@@ -20,6 +20,7 @@ from espalier.lm.checkpoint.tensors import load_tensors, save_tensors
 from espalier.rl.learner.ranks.ranks import Ranks
 
 FORMAT = 1
+STATE = "state.json"
 ALONE = Ranks()
 
 
@@ -55,18 +56,20 @@ def write(
         if ranks.size == 1:
             save_tensors(tensors, folder / f"{name}.safetensors")
         else:
-            from espalier.rl.learner.ranks.storage import save_parts
+            from espalier.rl.learner.ranks.storage import check_parts, save_parts
 
             save_parts(tensors, folder / name)
+            if not ranks.rank:
+                check_parts(tensors, folder / name)
     if ranks.rank:
         return
     text = json.dumps({"format": FORMAT, **state}, indent=1)
-    (folder / "state.json").write_text(text, encoding="utf-8")
+    (folder / STATE).write_text(text, encoding="utf-8")
 
 
 def read_state(folder: Path) -> dict[str, Any]:
     """The numbers. Raises DataError if the file is missing, broken or of another format."""
-    path = folder / "state.json"
+    path = folder / STATE
     state = read_object(path)
     if state.get("format") != FORMAT:
         raise DataError(f"{path}: format {state.get('format')!r}, this version reads {FORMAT}")

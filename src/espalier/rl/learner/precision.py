@@ -9,19 +9,12 @@ import torch
 from espalier.core.errors import ConfigError
 from espalier.core.hardware import has_bf16
 
-Precision = Literal["fp32", "bf16", "auto"]
 
-
-def in_bf16(precision: Precision, device: torch.device) -> bool:
-    """Whether products are computed in bf16. Raises ConfigError if that is required and the hardware does not support
+def autocast(precision: Literal["fp32", "bf16", "auto"], device: torch.device) -> torch.autocast:
+    """The autocast context of forward passes. Raises ConfigError if bf16 is required and the hardware does not support
     it.
     """
     native = precision != "fp32" and has_bf16(device)
     if precision == "bf16" and not native:
         raise ConfigError(f"learner.precision=bf16: this {device.type} has no bfloat16 matmul; use fp32 or auto")
-    return native
-
-
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The autocast context of forward passes. Raises ConfigError like `in_bf16`."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=in_bf16(precision, device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=native)

@@ -63,7 +63,8 @@ def test_checkpoints_are_read_on_another_number_of_ranks(tmp_path: Path) -> None
 def test_bf16_products_keep_fp32_weights_and_gradients(tmp_path: Path) -> None:
     found = case("mixed", tmp_path)
     assert found["kinds"] == ["torch.float32"]
-    assert 1e-6 < found["gap"] < 0.05  # the norms' weights are rounded as well
+    assert found["gap"] < 0.01  # rows meet in other micro-batches, and sums are rounded otherwise
+    assert found["probe"] < 1e-3
 
 
 RECIPE = """
@@ -87,38 +88,108 @@ def losses(root: Path) -> list[float]:
     return [line["loss/ce"] for line in lines if "loss/ce" in line]
 
 
-@pytest.mark.slow
-def test_a_run_of_two_ranks_is_stopped_and_goes_on_in_one_process(tmp_path: Path) -> None:
-    (tmp_path / "small.yaml").write_text(RECIPE)
-    started = subprocess.Popen(
-        [*TORCHRUN, "2", "-m", "espalier", "run", "small.yaml", "--runs-dir", "two"],
+def newest(root: Path) -> int:
+    """The number of the newest checkpoint below `root`; 0 for none."""
+    numbers = [int(path.name.removeprefix("step_")) for path in root.glob("small/*/checkpoints/step_*")]
+    return max(numbers, default=0)
+
+
+def espalier(folder: Path, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "espalier", *words], cwd=folder, check=True, capture_output=True)
+
+
+def begun(folder: Path, runs: str) -> subprocess.Popen[str]:
+    """The recipe `small.yaml` in the folder, on two ranks."""
+    return subprocess.Popen(
+        [*TORCHRUN, "2", "-m", "espalier", "run", "small.yaml", "--runs-dir", runs],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        cwd=tmp_path,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_a_run_of_two_ranks_is_stopped_and_goes_on_in_one_process(how: str, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    started = begun(tmp_path, "two")
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("two/small/*/checkpoints/step_0000005")) and time.monotonic() < deadline:
+    while newest(tmp_path / "two") < 5 and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(started.pid, signal.SIGINT)  # what Ctrl-C does: every process of the terminal
+    if how == "Ctrl-C":
+        os.killpg(started.pid, signal.SIGINT)  # every process of the terminal
+    else:
+        started.terminate()
     said, _ = started.communicate(timeout=60)
     (run,) = (tmp_path / "two" / "small").iterdir()
     assert json.loads((run / "state.json").read_text())["status"] == "interrupted", said
     assert "2 ranks" in said
     assert "stopped" in said
-
-    def espalier(*words: str) -> None:
-        subprocess.run([sys.executable, "-m", "espalier", *words], cwd=tmp_path, check=True, capture_output=True)
-
-    espalier("resume", str(run))
+    espalier(tmp_path, "resume", str(run))
     assert (run / "model" / "model.safetensors").exists()
-    espalier("run", "small.yaml", "--runs-dir", "one")
+    espalier(tmp_path, "run", "small.yaml", "--runs-dir", "one")
     together, alone = losses(tmp_path / "two"), losses(tmp_path / "one")
     assert len(together) == len(alone) == 30
     assert together == pytest.approx(alone, rel=1e-3)
+
+
+FAILS = """
+import os
+from espalier.core.errors import EspalierError
+
+def on_one(new, **rest):
+    if os.environ.get("RANK") == "0":
+        raise ValueError("this rank has no more memory, say")
+    return -new
+
+def on_all(new, **rest):
+    raise EspalierError("no rank can do this")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["on_one", "on_all"])
+def test_an_error_of_a_rank_ends_the_run_with_its_words(where: str, tmp_path: Path) -> None:
+    (tmp_path / "fails.py").write_text(FAILS)
+    steps = RECIPE.replace("steps: 30", "steps: 2")
+    (tmp_path / "small.yaml").write_text(f"{steps}algorithm: {{name: grpo, plugin: {{loss: './fails.py:{where}'}}}}\n")
+    started = begun(tmp_path, "runs")
+    said, _ = started.communicate(timeout=90)
+    assert started.returncode != 0
+    assert {"on_one": "this rank has no more memory", "on_all": "no rank can do this"}[where] in said
+    (run,) = (tmp_path / "runs" / "small").iterdir()
+    assert json.loads((run / "state.json").read_text())["status"] == "failed"
+
+
+SUPERVISED = """
+job: rl.sft
+name: small
+tasks: [{env: multiplication, digits: 1, direct: 1.0}]
+model:
+  decoder: {hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2}
+  tokenizer: {alphabet: "0123456789+*= #"}
+steps: 4
+rows_per_step: 16
+engine: {max_rows: 64, max_len: 32}
+rollout: {max_tokens: 16}
+evaluation: {every: 4, tasks: 4, browse: 0}
+"""
+
+
+@pytest.mark.slow
+def test_supervised_training_resumed_at_its_end_keeps_its_model(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SUPERVISED)
+    said, _ = begun(tmp_path, "runs").communicate(timeout=90)
+    (run,) = (tmp_path / "runs" / "small").iterdir()
+    before = (run / "model" / "model.safetensors").read_bytes()
+    state = json.loads((run / "state.json").read_text())
+    (run / "state.json").write_text(json.dumps({**state, "status": "interrupted"}))
+    torchrun("-m", "espalier", "resume", str(run))
+    assert (run / "model" / "model.safetensors").read_bytes() == before, said
 
 
 def test_a_job_of_one_process_refuses_torchrun() -> None:

@@ -30,7 +30,6 @@ from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.learner.optimizer.optim import Optimizer
 from espalier.rl.learner.ranks.commands import Load, Save, Update, build_of
 from espalier.rl.learner.ranks.rank import Rank
-from espalier.rl.learner.ranks.sharding import shard, skeleton
 from espalier.rl.learner.ranks.tensors import whole
 from espalier.rl.learner.ranks.torchrun import join
 from espalier.rl.unit import Unit
@@ -182,22 +181,18 @@ async def checkpoints(worker: Rank, folder: Path) -> dict[str, Any]:
 
 
 async def mixed(worker: Rank, folder: Path) -> dict[str, Any]:
-    """With bfloat16 products the weights that are kept, and their gradients, are fp32."""
-    model = decoder()
-    many = await together(worker, (model, learner_config(), algorithm("grpo")))
-    narrow = shard(skeleton(model), worker._mesh, worker.device, bf16=True)
-    narrow.load_state_dict(many.model.state_dict())
-    many._context = torch.autocast("cpu", torch.bfloat16)
-    many.model, many._optimizer = narrow, Optimizer(narrow.named_parameters(), OptimConfig())
-    ours = recording(many._optimizer)
-    one = alone((model, learner_config(), algorithm("grpo")))
-    one._context = many._context
-    theirs = recording(one._optimizer)
+    """Products in bfloat16: the weights that are kept, and their gradients, are fp32, and a probe is exact."""
+    setting = (decoder(), learner_config(), algorithm("grpo"))
+    one, many = alone(setting), await together(worker, setting)
+    one._context = many._context = torch.autocast("cpu", torch.bfloat16)
+    ours, theirs = recording(many._optimizer), recording(one._optimizer)
     rows = [Unit(group) for group in rollouts(0)]
     await one.update(rows)
     await worker.do(Update(rows))
-    kinds = {str(p.dtype) for p in narrow.parameters()} | {str(g.dtype) for g in ours[0].values()}
-    return {"kinds": sorted(kinds), "gap": gap(ours, theirs)}
+    kinds = {str(p.dtype) for p in many.model.parameters()} | {str(g.dtype) for g in ours[0].values()}
+    probes = [(await learner.probe()).logprobs for learner in (one, many)]
+    apart = max(abs(a - b) for rows in zip(*probes, strict=True) for a, b in zip(*rows, strict=True))
+    return {"kinds": sorted(kinds), "gap": gap(ours, theirs), "probe": apart}
 
 
 CASES = {"gradients": gradients, "checkpoints": checkpoints, "mixed": mixed}

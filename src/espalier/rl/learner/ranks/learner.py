@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from espalier.core.errors import RunError
 from espalier.engine.updates import Probe, TensorUpdate
 from espalier.lm.decoder import Decoder
 from espalier.rl.algorithms.config import Algorithm
@@ -71,9 +72,14 @@ class DistributedLearner:
         return probe
 
     async def save(self, path: Path) -> None:
-        """See `Learner`. Every rank writes its part."""
-        await self._crew.call(Save(path))
+        """See `Learner`. Every rank writes its part. Raises RunError if this process does not see what they wrote."""
+        await self._crew.call(Save(path.absolute()))
+        if not (path / checkpoint.STATE).is_file():
+            raise RunError(
+                f"{path}: the learner's ranks wrote the checkpoint where this process does not see it: put the run "
+                "folder on a disk that all machines share, under the same path"
+            )
 
     async def load(self, path: Path) -> None:
         """See `Learner`. The checkpoint may be of any number of ranks."""
-        self._version = await self._crew.call(Load(path))
+        self._version = await self._crew.call(Load(path.absolute()))

@@ -10,7 +10,6 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from espalier.core.errors import EspalierError
 from espalier.rl.learner.learner import TorchLearner
-from espalier.rl.learner.precision import in_bf16
 from espalier.rl.learner.ranks.commands import Build, Command, Examine, Gather, Load, Save, Update, Weights
 from espalier.rl.learner.ranks.ranks import ProcessGroup
 from espalier.rl.learner.ranks.sharding import fill, gathered, shard
@@ -54,7 +53,6 @@ class Rank:
 
     def _built(self, build: Build, weights: Weights | None) -> TorchLearner:
         self._learner = None
-        bf16 = in_bf16(build.config.precision, self.device)
 
         def divided(bare: Any, name: str) -> Any:
             if bare is None:
@@ -63,7 +61,7 @@ class Rank:
             if self.ranks.size == 1:
                 bare.to_empty(device=self.device).load_state_dict(own)
                 return bare
-            model = shard(bare, self._mesh, self.device, bf16=bf16)
+            model = shard(bare, self._mesh, self.device)
             fill(model, own)
             return model
 

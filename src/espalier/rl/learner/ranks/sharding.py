@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from espalier.lm.decoder import Decoder
 from espalier.rl.learner.ranks.tensors import whole
@@ -30,23 +30,19 @@ def skeleton(module: M) -> M:
     return copy.deepcopy(module, held)
 
 
-def shard(bare: M, mesh: DeviceMesh, device: torch.device, *, bf16: bool = False) -> M:
+def shard(bare: M, mesh: DeviceMesh, device: torch.device) -> M:
     """Divide the weights of a `skeleton` among the ranks of `mesh`: those of each layer together, and the others.
 
-    Gradients are sums over the ranks, as every loss is divided by counts of the whole step. With `bf16` the layers'
-    weights are rounded to bfloat16 when they are gathered for a product; those that are kept, and all gradients, stay
-    fp32.
+    Gradients are sums over the ranks, as every loss is divided by counts of the whole step.
     """
-    narrow = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     for decoder in (module for module in bare.modules() if isinstance(module, Decoder)):
         for layer in decoder.model.layers:
-            fully_shard(layer, mesh=mesh, mp_policy=narrow if bf16 else MixedPrecisionPolicy())
+            fully_shard(layer, mesh=mesh)
     fully_shard(bare, mesh=mesh)
     for module in bare.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)  # gloo has no other
-            module.set_reduce_scatter_unused_params(True, recurse=False)  # experts that no token of this rank went to
     bare.to_empty(device=device)
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")  # nobody writes to it
     return bare
@@ -60,6 +56,7 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor] | None) -> None:
 
 @torch.no_grad()
 def gathered(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Every weight whole, one after another. A collective."""
-    for name, tensor in module.state_dict().items():
-        yield name, whole(tensor)
+    """Every trained weight whole, one after another. A collective."""
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            yield name, whole(parameter.detach())

@@ -13,19 +13,23 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from espalier.core.errors import DataError
+from espalier.core.errors import DataError, EspalierError, RunError
 from espalier.rl.learner.ranks.tensors import divided, local
 
 
 def save_parts(tensors: Mapping[str, Tensor], folder: Path) -> None:
     """Write the folder. A collective."""
     state = {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in tensors.items()}
-    save(state, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    try:
+        save(state, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    except CheckpointException as error:
+        raise _cause(error, folder) from None
 
 
 def saved_names(folder: Path) -> dict[str, list[int]]:
@@ -38,6 +42,27 @@ def saved_names(folder: Path) -> dict[str, list[int]]:
             return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{folder}: cannot be read as safetensors ({error})") from error
+
+
+def _cause(error: CheckpointException, place: Path) -> Exception:
+    """What went wrong on the first rank that failed. torch's own exception is none that anybody catches."""
+    rank, (cause, _) = min(error.failures.items())
+    if isinstance(cause, OSError):
+        return OSError(cause.errno, cause.strerror, str(place))
+    return EspalierError(f"{place}: rank {rank}: {type(cause).__name__}: {cause}")
+
+
+def check_parts(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Raises RunError if a part of another rank is not there: it was written on another disk."""
+    try:
+        whole = saved_names(folder) == {name: list(t.shape) if t.ndim else [1] for name, t in tensors.items()}
+    except DataError:
+        whole = False
+    if not whole:
+        raise RunError(
+            f"{folder}: parts of other ranks are not there: put the run folder on a disk that all machines share, "
+            "under the same path"
+        )
 
 
 def _shape(folder: Path, name: str, entry: object) -> list[int]:
@@ -62,7 +87,10 @@ def load_parts(place: Path, into: Mapping[str, Tensor], *, alone: bool) -> None:
         state = {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in into.items()}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # it says what `alone` asks for
-            load(state, storage_reader=HuggingFaceStorageReader(str(place)), no_dist=alone)
+            try:
+                load(state, storage_reader=HuggingFaceStorageReader(str(place)), no_dist=alone)
+            except CheckpointException as error:
+                raise DataError(str(_cause(error, place))) from None
         return
     with safe_open(place, framework="pt") as file:
         for name, tensor in into.items():
