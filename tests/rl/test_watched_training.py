@@ -13,11 +13,13 @@ from timelines import check, events
 
 from espalier.cli.commands.watching import drawn
 from espalier.cli.main import main
+from espalier.core.report.rollouts import read_rollouts
 from espalier.core.run.watch import Frame, Watch
 from espalier.core.tracking.live import LIVE, LiveFile
 from espalier.core.tracking.spans import TRACE
 from espalier.rl.config import TrainConfig
 from espalier.rl.loop.collect import Collected, Collector
+from espalier.rl.report import ROLLOUTS
 
 STEPS = 3
 
@@ -60,6 +62,18 @@ def test_who_waits_for_whom_is_seen_while_groups_run(
     out = capsys.readouterr().out
     assert "step 5" in out
     assert "waits for" not in out, "nothing is under way"
+
+
+def test_saved_answers_know_their_versions(tmp_path: Path) -> None:
+    run = start(tmp_path, small())
+    finish(run, small())
+    groups = read_rollouts(run.path / "artefacts" / ROLLOUTS)
+    assert [group.version for group in groups] == [step - 3 for step in (3, 3, 4, 4, 5, 5)]
+    for group in groups:
+        for answer in group.answers:
+            for turn in answer.turns:
+                assert sum(length for _, length in turn.versions) == len(turn.text)
+                assert all(0 <= version <= (group.version or 0) for version, _ in turn.versions)
 
 
 def test_a_traced_run_has_its_loop_and_every_attempt_on_a_timeline_and_trains_the_same(tmp_path: Path) -> None:

@@ -146,3 +146,17 @@ def test_the_news_are_shown_in_place(run: Run, tmp_path: Path) -> None:
     shown = drawn(run, tmp_path, script)
     assert "<title>true,fall</title>" in shown
     assert 'class="pill failed"' in shown
+
+
+def test_parts_of_an_answer_are_coloured_by_the_version_that_sampled_them(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, job="toy.train", name="toy")
+    answer = Answer([Spoken("assistant", "old new", [(3, 4), (4, 3)])], {"reward": 0.5})
+    JsonLines(run.artefact("r.jsonl")).append(as_line(RolloutGroup(1, "k", "asked", [], [answer], version=5)))
+    run.metrics.log(1, {"reward": 1.0})
+    with run:
+        run.report([b.Curves("Reward", ["reward"]), b.Rollouts("Rollouts", "artefacts/r.jsonl")])
+    page = drawn(run, tmp_path)
+    assert page.count('class="token"') == 2
+    assert page.index("version 4, lag 1") < page.index("version 3, lag 2"), "the newest first"
+    assert "var(--series-1) 40%" in page
+    assert "var(--series-2) 40%" in page

@@ -1,5 +1,7 @@
+import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +54,38 @@ def test_no_file_is_no_rollouts_and_a_broken_line_is_named(tmp_path: Path) -> No
     (tmp_path / "r.jsonl").write_text('{"step": "one", "key": "", "title": "", "prompt": [], "answers": []}\n')
     with pytest.raises(DataError, match=r"r\.jsonl:1: step: "):
         read_rollouts(tmp_path / "r.jsonl")
+
+
+def versioned(step: int, *versions: tuple[int, int]) -> RolloutGroup:
+    turns = [Spoken("assistant", "abcdef", versions), Spoken("user", "so")]
+    return RolloutGroup(step, "k", "asked", [Spoken("user", "q")], [Answer(turns)], version=9)
+
+
+def shown(tmp_path: Path, *groups: RolloutGroup) -> list[dict[str, Any]]:
+    lines = JsonLines(tmp_path / "r.jsonl")
+    for one in groups:
+        lines.append(as_line(one))
+    return [sample for one in rollout_sets(lines.path)["sets"] for sample in one["samples"]]
+
+
+def test_where_a_step_has_several_versions_texts_are_divided_by_them(tmp_path: Path) -> None:
+    (sample,) = shown(tmp_path, versioned(1, (7, 4), (-1, 1), (9, 1)))
+    assert sample["version"] == 9
+    prompt, answer, reply = sample["passages"]
+    assert (answer["pieces"], answer["values"]) == (["abcd", "e", "f"], {"version": [7, None, 9]})
+    assert (prompt["pieces"], prompt["values"]) == (["q"], {})
+    assert (reply["pieces"], reply["values"]) == (["so"], {})
+
+
+def test_versions_of_different_answers_of_a_step_count_and_those_of_other_steps_do_not(tmp_path: Path) -> None:
+    first, second, third = shown(tmp_path, versioned(1, (7, 6)), versioned(1, (8, 6)), versioned(2, (9, 6)))
+    assert [one["passages"][1]["values"] for one in (first, second, third)] == [{"version": [7]}, {"version": [8]}, {}]
+    assert third["passages"][1]["pieces"] == ["abcdef"]
+
+
+def test_files_of_older_runs_are_read(tmp_path: Path) -> None:
+    line = as_line(group(1))
+    assert "version" not in line
+    assert "versions" not in line["answers"][0]["turns"][0]
+    (tmp_path / "r.jsonl").write_text(json.dumps(line) + "\n")
+    assert read_rollouts(tmp_path / "r.jsonl") == [group(1)]

@@ -135,3 +135,26 @@ def test_the_middle_of_a_long_text_is_left_out(tmp_path: Path):
 )
 def test_the_title_is_the_last_that_the_user_said_before_the_answer(messages: list[Message], wanted: str):
     assert title(Episode(Task("toy", "k", {}), messages)) == wanted
+
+
+def test_each_part_of_an_answer_has_the_version_that_sampled_it(tmp_path: Path):
+    group = played(0, [1.0, 0.0])
+    group.rows[0].versions = [-1, -1, 4, 5, 5, -1, 6]
+    log(tmp_path).write(3, [group], version=6)
+    (line,) = [json.loads(text) for text in (tmp_path / "rollouts.jsonl").read_text().splitlines()]
+    assert line["version"] == 6
+    first, second = line["answers"]
+    assert [turn.get("versions") for turn in first["turns"]] == [[[4, 1], [5, 2]], None, [[6, 1]]]
+    assert [turn.get("versions") for turn in second["turns"]] == [[[0, 3]], None, [[0, 1]]]
+    (read,) = kept(tmp_path)
+    assert read.answers[0].turns[0].versions == [(4, 1), (5, 2)]
+
+
+def test_of_a_long_answer_the_versions_of_both_ends_are_kept(tmp_path: Path):
+    group = played(0, [1.0, 0.0])
+    for row in group.rows:
+        row.sample(list(range(10, 13)), [0.0] * 3, [7, 8, 9])  # the text 101112
+    log(tmp_path, longest=4).write(1, [group], version=9)
+    turn = kept(tmp_path)[0].answers[0].turns[-1]
+    assert turn.text == "10\n[... 2 characters left out ...]\n12"
+    assert turn.versions == [(7, 2), (-1, len(turn.text) - 4), (9, 2)]

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,15 @@ MOST_CHARACTERS = 3_000_000
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A message."""
+    """A message. versions: of a sampled one, (version of the weights, number of characters) of its parts in order;
+    version -1 for characters that were not sampled.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     role: str
     text: str
+    versions: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RolloutGroup:
-    """The attempts at one prompt in one step. `key` names the problem, `title` stands in lists."""
+    """The attempts at one prompt in one step. `key` names the problem, `title` stands in lists. version: that of the
+    weights that the step trains.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -58,6 +64,7 @@ class RolloutGroup:
     title: str
     prompt: Sequence[Spoken]
     answers: Sequence[Answer]
+    version: int | None = None
 
 
 _GROUP = TypeAdapter(RolloutGroup)
@@ -66,8 +73,12 @@ _BEGIN = re.compile(r'\{"step": (\d{1,15}),')
 
 
 def as_line(group: RolloutGroup) -> dict[str, Any]:
-    """The group as plain data, for its line."""
-    return asdict(group)
+    """The group as plain data, for its line. What has its default is left out."""
+    line = asdict(group)
+    for spoken in [*line["prompt"], *(turn for answer in line["answers"] for turn in answer["turns"])]:
+        if not spoken["versions"]:
+            del spoken["versions"]
+    return line if group.version is not None else {name: line[name] for name in line if name != "version"}
 
 
 def read_rollouts(path: Path) -> list[RolloutGroup]:
@@ -124,16 +135,28 @@ def _spread(steps: list[int], most: int) -> list[int]:
 
 
 def _samples(groups: Sequence[RolloutGroup]) -> list[dict[str, Any]]:
+    """Of a step. Texts are divided by version where the step has several."""
+    spoken = [one for group in groups for answer in group.answers for one in answer.turns]
+    known = all(group.version is not None for group in groups)
+    several = known and len({version for one in spoken for version, _ in one.versions if version >= 0}) > 1
     return [
         {
             "key": f"{group.key}/{number}",
             "title": group.title,
-            "passages": [
-                {"role": one.role, "pieces": [one.text], "values": {}} for one in (*group.prompt, *answer.turns)
-            ],
+            **({"version": group.version} if several else {}),
+            "passages": [_passage(one, several) for one in (*group.prompt, *answer.turns)],
             "correct": answer.correct,
             "facts": {k: finite(v) if isinstance(v, float) else v for k, v in answer.facts.items()},
         }
         for group in groups
         for number, answer in enumerate(group.answers)
     ]
+
+
+def _passage(one: Spoken, by_version: bool) -> dict[str, Any]:
+    if not (by_version and one.versions):
+        return {"role": one.role, "pieces": [one.text], "values": {}}
+    ends = list(accumulate(length for _, length in one.versions))
+    pieces = [one.text[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+    versions = [version if version >= 0 else None for version, _ in one.versions]
+    return {"role": one.role, "pieces": pieces, "values": {"version": versions}}

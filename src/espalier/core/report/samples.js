@@ -8,8 +8,7 @@ class SampleBrowser {
     this.block = block;
     this.set = Math.max(block.sets.length - 1, 0);
     this.key = null;
-    this.names = [...new Set(this.all().flatMap((s) => s.passages.flatMap((p) => Object.keys(p.values))))];
-    this.value = this.names.includes(block.colour) ? block.colour : (this.names[0] ?? "");
+    this.colours = el("span");
     this.tabs = el("div", { class: "segments", role: "tablist" });
     this.count = el("span", { class: "dim" });
     this.search = el("input", { type: "search", placeholder: "Search…", "aria-label": "Search samples", input: () => this.drawList() });
@@ -19,10 +18,20 @@ class SampleBrowser {
     this.node = el(
       "div",
       { class: "samples" },
-      el("div", { class: "sample-bar" }, this.tabs, this.filter(), this.search, this.count, el("span", { class: "space" }), this.chooser(), this.scale),
+      el("div", { class: "sample-bar" }, this.tabs, this.filter(), this.search, this.count, el("span", { class: "space" }), this.colours, this.scale),
       el("div", { class: "sample-panes" }, this.list, this.detail),
     );
+    this.offer();
     this.draw();
+  }
+
+  /** Offer what the tokens can be coloured by; what was chosen stays where it can. */
+  offer() {
+    const names = [...new Set(this.all().flatMap((s) => s.passages.flatMap((p) => Object.keys(p.values))))];
+    if (names.join() === this.names?.join()) return;
+    this.names = names;
+    this.value = [this.value, this.block.colour, names[0]].find((name) => names.includes(name)) ?? "";
+    this.colours.replaceChildren(this.chooser() ?? "");
   }
 
   /** Show another block in its place; the set, the sample and the filters stay, and the last set stays the last. */
@@ -34,6 +43,7 @@ class SampleBrowser {
     this.set = last || found < 0 ? Math.max(block.sets.length - 1, 0) : found;
     this.wanted.hidden = this.all().every((s) => s.correct === null);
     const top = this.list.scrollTop;
+    this.offer();
     this.draw();
     this.list.scrollTop = top;
   }
@@ -145,7 +155,8 @@ class SampleBrowser {
       return;
     }
     const limit = this.limit();
-    this.drawScale(limit);
+    if (this.value === "version") this.drawVersions(sample);
+    else this.drawScale(limit);
     this.detail.replaceChildren(factsOf(sample), ...sample.passages.map((passage) => this.passage(passage, limit)));
   }
 
@@ -165,11 +176,30 @@ class SampleBrowser {
     this.scale.replaceChildren(el("span", {}, ends[0]), el("i"), el("span", {}, ends[2]));
   }
 
+  /** The legend of versions: which weights sampled the parts of the sample, and how old they were when it was trained. */
+  drawVersions(sample) {
+    const found = [...new Set(sample.passages.flatMap((p) => p.values.version ?? []))].filter((v) => v !== null);
+    const key = (version) => el("span", { class: "key" }, el("i", { style: `background:${tint(sample.version - version)}` }), versionName(sample, version));
+    this.scale.hidden = !found.length;
+    this.scale.replaceChildren(...found.sort((a, b) => b - a).map(key));
+  }
+
   /** What a role said, its tokens coloured. */
   passage(passage, limit) {
     const values = passage.values[this.value];
-    const tokens = passage.pieces.map((piece, i) => this.token(passage, piece, i, values?.[i], limit));
+    const tokens = passage.pieces.map((piece, i) => (passage.values.version ? this.stretch(passage, piece, i) : this.token(passage, piece, i, values?.[i], limit)));
     return el("section", { class: `passage role-${/^\w+$/.test(passage.role) ? passage.role : "other"}` }, el("h4", {}, passage.role), el("div", { class: "tokens" }, tokens));
+  }
+
+  /** What one version of the weights sampled. */
+  stretch(passage, piece, index) {
+    const version = passage.values.version[index];
+    const sample = this.rows.find((s) => s.key === this.key);
+    if (version === null) return piece;
+    const say = el("b", {}, versionName(sample, version));
+    const node = el("span", { class: "token", pointerenter: (event) => tip.show(event.clientX, event.clientY, say), pointerleave: tip.hide }, piece.replaceAll("\n", "↵\n"));
+    if (this.value === "version") node.style.background = tint(sample.version - version);
+    return node;
   }
 
   token(passage, piece, index, value, limit) {
@@ -187,6 +217,15 @@ class SampleBrowser {
     }
     return node;
   }
+}
+
+/** The colour of tokens with this lag; that of the largest lags is one. */
+function tint(lag) {
+  return `color-mix(in srgb, ${colour(Math.min(lag, 7))} 40%, transparent)`;
+}
+
+function versionName(sample, version) {
+  return `version ${version}, lag ${sample.version - version}`;
 }
 
 /** What stands for a sample in the list: its title, else the last that the user said before the first answer. */

@@ -198,7 +198,7 @@ class Loop:
         if config.shuffle_rewards:
             shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
         if parts.rollouts:
-            parts.rollouts.write(self.number + 1, groups)
+            parts.rollouts.write(self.number + 1, groups, version)
         if config.rollout.overlap:
             metrics |= self._age(collected, version)
         else:

@@ -14,8 +14,9 @@ from espalier.envs.api import Episode
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.credit import advantages
 from espalier.rl.config import RolloutLogConfig
+from espalier.rl.loop.record.stretches import Stretch, clipped, stretches
 from espalier.rl.rollout.api import ScoredGroup
-from espalier.rl.trajectory import Trajectory
+from espalier.rl.trajectory import Trajectory, Turn
 
 MEGABYTE = 1_000_000
 
@@ -60,13 +61,13 @@ class RolloutLog:
         if len(steps) > 3:
             self._every = max(self._every, math.gcd(*steps))
 
-    def write(self, step: int, groups: Sequence[ScoredGroup]) -> None:
-        """Save the first groups of `step`."""
+    def write(self, step: int, groups: Sequence[ScoredGroup], version: int | None = None) -> None:
+        """Save the first groups of `step`, which trains the weights of `version`."""
         if not self._config.groups or step % self._every:
             return
         compared = iter(self._advantages(groups))
         for group in groups[: self._config.groups]:
-            self._lines.append(as_line(self._group(step, group, [next(compared) for _ in group.rows])))
+            self._lines.append(as_line(self._group(step, group, [next(compared) for _ in group.rows], version)))
         while self._lines.size > self._config.max_mb * MEGABYTE and self._thin():
             pass
 
@@ -89,16 +90,16 @@ class RolloutLog:
         found = advantages(self._algorithm, [group.rows for group in groups]).advantages
         return [_mean(row, values) for row, values in zip(rows, found, strict=True)]
 
-    def _group(self, step: int, group: ScoredGroup, compared: Sequence[float | None]) -> RolloutGroup:
+    def _group(
+        self, step: int, group: ScoredGroup, compared: Sequence[float | None], version: int | None
+    ) -> RolloutGroup:
         asked = opening(group.episodes[0])
         answers = [self._answer(*parts) for parts in zip(group.rows, group.episodes, compared, strict=True)]
-        prompt = [Spoken(role, self._cut(text)) for role, text in asked]
-        return RolloutGroup(step, group.task.key, title(group.episodes[0]), prompt, answers)
+        prompt = [self._spoken(role, text) for role, text in asked]
+        return RolloutGroup(step, group.task.key, title(group.episodes[0]), prompt, answers, version)
 
     def _answer(self, row: Trajectory, episode: Episode, advantage: float | None) -> Answer:
-        turns = [
-            Spoken(turn.role, self._cut(self._decode(row.tokens[turn.start : turn.end]))) for turn in row.turns[1:]
-        ]
+        turns = [self._turn(row, turn) for turn in row.turns[1:]]
         facts: dict[str, str | float | int | None] = {
             "reward": row.reward,
             "advantage": advantage,
@@ -109,13 +110,21 @@ class RolloutLog:
         }
         return Answer(turns, facts, row.info.get("verdict", 0.0) > self._correct_above)
 
-    def _cut(self, text: str) -> str:
+    def _turn(self, row: Trajectory, turn: Turn) -> Spoken:
+        ids, versions = row.tokens[turn.start : turn.end], row.versions[turn.start : turn.end]
+        if not any(row.mask[turn.start : turn.end]):
+            return self._spoken(turn.role, self._decode(ids))
+        return self._spoken(turn.role, *stretches(ids, versions, self._decode))
+
+    def _spoken(self, role: str, text: str, versions: Sequence[Stretch] = ()) -> Spoken:
         """The text without its middle where it is too long."""
-        most = self._config.longest
-        if len(text) <= most:
-            return text
+        most, length = self._config.longest, len(text)
+        if length <= most:
+            return Spoken(role, text, versions)
         half = most // 2
-        return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"
+        note = f"\n[... {length - 2 * half:,} characters left out ...]\n"
+        parts = [*clipped(versions, 0, half), (-1, len(note)), *clipped(versions, length - half, length)]
+        return Spoken(role, text[:half] + note + text[length - half :], parts if versions else ())
 
 
 def opening(episode: Episode) -> list[tuple[str, str]]:
