@@ -77,14 +77,10 @@ def _load(command: str) -> tuple[Callable[[argparse.ArgumentParser], None], Call
             from espalier.cli.commands import runs
 
             return (runs.add_runs, runs.show_runs) if command == "runs" else (runs.add_compare, runs.compare)
-        case "doctor":
-            from espalier.cli.commands import doctor
+        case "watch" | "doctor":
+            from espalier.cli.commands import doctor, watching
 
-            return doctor.add_doctor, doctor.doctor
-        case "watch":
-            from espalier.cli.commands import watching
-
-            return watching.add_watch, watching.watch
+            return (watching.add_watch, watching.watch) if command == "watch" else (doctor.add_doctor, doctor.doctor)
         case "eval":
             from espalier.cli.commands import evaluating
 
