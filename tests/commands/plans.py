@@ -96,6 +96,7 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier run rl/quickstart algorithm.clip_high=0.4 name=clip": Plan(add=RL, says="run runs/clip/"),
     "espalier run rl/skip_zero_variance --smoke": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/algorithms": Plan(add=STUDY, says="INDICATION", slow=True),
+    "espalier run rl/lag": Plan(add=STUDY, says="report: ", slow=True),
     "espalier run rl/async": Plan(add=RL, says="report: "),
     "espalier run rl/async trace=true": Plan(add=RL, says="report: "),
     "espalier run rl/quickstart engine.kind=process rollout.max_lag=1": Plan(add=RL, says="report: "),

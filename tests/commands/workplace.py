@@ -52,6 +52,7 @@ class Workplace:
         programs.mkdir()
         (folder / "home").mkdir()
         self._program(programs / "python", f'exec "{sys.executable}" "$@"')
+        self._program(programs / "torchrun", f'exec "{sys.executable}" -m torch.distributed.run "$@"')
         self._program(programs / "espalier", f'exec "{sys.executable}" -P -m espalier "$@"')
         self._made: dict[Piece, Path] = {}
         self._count = 0
