@@ -81,6 +81,7 @@ PLANS: dict[str, Plan | Unrun] = {
     "python benchmarks/async_kills.py": HELP,
     "python benchmarks/publish.py": HELP,
     "python benchmarks/watching.py": HELP,
+    "python benchmarks/vllm_targets.py": HELP,
     "python benchmarks/serve_fuzz.py": HELP,
     "python benchmarks/real_model.py": HELP,
     # recipes
