@@ -19,6 +19,7 @@ from aiohttp import ClientSession, web
 from engine_models import decoder
 
 from espalier.core.errors import EngineError
+from espalier.core.sockets import free_port
 from espalier.engine.api import PauseMode, Sampling
 from espalier.engine.http.engine import HttpEngine
 from espalier.engine.http.vllm import VllmDialect
@@ -157,7 +158,7 @@ async def record() -> None:
         place = Path(name)
         for seed in range(3):
             save_model(decoder(head_dim=32, seed=seed), place / f"model{seed}")
-        port = launch.free_port()
+        port = free_port()
         words = launch.command(
             python, place / "model0", port, dtype="float32", max_len=128, max_rows=8, more=["--enforce-eager"]
         )

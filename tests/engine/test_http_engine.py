@@ -18,6 +18,7 @@ from test_contract import scores
 
 from espalier.core.errors import ConfigError, EngineError, EngineLostError
 from espalier.core.net.http import HttpClient, RefusedError, UnreachableError
+from espalier.core.sockets import free_port
 from espalier.engine.api import Completion, Sampling
 from espalier.engine.channels.disk import Adapters, Disk
 from espalier.engine.http.answers import versions
@@ -319,7 +320,7 @@ def test_a_server_that_ends_at_once_shows_what_it_said(tmp_path: Path) -> None:
 
     async def main() -> None:
         with pytest.raises(EngineLostError, match=r"ended with exit status 3:\nthere is no such model"):
-            await launch.start([str(script)], launch.free_port(), {}, tmp_path / "log", seconds=20)
+            await launch.start([str(script)], free_port(), {}, tmp_path / "log", seconds=20)
 
     run(main)
 
@@ -331,9 +332,7 @@ def test_a_server_that_never_becomes_healthy_is_ended(tmp_path: Path) -> None:
 
     async def main() -> None:
         with pytest.raises(EngineLostError, match=r"not healthy after 0\.5 s"):
-            await launch.start(
-                [str(script)], launch.free_port(), {"PATH": "/usr/bin:/bin"}, tmp_path / "log", seconds=0.5
-            )
+            await launch.start([str(script)], free_port(), {"PATH": "/usr/bin:/bin"}, tmp_path / "log", seconds=0.5)
 
     run(main)
     child = int((tmp_path / "child").read_text())
@@ -345,7 +344,7 @@ def test_the_command_of_a_server() -> None:
     text = " ".join(words)
     assert "--host 127.0.0.1 --port 8001" in text
     assert "--enable-lora --max-loras 2 --max-lora-rank 8" in text
-    assert "--worker-extension-cls" not in text, "adapters need no extension"
+    assert "--worker-extension-cls vllm_worker.WorkerExtension" in text
     env = launch.environment(lora=True, kv_gib=2, cores=[1])
     assert env["VLLM_CPU_OMP_THREADS_BIND"] == "1"
     assert env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"

@@ -101,8 +101,8 @@ class EngineConfig(Config):
     while the learner trains."""
 
     probe: float | None = Field(default=None, gt=0.0)
-    """Largest difference between an engine's log-probs and the learner's that is accepted after a publish, for other
-    kinds than `local`. Null: 1e-4 for fp32, 1 for bf16 and for int8."""
+    """Largest difference between an engine's log-probs and the learner's that is accepted after a publish, relative to
+    log-probs beyond 1 nat, for other kinds than `local`. Null: 1e-4 for fp32, 1 for bf16 and for int8."""
 
     request_seconds: float = Field(default=600.0, gt=0.0)
     """Timeout of one completion, for other kinds than `local`."""

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Probe:
     """What the new weights say about a few sequences, to check that an engine serves these weights.
 
-    logprobs: untempered, one for each token, 0 for the first. tolerance: largest difference that is accepted.
+    logprobs: untempered, one for each token, 0 for the first. tolerance: largest difference that is accepted, relative
+    to log-probs beyond 1 nat.
     """
 
     sequences: Sequence[Sequence[int]]

@@ -53,7 +53,6 @@ def command(
 ) -> list[str]:
     """The command line of the server. lora_rank: of the adapters that it will be given; 0 for full weights."""
     lora = ["--enable-lora", "--max-loras", "2", "--max-lora-rank", str(lora_rank)] if lora_rank else []
-    extension = [] if lora_rank else ["--worker-extension-cls", EXTENSION]
     return [
         *(str(python), "-m", "vllm.entrypoints.openai.api_server"),
         *("--model", str(model), "--served-model-name", "policy"),
@@ -62,7 +61,8 @@ def command(
         "--enable-scale-out",  # the token endpoint
         "--skip-tokenizer-init",
         *lora,
-        *extension,
+        "--worker-extension-cls",
+        EXTENSION,
         *more,
     ]
 
