@@ -73,8 +73,9 @@ def test_a_stopped_run(tmp_path: Path) -> None:
 
 
 def test_a_run_that_goes_on_and_logs_nothing(tmp_path: Path) -> None:
-    assert found(going(tmp_path, silent=199.0).path) == []
-    (one,) = found(going(tmp_path, silent=201.0).path)
+    talking, silent = going(tmp_path, silent=199.0), going(tmp_path, silent=201.0)  # each holds its run's lock
+    assert found(talking.path) == []
+    (one,) = found(silent.path)
     assert one.rule == "silent"
     assert "nothing was logged for 3 min 21 s; a step took 20 s" in one.evidence
 
