@@ -66,7 +66,8 @@ def servers(
     model: Decoder, config: EngineConfig, *, overlap: bool, say: Say, logs: Path | None
 ) -> tuple[Engine, Channel]:
     """Servers of vLLM or SGLang, joined or started."""
-    chosen = config.vllm if config.kind == "vllm" else config.sglang
+    chosen = config.servers
+    assert chosen is not None
     rank = lora_shape(model)[0] if chosen.adapters else 0
     channel: Channel = Adapters(model) if rank else Disk(model)
     if config.kind == "vllm" and config.vllm.transfer:

@@ -157,7 +157,13 @@ class EngineConfig(Config):
     @property
     def on_servers(self) -> bool:
         """Whether engines are servers of other projects."""
-        return self.kind in ("vllm", "sglang")
+        return self.servers is not None
+
+    @property
+    def servers(self) -> ServersConfig | None:
+        """The section of the kind, if its engines are servers of other projects."""
+        sections: dict[str, ServersConfig] = {"vllm": self.vllm, "sglang": self.sglang}
+        return sections.get(self.kind)
 
     @property
     def on_these_cores(self) -> bool:

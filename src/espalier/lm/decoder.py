@@ -78,9 +78,7 @@ class Stack(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         empty = torch.empty(config.vocab_size, config.hidden_size)
-        self.embed_tokens = nn.Embedding.from_pretrained(
-            empty, freeze=False
-        )  # torch's own initialisation takes a second
+        self.embed_tokens = nn.Embedding.from_pretrained(empty, freeze=False)  # without torch's own initialisation
         self.layers = nn.ModuleList(Layer(config, layer) for layer in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 

@@ -86,6 +86,7 @@ class Training:
                 optim=warm.optim.over(warm.steps),
                 tokens_per_microbatch=config.learner.tokens_per_microbatch,
                 precision=config.learner.precision,
+                recompute_activations=config.learner.recompute_activations,
             ),
             "warm_start",
         )

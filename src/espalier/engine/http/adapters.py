@@ -24,7 +24,7 @@ def is_adapter(model: str) -> bool:
 
 
 async def load_adapter(call: Call, update: AdapterUpdate, *, under: str = "") -> str:
-    """Load the adapter, and unload those that no request of this client uses any more. Returns the new one's name.
+    """Load the adapter, and unload those without a running request of this client. Returns the new one's name.
 
     under: where the server's paths for adapters begin.
     """

@@ -12,14 +12,13 @@ from typing import Any
 import torch
 
 from espalier.core.errors import EngineError
+from espalier.engine.called import answer
 from espalier.engine.config import EngineConfig
 from espalier.engine.embedded import embedded
 from espalier.engine.local import LocalEngine
 from espalier.engine.process.wire import Wire
 from espalier.lm.decoder import Decoder
 
-CALLS = ("generate", "score", "pause", "load", "resume", "publish", "sleep", "release", "stats")
-"""Methods of the engine that the parent may call."""
 CANCEL = "cancel"
 
 
@@ -70,12 +69,9 @@ class Child:
     async def _call(self, method: str, args: tuple[Any, ...]) -> Any:
         if method == "start":
             return self._start(*args)
-        if method not in CALLS or self._engine is None:
+        if self._engine is None:
             raise EngineError(f"the engine's process cannot do {method!r}")
-        if method == "generate":
-            prompt, sampling, session = args
-            return await self._engine.generate(prompt, sampling, session=session)
-        return await getattr(self._engine, method)(*args)
+        return await answer(self._engine, method, args)
 
     def _start(self, start: Start) -> None:
         if start.cores and hasattr(os, "sched_setaffinity"):

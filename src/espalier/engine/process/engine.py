@@ -13,7 +13,8 @@ from typing import Any
 
 from espalier.core.errors import EngineError, EngineLostError
 from espalier.core.workers import start_child
-from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Sampling
+from espalier.engine.api import Capabilities, PauseMode
+from espalier.engine.called import CalledEngine
 from espalier.engine.config import EngineConfig
 from espalier.engine.process.child import CANCEL, Start
 from espalier.engine.process.wire import Wire
@@ -25,21 +26,17 @@ START_SECONDS = 120.0
 """Longest start of the process, with its imports and the copy of the model."""
 
 
-class ProcessEngine:
-    """Implements `espalier.engine.api.Engine`: a `LocalEngine` in a child process.
-
-    Raises EngineLostError from every call once the process has ended. Made by `start`.
-    """
+class ProcessEngine(CalledEngine):
+    """A `LocalEngine` in a child process. Made by `start`."""
 
     CAPABILITIES = Capabilities(updates=frozenset(("shared", "files", "adapter")))
 
     def __init__(self, config: EngineConfig, popen: subprocess.Popen[bytes]) -> None:
-        self.config = config
+        super().__init__(config)
         self.pid = popen.pid
         self._popen = popen
         self._numbers = itertools.count()
         self._calls: dict[int, asyncio.Future[Any]] = {}
-        self._version = 0
         self._lost = ""
         self._wire: Wire | None = None
 
@@ -64,73 +61,17 @@ class ProcessEngine:
             raise
         return engine
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """See `Engine`."""
-        return self.CAPABILITIES
-
-    @property
-    def version(self) -> int:
-        """See `Engine`."""
-        return self._version
-
-    @property
-    def max_len(self) -> int:
-        """See `Engine`."""
-        return self.config.max_len
-
-    @property
-    def max_rows(self) -> int:
-        """See `Engine`."""
-        return self.config.max_rows
-
-    async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
-        """See `Engine`."""
-        completion: Completion = await self._ask("generate", list(prompt), sampling, session)
-        return completion
-
-    async def score(self, tokens: Sequence[int]) -> list[float]:
-        """See `Engine`."""
-        found: list[float] = await self._ask("score", list(tokens))
-        return found
-
-    async def pause(self, mode: PauseMode) -> None:
-        """See `Engine`."""
-        await self._ask("pause", mode)
-
     async def load(self, update: WeightUpdate) -> None:
         """See `Engine`."""
         check_update(self.capabilities, update)
         await self._ask("load", update)
         self._version = update.version
 
-    async def resume(self) -> None:
-        """See `Engine`."""
-        await self._ask("resume")
-
     async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
         """See `Engine`. One message: what pauses, loads and resumes is the process itself."""
         check_update(self.capabilities, update)
         await self._ask("publish", update, mode)
         self._version = update.version
-
-    async def sleep(self) -> None:
-        """See `Engine`."""
-        await self._ask("sleep")
-
-    async def release(self, session: str) -> None:
-        """See `Engine`."""
-        with suppress(EngineLostError):  # with the process went what it held
-            await self._ask("release", session)
-
-    async def stats(self) -> EngineStats:
-        """See `Engine`."""
-        found: EngineStats = await self._ask("stats")
-        return found
-
-    async def close(self) -> None:
-        """See `Engine`."""
-        self.kill()
 
     def kill(self) -> None:
         """End the process at once."""

@@ -30,8 +30,8 @@ class ClusterConfig(Config):
     selector: ClassVar[str | None] = "kind"
 
     kind: Literal["local", "ray"] = "local"
-    """`local`: on this machine (and on those that torchrun starts ranks on). `ray`: the ranks of the learner, the
-    engines of `engine.kind: process` and the processes of `env: plugin` are actors of a Ray cluster."""
+    """`local`: on this machine; torchrun may start further ranks of the learner, also on others. `ray`: the ranks of
+    the learner, the engines of `engine.kind: process` and the processes of `env: plugin` are actors on Ray."""
     address: str | None = None
     """Address of a running cluster, `auto` for the one of this machine. Null: Ray is started on this machine, and ended
     with the run."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,10 +11,10 @@ import torch
 from ray.exceptions import RayActorError
 
 from espalier.core.errors import EngineError, EngineLostError, EspalierError
-from espalier.engine.api import Capabilities, Completion, EngineStats, PauseMode, Sampling
+from espalier.engine.api import Capabilities, PauseMode
+from espalier.engine.called import CalledEngine, answer
 from espalier.engine.config import EngineConfig
 from espalier.engine.embedded import embedded
-from espalier.engine.process.child import CALLS
 from espalier.engine.requests import check_update
 from espalier.engine.updates import Probe, TensorUpdate, WeightUpdate
 from espalier.lm.decoder import Decoder
@@ -52,12 +50,7 @@ class EngineActor:
 
     async def call(self, method: str, *args: Any) -> Any:
         """A method of the engine."""
-        if method not in CALLS:
-            raise EngineError(f"the engine's actor cannot do {method!r}")
-        if method == "generate":
-            prompt, sampling, session = args
-            return await self._engine.generate(prompt, sampling, session=session)
-        return await getattr(self._engine, method)(*args)
+        return await answer(self._engine, method, args)
 
     async def take(self, stored: list[Any], version: int, probe: Probe | None, mode: PauseMode | None) -> None:
         """Load weights out of the object store; with `mode`, as a publish."""
@@ -70,20 +63,16 @@ class EngineActor:
         await (self._engine.load(update) if mode is None else self._engine.publish(update, mode))
 
 
-class RayEngine:
-    """Implements `espalier.engine.api.Engine`: a `LocalEngine` in an actor. Made by `start`.
-
-    Raises EngineLostError from every call once the actor is dead.
-    """
+class RayEngine(CalledEngine):
+    """A `LocalEngine` in an actor. Made by `start`."""
 
     CAPABILITIES = Capabilities(updates=frozenset(("tensors",)))
 
     def __init__(self, cluster: RayCluster, actor: Any, config: EngineConfig, store: Store) -> None:
-        self.config = config
+        super().__init__(config)
         self._cluster = cluster
         self._actor = actor
         self._store = store
-        self._version = 0
 
     @classmethod
     async def start(
@@ -100,69 +89,13 @@ class RayEngine:
             raise EngineLostError(f"the actor of engine {index} did not start in {START_SECONDS:g} s") from None
         return engine
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """See `Engine`."""
-        return self.CAPABILITIES
-
-    @property
-    def version(self) -> int:
-        """See `Engine`."""
-        return self._version
-
-    @property
-    def max_len(self) -> int:
-        """See `Engine`."""
-        return self.config.max_len
-
-    @property
-    def max_rows(self) -> int:
-        """See `Engine`."""
-        return self.config.max_rows
-
-    async def generate(self, prompt: Sequence[int], sampling: Sampling, *, session: str = "") -> Completion:
-        """See `Engine`."""
-        completion: Completion = await self._ask("generate", list(prompt), sampling, session)
-        return completion
-
-    async def score(self, tokens: Sequence[int]) -> list[float]:
-        """See `Engine`."""
-        found: list[float] = await self._ask("score", list(tokens))
-        return found
-
-    async def pause(self, mode: PauseMode) -> None:
-        """See `Engine`."""
-        await self._ask("pause", mode)
-
     async def load(self, update: WeightUpdate) -> None:
         """See `Engine`."""
         await self._take(update, None)
 
-    async def resume(self) -> None:
-        """See `Engine`."""
-        await self._ask("resume")
-
     async def publish(self, update: WeightUpdate, mode: PauseMode = "keep") -> None:
         """See `Engine`."""
         await self._take(update, mode)
-
-    async def sleep(self) -> None:
-        """See `Engine`."""
-        await self._ask("sleep")
-
-    async def release(self, session: str) -> None:
-        """See `Engine`."""
-        with suppress(EngineLostError):  # with the actor went what it held
-            await self._ask("release", session)
-
-    async def stats(self) -> EngineStats:
-        """See `Engine`."""
-        found: EngineStats = await self._ask("stats")
-        return found
-
-    async def close(self) -> None:
-        """See `Engine`."""
-        self.kill()
 
     def kill(self) -> None:
         """End the actor at once."""

@@ -133,6 +133,8 @@ def _connect(address: str | None) -> str | None:
         else:
             ray.init(address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
         where = "on this machine" if address is None else f"at {address}"
         raise EspalierError(f"cluster: there is no Ray {where}: {error}") from None
     if threading.current_thread() is threading.main_thread():

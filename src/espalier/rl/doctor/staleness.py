@@ -89,7 +89,9 @@ def waits(config: TrainConfig, history: History) -> Finding | None:
     if not whole or "time/wait_data" not in history:
         return None
     learner, admission = (total(history, f"time/{name}") / whole for name in ("wait_data", "wait_policy"))
-    busy = total(history, "time/engine") / whole / max(config.engine.count, len(config.engine.vllm.urls))
+    servers = config.engine.servers
+    engines = max(config.engine.count, len(servers.urls) if servers else 0)
+    busy = total(history, "time/engine") / whole / engines
     evidence = (
         f"of the time of all steps the learner waited {learner:.0%} for groups, admission waited {admission:.0%} for "
         f"new weights, and the engine was busy {busy:.0%}"

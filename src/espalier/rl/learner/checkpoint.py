@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from espalier.core.errors import DataError
 from espalier.core.io.text import read_object
 from espalier.lm.checkpoint.tensors import load_tensors, save_tensors
-from espalier.rl.learner.ranks.ranks import Ranks
+from espalier.rl.learner.ranks.ranks import ALONE, Ranks
 
 FORMAT = 1
 STATE = "state.json"
-ALONE = Ranks()
 
 
 def weights(module: nn.Module, *, frozen: bool = False) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ from espalier.rl.learner.figures import Figures
 from espalier.rl.learner.losses import Counts, PolicyLoss, ValueLoss
 from espalier.rl.learner.optimizer.optim import Clock, Optimizer
 from espalier.rl.learner.precision import autocast
-from espalier.rl.learner.ranks.ranks import Ranks
+from espalier.rl.learner.ranks.ranks import ALONE, Ranks
 from espalier.rl.learner.ranks.tensors import empty_like
 from espalier.rl.learner.reference import Reference
 from espalier.rl.learner.stages import Pass, forward_only, policy_pass, sequence_logprobs, value_pass
@@ -70,7 +70,7 @@ class TorchLearner:
         temperature: float = 1.0,
         skip_idle: bool = False,
         seed: int,
-        ranks: Ranks | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         if critic is not None and config.critic is None:
             raise ConfigError("a critic was given, but learner.critic is not set")
@@ -81,7 +81,7 @@ class TorchLearner:
                 "algorithm.aggregate=constant divides by a length: set algorithm.constant to the longest response"
             )
         self.model, self.config, self.algorithm = model, config, algorithm
-        self._ranks = ranks or Ranks()
+        self._ranks = ranks
         self._temperature, self._skip, self._seed = temperature, skip_idle, seed
         self._device = next(model.parameters()).device
         self._context = autocast(config.precision, self._device)

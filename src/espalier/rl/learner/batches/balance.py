@@ -94,7 +94,7 @@ def _equal_pieces(loads: Sequence[_Load], budget: int, ranks: int) -> list[list[
 
 
 def _one_more(pieces: list[list[int]], loads: Sequence[_Load]) -> list[list[int]]:
-    """The pieces with the largest of those that have several blocks cut in two, if there is one."""
+    """The pieces, the largest that has several blocks cut in two. Without such a piece nothing changes."""
     sizes = [sum(loads[i].whole for i in piece) if len(piece) > 1 else 0 for piece in pieces]
     if not any(sizes):
         return pieces

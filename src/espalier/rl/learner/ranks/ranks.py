@@ -43,6 +43,9 @@ class Ranks:
         return dict(stats)
 
 
+ALONE = Ranks()
+
+
 class ProcessGroup(Ranks):
     """The processes of torch's default process group, which has been initialised, with a backend for the CPU."""
 

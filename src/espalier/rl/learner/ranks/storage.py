@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,9 +26,8 @@ from espalier.rl.learner.ranks.tensors import divided, local
 
 def save_parts(tensors: Mapping[str, Tensor], folder: Path) -> None:
     """Write the folder. A collective."""
-    state = {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in tensors.items()}
     try:
-        save(state, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+        save(_vectors(tensors), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
     except CheckpointException as error:
         raise _cause(error, folder) from None
 
@@ -44,6 +44,11 @@ def saved_names(folder: Path) -> dict[str, list[int]]:
         raise DataError(f"{folder}: cannot be read as safetensors ({error})") from error
 
 
+def _vectors(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The tensors, numbers as vectors of one: torch does not read parts without a dimension."""
+    return {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in tensors.items()}
+
+
 def _cause(error: CheckpointException, place: Path) -> Exception:
     """What went wrong on the first rank that failed. torch's own exception is none that anybody catches."""
     rank, (cause, _) = min(error.failures.items())
@@ -55,7 +60,7 @@ def _cause(error: CheckpointException, place: Path) -> Exception:
 def check_parts(tensors: Mapping[str, Tensor], folder: Path) -> None:
     """Raises RunError if a part of another rank is not there: it was written on another disk."""
     try:
-        whole = saved_names(folder) == {name: list(t.shape) if t.ndim else [1] for name, t in tensors.items()}
+        whole = saved_names(folder) == {name: list(t.shape) for name, t in _vectors(tensors).items()}
     except DataError:
         whole = False
     if not whole:
@@ -84,11 +89,10 @@ def load_parts(place: Path, into: Mapping[str, Tensor], *, alone: bool) -> None:
         if name not in shapes or math.prod(shapes[name]) != tensor.numel():
             raise DataError(f"{place}: {name} is missing, or has another shape than {list(tensor.shape)}")
     if place.is_dir():
-        state = {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in into.items()}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # it says what `alone` asks for
             try:
-                load(state, storage_reader=HuggingFaceStorageReader(str(place)), no_dist=alone)
+                load(_vectors(into), storage_reader=HuggingFaceStorageReader(str(place)), no_dist=alone)
             except CheckpointException as error:
                 raise DataError(str(_cause(error, place))) from None
         return
