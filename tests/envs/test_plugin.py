@@ -11,7 +11,7 @@ from espalier.core.errors import ConfigError, EnvError
 from espalier.core.messages import Message
 from espalier.core.plugins import culprit, imported
 from espalier.envs.adapters.plugin import PluginConfig, PluginTasks
-from espalier.envs.workers.deadline import deadline
+from espalier.envs.workers.deadline import within
 
 MODULE = """
 import asyncio, time
@@ -73,8 +73,7 @@ async def play(tasks: PluginTasks, seconds: float = 2.0, turns: int = 1) -> obje
     try:
         await env.reset(task)
         for _ in range(turns):
-            async with deadline(seconds):
-                step = await env.step(Message.assistant("5"))
+            step = await within(seconds, env.step(Message.assistant("5")))
         await env.close()
         return step.reward
     except TimeoutError:

@@ -7,7 +7,7 @@ import pytest
 from worker_objects import Odd
 
 from espalier.core.errors import ConfigError
-from espalier.envs.workers.deadline import deadline, unhurried
+from espalier.envs.workers.deadline import DeadlineError, unhurried, within
 from espalier.envs.workers.pool import Pool
 from espalier.envs.workers.process import CallError, OverrunError
 from espalier.envs.workers.worker import Worker
@@ -69,9 +69,8 @@ def test_calls_that_await_go_on_side_by_side_and_the_loop_never_waits(worker: Wo
 
 async def timed(worker: Worker, method: str, *args: object, seconds: float) -> object:
     try:
-        async with deadline(seconds):
-            return await worker.ask(method, *args)
-    except TimeoutError:
+        return await within(seconds, worker.ask(method, *args))
+    except DeadlineError:
         return "late"
 
 
@@ -106,15 +105,17 @@ def test_the_wait_for_a_turn_does_not_count(worker: Worker):
 
 
 def test_a_deadline_stands_still_only_where_it_is_told_to():
+    async def work(inside: float, outside: float) -> str:
+        with unhurried():
+            await asyncio.sleep(inside)
+        await asyncio.sleep(outside)
+        return "in time"
+
     async def go(inside: float, outside: float) -> str:
         try:
-            async with deadline(0.2):
-                with unhurried():
-                    await asyncio.sleep(inside)
-                await asyncio.sleep(outside)
-        except TimeoutError:
+            return await within(0.2, work(inside, outside))
+        except DeadlineError:
             return "late"
-        return "in time"
 
     assert asyncio.run(go(0.4, 0.01)) == "in time"
     assert asyncio.run(go(0.01, 1.0)) == "late"

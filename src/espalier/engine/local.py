@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import time
 from collections.abc import AsyncGenerator
 from collections.abc import Sequence as Ordered
@@ -88,6 +89,7 @@ class LocalEngine:
         self._stepper = Stepper(runner, slab, self.config, heads=shape.num_attention_heads)
         self._waiting: dict[Sequence, asyncio.Future[Completion]] = {}
         self._sessions: dict[str, int] = {}
+        self._numbers = itertools.count(1)
         self._paused: PauseMode | None = None
         self._asleep = False
         self._driver: asyncio.Task[None] | None = None
@@ -290,7 +292,10 @@ class LocalEngine:
     def _number(self, session: str) -> int:
         if not session:
             return 0
-        return self._sessions.setdefault(session, max(self._sessions.values(), default=0) + 1)
+        number = self._sessions.get(session)
+        if number is None:
+            number = self._sessions[session] = next(self._numbers)
+        return number
 
     def check(self, prompt: Ordered[int], sampling: Sampling) -> None:
         """Raise EngineError if a request cannot be served: settings out of range, unknown ids, too long."""

@@ -14,7 +14,7 @@ from espalier.core.errors import ConfigError, EnvError
 from espalier.core.plugins import imported
 from espalier.core.recipe.beside import PluginName
 from espalier.envs.api import Episode
-from espalier.envs.workers.deadline import deadline
+from espalier.envs.workers.deadline import DeadlineError, within
 from espalier.envs.workers.process import CallError, OverrunError
 from espalier.envs.workers.worker import Worker
 from espalier.rewards.component import ComponentConfig
@@ -68,10 +68,9 @@ class Plugin:
 
     async def _ask(self, method: str, judged: object) -> Any:
         try:
-            async with deadline(self._seconds):
-                return await next(self._turn).ask(method, judged)
-        except TimeoutError:
-            raise EnvError(f"{self._name} took longer than {self._seconds:g} s (its option `seconds`)") from None
+            return await within(self._seconds, next(self._turn).ask(method, judged))
+        except DeadlineError as error:
+            raise EnvError(f"{self._name} {error} (its option `seconds`)") from None
         except OverrunError as error:
             raise EnvError(f"{self._name}: {error}") from None
 

@@ -33,12 +33,17 @@ def train(config: TrainConfig, run: Run) -> dict[str, float]:
     A run that is asked to stop writes a checkpoint and returns the figures it has.
     """
     training = Training(config, run)
-    gc.collect()
-    gc.freeze()  # what exists now lives as long as the run: collections need not look at it again and again
+    _freeze()
     try:
         return asyncio.run(training.run())
     finally:
         gc.unfreeze()
+
+
+def _freeze() -> None:
+    """What exists now lives as long as the run: collections of garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 class Training:
@@ -142,6 +147,7 @@ class Training:
             if state.step == 0:
                 await browser.write("before")
             run.layout(training_report(config, loop.figures, browser.block()))
+            _freeze()
             finished = await loop.run(progress)
             await browser.write("after")
         history = run.metrics.history()

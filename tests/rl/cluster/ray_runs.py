@@ -22,7 +22,7 @@ from rl_runs import config, finish, start, trace
 from espalier.core.data import DataRoot
 from espalier.core.errors import EnvError, EspalierError
 from espalier.core.run.run import Run
-from espalier.envs.workers.deadline import deadline
+from espalier.envs.workers.deadline import within
 from espalier.rl.cluster.config import ClusterConfig
 from espalier.rl.cluster.environments import RayWorker
 from espalier.rl.cluster.plan import bundles
@@ -216,8 +216,7 @@ def environment_killed(folder: Path) -> dict[str, Any]:
         again = await asyncio.wait_for(asyncio.gather(*(worker.ask("pid") for _ in range(64))), 60)
 
         async def limited(seconds: float) -> float:
-            async with deadline(1.0):
-                return await worker.ask("block", seconds)
+            return await within(1.0, worker.ask("block", seconds))
 
         queued = await asyncio.gather(*(limited(0.4) for _ in range(6)), return_exceptions=True)
         try:

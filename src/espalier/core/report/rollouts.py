@@ -9,7 +9,7 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -74,11 +74,8 @@ _BEGIN = re.compile(r'\{"step": (\d{1,15}),')
 
 def as_line(group: RolloutGroup) -> dict[str, Any]:
     """The group as plain data, for its line. What has its default is left out."""
-    line = asdict(group)
-    for spoken in [*line["prompt"], *(turn for answer in line["answers"] for turn in answer["turns"])]:
-        if not spoken["versions"]:
-            del spoken["versions"]
-    return line if group.version is not None else {name: line[name] for name in line if name != "version"}
+    line: dict[str, Any] = _GROUP.dump_python(group, exclude_defaults=True)
+    return line
 
 
 def read_rollouts(path: Path) -> list[RolloutGroup]:

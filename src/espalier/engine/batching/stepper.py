@@ -64,7 +64,7 @@ class Stepper:
 
     def submit(self, sequence: Sequence) -> None:
         """Queue a request."""
-        continues = sequence.session > 0 and bool((self.index.pin == sequence.session).any())
+        continues = sequence.session > 0 and self.index.pinned(sequence.session)
         self.scheduler.add(sequence, continues=continues)
 
     def abort(self, sequence: Sequence) -> Completion:

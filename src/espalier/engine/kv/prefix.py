@@ -88,6 +88,10 @@ class PrefixIndex:
         self.version[:] = NO_VERSION
         self.pin[:] = 0
 
+    def pinned(self, session: int) -> bool:
+        """Whether a row is kept for `session`."""
+        return bool(np.count_nonzero(self.pin == session))
+
     def unpin(self, session: int) -> None:
         """Rows kept for `session` become ordinary retained rows."""
         self.pin[self.pin == session] = 0

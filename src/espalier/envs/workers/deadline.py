@@ -3,53 +3,97 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from types import TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class DeadlineError(TimeoutError):
+    """A call took longer than its deadline."""
 
 
 class _Limit:
     """A running deadline."""
 
-    def __init__(self, timeout: asyncio.Timeout, seconds: float) -> None:
-        self._timeout = timeout
+    def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        self._timeout: asyncio.Timeout | None = None
+        self._end: float | None = None
+        self.restart()
+
+    def timeout(self) -> asyncio.Timeout:
+        """What cancels the call at its end."""
+        self._timeout = asyncio.timeout_at(self._end)
+        return self._timeout
+
+    @property
+    def expired(self) -> bool:
+        """Whether the call was cancelled."""
+        return self._timeout is not None and self._timeout.expired()
 
     def stop(self) -> None:
         """Do not count from here on."""
-        with suppress(RuntimeError):
-            self._timeout.reschedule(None)
+        self._move(None)
 
     def restart(self) -> None:
         """Count from the beginning again."""
-        with suppress(RuntimeError):  # it has passed, or its body has ended
-            self._timeout.reschedule(asyncio.get_running_loop().time() + self.seconds)
+        self._move(asyncio.get_running_loop().time() + self.seconds)
+
+    def _move(self, end: float | None) -> None:
+        self._end = end
+        if self._timeout is not None:
+            with suppress(RuntimeError):  # it has passed, or the call has ended
+                self._timeout.reschedule(end)
 
 
 _limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
-class deadline:  # noqa: N801 (used like asyncio.timeout)
-    """`async with deadline(seconds):` raises TimeoutError where the body takes longer than `seconds`, less what it
-    spends in `unhurried`.
+async def within(seconds: float, call: Awaitable[T]) -> T:
+    """Await `call`. Raises DeadlineError where it takes longer than `seconds`, less what it spends in `unhurried`.
 
-    What it is bound to by `as` says, once `expired`, that the error is not the body's own.
+    A call that never waits costs no timer: most environments compute their answers.
     """
+    limit = _Limit(seconds)
+    token = _limit.set(limit)
+    try:
+        steps = call.__await__()
+        try:
+            waits_for = next(steps)
+        except StopIteration as ended:
+            return ended.value
+        async with limit.timeout():
+            return await _Rest(waits_for, steps)
+    except TimeoutError:
+        if limit.expired:
+            raise DeadlineError(f"took longer than {seconds:g} s") from None
+        raise
+    finally:
+        _limit.reset(token)
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
 
-    async def __aenter__(self) -> asyncio.Timeout:
-        self._timeout = await asyncio.timeout(self._seconds).__aenter__()
-        self._token = _limit.set(_Limit(self._timeout, self._seconds))
-        return self._timeout
+class _Rest(Awaitable[T]):
+    """What is left of an awaitable that has run up to its first wait, which is for `waits_for`."""
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _limit.reset(self._token)
-        await self._timeout.__aexit__(kind, error, trace)
+    def __init__(self, waits_for: Any, steps: Generator[Any, Any, T]) -> None:
+        self._waits_for = waits_for
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        waits_for = self._waits_for
+        try:
+            while True:
+                try:
+                    yield waits_for
+                except BaseException as error:
+                    waits_for = self._steps.throw(error)
+                else:
+                    waits_for = next(self._steps)
+        except StopIteration as ended:
+            return ended.value
 
 
 def deadline_seconds() -> float | None:

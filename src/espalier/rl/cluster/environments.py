@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
-from espalier.envs.workers.deadline import deadline, deadline_seconds, unhurried
+from espalier.envs.workers.deadline import DeadlineError, deadline_seconds, unhurried, within
 from espalier.envs.workers.process import EndedError, OverrunError
 from espalier.envs.workers.worker import START_SECONDS, Worker
 from espalier.rl.cluster.ray import RayCluster, answered, brief, cause_of
@@ -39,10 +39,9 @@ class WorkerActor:
         if seconds is None:
             return await self._worker.ask(method, *args)
         try:
-            async with deadline(seconds):
-                return await self._worker.ask(method, *args)
-        except TimeoutError:
-            raise OverrunError(f"it took longer than {seconds:g} s") from None
+            return await within(seconds, self._worker.ask(method, *args))
+        except DeadlineError as error:
+            raise OverrunError(f"it {error}") from None
 
 
 class RayWorker:

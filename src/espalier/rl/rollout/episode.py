@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from espalier.core.errors import DataError, EngineError, EnvError
 from espalier.envs.api import Env, Episode, Step, Task
-from espalier.envs.workers.deadline import deadline
+from espalier.envs.workers.deadline import DeadlineError, within
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.notices import Notices, failed
 from espalier.rl.rollout.session import Session
@@ -108,13 +108,11 @@ def _account(episode: Episode, session: Session, step: Step) -> None:
 
 async def call(env: Env, stage: str, work: Awaitable[T], seconds: float) -> T:
     """Await one call of the environment with its timeout. Any error in it becomes an EnvError."""
-    limit = None
     try:
-        async with deadline(seconds) as limit:
-            return await work
+        return await within(seconds, work)
     except EnvError:
         raise
+    except DeadlineError as error:
+        raise EnvError(f"{env.name}: {stage} {error} (rollout.env_seconds)") from None
     except Exception as error:
-        if limit and limit.expired():
-            raise EnvError(f"{env.name}: {stage} took longer than {seconds:g} s (rollout.env_seconds)") from None
         raise EnvError(f"{env.name}: {stage} raised {type(error).__name__}: {error}") from error
