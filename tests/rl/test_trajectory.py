@@ -77,3 +77,26 @@ def test_json_round_trip():
     r = row()
     r.status, r.origin, r.weights = Status.TRUNCATED, (0, 2), {"ce": [0.0] * 7}
     assert Trajectory.from_json(json.loads(json.dumps(r.to_json()))) == r
+
+
+def test_a_turn_that_was_interrupted_goes_on():
+    row = Trajectory("toy", "k")
+    row.observe([1, 2], "prompt")
+    row.sample([3, 4], [-0.1, -0.2], [0, 0])
+    row.sample([5], [-0.3], [1])
+    assert [(turn.role, turn.start, turn.end) for turn in row.turns] == [("prompt", 0, 2), ("assistant", 2, 5)]
+    assert row.versions == [-1, -1, 0, 0, 1]
+
+
+def test_a_fork_may_train_what_it_shares():
+    row = Trajectory("toy", "k")
+    row.observe([1, 2], "prompt")
+    row.sample([3, 4, 5], [-0.1, -0.2, -0.3], [0, 0, 0])
+    assert row.fork(4, 1).mask == [False] * 4
+    fork = row.fork(4, 1, trained=True)
+    fork.sample([6], [-0.4], [0])
+    assert fork.mask == [False, False, True, True, True]
+    assert fork.logprobs == [0.0, 0.0, -0.1, -0.2, -0.4]
+    assert (fork.origin, fork.sampled) == ((0, 4), 3)
+    assert [(turn.role, turn.start, turn.end) for turn in fork.turns] == [("prompt", 0, 2), ("assistant", 2, 5)]
+    assert row.turns[-1].end == 5

@@ -39,9 +39,11 @@ from espalier.rl.loop.source import heldout
 from espalier.rl.processes import cluster_of, crew, engine
 from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
+from espalier.rl.rollout.attempts import Attempts
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices
+from espalier.rl.rollout.tree.search import TreePlayer
 from espalier.rl.rollout.under_way import UnderWay
 from espalier.rl.room import check_room, prompt_lengths
 
@@ -67,6 +69,8 @@ class Setting:
     channel: Channel
     seed: int
     notices: Notices
+    correct_above: float
+    """See `EvaluationConfig`."""
     probes: TaskSet | None = None
     crew: Crew | None = None
     """The processes of the learner, where it has any of its own."""
@@ -83,24 +87,26 @@ class Setting:
         algorithm: Algorithm | None = None,
         in_flight: InFlight | None = None,
     ) -> Player:
-        """A group player whose random numbers are named by `purpose`; with `algorithm`, its groups are fit for
-        training. `in_flight` counts its attempts.
+        """A player whose random numbers are named by `purpose`; with `algorithm`, its groups are fit for training, and
+        are those of a tree search where that is configured. `in_flight` counts its attempts.
         """
-        return GroupPlayer(
+        attempts = Attempts(
             self.engine,
             self.language.renderer,
             self.tasks,
             self.rubric if algorithm else self.held,
             rollout,
             overlong=round(algorithm.overlong * rollout.max_tokens) if algorithm else 0,
-            least=1 if algorithm and not algorithm.needs_group else 2,
             rounds=algorithm is not None and not (rollout.overlap or rollout.max_in_flight),
-            pad=algorithm is not None and rollout.pad_groups,
             seed=derive(self.seed, purpose),
             in_flight=in_flight,
             under_way=self.under_way,
             notices=self.notices,
         )
+        if algorithm and rollout.tree:
+            return TreePlayer(attempts, rollout.tree, self.language.tokenizer.pieces, correct_above=self.correct_above)
+        least = 1 if algorithm and not algorithm.needs_group else 2
+        return GroupPlayer(attempts, least=least, pad=algorithm is not None and rollout.pad_groups)
 
     async def check_room(self, rollout: RolloutConfig, say: Callable[[str], None]) -> None:
         """Raises ConfigError if prompts and answers do not fit in the engine; prints a message if only some do not
@@ -241,6 +247,7 @@ def _on(cluster: OnRay | None, config: TrainConfig | SFTConfig | EvalConfig, run
         *engine(cluster, config, language.decoder, run),
         run.seed,
         Notices(run.say),
+        config.evaluation.correct_above,
         sets(list(probes), seed=derive(run.seed, "probes")) if probes else None,
         None if isinstance(config, EvalConfig) else crew(cluster, config.model),
         cluster,

@@ -16,6 +16,7 @@ from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.cluster.config import ClusterConfig
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
+from espalier.rl.rollout.tree.config import TreeConfig
 
 Stale = Literal["mask", "wait", "drop"]
 
@@ -23,7 +24,7 @@ Stale = Literal["mask", "wait", "drop"]
 class RolloutConfig(Config):
     """How trajectories are sampled. One step trains on `groups_per_step * samples_per_group` of them."""
 
-    later = frozenset({"stale", "max_in_flight", "fixed_lag", "after_publish", "pad_groups"})
+    later = frozenset({"stale", "max_in_flight", "fixed_lag", "after_publish", "pad_groups", "tree"})
 
     groups_per_step: PositiveInt = 16
     """Tasks in one training step."""
@@ -72,6 +73,8 @@ class RolloutConfig(Config):
     after_publish: Literal["keep", "recompute"] = "keep"
     """What a publish does to the KV cache of unfinished answers: `keep` it, or `recompute` it with the new weights,
     which costs a prefill of each. The tokens are kept in both cases."""
+    tree: TreeConfig | None = None
+    """Search a tree of attempts for each task (TreeRL) instead of independent ones; null for none."""
 
     @property
     def overlap(self) -> bool:
@@ -82,6 +85,15 @@ class RolloutConfig(Config):
     def truncated(self) -> bool:
         """Whether the sampling distribution differs from the policy's, because of truncation."""
         return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
+
+    @model_validator(mode="after")
+    def _leaves(self) -> Self:
+        if self.tree is not None and self.tree.attempts < self.samples_per_group:
+            raise ValueError(
+                f"rollout.tree makes {self.tree.attempts} attempts, chains * (1 + forks * rounds * branches), fewer "
+                f"than the {self.samples_per_group} of rollout.samples_per_group that are trained"
+            )
+        return self
 
 
 class WarmStartConfig(Config):

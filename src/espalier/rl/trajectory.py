@@ -87,7 +87,10 @@ class Trajectory:
             raise ValueError(
                 f"{len(ids)} ids, {len(logprobs)} logprobs and {len(versions)} versions must be equally many"
             )
-        self._turn("assistant", len(ids))
+        if self.turns and self.turns[-1].role == "assistant":  # the turn goes on
+            self.turns[-1].end += len(ids)
+        else:
+            self._turn("assistant", len(ids))
         self.tokens += ids
         self.mask += [True] * len(ids)
         self.logprobs += logprobs
@@ -96,9 +99,9 @@ class Trajectory:
     def _turn(self, role: str, length: int) -> None:
         self.turns.append(Turn(len(self.tokens), len(self.tokens) + length, role))
 
-    def fork(self, at: int, member: int) -> Trajectory:
-        """A new open row, `member` of the same group, that shares the tokens `:at` as context; this row keeps training
-        them.
+    def fork(self, at: int, member: int, *, trained: bool = False) -> Trajectory:
+        """A new open row, `member` of the same group, that shares the tokens `:at`. In the new row they are context, or
+        with `trained` trained there as well; this row keeps training them.
         """
         if not 0 < at <= len(self.tokens):
             raise ValueError(f"cannot fork at {at}: the row has {len(self.tokens)} tokens")
@@ -110,7 +113,7 @@ class Trajectory:
             self.versions[:at],
             self.logprobs[:at],
         )
-        child.mask = [False] * at
+        child.mask = self.mask[:at] if trained else [False] * at
         child.turns = [
             Turn(t.start, min(t.end, at), t.role, t.reward if t.end <= at else None, t.seconds)
             for t in self.turns

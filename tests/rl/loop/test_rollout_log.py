@@ -119,6 +119,7 @@ def test_the_middle_of_a_long_text_is_left_out(tmp_path: Path):
     rollouts = log(tmp_path, longest=4)
     group = played(0, [1.0, 0.0])
     for row in group.rows:
+        row.observe([8], "tool")
         row.sample(list(range(10, 13)), [0.0] * 3, [0] * 3)
     rollouts.write(1, [group])
     assert kept(tmp_path)[0].answers[0].turns[-1].text == "10\n[... 2 characters left out ...]\n12"
@@ -153,6 +154,7 @@ def test_each_part_of_an_answer_has_the_version_that_sampled_it(tmp_path: Path):
 def test_of_a_long_answer_the_versions_of_both_ends_are_kept(tmp_path: Path):
     group = played(0, [1.0, 0.0])
     for row in group.rows:
+        row.observe([8], "tool")
         row.sample(list(range(10, 13)), [0.0] * 3, [7, 8, 9])  # the text 101112
     log(tmp_path, longest=4).write(1, [group], version=9)
     turn = kept(tmp_path)[0].answers[0].turns[-1]

@@ -18,6 +18,7 @@ from espalier.rewards.environment import EnvRewardConfig
 from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.api import ScoredGroup
+from espalier.rl.rollout.attempts import Attempts
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.trajectory import Status
 
@@ -41,7 +42,9 @@ def play(
 ) -> tuple[ScoredGroup, LocalEngine]:
     config = RolloutConfig.model_validate({"samples_per_group": 4, "max_tokens": 12, **settings})
     engine = LocalEngine(model, max_rows=8, max_len=64)
-    player = GroupPlayer(engine, PlainRenderer(TOKENS), ScriptedTasks(make), Rubric(ENV_REWARD), config, seed=seed)
+    player = GroupPlayer(
+        Attempts(engine, PlainRenderer(TOKENS), ScriptedTasks(make), Rubric(ENV_REWARD), config, seed=seed)
+    )
     return asyncio.run(player.play(group, TASK)), engine
 
 
@@ -114,7 +117,7 @@ def test_a_lone_survivor_is_used_where_nothing_is_compared(model: Decoder):
     config = RolloutConfig(samples_per_group=3, max_tokens=12, repairs=0)
     tasks = ScriptedTasks(lambda: ScriptedEnv(length, broken="step raises" if next(count) else ""))
     engine = LocalEngine(model, max_rows=8, max_len=64)
-    player = GroupPlayer(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, least=1, seed=0)
+    player = GroupPlayer(Attempts(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, seed=0), least=1)
     played = asyncio.run(player.play(0, TASK))
     assert (len(played.rows), played.usable) == (1, True)
     assert played.wasted > 0
@@ -129,7 +132,7 @@ def test_a_conversation_that_fills_the_engine_is_truncated_and_scored(model: Dec
     engine = LocalEngine(model, max_rows=8, max_len=max_len)
     tasks = ScriptedTasks(lambda: ScriptedEnv(go_on))
     played = asyncio.run(
-        GroupPlayer(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, seed=0).play(0, TASK)
+        GroupPlayer(Attempts(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, seed=0)).play(0, TASK)
     )
     assert (len(played.rows), played.errors) == (4, [])
     assert {row.status for row in played.rows} == {Status.TRUNCATED}
@@ -151,12 +154,14 @@ def test_a_reward_that_cannot_judge_fails_the_attempt(model: Decoder):
     config = RolloutConfig(samples_per_group=2, max_tokens=4, repairs=0)
     engine = LocalEngine(model, max_rows=8, max_len=64)
     player = GroupPlayer(
-        engine,
-        PlainRenderer(TOKENS),
-        ScriptedTasks(lambda: ScriptedEnv(length)),
-        Refusing(ENV_REWARD),
-        config,
-        seed=0,
+        Attempts(
+            engine,
+            PlainRenderer(TOKENS),
+            ScriptedTasks(lambda: ScriptedEnv(length)),
+            Refusing(ENV_REWARD),
+            config,
+            seed=0,
+        )
     )
     played = asyncio.run(player.play(0, TASK))
     assert played.errors == ["no verdict", "no verdict"]
@@ -175,7 +180,7 @@ def test_a_group_is_scored_together_once_all_have_finished(model: Decoder):
     config = RolloutConfig(samples_per_group=4, max_tokens=4, repairs=0)
     engine = LocalEngine(model, max_rows=8, max_len=64)
     tasks = ScriptedTasks(lambda: ScriptedEnv(length))
-    player = GroupPlayer(engine, PlainRenderer(TOKENS), tasks, Ranked(ENV_REWARD), config, seed=0)
+    player = GroupPlayer(Attempts(engine, PlainRenderer(TOKENS), tasks, Ranked(ENV_REWARD), config, seed=0))
     played = asyncio.run(player.play(0, TASK))
     assert [row.reward for row in played.rows] == [0.0, 1.0, 2.0, 3.0]
     assert [row.info["verdict"] for row in played.rows] == [0.0, 1.0, 2.0, 3.0]
@@ -192,7 +197,7 @@ def test_rewards_of_turns_carry_the_weight_of_the_rubric(model: Decoder):
     engine = LocalEngine(model, max_rows=8, max_len=128)
     rubric = Rubric([EnvRewardConfig(weight=0.5)])
     tasks = ScriptedTasks(lambda: ScriptedEnv(twice))
-    player = GroupPlayer(engine, PlainRenderer(TOKENS), tasks, rubric, config, seed=0)
+    player = GroupPlayer(Attempts(engine, PlainRenderer(TOKENS), tasks, rubric, config, seed=0))
     (row,) = asyncio.run(player.play(0, TASK)).rows
     paid = [turn.reward for turn in row.turns if turn.reward is not None]
     assert paid == [0.5, 1.0][: len(paid)]
@@ -221,7 +226,7 @@ def failing(count: int, broken: set[int]) -> Callable[[], ScriptedEnv]:
 def padded(model: Decoder, broken: set[int], *, pad: bool) -> ScoredGroup:
     config = RolloutConfig.model_validate({"samples_per_group": 4, "max_tokens": 12, "repairs": 0})
     engine, tasks = LocalEngine(model, max_rows=8, max_len=64), ScriptedTasks(failing(4, broken))
-    player = GroupPlayer(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, seed=0, pad=pad)
+    player = GroupPlayer(Attempts(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, seed=0), pad=pad)
     return asyncio.run(player.play(7, TASK))
 
 

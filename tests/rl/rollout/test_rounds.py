@@ -13,6 +13,7 @@ from espalier.lm.chat.plain import PlainRenderer
 from espalier.rewards.config import ENV_REWARD
 from espalier.rewards.rubric import Rubric
 from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.attempts import Attempts
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.rounds import Rounds
 
@@ -39,7 +40,9 @@ def test_failed_attempts_are_repaired_once_all_others_are_judged(delays: tuple[f
     config = RolloutConfig(samples_per_group=3, max_tokens=4, repairs=2)
     tasks = ScriptedTasks(lambda: ScriptedEnv(lambda turn, action: Step()))
     engine = Engine([("a", "stop")] * 9, tokenizer())
-    player = GroupPlayer(engine, PlainRenderer(engine.tokenizer), tasks, Slow(ENV_REWARD), config, rounds=True, seed=0)
+    player = GroupPlayer(
+        Attempts(engine, PlainRenderer(engine.tokenizer), tasks, Slow(ENV_REWARD), config, rounds=True, seed=0)
+    )
     played = asyncio.run(player.play(0, TASK))
     assert (len(played.rows), played.repaired) == (3, 3)
     assert [event for event in events if event != "asked"] == [

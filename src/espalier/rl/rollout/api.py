@@ -16,7 +16,8 @@ class ScoredGroup:
 
     least: smallest number of rows with which the group can be used. errors: one for each failed attempt; `repaired` of
     these attempts were repeated. wasted: tokens that failed attempts sampled. kind: the relation of the rows to each
-    other.
+    other. others: scored rows that are not trained. figures: metrics of how the rows were found; a step logs their
+    means over its groups.
     """
 
     index: int
@@ -28,6 +29,8 @@ class ScoredGroup:
     wasted: int = 0
     least: int = 1
     kind: Kind = "group"
+    others: list[Trajectory] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def unit(self) -> Unit:

@@ -18,6 +18,7 @@ class Session:
     """Owns `row` and one session of the engine. `sampling.max_tokens` is the budget of the whole conversation.
 
     `crowded` becomes true when the engine's longest sequence leaves the conversation less than its budget.
+    `keep`: what the engine stores of the session stays when it is closed.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Session:
         sampling: Sampling,
         *,
         name: str = "",
+        keep: bool = False,
     ) -> None:
         self.row = row
         self._engine = engine
@@ -35,7 +37,10 @@ class Session:
         self._sampling = sampling
         self._tools: Sequence[ToolSpec] = ()
         self.crowded = False
+        self.prefilled = 0
+        """Tokens whose KV was computed for its requests."""
         self._name = name
+        self._keep = keep
 
     @property
     def budget(self) -> int:
@@ -57,6 +62,11 @@ class Session:
         self.row.observe(self._renderer.opening(messages, tools), "prompt")
         return self._has_room()
 
+    def go_on(self, tools: Sequence[ToolSpec] = ()) -> bool:
+        """Start in the middle of a conversation: `row` has its tokens. Returns whether there is room to go on."""
+        self._tools = tools
+        return self._has_room()
+
     def observe(self, messages: Sequence[Message]) -> bool:
         """Append the environment's answer to the last turn. Returns whether there is room to continue.
 
@@ -74,8 +84,9 @@ class Session:
         return self.budget > 0
 
     async def act(self) -> tuple[Message, Finish]:
-        """Sample the assistant's next turn. Returns it parsed, and its finish reason."""
-        start = len(self.row.tokens)
+        """Sample the assistant's next turn, or the rest of one. Returns it parsed, and its finish reason."""
+        last = self.row.turns[-1]
+        start = last.start if last.role == "assistant" else last.end
         done = await self._sample()
         while done.finish == "abort" and self.budget > 0:  # new weights came: go on from what was sampled
             done = await self._sample()
@@ -86,9 +97,10 @@ class Session:
         sampling = replace(self._sampling, max_tokens=self.budget)
         done = await self._engine.generate(self.row.tokens, sampling, session=self._name)
         self.row.sample(done.tokens, done.logprobs, done.versions)
+        self.prefilled += done.prefilled
         return done
 
     async def close(self) -> None:
-        """Free what the engine stores for the conversation."""
-        if self._name:
+        """Free what the engine stores for the conversation, unless it is kept."""
+        if self._name and not self._keep:
             await self._engine.release(self._name)

@@ -51,7 +51,13 @@ def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version
     if len(by_env) > 1:
         figures |= {f"reward/task/{name}": _mean(values) for name, values in by_env.items()}
     figures |= {name: _mean(values) for name, values in by_info.items()}
-    return figures
+    named = {name: [group.figures[name] for group in groups if name in group.figures] for name in _names(groups)}
+    return figures | {name: _mean(values) for name, values in named.items()}
+
+
+def _names(groups: Sequence[ScoredGroup]) -> list[str]:
+    """Of the figures of the groups themselves."""
+    return list(dict.fromkeys(name for group in groups for name in group.figures))
 
 
 def lag_figures(rows: Sequence[Trajectory], version: int, masked: int, counts: Counter[str]) -> dict[str, float]:

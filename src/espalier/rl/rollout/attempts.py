@@ -1,0 +1,176 @@
+"""Attempts at a task: each is played, repeated if it failed, and scored. Groups and trees are made of them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from espalier.core.errors import EnvError
+from espalier.core.seed import derive
+from espalier.engine.api import Engine, Sampling
+from espalier.envs.api import Episode, Task, TaskSet
+from espalier.lm.chat import Renderer
+from espalier.rewards.length import soft_overlong
+from espalier.rewards.rubric import Rubric
+from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.api import ScoredGroup
+from espalier.rl.rollout.episode import play
+from espalier.rl.rollout.in_flight import InFlight
+from espalier.rl.rollout.notices import Notices
+from espalier.rl.rollout.replay import Fork
+from espalier.rl.rollout.rounds import Rounds
+from espalier.rl.rollout.session import Session
+from espalier.rl.rollout.under_way import Playing, UnderWay
+from espalier.rl.trajectory import Status, Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A row, its episode, and the values of the reward components that score single episodes.
+
+    prefilled: tokens whose KV the engine computed for it.
+    """
+
+    row: Trajectory
+    episode: Episode
+    values: dict[str, float]
+    prefilled: int = 0
+
+
+class Attempts:
+    """Plays attempts with one engine and scores them with one rubric.
+
+    `seed` names the noise; equal calls give equal attempts. `overlong`: number of tokens before `config.max_tokens`
+    over which the reward falls (DAPO's soft overlong punishment); 0 for none. `rounds`: attempts begin when all others
+    have ended or wait to begin, so that they do not depend on how long judges take.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        renderer: Renderer,
+        tasks: TaskSet,
+        rubric: Rubric,
+        config: RolloutConfig,
+        *,
+        overlong: int = 0,
+        rounds: bool = False,
+        seed: int,
+        in_flight: InFlight | None = None,
+        under_way: UnderWay | None = None,
+        notices: Notices | None = None,
+    ) -> None:
+        self.config = config
+        self.seed = seed
+        self._engine = engine
+        self._renderer = renderer
+        self._tasks = tasks
+        self._rubric = rubric
+        self._overlong = overlong
+        self._rounds = Rounds() if rounds else None
+        self._in_flight = in_flight or InFlight(config.max_in_flight)
+        self._under_way = under_way or UnderWay()
+        self._notices = notices
+
+    async def run(
+        self, played: ScoredGroup, members: Mapping[int, Fork | None], *, keep: bool = False
+    ) -> list[Attempt]:
+        """The attempts of these members side by side, without those that failed, which `played` counts.
+
+        A member begins with the task, or goes on from its fork. With `keep`, the engine keeps the KV of their tokens
+        until `release`.
+        """
+        self._in_flight.announce(len(members))
+        if self._rounds:
+            self._rounds.enter(len(members))
+        try:
+            async with asyncio.TaskGroup() as group:
+                attempts = [group.create_task(self._member(played, *one, keep)) for one in members.items()]
+        except BaseExceptionGroup as errors:  # a bug, not data: the first one tells most
+            raise errors.exceptions[0] from errors
+        return [result for attempt in attempts if (result := attempt.result()) is not None]
+
+    async def release(self, index: int, members: Iterable[int]) -> None:
+        """Free what the engine keeps of group `index`."""
+        for member in members:
+            for attempt in range(self.config.repairs + 1):
+                await self._engine.release(self._name(index, member, attempt))
+
+    async def score(self, played: ScoredGroup, attempts: list[Attempt]) -> None:
+        """Judge the attempts as a group, and put those into `played` with what all components found."""
+        episodes = [attempt.episode for attempt in attempts]
+        try:
+            compared = await self._rubric.compare(episodes)
+        except EnvError as error:
+            played.errors.append(str(error))
+            played.wasted += sum(attempt.row.sampled for attempt in attempts)
+            return
+        for attempt, more in zip(attempts, compared, strict=True):
+            self._finish(attempt.row, played.task, attempt.values | more)
+        played.rows, played.episodes = [attempt.row for attempt in attempts], episodes
+
+    async def _member(self, played: ScoredGroup, member: int, fork: Fork | None, keep: bool) -> Attempt | None:
+        try:
+            async with self._in_flight.place():
+                return await self._attempts(played, member, fork, keep)
+        finally:
+            if self._rounds:
+                self._rounds.leave()
+
+    async def _attempts(self, played: ScoredGroup, member: int, fork: Fork | None, keep: bool) -> Attempt | None:
+        for attempt in range(self.config.repairs + 1):
+            with self._under_way.attempt(played.task) as playing:
+                found = await self._attempt(played, member, attempt, playing, fork, keep)
+            if found.row.status != Status.FAILED:
+                return found
+            played.errors.append(found.row.error or "failed")
+            played.wasted += found.row.sampled - (fork.sampled if fork else 0)
+            played.repaired += attempt < self.config.repairs
+        return None
+
+    async def _attempt(
+        self, played: ScoredGroup, member: int, attempt: int, playing: Playing, fork: Fork | None, keep: bool
+    ) -> Attempt:
+        config, task = self.config, played.task
+        row = fork.begin(member) if fork else Trajectory(task.env, task.key, played.index, member)
+        sampling = Sampling(
+            max_tokens=config.max_tokens,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            top_k=config.top_k,
+            min_p=config.min_p,
+            stop=self._renderer.stop,
+            seed=derive(self.seed, played.index, member, attempt),
+        )
+        env = self._tasks.env(task)
+        name = self._name(played.index, member, attempt) if config.max_turns > 1 or keep else ""
+        session = Session(self._engine, self._renderer, row, sampling, name=name, keep=keep)
+        begin = partial(self._rounds.begin, (played.index, member)) if self._rounds else None
+        episode = await play(env, task, session, config, self._notices, begin, playing, fork)
+        values: dict[str, float] = {}
+        if row.status != Status.FAILED:
+            try:
+                with playing.at("reward"):
+                    values = await self._rubric.judge(episode)
+            except EnvError as error:
+                row.status, row.error = Status.FAILED, str(error)
+        return Attempt(row, episode, values, session.prefilled)
+
+    def _name(self, index: int, member: int, attempt: int) -> str:
+        """Of its session in the engine."""
+        return f"{self.seed}.{index}.{member}.{attempt}"
+
+    def _finish(self, row: Trajectory, task: Task, values: Mapping[str, float]) -> None:
+        scores = self._rubric.scores(values)
+        row.rewards = dict(scores.components)
+        row.info["verdict"] = scores.verdict
+        if self._overlong:
+            row.rewards["overlong"] = soft_overlong(row.sampled, self.config.max_tokens, self._overlong)
+        row.reward = math.fsum(row.rewards.values())
+        weight = self._rubric.turn_weight(task)
+        for turn in row.turns:
+            if turn.reward is not None:
+                turn.reward *= weight

@@ -1,0 +1,86 @@
+"""Process rewards of TreeRL: the advantage of every segment, from the rewards of the leaves below it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from espalier.rl.rollout.tree.config import TreeConfig
+from espalier.rl.rollout.tree.nodes import ROOT, Tree
+from espalier.rl.trajectory import Status, Trajectory
+
+NOTHING = 1e-8
+"""A local advantage below this counts as none in the released code."""
+
+
+def segment_credit(tree: Tree, rewards: Mapping[int, float], config: TreeConfig) -> list[float]:
+    """R(s) = (GA(s) + LA(s)) / sqrt(n(s)) of every segment (paper, section 3.2).
+
+    rewards: of every leaf, by member. V(s) is the mean reward of the n(s) leaves below s; GA(s) = V(s) - V(root);
+    LA(s) = V(s) - V(parent of s). `config` weights the two, and may leave out the root.
+    """
+    whole = fmean(rewards[member] for member in tree.paths)
+    values = [fmean(rewards[member] for member in segment.leaves) for segment in tree.segments]
+    found = []
+    for segment, value in zip(tree.segments, values, strict=True):
+        before = whole if segment.parent == ROOT else values[segment.parent]
+        credit = config.global_weight * (value - whole) + config.local_weight * (value - before)
+        found.append(credit / math.sqrt(len(segment.leaves)) if config.root else credit)
+    return found
+
+
+def released_credit(
+    tree: Tree, rewards: Mapping[int, float], lengths: Mapping[int, int], config: TreeConfig
+) -> list[float]:
+    """The same as the authors' code computes it, which differs from the paper.
+
+    rewards, lengths: reward and sampled tokens of every leaf, by member. The tree has the trained leaves only. A leaf's
+    reward is compared with the mean of the others, and the mean of that over all tokens is subtracted. The mean of the
+    result over the leaves below, divided by sqrt(n) before differences are taken, is GA itself. A segment whose LA is
+    0 has the credit of the segment before.
+    """
+    total, count = math.fsum(rewards.values()), len(rewards)
+    centred = {m: reward - (total - reward) / (count - 1) if count > 1 else 0.0 for m, reward in rewards.items()}
+    tokens = sum(lengths.values())
+    mean = sum(lengths[m] * value for m, value in centred.items()) / tokens if tokens else 0.0
+    leaves = {m: value - mean for m, value in centred.items()}
+
+    def value(members: Sequence[int]) -> float:
+        found = fmean(leaves[member] for member in members)
+        return found / math.sqrt(len(members)) if config.root else found
+
+    whole = value(list(tree.paths))
+    values = [value(segment.leaves) for segment in tree.segments]
+    found: list[float] = []
+    for index, segment in enumerate(tree.segments):
+        local = values[index] - (whole if segment.parent == ROOT else values[segment.parent])
+        if abs(local) < NOTHING and segment.parent != ROOT:
+            found.append(found[segment.parent])
+        else:
+            found.append(config.global_weight * values[index] + config.local_weight * local)
+    return found
+
+
+def assign(rows: Sequence[Trajectory], trained: Sequence[Trajectory], config: TreeConfig) -> None:
+    """Set the advantages of the `trained` rows among all leaves `rows`, which have their rewards."""
+    if config.credit == "paper":
+        tree = Tree(rows)
+        credit = segment_credit(tree, {row.member: row.reward or 0.0 for row in rows}, config)
+    else:
+        tree = Tree(rows).only({row.member for row in trained})
+        credit = released_credit(
+            tree,
+            {row.member: row.reward or 0.0 for row in trained},
+            {row.member: row.sampled for row in trained},
+            config,
+        )
+    for row in trained:
+        column = [0.0] * len(row.tokens)
+        for index in tree.paths[row.member]:
+            segment = tree.segments[index]
+            for place in range(segment.start, segment.end):
+                column[place] = credit[index] if row.mask[place] else 0.0
+        if config.credit == "released_code" and row.status == Status.TRUNCATED:
+            column = [-1.0 if sampled else 0.0 for sampled in row.mask]
+        row.advantages = column
