@@ -25,7 +25,7 @@ from espalier.lm.build import LanguageModel, build
 from espalier.rewards.rubric import Rubric
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.browse import Browser
-from espalier.rl.config import EvaluationConfig, RolloutConfig, SFTConfig, TrainConfig
+from espalier.rl.config import EvaluationConfig, SFTConfig, TrainConfig
 from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.eval_config import EvalConfig
 from espalier.rl.learner.api import Learner
@@ -40,6 +40,7 @@ from espalier.rl.processes import cluster_of, crew, engine
 from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
 from espalier.rl.rollout.attempts import Attempts
+from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices

@@ -11,7 +11,8 @@ from espalier.engine.config import EngineConfig
 from espalier.envs.config import TasksConfig
 from espalier.lm.config import ModelConfig
 from espalier.rewards.config import ENV_REWARD, RewardsConfig
-from espalier.rl.config import EvaluationConfig, RolloutConfig
+from espalier.rl.config import EvaluationConfig
+from espalier.rl.rollout.config import RolloutConfig
 
 
 class EvalConfig(Config):

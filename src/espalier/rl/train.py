@@ -24,6 +24,7 @@ from espalier.rl.plan import plan
 from espalier.rl.report import story, training_report
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.in_flight import InFlight
+from espalier.rl.rollout.tree.credit import TreeCredit
 
 
 def train(config: TrainConfig, run: Run) -> dict[str, float]:
@@ -138,6 +139,7 @@ class Training:
             rollouts=rollouts,
             save_every=self._save_every,
             spans=setting.spans,
+            credit=TreeCredit(config.rollout.tree) if config.rollout.tree else None,
         )
         loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state, waiting=waiting)
         run.look = loop.now

@@ -12,12 +12,12 @@ from scripted import ScriptedEnv, ScriptedTasks
 
 from espalier.core.clock import VirtualClock
 from espalier.envs.api import Episode, Step, Task
-from espalier.rl.config import Stale
 from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.collect import Collected, Collector, StarvedError
 from espalier.rl.loop.ledger import Indices, Ledger
 from espalier.rl.loop.source import TaskSource
 from espalier.rl.rollout.api import ScoredGroup
+from espalier.rl.rollout.config import Stale
 from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.trajectory import Trajectory
 

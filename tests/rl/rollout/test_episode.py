@@ -5,7 +5,7 @@ from scripted import TASK, ScriptedEngine, ScriptedEnv, session, tokenizer
 
 from espalier.core.messages import Message
 from espalier.envs.api import Episode, Step
-from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.episode import play
 from espalier.rl.rollout.session import Session
 from espalier.rl.trajectory import Status

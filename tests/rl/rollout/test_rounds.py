@@ -12,8 +12,8 @@ from espalier.envs.api import Episode, Step
 from espalier.lm.chat.plain import PlainRenderer
 from espalier.rewards.config import ENV_REWARD
 from espalier.rewards.rubric import Rubric
-from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.attempts import Attempts
+from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.rounds import Rounds
 

@@ -16,11 +16,12 @@ from espalier.core.run.run import Run
 from espalier.envs.api import Step, Task
 from espalier.envs.question import QuestionEnv
 from espalier.lm.chat.plain import PlainRenderer
-from espalier.rl.config import RolloutConfig, SFTConfig
+from espalier.rl.config import SFTConfig
 from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.loop.checkpoints import Checkpoints
 from espalier.rl.loop.evaluate import EvaluationError
 from espalier.rl.loop.supervise import Supervision
+from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.episode import play
 from espalier.rl.rollout.notices import MOST, Notices
 from espalier.rl.sft import sft

@@ -21,9 +21,9 @@ from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.rewards.config import ENV_REWARD
 from espalier.rewards.rubric import Rubric
-from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.attempts import Attempts
+from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.tree.config import TreeConfig
 from espalier.rl.rollout.tree.forks import Place, choose, places

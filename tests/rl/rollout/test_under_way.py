@@ -7,7 +7,7 @@ from scripted import TASK, ScriptedEngine, ScriptedEnv, session, tokenizer
 from espalier.core.clock import VirtualClock
 from espalier.core.messages import Message
 from espalier.envs.api import Step, Task
-from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.episode import play
 from espalier.rl.rollout.under_way import UnderWay
 

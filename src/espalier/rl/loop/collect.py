@@ -17,12 +17,12 @@ from functools import partial
 from statistics import fmean
 
 from espalier.core.errors import EspalierError
-from espalier.rl.config import Stale
 from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.ledger import Ledger
 from espalier.rl.loop.source import TaskSource
 from espalier.rl.loop.stale import oldest, without_old
 from espalier.rl.rollout.api import Player, ScoredGroup
+from espalier.rl.rollout.config import Stale
 from espalier.rl.rollout.in_flight import InFlight, Usage
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from random import Random
 
 from espalier.core.run.run import Run
 from espalier.core.seed import rng
@@ -38,6 +37,7 @@ from espalier.rl.loop.record.figures import (
 )
 from espalier.rl.loop.record.now import Now
 from espalier.rl.loop.record.rollout_log import RolloutLog
+from espalier.rl.loop.shuffle import shuffle_rewards
 from espalier.rl.loop.source import TaskSource
 from espalier.rl.loop.stale import mask_old
 from espalier.rl.rollout.api import Player, ScoredGroup
@@ -62,6 +62,8 @@ class Parts:
     save_every: int = 1
     """Training steps between two checkpoints."""
     spans: Spans | None = None
+    credit: Callable[[ScoredGroup], None] | None = None
+    """Gives the rows of a group their advantages, where the algorithm does not."""
 
 
 class Loop:
@@ -197,6 +199,9 @@ class Loop:
         metrics = rollout_figures(groups, collected.counts, version)
         if config.shuffle_rewards:
             shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
+        if parts.credit:
+            for group in groups:
+                parts.credit(group)
         if parts.rollouts:
             parts.rollouts.write(self.number + 1, groups, version)
         if config.rollout.overlap:
@@ -274,15 +279,6 @@ class Loop:
         if self._parts.spans:
             self._parts.spans.save()
         self._saving = self._clock() - begun
-
-
-def shuffle_rewards(groups: list[ScoredGroup], random: Random) -> None:
-    """Shuffle the rewards of the step among its rows: the negative control."""
-    rows = [row for group in groups for row in group.rows]
-    rewards = [row.reward for row in rows]
-    random.shuffle(rewards)
-    for row, reward in zip(rows, rewards, strict=True):
-        row.reward = reward
 
 
 def shown(metrics: dict[str, float], figures: dict[str, float]) -> dict[str, float]:

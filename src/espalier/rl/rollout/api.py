@@ -16,8 +16,8 @@ class ScoredGroup:
 
     least: smallest number of rows with which the group can be used. errors: one for each failed attempt; `repaired` of
     these attempts were repeated. wasted: tokens that failed attempts sampled. kind: the relation of the rows to each
-    other. others: scored rows that are not trained. figures: metrics of how the rows were found; a step logs their
-    means over its groups.
+    other. others: scored rows of a search that are not trained. figures: metrics of how the rows were found; a step
+    logs their means over its groups.
     """
 
     index: int
@@ -44,8 +44,8 @@ class ScoredGroup:
 
     @property
     def informative(self) -> bool:
-        """Whether the members' rewards differ at all (exact comparison: equal rewards give zero advantage)."""
-        return len({row.reward for row in self.rows}) > 1
+        """Whether the rewards of its rows differ at all (exact comparison: equal rewards give zero advantage)."""
+        return len({row.reward for row in (*self.rows, *self.others)}) > 1
 
 
 class Player(Protocol):

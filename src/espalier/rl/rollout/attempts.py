@@ -15,8 +15,8 @@ from espalier.envs.api import Episode, Task, TaskSet
 from espalier.lm.chat import Renderer
 from espalier.rewards.length import soft_overlong
 from espalier.rewards.rubric import Rubric
-from espalier.rl.config import RolloutConfig
 from espalier.rl.rollout.api import ScoredGroup
+from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.episode import play
 from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices
@@ -71,30 +71,40 @@ class Attempts:
         self._rubric = rubric
         self._overlong = overlong
         self._rounds = Rounds() if rounds else None
+        self._held = set[int]()
+        """The groups that hold a place in the round, because more of their attempts may follow."""
+        self._left: dict[int, int] = {}
+        """Attempts of each group that have not ended."""
         self._in_flight = in_flight or InFlight(config.max_in_flight)
         self._under_way = under_way or UnderWay()
         self._notices = notices
 
     async def run(
-        self, played: ScoredGroup, members: Mapping[int, Fork | None], *, keep: bool = False
+        self, played: ScoredGroup, members: Mapping[int, Fork | None], *, more: bool = False
     ) -> list[Attempt]:
         """The attempts of these members side by side, without those that failed, which `played` counts.
 
-        A member begins with the task, or goes on from its fork. With `keep`, the engine keeps the KV of their tokens
-        until `release`.
+        A member begins with the task, or goes on from its fork. With `more`, further attempts of the group may follow:
+        until `end` is called, the engine keeps the KV of their tokens, and the next round waits for the group.
         """
         self._in_flight.announce(len(members))
         if self._rounds:
-            self._rounds.enter(len(members))
+            self._rounds.enter(len(members) - (played.index in self._held))
+            self._held.discard(played.index)
+        self._left[played.index] = len(members)
         try:
             async with asyncio.TaskGroup() as group:
-                attempts = [group.create_task(self._member(played, *one, keep)) for one in members.items()]
+                attempts = [group.create_task(self._member(played, *one, more)) for one in members.items()]
         except BaseExceptionGroup as errors:  # a bug, not data: the first one tells most
             raise errors.exceptions[0] from errors
         return [result for attempt in attempts if (result := attempt.result()) is not None]
 
-    async def release(self, index: int, members: Iterable[int]) -> None:
-        """Free what the engine keeps of group `index`."""
+    async def end(self, index: int, members: Iterable[int]) -> None:
+        """No further attempts of group `index` follow; these were its members."""
+        if index in self._held:
+            self._held.remove(index)
+            assert self._rounds
+            self._rounds.leave()
         for member in members:
             for attempt in range(self.config.repairs + 1):
                 await self._engine.release(self._name(index, member, attempt))
@@ -112,18 +122,24 @@ class Attempts:
             self._finish(attempt.row, played.task, attempt.values | more)
         played.rows, played.episodes = [attempt.row for attempt in attempts], episodes
 
-    async def _member(self, played: ScoredGroup, member: int, fork: Fork | None, keep: bool) -> Attempt | None:
+    async def _member(self, played: ScoredGroup, member: int, fork: Fork | None, more: bool) -> Attempt | None:
         try:
             async with self._in_flight.place():
-                return await self._attempts(played, member, fork, keep)
+                return await self._attempts(played, member, fork, more)
         finally:
-            if self._rounds:
+            self._left[played.index] -= 1
+            last = not self._left[played.index]
+            if last:
+                del self._left[played.index]
+            if self._rounds and last and more:
+                self._held.add(played.index)
+            elif self._rounds:
                 self._rounds.leave()
 
-    async def _attempts(self, played: ScoredGroup, member: int, fork: Fork | None, keep: bool) -> Attempt | None:
+    async def _attempts(self, played: ScoredGroup, member: int, fork: Fork | None, more: bool) -> Attempt | None:
         for attempt in range(self.config.repairs + 1):
             with self._under_way.attempt(played.task) as playing:
-                found = await self._attempt(played, member, attempt, playing, fork, keep)
+                found = await self._attempt(played, member, attempt, playing, fork, more)
             if found.row.status != Status.FAILED:
                 return found
             played.errors.append(found.row.error or "failed")
@@ -132,7 +148,7 @@ class Attempts:
         return None
 
     async def _attempt(
-        self, played: ScoredGroup, member: int, attempt: int, playing: Playing, fork: Fork | None, keep: bool
+        self, played: ScoredGroup, member: int, attempt: int, playing: Playing, fork: Fork | None, more: bool
     ) -> Attempt:
         config, task = self.config, played.task
         row = fork.begin(member) if fork else Trajectory(task.env, task.key, played.index, member)
@@ -146,8 +162,8 @@ class Attempts:
             seed=derive(self.seed, played.index, member, attempt),
         )
         env = self._tasks.env(task)
-        name = self._name(played.index, member, attempt) if config.max_turns > 1 or keep else ""
-        session = Session(self._engine, self._renderer, row, sampling, name=name, keep=keep)
+        name = self._name(played.index, member, attempt) if config.max_turns > 1 or more else ""
+        session = Session(self._engine, self._renderer, row, sampling, name=name, keep=more)
         begin = partial(self._rounds.begin, (played.index, member)) if self._rounds else None
         episode = await play(env, task, session, config, self._notices, begin, playing, fork)
         values: dict[str, float] = {}

@@ -13,7 +13,7 @@ from espalier.core.errors import DataError, EngineError, EnvError
 from espalier.core.messages import Message
 from espalier.envs.api import Env, Episode, Step, Task
 from espalier.envs.workers.deadline import DeadlineError, within
-from espalier.rl.config import RolloutConfig
+from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.notices import Notices, failed
 from espalier.rl.rollout.replay import Fork
 from espalier.rl.rollout.session import Session

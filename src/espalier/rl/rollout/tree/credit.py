@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
+from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.tree.config import TreeConfig
 from espalier.rl.rollout.tree.nodes import ROOT, Tree
 from espalier.rl.trajectory import Status, Trajectory
@@ -60,6 +62,17 @@ def released_credit(
         else:
             found.append(config.global_weight * values[index] + config.local_weight * local)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class TreeCredit:
+    """Gives the rows of a searched group their advantages."""
+
+    config: TreeConfig
+
+    def __call__(self, group: ScoredGroup) -> None:
+        """See the class."""
+        assign([*group.rows, *group.others], group.rows, self.config)
 
 
 def assign(rows: Sequence[Trajectory], trained: Sequence[Trajectory], config: TreeConfig) -> None:

@@ -12,7 +12,6 @@ from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.attempts import Attempt, Attempts
 from espalier.rl.rollout.replay import Fork
 from espalier.rl.rollout.tree.config import TreeConfig
-from espalier.rl.rollout.tree.credit import assign
 from espalier.rl.rollout.tree.forks import Pieces, choose, places
 from espalier.rl.trajectory import Trajectory
 
@@ -20,8 +19,8 @@ from espalier.rl.trajectory import Trajectory
 class TreePlayer:
     """Implements `espalier.rl.rollout.api.Player`: a group is the leaves of one search.
 
-    Each row is a whole path from the prompt to a leaf, and has its advantages. Of all leaves,
-    `rollout.samples_per_group` are trained, among them a right one where there is any.
+    Each row is a whole path from the prompt to a leaf. Of all leaves, `rollout.samples_per_group` are trained, among
+    them a right one where there is any. `TreeCredit` gives them their advantages.
     """
 
     def __init__(self, attempts: Attempts, config: TreeConfig, pieces: Pieces, *, correct_above: float) -> None:
@@ -50,7 +49,7 @@ class TreePlayer:
         async def run(forks: Sequence[Fork | None]) -> list[Attempt]:
             members = dict(zip(islice(numbers, len(forks)), forks, strict=True))
             used.extend(members)
-            return await self._attempts.run(played, members, keep=True)
+            return await self._attempts.run(played, members, more=True)
 
         try:
             found = await run([None] * config.chains)
@@ -64,7 +63,7 @@ class TreePlayer:
                     trees[_chain(attempt.row, found)].append(attempt)
             return found
         finally:
-            await self._attempts.release(played.index, used)
+            await self._attempts.end(played.index, used)
 
     def _forks(self, tree: Sequence[Attempt], random: Random) -> list[Fork]:
         rows = {attempt.row.member: attempt for attempt in tree}
@@ -77,17 +76,16 @@ class TreePlayer:
         ]
 
     def _select(self, played: ScoredGroup, wanted: int, random: Random) -> None:
-        """Keep some of the rows, with their advantages; the others stay in the group for the report."""
+        """Keep some of the rows for training; the others stay in the group, because they count in its values."""
         rows = played.rows
         chosen = sorted(random.sample(range(len(rows)), min(wanted, len(rows))))
         right = [place for place, row in enumerate(rows) if self._right(row)]
         if right and not set(right) & set(chosen):
             chosen[random.randrange(len(chosen))] = random.choice(right)
             chosen.sort()
-        trained = [rows[place] for place in chosen]
-        assign(rows, trained, self._config)
         played.others = [row for place, row in enumerate(rows) if place not in chosen]
-        played.rows, played.episodes = trained, [played.episodes[place] for place in chosen]
+        played.rows = [rows[place] for place in chosen]
+        played.episodes = [played.episodes[place] for place in chosen]
 
     def _right(self, row: Trajectory) -> bool:
         return bool(row.info["verdict"] > self._correct_above)
