@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -26,6 +26,8 @@ from espalier.rewards.rubric import Rubric
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.browse import Browser
 from espalier.rl.config import EvaluationConfig, SFTConfig, TrainConfig
+from espalier.rl.curriculum.expansion import Expansion
+from espalier.rl.curriculum.source import CurriculumSource
 from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.eval_config import EvalConfig
 from espalier.rl.learner.api import Learner
@@ -35,7 +37,7 @@ from espalier.rl.learner.ranks.crew import Crew
 from espalier.rl.loop.evaluate import Evaluations, Evaluator
 from espalier.rl.loop.publish import Publisher
 from espalier.rl.loop.record.rollout_log import RolloutLog
-from espalier.rl.loop.source import heldout
+from espalier.rl.loop.source import Source, TaskSource, heldout
 from espalier.rl.processes import cluster_of, crew, engine
 from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
@@ -119,6 +121,27 @@ class Setting:
                 say(line)
             if rollout.max_turns == 1 and tasks.tools(tasks.task("train", 0)):
                 say("warning: the tasks offer tools, and rollout.max_turns=1 ends an attempt with its first call")
+
+    def source(self, config: TrainConfig, cursor: int, saved: Mapping[str, Any]) -> Source:
+        """Issues the training tasks, from the state of a checkpoint on."""
+        if config.curriculum is None:
+            return TaskSource(self.tasks, cursor)
+        return CurriculumSource(
+            self.tasks,
+            config.curriculum,
+            seed=derive(self.seed, "curriculum"),
+            guess=lambda task: 0.0,
+            correct_above=self.correct_above,
+            cursor=cursor,
+            saved=saved,
+        )
+
+    def expansion(self, config: TrainConfig, saved: Mapping[str, Any]) -> Expansion | None:
+        """Chooses the groups of a step among more, if that is configured."""
+        if config.curriculum is None or config.curriculum.expansion is None:
+            return None
+        seed = derive(self.seed, "expansion")
+        return Expansion(config.curriculum.expansion, seed=seed, correct_above=self.correct_above, saved=saved)
 
     def publisher(self, learner: Learner, rollout: RolloutConfig, engine: EngineConfig) -> Publisher:
         """Publishes the weights of `learner`."""

@@ -15,6 +15,7 @@ from espalier.rewards.config import ENV_REWARD, RewardsConfig
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.table import algorithm
 from espalier.rl.cluster.config import ClusterConfig
+from espalier.rl.curriculum.config import CurriculumConfig
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
 from espalier.rl.rollout.config import RolloutConfig
 
@@ -146,7 +147,7 @@ class SFTConfig(Config):
 class TrainConfig(Config):
     """Reinforcement learning, optionally after a supervised warm start: job `rl.train`."""
 
-    later = frozenset({"cluster", "trace"})
+    later = frozenset({"cluster", "curriculum", "trace"})
 
     model: ModelConfig = ModelConfig()
     """The model to train."""
@@ -171,6 +172,8 @@ class TrainConfig(Config):
     """The engine that samples."""
     cluster: ClusterConfig = ClusterConfig()
     """Where the processes run."""
+    curriculum: CurriculumConfig | None = None
+    """Prefer tasks of middle difficulty; null for the order in which the tasks come."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Checks on held-out tasks."""
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -189,6 +192,7 @@ class TrainConfig(Config):
         check_cluster(self.cluster, self.engine)
         algorithm = self.algorithm
         self._check_tree()
+        self._check_expansion()
         if algorithm.needs_group and self.rollout.samples_per_group < 2:
             raise ValueError(
                 f"algorithm.advantage={algorithm.advantage} compares the samples of a group: set "
@@ -221,6 +225,18 @@ class TrainConfig(Config):
                 f"({self.rollout.max_tokens})"
             )
         return self
+
+    def _check_expansion(self) -> None:
+        """Expansion works in rounds, and decides itself what is kept."""
+        if self.curriculum is None or self.curriculum.expansion is None:
+            return
+        if self.rollout.overlap:
+            raise ValueError("curriculum.expansion collects in rounds: it needs rollout.max_lag=0")
+        if self.algorithm.filter_zero_variance:
+            raise ValueError(
+                "curriculum.expansion and algorithm.filter_zero_variance both replace groups without variance: turn "
+                "one off"
+            )
 
     def _check_tree(self) -> None:
         """A tree search sets the advantages itself."""

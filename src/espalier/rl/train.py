@@ -18,7 +18,6 @@ from espalier.rl.learner.api import Learner
 from espalier.rl.learner.config import LearnerConfig
 from espalier.rl.loop.checkpoints import Checkpoints, State
 from espalier.rl.loop.loop import Loop, Parts
-from espalier.rl.loop.source import TaskSource
 from espalier.rl.loop.supervise import Supervision
 from espalier.rl.plan import plan
 from espalier.rl.report import story, training_report
@@ -133,13 +132,14 @@ class Training:
             player=setting.player(config.rollout, "rollout", config.algorithm, in_flight),
             in_flight=in_flight,
             under_way=setting.under_way,
-            source=TaskSource(setting.tasks, state.cursor),
+            source=setting.source(config, state.cursor, state.source),
             evaluator=setting.evaluator(config.rollout, config.evaluation),
             checkpoints=self._checkpoints,
             rollouts=rollouts,
             save_every=self._save_every,
             spans=setting.spans,
             credit=TreeCredit(config.rollout.tree) if config.rollout.tree else None,
+            expansion=setting.expansion(config, state.expansion),
         )
         loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state, waiting=waiting)
         run.look = loop.now

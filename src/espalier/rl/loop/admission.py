@@ -1,7 +1,7 @@
 """Decides whether another group may start: a state machine without a clock.
 
-Invariant: `running + accepted <= (version + max_lag + 1) * groups_per_step`. No group therefore starts for a step more
-than `max_lag` versions ahead. When a group is filtered, fails or is dropped, another can start instead.
+Invariant: `running + accepted <= (version + max_lag + 1) * groups_per_step + extra`. No group therefore starts for a
+step more than `max_lag` versions ahead. When a group is filtered, fails or is dropped, another can start instead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 class Admission:
     """Counts groups.
 
-    total: groups that the whole run needs; 0 means no end. accepted: groups trained, or waiting to be.
+    total: groups that the whole run needs; 0 means no end. accepted: groups trained, or waiting to be. extra: groups
+    that may start beyond those of the step, and of which as many will be rejected.
     """
 
     groups_per_step: int
@@ -22,6 +23,7 @@ class Admission:
     version: int = 0
     running: int = 0
     accepted: int = 0
+    extra: int = 0
 
     def may_start(self) -> bool:
         """Whether one more group may start now."""
@@ -31,7 +33,12 @@ class Admission:
     def window(self) -> int:
         """Largest number of groups, running and accepted together, at this version."""
         window = (self.version + self.max_lag + 1) * self.groups_per_step
-        return min(window, self.total) if self.total else window
+        return (min(window, self.total) if self.total else window) + self.extra
+
+    @property
+    def missing(self) -> int:
+        """Groups that the step being collected still needs."""
+        return (self.version + 1) * self.groups_per_step - self.accepted
 
     @property
     def full(self) -> bool:

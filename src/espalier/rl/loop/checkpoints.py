@@ -30,7 +30,7 @@ class State:
 
     stage: `warm_start` or `rl`. step: finished training steps of that stage. cursor: number of tasks issued. groups:
     what became of them (`Ledger.save`). idle: the counters of `IdleWatch`. figures: the results so far, which the job
-    reports at the end.
+    reports at the end. source, expansion: of the curriculum (`Source.save`, `Expansion.save`).
     """
 
     stage: str
@@ -39,6 +39,8 @@ class State:
     groups: dict[str, list[list[int]]] = field(default_factory=dict)
     idle: dict[str, int] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+    expansion: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

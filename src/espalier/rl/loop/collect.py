@@ -17,9 +17,10 @@ from functools import partial
 from statistics import fmean
 
 from espalier.core.errors import EspalierError
+from espalier.rl.curriculum.expansion import Expansion
 from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.ledger import Ledger
-from espalier.rl.loop.source import TaskSource
+from espalier.rl.loop.source import Source
 from espalier.rl.loop.stale import oldest, without_old
 from espalier.rl.rollout.api import Player, ScoredGroup
 from espalier.rl.rollout.config import Stale
@@ -61,7 +62,7 @@ class Collector:
     def __init__(
         self,
         player: Player,
-        source: TaskSource,
+        source: Source,
         admission: Admission,
         *,
         resample: bool,
@@ -71,9 +72,10 @@ class Collector:
         in_flight: InFlight | None = None,
         ledger: Ledger | None = None,
         waiting: Sequence[ScoredGroup] = (),
+        expansion: Expansion | None = None,
     ) -> None:
         """`stale`, `fixed_lag`: see `RolloutConfig`. `in_flight`: what `player` counts its attempts with. `ledger`,
-        `waiting`: those of a checkpoint.
+        `waiting`: those of a checkpoint. `expansion`: chooses the groups of a step, without lag.
         """
         self._player = player
         self._source = source
@@ -84,6 +86,7 @@ class Collector:
         self._fixed_lag = fixed_lag
         self.ledger = ledger or Ledger()
         self._waiting = {group.index: group for group in waiting}
+        self.expansion = expansion
         self._oldest = {group.index: oldest(group, admission.version) for group in waiting}
         """Of each waiting group, the smallest version of a token."""
         self._in_flight = in_flight or InFlight()
@@ -102,6 +105,8 @@ class Collector:
 
     async def collect(self) -> Collected:
         """Wait until the groups of a step are complete. Call it again once `Admission.advance` was called."""
+        if self.expansion and self._admission.missing > 0:
+            self._admission.extra = self.expansion.extra(self._admission.missing)
         self._issue()
         while self._error is None:
             if (groups := self._take()) is not None:
@@ -161,14 +166,31 @@ class Collector:
                 raise RuntimeError(f"group {index} was cancelled from inside: an environment or a reward cancelled it")
             self._ended[index] = play.result()
             if self._admission.max_lag or not self._plays:
-                for ended in sorted(self._ended):
-                    self._judge(self._ended.pop(ended))
+                ended = [self._ended.pop(index) for index in sorted(self._ended)]
+                if self.expansion:
+                    ended = self._chosen(ended, self.expansion)
+                for group in ended:
+                    self._judge(group)
                 self._issue()
         except Exception as error:  # collect raises it
             self._error = self._error or error
         self._news.set()
 
+    def _chosen(self, ended: Sequence[ScoredGroup], expansion: Expansion) -> list[ScoredGroup]:
+        """The groups of a round that are trained, and those that failed. The others are rejected here."""
+        missing = self._admission.missing
+        kept = {group.index for group in expansion.choose([group for group in ended if group.usable], missing)}
+        for group in ended:
+            if group.usable and group.index not in kept:
+                self._found.counts["surplus" if group.informative else "flat"] += 1
+                self._source.learn(group)
+                self._admission.reject()
+                self.ledger.end(group.index, "filtered")
+        self._admission.extra = expansion.extra(missing - len(kept))
+        return [group for group in ended if not group.usable or group.index in kept]
+
     def _judge(self, played: ScoredGroup) -> None:
+        self._source.learn(played)
         counts, errors = self._found.counts, self._found.errors
         counts["repaired"] += played.repaired
         errors += played.errors

@@ -19,6 +19,7 @@ from espalier.core.tracking.spans import Spans
 from espalier.engine.api import Engine, EngineStats
 from espalier.engine.watch import EngineWatch
 from espalier.rl.config import TrainConfig
+from espalier.rl.curriculum.expansion import Expansion
 from espalier.rl.learner.api import Learner, Metrics
 from espalier.rl.loop.admission import Admission
 from espalier.rl.loop.checkpoints import Checkpoints, State
@@ -38,7 +39,7 @@ from espalier.rl.loop.record.figures import (
 from espalier.rl.loop.record.now import Now
 from espalier.rl.loop.record.rollout_log import RolloutLog
 from espalier.rl.loop.shuffle import shuffle_rewards
-from espalier.rl.loop.source import TaskSource
+from espalier.rl.loop.source import Source
 from espalier.rl.loop.stale import mask_old
 from espalier.rl.rollout.api import Player, ScoredGroup
 from espalier.rl.rollout.in_flight import InFlight
@@ -53,7 +54,7 @@ class Parts:
     learner: Learner
     publish: Publisher
     player: Player
-    source: TaskSource
+    source: Source
     in_flight: InFlight
     under_way: UnderWay
     evaluator: Evaluations
@@ -64,6 +65,8 @@ class Parts:
     spans: Spans | None = None
     credit: Callable[[ScoredGroup], None] | None = None
     """Gives the rows of a group their advantages, where the algorithm does not."""
+    expansion: Expansion | None = None
+    """Chooses the groups of a step among more."""
 
 
 class Loop:
@@ -125,6 +128,7 @@ class Loop:
             in_flight=parts.in_flight,
             ledger=Ledger(state.groups),
             waiting=waiting,
+            expansion=parts.expansion,
         )
         self._learner = Activity(parts.spans.lane("loop") if parts.spans else None)
         engines, ledger = EngineWatch(parts.engine), self._collector.ledger
@@ -196,7 +200,9 @@ class Loop:
             collected = await self._collector.collect()
         generated = self._clock()
         groups, version = collected.groups, self._admission.version
-        metrics = rollout_figures(groups, collected.counts, version)
+        metrics = rollout_figures(groups, collected.counts, version) | parts.source.advance()
+        if parts.expansion:
+            metrics |= parts.expansion.figures(groups, collected.counts)
         if config.shuffle_rewards:
             shuffle_rewards(groups, rng(self._run.seed, "shuffle", self.step))
         if parts.credit:
@@ -272,8 +278,9 @@ class Loop:
     async def save(self) -> None:
         """Write a checkpoint of this step. The next step reports the seconds it took."""
         begun = self._clock()
-        groups, idle = self._collector.ledger.save(), self._idle.save()
-        state = State("rl", self.step, self._parts.source.cursor, groups, idle, self.figures)
+        groups, idle, source = self._collector.ledger.save(), self._idle.save(), self._parts.source
+        expansion = self._parts.expansion.save() if self._parts.expansion else {}
+        state = State("rl", self.step, source.cursor, groups, idle, self.figures, source.save(), expansion)
         with self._learner.at("save"):
             await self._parts.checkpoints.save(self.number, state, self._parts.learner, self._collector.waiting)
         if self._parts.spans:
