@@ -43,6 +43,7 @@ from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
 from espalier.rl.rollout.attempts import Attempts
 from espalier.rl.rollout.config import RolloutConfig
+from espalier.rl.rollout.forcing import Forcing
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices
@@ -105,6 +106,7 @@ class Setting:
             in_flight=in_flight,
             under_way=self.under_way,
             notices=self.notices,
+            forcing=Forcing.of(rollout.forcing, self.language.tokenizer) if rollout.forcing else None,
         )
         if algorithm and rollout.tree:
             return TreePlayer(attempts, rollout.tree, self.language.tokenizer.pieces, correct_above=self.correct_above)

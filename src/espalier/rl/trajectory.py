@@ -75,11 +75,8 @@ class Trajectory:
 
     def observe(self, ids: Sequence[int], role: str = "user") -> None:
         """Append context tokens: prompt, observation, tool result."""
-        self._turn(role, len(ids))
-        self.tokens += ids
-        self.mask += [False] * len(ids)
-        self.logprobs += [0.0] * len(ids)
-        self.versions += [-1] * len(ids)
+        self._turn(role, 0)
+        self.insert(ids)
 
     def sample(self, ids: Sequence[int], logprobs: Sequence[float], versions: Sequence[int]) -> None:
         """Append tokens that the policy sampled."""
@@ -95,6 +92,14 @@ class Trajectory:
         self.mask += [True] * len(ids)
         self.logprobs += logprobs
         self.versions += versions
+
+    def insert(self, ids: Sequence[int]) -> None:
+        """Append tokens to the last turn that the policy did not sample."""
+        self.tokens += ids
+        self.mask += [False] * len(ids)
+        self.logprobs += [0.0] * len(ids)
+        self.versions += [-1] * len(ids)
+        self.turns[-1].end += len(ids)
 
     def _turn(self, role: str, length: int) -> None:
         self.turns.append(Turn(len(self.tokens), len(self.tokens) + length, role))

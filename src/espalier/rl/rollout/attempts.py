@@ -18,6 +18,7 @@ from espalier.rewards.rubric import Rubric
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.episode import play
+from espalier.rl.rollout.forcing import Forcing
 from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.notices import Notices
 from espalier.rl.rollout.replay import Fork
@@ -62,6 +63,7 @@ class Attempts:
         in_flight: InFlight | None = None,
         under_way: UnderWay | None = None,
         notices: Notices | None = None,
+        forcing: Forcing | None = None,
     ) -> None:
         self.config = config
         self.seed = seed
@@ -78,6 +80,7 @@ class Attempts:
         self._in_flight = in_flight or InFlight(config.max_in_flight)
         self._under_way = under_way or UnderWay()
         self._notices = notices
+        self._forcing = forcing
 
     async def run(
         self, played: ScoredGroup, members: Mapping[int, Fork | None], *, more: bool = False
@@ -163,7 +166,7 @@ class Attempts:
         )
         env = self._tasks.env(task)
         name = self._name(played.index, member, attempt) if config.max_turns > 1 or more else ""
-        session = Session(self._engine, self._renderer, row, sampling, name=name, keep=more)
+        session = Session(self._engine, self._renderer, row, sampling, name=name, keep=more, forcing=self._forcing)
         begin = partial(self._rounds.begin, (played.index, member)) if self._rounds else None
         episode = await play(env, task, session, config, self._notices, begin, playing, fork)
         values: dict[str, float] = {}

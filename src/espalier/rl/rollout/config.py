@@ -12,10 +12,23 @@ from espalier.rl.rollout.tree.config import TreeConfig
 Stale = Literal["mask", "wait", "drop"]
 
 
+class ForcingConfig(Config):
+    """Force answering: a turn that has not begun its answer when only `answer` tokens of `rollout.max_tokens` are left
+    is continued with `text`, and then answers. The inserted tokens are not trained (GLM-4.1V-Thinking).
+    """
+
+    text: str = "</think>"
+    """What is inserted; control tokens by their names."""
+    marker: str = "</think>"
+    """What the turn contains once it has begun its answer."""
+    answer: PositiveInt = 16
+    """Tokens that are left for the answer."""
+
+
 class RolloutConfig(Config):
     """How trajectories are sampled. One step trains on `groups_per_step * samples_per_group` of them."""
 
-    later = frozenset({"stale", "max_in_flight", "fixed_lag", "after_publish", "pad_groups", "tree"})
+    later = frozenset({"stale", "max_in_flight", "fixed_lag", "after_publish", "pad_groups", "tree", "forcing"})
 
     groups_per_step: PositiveInt = 16
     """Tasks in one training step."""
@@ -66,6 +79,8 @@ class RolloutConfig(Config):
     which costs a prefill of each. The tokens are kept in both cases."""
     tree: TreeConfig | None = None
     """Search a tree of attempts for each task (TreeRL) instead of independent ones; null for none."""
+    forcing: ForcingConfig | None = None
+    """Make turns answer that think up to the limit; null to leave them without an answer."""
 
     @property
     def overlap(self) -> bool:
@@ -78,7 +93,12 @@ class RolloutConfig(Config):
         return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
 
     @model_validator(mode="after")
-    def _leaves(self) -> Self:
+    def _fits(self) -> Self:
+        if self.forcing is not None and self.forcing.answer >= self.max_tokens:
+            raise ValueError(
+                f"rollout.forcing.answer ({self.forcing.answer}) must leave tokens to think within rollout.max_tokens "
+                f"({self.max_tokens})"
+            )
         if self.tree is not None and self.tree.attempts < self.samples_per_group:
             raise ValueError(
                 f"rollout.tree makes {self.tree.attempts} attempts, chains * (1 + forks * rounds * branches), fewer "

@@ -11,6 +11,7 @@ from dataclasses import replace
 from espalier.core.messages import Message, ToolSpec
 from espalier.engine.api import Completion, Engine, Finish, Sampling
 from espalier.lm.chat import Renderer
+from espalier.rl.rollout.forcing import Forcing
 from espalier.rl.trajectory import Trajectory
 
 
@@ -18,7 +19,7 @@ class Session:
     """Owns `row` and one session of the engine. `sampling.max_tokens` is the budget of the whole conversation.
 
     `crowded` becomes true when the engine's longest sequence leaves the conversation less than its budget.
-    `keep`: what the engine stores of the session stays when it is closed.
+    `forcing` makes it answer. `keep`: what the engine stores of the session stays when it is closed.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Session:
         *,
         name: str = "",
         keep: bool = False,
+        forcing: Forcing | None = None,
     ) -> None:
         self.row = row
         self._engine = engine
@@ -41,6 +43,7 @@ class Session:
         """Tokens whose KV was computed for its requests."""
         self._name = name
         self._keep = keep
+        self._forcing = forcing
 
     @property
     def budget(self) -> int:
@@ -87,14 +90,32 @@ class Session:
         """Sample the assistant's next turn, or the rest of one. Returns it parsed, and its finish reason."""
         last = self.row.turns[-1]
         start = last.start if last.role == "assistant" else last.end
-        done = await self._sample()
-        while done.finish == "abort" and self.budget > 0:  # new weights came: go on from what was sampled
-            done = await self._sample()
+        finish = await self._sample_until(self._forcing.answer if self._forcing else 0)
+        if self._forcing and finish == "length":
+            if not self._forcing.answered(self.row.tokens[start:]):
+                self._force(self._forcing.ids)
+            finish = await self._sample_until(0)
         turn = self.row.tokens[start:]
-        return self._renderer.parse(turn, self._tools), done.finish
+        return self._renderer.parse(turn, self._tools), finish
 
-    async def _sample(self) -> Completion:
-        sampling = replace(self._sampling, max_tokens=self.budget)
+    def _force(self, ids: Sequence[int]) -> None:
+        """Cut the thought, unless there is no room for an answer."""
+        if len(ids) < self._room:
+            if self.row.turns[-1].role != "assistant":
+                self.row.sample([], [], [])
+            self.row.insert(ids)
+            self.row.info["forced"] = True
+
+    async def _sample_until(self, left: int) -> Finish:
+        """Sample until the turn ends, or the budget is down to `left`."""
+        while self.budget > left:
+            done = await self._sample(self.budget - left)
+            if done.finish != "abort":  # else new weights came: go on from what was sampled
+                return done.finish
+        return "length"
+
+    async def _sample(self, most: int) -> Completion:
+        sampling = replace(self._sampling, max_tokens=most)
         done = await self._engine.generate(self.row.tokens, sampling, session=self._name)
         self.row.sample(done.tokens, done.logprobs, done.versions)
         self.prefilled += done.prefilled

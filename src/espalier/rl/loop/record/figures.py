@@ -23,6 +23,7 @@ def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version
     rows = [row for group in groups for row in group.rows]
     episodes = [episode for group in groups for episode in group.episodes]
     lengths = np.array([row.sampled for row in rows])
+    forced = any("forced" in row.info for row in rows)
     lags = np.array([row.lag(version) for row in rows])
     figures = {
         "reward/total": _mean(row.reward for row in rows),
@@ -33,6 +34,7 @@ def rollout_figures(groups: Sequence[ScoredGroup], counts: Counter[str], version
         "len/max": float(lengths.max()),
         "len/truncated": _mean(row.status == Status.TRUNCATED for row in rows),
         "len/crowded": _mean(row.info.get("crowded", False) for row in rows),
+        **({"len/forced": _mean(row.info.get("forced", False) for row in rows)} if forced else {}),
         "turns": _mean(episode.turns for episode in episodes),
         "lag/mean": float(lags.mean()),
         "lag/max": float(lags.max()),

@@ -70,13 +70,14 @@ def _tokens(row: Trajectory, markers: Sequence[str], pieces: Pieces) -> Iterator
     for turn in _sampled(row):
         end = _before_answer(row, turn, markers, pieces)
         for at in range(max(turn.start, own_start(row) + 1), end):
-            yield Place(row.member, at, -row.logprobs[at])
+            if row.mask[at]:
+                yield Place(row.member, at, -row.logprobs[at])
 
 
 def _turns(row: Trajectory, markers: Sequence[str], pieces: Pieces) -> Iterator[Place]:
     for turn in _sampled(row)[1:]:
         if turn.start > own_start(row):
-            yield Place(row.member, turn.start, -fmean(row.logprobs[turn.start : turn.end]))
+            yield Place(row.member, turn.start, -fmean(row.logprobs[turn.start : turn.end] or [0.0]))
 
 
 def _sampled(row: Trajectory) -> list[Turn]:
