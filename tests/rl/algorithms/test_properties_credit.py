@@ -193,6 +193,34 @@ def test_kl_in_the_reward_follows_the_token_or_the_row() -> None:
     assert advantages(per_row, [group], kl=gaps).advantages[0] == pytest.approx([0, 0.425, 0, 0.425])
 
 
+def test_a_centred_kl_pays_and_charges_equally() -> None:
+    """Sums of 1.5 and 0 have the mean 0.75: the first row is charged 0.1 * 0.75, half at each token."""
+    gaps, mask = [[9.0, 0.5, 9.0, 1.0], [9.0, 0.0, 9.0, 0.0]], [False, True, False, True]
+    group = [trajectory(1.0, mask), trajectory(0.0, mask)]
+    centred = algorithm("reinforce", kl_coef=0.1, kl_as="reward", kl_estimator="k1", kl_center=True)
+    found = advantages(centred, [group], kl=gaps).advantages
+    assert found[0] == pytest.approx([0, 0.85 + 0.075, 0, 0.9 + 0.0375])
+    assert found[1] == pytest.approx([0, 0.075, 0, 0.0375])
+    with pytest.raises(ConfigError, match="set kl_as=reward"):
+        algorithm("rloo", kl_coef=0.1, kl_center=True)
+
+
+@given(
+    st.lists(st.floats(-2.0, 2.0), min_size=4, max_size=4), st.floats(-3.0, 3.0), st.sampled_from(["reinforce", "rloo"])
+)
+def test_a_constant_in_the_kl_of_every_row_changes_nothing_once_it_is_centred(
+    gaps: list[float], constant: float, name: str
+) -> None:
+    lengths = [1, 2, 3, 2]
+    group = [trajectory(float(i % 2), [False] + [True] * n) for i, n in enumerate(lengths)]
+    centred = algorithm(name, kl_coef=0.3, kl_as="reward", kl_estimator="k1", kl_center=True)
+    plain, shifted = (
+        [[0.0] + [gap + shift / n] * n for gap, n in zip(gaps, lengths, strict=True)] for shift in (0.0, constant)
+    )
+    before, after = (advantages(centred, [group], kl=kl).advantages for kl in (plain, shifted))
+    assert [x for row in after for x in row] == pytest.approx([x for row in before for x in row], abs=1e-9)
+
+
 def test_a_kl_cannot_count_twice() -> None:
     group = [[trajectory(1.0), trajectory(0.0)]]
     with pytest.raises(ConfigError, match="twice"):

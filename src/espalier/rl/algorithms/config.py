@@ -28,7 +28,7 @@ class Algorithm(Config):
     """
 
     selector: ClassVar[str | None] = "name"
-    later: ClassVar[frozenset[str]] = frozenset({"plugin", "turn_rewards"})
+    later: ClassVar[frozenset[str]] = frozenset({"plugin", "turn_rewards", "kl_center"})
 
     name: str = "grpo"
     """The algorithm of the table that gives the fields not set here."""
@@ -79,6 +79,10 @@ class Algorithm(Config):
     KL(ref || new); k1 belongs in the reward."""
     kl_as: Literal["loss", "reward"] = "loss"
     """Whether the KL is added to the loss or subtracted from the reward."""
+    kl_center: bool = False
+    """With `kl_as: reward`, subtract the batch's mean KL first: a row with a mean KL is neither paid nor charged for it
+    (T1, Hou et al., arXiv 2501.11651). Advantages that compare a group (`leave_one_out` in T1) are the same with and
+    without."""
     entropy_coef: NonNegativeFloat = 0.0
     """Weight of the entropy bonus."""
     overlong: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -101,6 +105,8 @@ class Algorithm(Config):
     def _consistent(self) -> Self:
         if self.kl_coef and self.kl_as == "loss" and self.kl_estimator == "k1":
             raise ConfigError("algorithm.kl_estimator: k1 as a loss has no expected gradient; use k2, or kl_as=reward")
+        if self.kl_center and self.kl_as != "reward":
+            raise ConfigError("algorithm.kl_center is for a KL in the reward: set kl_as=reward")
         if self.correction == "double_sided" and self.loss != "reinforce":
             raise ConfigError(f"algorithm.correction: double_sided needs loss=reinforce, not {self.loss}")
         if self.dual_clip is not None and self.loss != "ppo":

@@ -55,6 +55,8 @@ def advantages(
     penalty = np.zeros(flat.size)
     if kl is not None:
         penalty = algorithm.kl_coef * kl_estimate(flat.take([kl[i] for i in open_rows]), algorithm.kl_estimator)
+        if algorithm.kl_center and len(penalty):
+            penalty = penalty - flat.evenly(penalty.sum() / len(flat.rewards))
     baseline_values = flat.take([values[i] for i in open_rows]) if values is not None else None
     credit, returns = _estimate(algorithm, flat, ids[open_rows], penalty, baseline_values)
     if algorithm.whiten != "none":
@@ -166,6 +168,10 @@ class _Flat:
         has_tokens = self.lengths > 0
         result[self.offsets[1:][has_tokens] - 1] += rest[has_tokens]
         return result
+
+    def evenly(self, total: float) -> Floats:
+        """[size] `total` for each row, spread over its tokens."""
+        return np.repeat(total / np.maximum(self.lengths, 1), self.lengths)
 
     def take(self, columns: list[list[float]]) -> Floats:
         """Values at the sampled tokens, from one list per row over all its tokens."""
