@@ -6,6 +6,8 @@ was lost, a cache of old keys. The label of a version says nothing about it. The
 
 from __future__ import annotations
 
+import asyncio
+
 from espalier.core.errors import EngineError
 from espalier.engine.api import Engine, PauseMode
 from espalier.engine.updates import Probe, WeightUpdate
@@ -22,8 +24,8 @@ async def check(engine: Engine, probe: Probe, version: int) -> None:
     nat.
     """
     worst = 0.0
-    for sequence, expected in zip(probe.sequences, probe.logprobs, strict=True):
-        found = await engine.score(sequence)
+    scores = await asyncio.gather(*(engine.score(sequence) for sequence in probe.sequences))
+    for found, expected in zip(scores, probe.logprobs, strict=True):
         if len(found) != len(expected):
             raise ProbeError(f"the engine scored {len(found)} of {len(expected)} tokens of a probe")
         worst = max(worst, *(abs(a - b) / max(1.0, abs(b)) for a, b in zip(found, expected, strict=True)))

@@ -20,6 +20,7 @@ class Wire(asyncio.Protocol):
         self._lost = lost
         self._buffer = bytearray()
         self._transport: asyncio.WriteTransport | None = None
+        self._unsent: list[bytes] = []
 
     @classmethod
     async def over(cls, end: socket.socket, take: Callable[[Any], None], lost: Callable[[], None]) -> Wire:
@@ -28,13 +29,24 @@ class Wire(asyncio.Protocol):
         return wire
 
     def send(self, message: Any) -> None:
-        """Send a message. It never waits; what the other end has not read yet is kept."""
+        """Send a message, together with the others of this turn of the event loop. It never waits; what the other end
+        has not read yet is kept.
+        """
+        body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent += (len(body).to_bytes(_HEAD, "little"), body)
+
+    def _flush(self) -> None:
+        whole = b"".join(self._unsent)
+        self._unsent.clear()
         if self._transport is not None and not self._transport.is_closing():
-            body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-            self._transport.write(len(body).to_bytes(_HEAD, "little") + body)
+            self._transport.write(whole)
 
     def close(self) -> None:
-        """Close this end."""
+        """Close this end. What was sent before is still sent."""
+        if self._unsent:
+            self._flush()
         if self._transport is not None:
             self._transport.close()
 
