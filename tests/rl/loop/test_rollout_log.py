@@ -160,3 +160,24 @@ def test_of_a_long_answer_the_versions_of_both_ends_are_kept(tmp_path: Path):
     turn = kept(tmp_path)[0].answers[0].turns[-1]
     assert turn.text == "10\n[... 2 characters left out ...]\n12"
     assert turn.versions == [(7, 2), (-1, len(turn.text) - 4), (9, 2)]
+
+
+def test_a_searched_group_is_logged_with_its_tree(tmp_path: Path):
+    one = Trajectory("toy", "k", member=0, reward=1.0, rewards={"env": 1.0}, info={"verdict": 1.0})
+    one.observe([1, 2], "prompt")
+    one.sample([3, 4, 5], [-0.1, -2.5, -0.3], [0] * 3)
+    two = one.fork(3, 1, trained=True)
+    two.sample([6], [-0.4], [0])
+    two.reward, two.info = 0.0, {"verdict": 0.0}
+    task = Task("toy", "k", {})
+    group = ScoredGroup(0, task, [one], [Episode(task, [*ASKED, Message.assistant("a")])], others=[two])
+    one.advantages = [0.0, 0.0, 0.25, 0.5, 0.5]
+    log(tmp_path).write(1, [group])
+    (found,) = kept(tmp_path)
+    assert [(b.text, b.parent, b.value, b.leaves, b.credit, b.surprisal, b.answer) for b in found.tree] == [
+        ("3", -1, 0.5, 2, 0.25, None, None),
+        ("45", 0, 1.0, 1, 0.5, None, 0),
+        ("6", 0, 0.0, 1, None, 2.5, 1),
+    ]
+    assert [answer.facts.get("trained") for answer in found.answers] == [None, "no"]
+    assert [answer.turns[-1].text for answer in found.answers] == ["345", "36"]

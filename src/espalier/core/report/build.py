@@ -9,12 +9,13 @@ from typing import Any
 from espalier.core.io.files import write_atomic
 from espalier.core.report.content import content, embed
 
-_STYLES = ("style.css", "charts.css", "samples.css", "facts.css")
+_STYLES = ("style.css", "charts.css", "samples.css", "tree.css", "facts.css")
 _SCRIPTS = (
     "tools.js",
     "chart.js",
     "blocks.js",
     "explorer.js",
+    "tree.js",
     "samples.js",
     "beside.js",
     "facts.js",

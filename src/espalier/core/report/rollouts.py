@@ -52,9 +52,27 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """A segment of a searched tree. parent: index of the segment before, -1 for the prompt. value: mean reward of its
+    leaves. credit: the advantage of its tokens, None where none is trained. surprisal: of the token in whose place it
+    was sampled, in nats; None where it begins no fork. answer: index of the answer that ends with it.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    text: str
+    parent: int
+    value: float
+    leaves: int
+    credit: float | None = None
+    surprisal: float | None = None
+    answer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutGroup:
     """The attempts at one prompt in one step. `key` names the problem, `title` stands in lists. version: that of the
-    weights that the step trains.
+    weights that the step trains. tree: of a search, in which parents come before children.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -65,6 +83,7 @@ class RolloutGroup:
     prompt: Sequence[Spoken]
     answers: Sequence[Answer]
     version: int | None = None
+    tree: Sequence[Branch] = ()
 
 
 _GROUP = TypeAdapter(RolloutGroup)
@@ -101,10 +120,10 @@ def rollout_sets(path: Path) -> dict[str, Any]:
     size = sum(len(line) for step in chosen for line, _ in by_step[step])
     if size > MOST_CHARACTERS:
         chosen = _spread(chosen, max(1, len(chosen) * MOST_CHARACTERS // size))
-    sets = [
-        {"label": f"step {step}", "samples": _samples([_parsed(*found) for found in by_step[step]])} for step in chosen
-    ]
-    return {"sets": sets, "steps": len(by_step)}
+    return {
+        "sets": [_set(step, [_parsed(*found) for found in by_step[step]]) for step in chosen],
+        "steps": len(by_step),
+    }
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -131,6 +150,26 @@ def _spread(steps: list[int], most: int) -> list[int]:
     return [steps[last - round(i * last / max(most - 1, 1))] for i in reversed(range(most))]
 
 
+def _set(step: int, groups: Sequence[RolloutGroup]) -> dict[str, Any]:
+    """What is shown of a step."""
+    found: dict[str, Any] = {"label": f"step {step}", "samples": _samples(groups)}
+    if any(group.tree for group in groups):
+        found["trees"] = [[_branch(branch) for branch in group.tree] for group in groups]
+    return found
+
+
+def _branch(branch: Branch) -> dict[str, Any]:
+    shown = {"text": branch.text, "parent": branch.parent, "value": finite(branch.value), "leaves": branch.leaves}
+    numbers = {"credit": branch.credit, "surprisal": branch.surprisal}
+    return shown | {name: None if number is None else finite(number) for name, number in numbers.items()}
+
+
+def _leaf(group: RolloutGroup, place: int, number: int) -> dict[str, int]:
+    """Where answer `number` is in the tree of the group, the `place`-th of its step."""
+    ends = {branch.answer: index for index, branch in enumerate(group.tree) if branch.answer is not None}
+    return {"tree": place, "leaf": ends[number]} if number in ends else {}
+
+
 def _samples(groups: Sequence[RolloutGroup]) -> list[dict[str, Any]]:
     """Of a step. Texts are divided by version where the step has several."""
     spoken = [one for group in groups for answer in group.answers for one in answer.turns]
@@ -141,11 +180,12 @@ def _samples(groups: Sequence[RolloutGroup]) -> list[dict[str, Any]]:
             "key": f"{group.key}/{number}",
             "title": group.title,
             **({"version": group.version} if several else {}),
+            **_leaf(group, place, number),
             "passages": [_passage(one, several) for one in (*group.prompt, *answer.turns)],
             "correct": answer.correct,
             "facts": {k: finite(v) if isinstance(v, float) else v for k, v in answer.facts.items()},
         }
-        for group in groups
+        for place, group in enumerate(groups)
         for number, answer in enumerate(group.answers)
     ]
 

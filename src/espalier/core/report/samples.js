@@ -157,7 +157,9 @@ class SampleBrowser {
     const limit = this.limit();
     if (this.value === "version") this.drawVersions(sample);
     else this.drawScale(limit);
-    this.detail.replaceChildren(factsOf(sample), ...sample.passages.map((passage) => this.passage(passage, limit)));
+    const set = this.block.sets[this.set];
+    const tree = sample.tree === undefined ? [] : [treeView(set, sample, (key) => this.select(key))];
+    this.detail.replaceChildren(factsOf(sample), ...tree, ...sample.passages.map((passage) => this.passage(passage, limit)));
   }
 
   /** The value at which a colour is full: the 98th percentile of magnitudes over the set, so that one outlier does not pale the rest. */

@@ -10,10 +10,11 @@ from typing import Any
 
 from espalier.core.io.jsonlines import JsonLines
 from espalier.core.report.rollouts import Answer, RolloutGroup, Spoken, as_line
-from espalier.envs.api import Episode
+from espalier.envs.api import Episode, Task
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.credit import advantages
 from espalier.rl.config import RolloutLogConfig
+from espalier.rl.loop.record.branches import branches
 from espalier.rl.loop.record.stretches import Stretch, clipped, stretches
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Trajectory, Turn
@@ -94,18 +95,21 @@ class RolloutLog:
         self, step: int, group: ScoredGroup, compared: Sequence[float | None], version: int | None
     ) -> RolloutGroup:
         asked = opening(group.episodes[0])
-        answers = [self._answer(*parts) for parts in zip(group.rows, group.episodes, compared, strict=True)]
+        tree = branches(group, self._decode)
+        answers = [
+            self._answer(row, group.task, advantage=advantage, tokens=row.sampled, finish=episode.finish)
+            for row, episode, advantage in zip(group.rows, group.episodes, compared, strict=True)
+        ]
+        answers += [self._answer(row, group.task, trained="no", tokens=row.sampled) for row in group.others]
         prompt = [self._spoken(role, text) for role, text in asked]
-        return RolloutGroup(step, group.task.key, title(group.episodes[0]), prompt, answers, version)
+        return RolloutGroup(step, group.task.key, title(group.episodes[0]), prompt, answers, version, tree)
 
-    def _answer(self, row: Trajectory, episode: Episode, advantage: float | None) -> Answer:
+    def _answer(self, row: Trajectory, task: Task, **known: str | float | int | None) -> Answer:
         turns = [self._turn(row, turn) for turn in row.turns[1:]]
         facts: dict[str, str | float | int | None] = {
             "reward": row.reward,
-            "advantage": advantage,
-            "tokens": row.sampled,
-            "finish": episode.finish,
-            **({"expected": episode.task.answer} if episode.task.answer else {}),
+            **known,
+            **({"expected": task.answer} if task.answer else {}),
             **(row.rewards if len(row.rewards) > 1 else {}),
         }
         return Answer(turns, facts, row.info.get("verdict", 0.0) > self._correct_above)
