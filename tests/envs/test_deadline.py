@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+import types
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 import pytest
@@ -80,6 +81,18 @@ def test_a_timeout_of_the_call_itself_is_passed_on():
     with pytest.raises(TimeoutError, match="the server's") as found:
         asyncio.run(within(5.0, own_timeout()))
     assert not isinstance(found.value, DeadlineError)
+
+
+def test_whatever_can_be_awaited_is():
+    @types.coroutine
+    def old_style() -> Generator[Any, Any, str]:
+        yield from asyncio.sleep(0).__await__()
+        return "done"
+
+    async def go() -> str:
+        return await within(5.0, old_style())  # type: ignore[arg-type]
+
+    assert asyncio.run(go()) == "done"
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3])

@@ -8,8 +8,10 @@ from pydantic import ValidationError
 from rl_runs import SMALL, config, finish, start, trace
 
 from espalier.core.data import DataRoot
+from espalier.core.errors import ConfigError
 from espalier.core.run.run import Run
 from espalier.rl.config import TrainConfig
+from espalier.rl.eval_config import EvalConfig
 
 TREE: dict[str, Any] = {"chains": 4, "forks": 1, "branches": 2, "markers": []}
 REWARDS = [{"kind": "plugin", "function": "odd_answers:odd"}]
@@ -84,6 +86,10 @@ def test_with_shuffled_rewards_credit_follows_the_shuffled_ones(tmp_path: Path):
     ("changes", "ignored"),
     [
         ({"algorithm": {"name": "ppo"}, "learner": {"critic": {}}}, "algorithm.advantage=gae"),
+        (
+            {"algorithm": {"name": "rloo", "kl_coef": 0.1, "kl_as": "reward"}, "learner": {"reference": "frozen"}},
+            "algorithm.kl_as=reward",
+        ),
         ({"algorithm": {"name": "reinforce", "turn_rewards": True}}, "algorithm.turn_rewards"),
         ({"algorithm": {"name": "reinforce++_baseline"}}, "algorithm.whiten"),
         ({"rollout": {**SMALL["rollout"], "tree": TREE, "pad_groups": True}}, "rollout.pad_groups"),
@@ -92,3 +98,21 @@ def test_with_shuffled_rewards_credit_follows_the_shuffled_ones(tmp_path: Path):
 def test_what_a_search_would_ignore_is_refused(changes: dict[str, Any], ignored: str):
     with pytest.raises(ValidationError, match=f"would ignore {ignored}"):
         searched(**changes)
+
+
+def test_an_evaluation_searches_no_trees():
+    with pytest.raises(ConfigError, match=r"rollout.tree is for training, and this job only evaluates"):
+        EvalConfig.of(tasks=[{"env": "multiplication"}], rollout={"tree": {}})
+
+
+def test_searches_whose_chains_are_of_several_versions_are_dropped_as_a_whole(tmp_path: Path):
+    """The reward sleeps, so that the attempts of a search start before and after a publish."""
+    (tmp_path / "odd_answers.py").write_text(
+        "import time\n\ndef odd(episode):\n    time.sleep(0.02 * (len(episode.response) % 3))\n"
+        "    return float(len(episode.response) % 2)\n"
+    )
+    rollout = {**searched().rollout.model_dump(), "max_lag": 2, "max_in_flight": 6, "stale": "drop"}
+    settings = searched(rollout=rollout, steps=12)
+    run = start(tmp_path, settings)
+    finish(run, settings)
+    assert len(logged(run, "tree/leaves")) == settings.steps

@@ -10,7 +10,7 @@ import asyncio
 import copy
 import itertools
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from collections.abc import Sequence as Ordered
 from dataclasses import replace
 from typing import Literal
@@ -88,6 +88,8 @@ class LocalEngine:
         runner = runner_for(self.model, slab, packed=packed)
         self._stepper = Stepper(runner, slab, self.config, heads=shape.num_attention_heads)
         self._waiting: dict[Sequence, asyncio.Future[Completion]] = {}
+        self.before_step: Callable[[], None] = lambda: None
+        """Called before each step, which holds up the event loop."""
         self._sessions: dict[str, int] = {}
         self._numbers = itertools.count(1)
         self._paused: PauseMode | None = None
@@ -230,6 +232,7 @@ class LocalEngine:
     async def _drive(self) -> None:
         """Step while there is work. An error of a step ends the requests in it, and leaves the engine usable."""
         while self._runnable:
+            self.before_step()
             try:
                 for sequence, outcome in self._stepper.step(admit=self._paused is None):
                     self._resolve(sequence, outcome)

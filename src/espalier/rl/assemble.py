@@ -42,7 +42,7 @@ from espalier.rl.processes import cluster_of, crew, engine
 from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
 from espalier.rl.rollout.attempts import Attempts
-from espalier.rl.rollout.config import RolloutConfig
+from espalier.rl.rollout.config import ForcingConfig, RolloutConfig
 from espalier.rl.rollout.forcing import Forcing
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.in_flight import InFlight
@@ -106,20 +106,24 @@ class Setting:
             in_flight=in_flight,
             under_way=self.under_way,
             notices=self.notices,
-            forcing=Forcing.of(rollout.forcing, self.language.tokenizer) if rollout.forcing else None,
+            forcing=self._forcing(rollout.forcing) if rollout.forcing else None,
         )
         if algorithm and rollout.tree:
             return TreePlayer(attempts, rollout.tree, self.language.tokenizer.pieces, correct_above=self.correct_above)
         least = 1 if algorithm and not algorithm.needs_group else 2
         return GroupPlayer(attempts, least=least, pad=algorithm is not None and rollout.pad_groups)
 
+    def _forcing(self, config: ForcingConfig) -> Forcing:
+        return Forcing.of(config, self.language.tokenizer)
+
     async def check_room(self, rollout: RolloutConfig, say: Callable[[str], None]) -> None:
         """Raises ConfigError if prompts and answers do not fit in the engine; prints a message if only some do not
         fit.
         """
+        inserted = len(self._forcing(rollout.forcing).ids) if rollout.forcing else 0
         for tasks in (self.tasks, *([self.probes] if self.probes else [])):
             lengths = await prompt_lengths(tasks, self.language.renderer, seconds=rollout.env_seconds)
-            if line := check_room(lengths, max_tokens=rollout.max_tokens, max_len=self.engine.max_len):
+            if line := check_room(lengths, max_tokens=rollout.max_tokens + inserted, max_len=self.engine.max_len):
                 say(line)
             if rollout.max_turns == 1 and tasks.tools(tasks.task("train", 0)):
                 say("warning: the tasks offer tools, and rollout.max_turns=1 ends an attempt with its first call")
@@ -133,6 +137,7 @@ class Setting:
             config.curriculum,
             seed=derive(self.seed, "curriculum"),
             guess=lambda task: 0.0,
+            tiers=[entry.name or entry.env for entry in config.tasks],
             correct_above=self.correct_above,
             cursor=cursor,
             saved=saved,
@@ -201,7 +206,13 @@ class Setting:
         greedy = config.model_copy(update={"temperature": 0.0, "samples": 1})
 
         def over(tasks: TaskSet, config: EvaluationConfig, prefix: str, ks: Sequence[int] = ()) -> Evaluator:
-            plain = {"temperature": config.temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+            plain = {
+                "temperature": config.temperature,
+                "top_p": 1.0,
+                "top_k": 0,
+                "min_p": 0.0,
+                "forcing": config.forcing,
+            }
             purpose = "evaluation" if prefix == "eval" else prefix
             player = replace(self, tasks=tasks).player(rollout.model_copy(update=plain), purpose)
             return Evaluator(player, list(heldout(tasks, config.tasks)), config, ks, prefix=prefix)
@@ -216,7 +227,7 @@ class Setting:
     def browser(self, config: TrainConfig, folder: Path) -> Browser:
         """Shows samples of held-out tasks."""
         return Browser(
-            self.player(config.rollout, "browser"),
+            self.player(config.rollout.model_copy(update={"forcing": config.evaluation.forcing}), "browser"),
             list(heldout(self.tasks, config.evaluation.browse)),
             config.algorithm,
             self.language.tokenizer,

@@ -17,7 +17,7 @@ from espalier.rl.algorithms.table import algorithm
 from espalier.rl.cluster.config import ClusterConfig
 from espalier.rl.curriculum.config import CurriculumConfig
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
-from espalier.rl.rollout.config import RolloutConfig
+from espalier.rl.rollout.config import ForcingConfig, RolloutConfig
 
 
 class WarmStartConfig(Config):
@@ -34,7 +34,7 @@ class WarmStartConfig(Config):
 class EvaluationConfig(Config):
     """Evaluation on held-out tasks, independent of training."""
 
-    later = frozenset({"greedy", "probes"})
+    later = frozenset({"greedy", "probes", "forcing"})
 
     every: PositiveInt = 20
     """Training steps between two evaluations. There is always one before the first and after the last step."""
@@ -53,6 +53,9 @@ class EvaluationConfig(Config):
     probes: tuple[AnyTaskConfig, ...] = ()
     """Task sets that are never trained on. As many of their held-out tasks are evaluated, with the metrics `probe/avg`
     and so on; with `greedy` also `probe_greedy/avg`."""
+    forcing: ForcingConfig | None = None
+    """Make answers of evaluations end in time, as `rollout.forcing` does those of training; null to leave them as they
+    are."""
     browse: NonNegativeInt = 12
     """Held-out tasks whose samples the report shows, before and after training."""
 
@@ -109,6 +112,14 @@ def check_cluster(cluster: ClusterConfig, engine: EngineConfig) -> None:
         raise ValueError("cluster.kind=ray starts no servers of vLLM: start them, and give engine.vllm.urls")
 
 
+def check_evaluated(rollout: RolloutConfig) -> None:
+    """Raises ValueError for settings of rollouts that only training has."""
+    for name in ("tree", "forcing"):
+        if getattr(rollout, name) is not None:
+            instead = "; set evaluation.forcing" if name == "forcing" else ""
+            raise ValueError(f"rollout.{name} is for training, and this job only evaluates: leave it out{instead}")
+
+
 class SFTConfig(Config):
     """Supervised fine-tuning on demonstrations: job `rl.sft`."""
 
@@ -141,6 +152,7 @@ class SFTConfig(Config):
     def _trainable(self) -> Self:
         check_precision(self.model, self.learner)
         check_cluster(self.cluster, self.engine)
+        check_evaluated(self.rollout)
         return self
 
 
@@ -227,7 +239,9 @@ class TrainConfig(Config):
         return self
 
     def _check_expansion(self) -> None:
-        """Expansion works in rounds, and decides itself what is kept."""
+        """Expansion works in rounds, and decides itself what is kept. A control needs tiers to exchange."""
+        if self.curriculum and self.curriculum.shuffle_weights and not self.curriculum.tier and len(self.tasks) < 2:
+            raise ValueError("curriculum.shuffle_weights exchanges the weights of tiers: give tasks two sets or more")
         if self.curriculum is None or self.curriculum.expansion is None:
             return
         if self.rollout.overlap:
@@ -245,6 +259,7 @@ class TrainConfig(Config):
             "algorithm.plugin.advantage": self.algorithm.plugin is not None and bool(self.algorithm.plugin.advantage),
             "algorithm.turn_rewards": self.algorithm.turn_rewards,
             "algorithm.whiten": self.algorithm.whiten != "none",
+            "algorithm.kl_as=reward": self.algorithm.needs_reference and self.algorithm.kl_as == "reward",
             "rollout.pad_groups": self.rollout.pad_groups,
         }
         for name, given in ignored.items():

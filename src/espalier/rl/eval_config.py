@@ -11,7 +11,7 @@ from espalier.engine.config import EngineConfig
 from espalier.envs.config import TasksConfig
 from espalier.lm.config import ModelConfig
 from espalier.rewards.config import ENV_REWARD, RewardsConfig
-from espalier.rl.config import EvaluationConfig
+from espalier.rl.config import EvaluationConfig, check_evaluated
 from espalier.rl.rollout.config import RolloutConfig
 
 
@@ -35,6 +35,7 @@ class EvalConfig(Config):
 
     @model_validator(mode="after")
     def _measurable(self) -> Self:
+        check_evaluated(self.rollout)
         samples = self.evaluation.samples
         if large := [k for k in self.k if k > samples]:
             raise ValueError(

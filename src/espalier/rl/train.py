@@ -138,7 +138,9 @@ class Training:
             rollouts=rollouts,
             save_every=self._save_every,
             spans=setting.spans,
-            credit=TreeCredit(config.rollout.tree) if config.rollout.tree else None,
+            credit=TreeCredit(config.rollout.tree, overlong=not config.shuffle_rewards)
+            if config.rollout.tree
+            else None,
             expansion=setting.expansion(config, state.expansion),
         )
         loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state, waiting=waiting)

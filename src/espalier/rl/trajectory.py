@@ -138,6 +138,11 @@ class Trajectory:
         """Number of trainable tokens."""
         return sum(self.mask)
 
+    @property
+    def own(self) -> int:
+        """The same without those that it shares with the row it was forked from."""
+        return sum(self.mask[self.origin[1] :]) if self.origin else self.sampled
+
     def check(self) -> None:
         """Raise ValueError if the aligned lists disagree, a number is not finite or the mask is invalid."""
         n = len(self.tokens)

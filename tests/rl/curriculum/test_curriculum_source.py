@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rl_runs import SMALL, config, finish, start, trace
 
 from espalier.core.data import DataRoot
+from espalier.core.errors import ConfigError
 from espalier.core.messages import Message, ToolSpec
 from espalier.core.run.run import Run
 from espalier.envs.api import Env, Split, Task
@@ -55,6 +56,7 @@ def source(
         CurriculumConfig.model_validate(settings),
         seed=0,
         guess=lambda task: 0.5 if task.env == "middle" else 0.0,
+        tiers=list(RATES),
         correct_above=0.5,
         cursor=cursor,
         saved=saved,
@@ -133,6 +135,24 @@ def test_tiers_may_be_a_column_and_tasks_of_a_file_have_estimates_of_their_own()
     assert set(found.save()["difficulty"]["tiers"]) == {"e", "m", "h"}
 
 
+def test_tiers_that_are_not_there_are_named():
+    with pytest.raises(ConfigError, match="there is no task set 'esay'; there are easy, middle, hard"):
+        source(known={"esay": 0.5})
+    with pytest.raises(ConfigError, match=r"q.csv:1 has no column 'lvl'; it has level"):
+        source(finite=True, tier="lvl").next()
+
+
+def test_attempts_that_a_search_forked_say_nothing_about_difficulty():
+    found = source()
+    index, task = found.next()
+    group = ended(index, task, 0.0)
+    for row in group.rows[1:]:
+        row.origin, row.info = (0, 1), {"verdict": 1.0}
+    group.others, group.rows = group.rows[2:], group.rows[:2]
+    found.learn(group)
+    assert found.advance()[f"curriculum/{task.env}/rate"] == pytest.approx(0.7 * 0.5)
+
+
 @pytest.mark.parametrize("info", [{"forced": True}])
 def test_forced_answers_say_nothing_about_difficulty(info: dict[str, Any]):
     found = source()
@@ -196,9 +216,8 @@ def test_a_run_with_expansion_starts_more_than_it_trains(tmp_path: Path):
     history = run.metrics.history()
     factors = [point.value for point in history["expansion/factor"]]
     assert max(factors) > 1.0
-    started = [history[f"expansion/{name}"] for name in ("informative", "surplus", "flat")]
-    assert all(point.value <= 8.0 for point in started[0])
-    assert sum(point.value for point in started[2]) > 0.0
+    assert sum(point.value for point in history["expansion/flat"]) > 0.0
+    assert len(history["expansion/informative"]) == wanted.steps
 
 
 @pytest.mark.parametrize(
@@ -206,8 +225,10 @@ def test_a_run_with_expansion_starts_more_than_it_trains(tmp_path: Path):
     [
         ({"rollout": {**SMALL["rollout"], "max_lag": 1}}, "needs rollout.max_lag=0"),
         ({"algorithm": {"name": "dapo"}}, "turn one off"),
+        ({"curriculum": {"shuffle_weights": True}}, "give tasks two sets or more"),
+        ({"curriculum": {"known": {"multiplication": 1.5}}}, "less than or equal to 1"),
     ],
 )
-def test_what_expansion_cannot_go_with(changes: dict[str, Any], message: str):
+def test_what_a_curriculum_cannot_go_with(changes: dict[str, Any], message: str):
     with pytest.raises(ValidationError, match=message):
-        config(curriculum={"expansion": {}}, **changes)
+        config(**{"curriculum": {"expansion": {}}, **changes})

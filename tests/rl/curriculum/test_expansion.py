@@ -34,10 +34,10 @@ def step(found: Expansion, outcomes: "list[int]", wanted: int) -> tuple[list[Sco
     queue = iter(enumerate(outcomes))
     kept: list[ScoredGroup] = []
     started = 0
-    for _ in range(2):
+    for number in range(2):
         missing = wanted - len(kept)
         if missing:
-            count = missing + found.extra(missing)
+            count = missing + (found.extra(missing) if number else found.begin(missing))
             started += count
             kept += found.choose([group(*next(queue)) for _ in range(count)], missing)
     return kept, started
@@ -69,7 +69,20 @@ def test_a_second_round_tops_up_and_the_rest_is_filled_with_the_others():
     second = found.choose([group(4, 4), group(5, 0), group(6, 0)], 3)
     assert [one.index for one in second] == [4, 5, 6]
     assert found.factor == factor, "the average is of the first round"
+    found.begin(1)
     assert [one.index for one in found.choose([group(7, 0), group(8, 4)], 1)] == [8], "a new step"
+    assert found.choose([group(9, 0)], 0) == []
+
+
+def test_a_third_round_goes_on_filling():
+    """Groups that fail are missing in every round, and are not the average's business."""
+    found = expansion(decay=0.0)
+    found.begin(4)
+    assert len(found.choose([group(0, 4), group(1, 4)], 4)) == 2
+    factor = found.factor
+    assert len(found.choose([group(2, 0)], 2)) == 1
+    assert [one.index for one in found.choose([group(3, 0), group(4, 0)], 1)] == [3]
+    assert found.factor == factor
 
 
 def test_where_nothing_is_informative_the_cap_holds():

@@ -168,7 +168,7 @@ def test_a_searched_group_is_logged_with_its_tree(tmp_path: Path):
     one.sample([3, 4, 5], [-0.1, -2.5, -0.3], [0] * 3)
     two = one.fork(3, 1, trained=True)
     two.sample([6], [-0.4], [0])
-    two.reward, two.info = 0.0, {"verdict": 0.0}
+    two.reward, two.info = 0.0, {"verdict": 0.0, "surprisal": 2.5}
     task = Task("toy", "k", {})
     group = ScoredGroup(0, task, [one], [Episode(task, [*ASKED, Message.assistant("a")])], others=[two])
     one.advantages = [0.0, 0.0, 0.25, 0.5, 0.5]

@@ -102,6 +102,28 @@ def test_an_answer_that_leaves_nothing_to_think_is_refused():
         RolloutConfig(max_tokens=16, forcing=ForcingConfig(answer=16))
 
 
+@pytest.mark.parametrize(("text", "marker"), [(" so", "#"), ("#", "")])
+def test_a_text_that_begins_no_answer_is_refused(text: str, marker: str):
+    with pytest.raises(ValidationError, match=r"must contain forcing\.marker"):
+        ForcingConfig(text=text, marker=marker)
+
+
+def test_evaluations_are_forced_only_where_they_are_told_to(tmp_path: Path):
+    forcing = {"text": "#", "marker": "#", "answer": 4}
+    rollout = {**SMALL["rollout"], "max_tokens": 12}
+    tasks = [{"env": "multiplication", "digits": 2, "direct": 0.0}]
+    shorter: dict[str, Any] = {"steps": 1, "tasks": tasks, "stop_after_idle": 0}
+    lengths = []
+    for changes in ({"rollout": {**rollout, "forcing": forcing}}, {"rollout": rollout}):
+        for evaluation in (SMALL["evaluation"], {**SMALL["evaluation"], "forcing": forcing}):
+            settings = config(**{**shorter, **changes, "evaluation": evaluation})
+            run = start(tmp_path, settings)
+            finish(run, settings)
+            lengths.append(run.metrics.history()["eval/len"][0].value)
+    assert lengths[0] == lengths[2], "before training, the same evaluation whatever training forces"
+    assert lengths[1] == lengths[3]
+
+
 def test_a_run_counts_what_it_forced_and_trains_the_rest(tmp_path: Path):
     (tmp_path / "odd.py").write_text("def odd(episode):\n    return float(len(episode.response) % 2)\n")
     forcing = {"text": "#", "marker": "#", "answer": 4}

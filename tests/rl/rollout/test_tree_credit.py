@@ -1,7 +1,7 @@
 """Segments and process rewards of TreeRL: worked cases, and what holds for every tree."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from statistics import fmean
 
@@ -10,16 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tree_rows import PROMPT, branch, chain, drawn, six
 
+from espalier.envs.api import Task
 from espalier.rl.algorithms.credit import advantages
 from espalier.rl.algorithms.table import algorithm
+from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.tree.config import TreeConfig
-from espalier.rl.rollout.tree.credit import assign, segment_credit
+from espalier.rl.rollout.tree.credit import TreeCredit, segment_credit
 from espalier.rl.rollout.tree.nodes import ROOT, Tree
 from espalier.rl.trajectory import Status, Trajectory
 
 PAPER = TreeConfig()
 RELEASED = TreeConfig(credit="released_code")
 SEEDS = st.integers(0, 10**9)
+
+
+def assign(
+    rows: Sequence[Trajectory], trained: Sequence[Trajectory], config: TreeConfig, *, overlong: bool = True
+) -> None:
+    """Give the trained rows their advantages."""
+    others = [row for row in rows if all(row is not one for one in trained)]
+    TreeCredit(config, overlong)(ScoredGroup(0, Task("toy", "k", {}), list(trained), others=others))
 
 
 def rewards(rows: list[Trajectory]) -> dict[int, float]:
@@ -122,15 +132,31 @@ def test_worked_case_of_the_released_code():
     )
 
 
-def test_the_released_code_counts_trained_leaves_and_copies_credit_along_a_path():
+def test_the_released_code_divides_by_the_trained_leaves_alone():
+    """Of three trained leaves, one is below the first prefix and two below the second. The means are of all leaves."""
     rows = six()
     found = by_segment(rows, [rows[0], rows[1], rows[4]], RELEASED)
-    mean = (1.0 * 6 - 0.5 * 9) / 15
-    good, bad = 1.0 - mean, -0.5 - mean
-    root = (good + 2 * bad) / 3 / math.sqrt(3)
-    assert found[0, 2] == pytest.approx(2 * good - root)
-    assert found[0, 5] == found[0, 2], "the only trained leaf below"
-    assert found[1, 2] == pytest.approx(2 * bad / math.sqrt(2) - root)
+    mean = (0.8 * 13 - 0.4 * 20) / 33
+    good, bad = 0.8 - mean, -0.4 - mean
+    first, second, root = (2 * good + bad) / 3, bad / math.sqrt(2), (2 * good + 4 * bad) / 6 / math.sqrt(3)
+    assert found == pytest.approx(
+        {
+            (0, 2): 2 * first - root,
+            (0, 5): 2 * good - first,
+            (1, 2): 2 * second - root,
+            (1, 4): 2 * bad - second,
+            (4, 4): 2 * bad - second,
+        }
+    )
+    assert [found[0, 2], found[0, 5]] == pytest.approx([0.69653, 1.12727], abs=1e-5)
+
+
+def test_the_released_code_copies_credit_where_nothing_changes():
+    """Both branches are right, so the segments before and after the fork have one value."""
+    one = chain(0, 6, 1.0)
+    rows = [one, branch(one, 5, 1, 3, 1.0), chain(2, 4, 0.0)]
+    found = by_segment(rows, rows, TreeConfig(credit="released_code", root=False))
+    assert found[0, 5] == found[1, 5] == found[0, 2] != 0.0
 
 
 def test_the_released_code_punishes_overlong_leaves():
@@ -138,6 +164,9 @@ def test_the_released_code_punishes_overlong_leaves():
     rows[0].status = Status.TRUNCATED
     assign(rows, [rows[0], rows[1]], RELEASED)
     assert rows[0].advantages == [0.0, 0.0, *[-1.0] * 6]
+    assign(rows, [rows[0], rows[1]], RELEASED, overlong=False)
+    assert rows[0].advantages is not None
+    assert rows[0].advantages[-1] > 0.0, "a control with shuffled rewards is not to teach lengths"
     assign(rows, [rows[0]], PAPER)
     assert rows[0].advantages is not None
     assert rows[0].advantages[-1] == pytest.approx(1.0)

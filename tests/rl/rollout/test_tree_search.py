@@ -9,12 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted import TASK, ScriptedEnv, ScriptedTasks, tokenizer
-from tree_rows import PROMPT, chain
+from tree_rows import PROMPT, branch, chain
 
 from espalier.core.errors import ConfigError
 from espalier.core.messages import Message
 from espalier.core.seed import rng
 from espalier.engine.local import LocalEngine
+from espalier.engine.pool.routing import key_of
 from espalier.envs.api import Step
 from espalier.lm.chat.plain import PlainRenderer
 from espalier.lm.config import DecoderConfig
@@ -25,6 +26,7 @@ from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.attempts import Attempts
 from espalier.rl.rollout.config import RolloutConfig
 from espalier.rl.rollout.groups import GroupPlayer
+from espalier.rl.rollout.replay import Fork
 from espalier.rl.rollout.tree.config import TreeConfig
 from espalier.rl.rollout.tree.forks import Place, choose, places
 from espalier.rl.rollout.tree.nodes import Tree
@@ -88,7 +90,8 @@ def test_a_search_makes_m_times_one_plus_nlt_leaves_and_trains_some(model: Decod
     assert {row.origin is None for row in rows[:3]} == {True}
     origins = Counter(row.origin for row in rows[3:])
     assert set(origins.values()) == {2}, "T branches at each place, and no place twice"
-    assert all(row.origin[1] > PROMPT for row in rows[3:])
+    assert all(row.origin[1] >= PROMPT for row in rows[3:])
+    assert [row.info.get("surprisal") is None for row in rows] == [True] * 3 + [False] * 24
     for row in rows:
         row.check()
     asyncio.run(check_scores(engine, rows))
@@ -223,10 +226,10 @@ def test_markers_end_the_places():
     def pieces(ids: object) -> list[str]:
         return [texts[token] for token in ids]  # type: ignore[attr-defined]
 
-    assert sorted(place.at for place in places([row], config, pieces)) == [3, 4, 5, 6]
+    assert sorted(place.at for place in places([row], config, pieces)) == [2, 3, 4, 5, 6]
     every = TreeConfig(markers=())
-    assert sorted(place.at for place in places([row], every, pieces)) == [3, 4, 5, 6, 7, 8, 9]
-    assert [place.at for place in places([row], every, pieces)] == [9, 8, 7, 6, 5, 4, 3], "most surprising first"
+    assert sorted(place.at for place in places([row], every, pieces)) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert [place.at for place in places([row], every, pieces)] == [9, 8, 7, 6, 5, 4, 3, 2], "most surprising first"
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(3, 40)), unique=True, max_size=30), st.integers(0, 8))
@@ -236,6 +239,44 @@ def test_every_choice_is_of_distinct_places_and_as_many_as_there_are(found: list
         chosen = choose(candidates, TreeConfig(forks=forks, places=how), rng(0))
         assert len(chosen) == len(set(chosen)) == min(forks, len(candidates))
         assert set(chosen) <= set(candidates)
+
+
+def test_the_first_token_of_a_branch_is_not_forked_again_but_that_of_a_chain_may_be():
+    one = chain(0, 4)
+    two = branch(one, 3, 1, 3)
+    found = {place.origin for place in places([one, two], TreeConfig(markers=()), lambda ids: [""] * len(ids))}
+    assert found == {(0, 2), (0, 4), (0, 5), (1, 4), (1, 5)}
+    first = branch(one, 2, 2, 3)
+    tree = Tree([one, first])
+    assert [(s.member, s.start, s.parent, s.leaves) for s in tree.segments] == [(0, 2, -1, [0]), (2, 2, -1, [2])]
+
+
+def test_one_engine_of_a_pool_plays_a_whole_search(model: Decoder):
+    names: list[str] = []
+
+    class Noted(LocalEngine):
+        async def generate(self, prompt, sampling, *, session=""):  # type: ignore[no-untyped-def]
+            names.append(session)
+            return await super().generate(prompt, sampling, session=session)
+
+    config = RolloutConfig(samples_per_group=4, max_tokens=16, tree=TreeConfig())
+    engine = Noted(model, max_rows=40, max_len=128)
+    tasks = ScriptedTasks(lambda: ScriptedEnv(letter))
+    attempts = Attempts(engine, PlainRenderer(TOKENS), tasks, Rubric(ENV_REWARD), config, seed=0)
+    player = TreePlayer(attempts, TreeConfig(markers=()), TOKENS.pieces, correct_above=0.99)
+    asyncio.run(player.play(7, TASK))
+    assert len(set(names)) == 30
+    assert len({key_of(name, []) for name in names}) == 1
+
+
+def test_a_fork_before_an_inserted_text_is_not_forced():
+    row = chain(0, 4)
+    row.insert([9])
+    row.sample([8], [-0.1], [0])
+    row.info["forced"] = True
+    assert "forced" not in Fork(row, [], 4).begin(1).info
+    assert Fork(row, [], 7).begin(2).info["forced"] is True
+    assert row.info["forced"] is True
 
 
 def test_diverse_places_are_far_apart():

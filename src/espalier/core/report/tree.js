@@ -21,7 +21,7 @@ function pathTo(nodes, leaf) {
 
 function treeNode(node, key, chosen, choose) {
   const facts = [
-    node.surprisal === null ? null : el("span", { class: "fork", title: "the search forked where the sampled token had this surprisal" }, `⑂ ${readable(node.surprisal)} nats`),
+    node.surprisal === null ? null : el("span", { class: "fork", title: "sampled in the place of what had this surprisal (-log p)" }, `⑂ ${readable(node.surprisal)} nats`),
     el("span", { class: "value", style: `--value:${Math.max(0, Math.min(1, node.value))}`, title: `mean reward of ${node.leaves} leaves` }, readable(node.value)),
     node.credit === null ? null : el("span", { class: node.credit < 0 ? "bad" : "good", title: "credit of its tokens" }, `${node.credit < 0 ? "−" : "+"}${readable(Math.abs(node.credit))}`),
   ];

@@ -16,6 +16,6 @@ def route(key: str, names: Sequence[str]) -> str:
 
 def key_of(session: str, prompt: Sequence[int]) -> str:
     """The key of a request: its conversation, so that its turns find their KV cache; without one, its prompt, so that
-    the samples of a group do.
+    the samples of a group do. Sessions whose names are equal up to a `/` share what they begin with, and their key.
     """
-    return session or ",".join(map(str, prompt))
+    return session.partition("/")[0] or ",".join(map(str, prompt))

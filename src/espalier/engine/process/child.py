@@ -42,7 +42,7 @@ class Child:
 
     async def serve(self, end: socket.socket) -> None:
         """Answer for ever; the process ends with the connection."""
-        self._wire = await Wire.over(end, self._take, lambda: os._exit(0))
+        self._wire = await Wire.over(end, self._take, lambda: os._exit(0), gather=True)
         await asyncio.Event().wait()
 
     def _take(self, message: tuple[int, str, tuple[Any, ...]]) -> None:
@@ -77,4 +77,6 @@ class Child:
         if start.cores and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, start.cores)
         torch.set_num_threads(start.threads)
+        assert self._wire is not None
         self._engine = embedded(start.model, start.config, overlap=True)
+        self._engine.before_step = self._wire.flush  # answers do not wait for the next step

@@ -13,9 +13,12 @@ _HEAD = 8
 
 
 class Wire(asyncio.Protocol):
-    """One end. `take` is called with each message, `lost` once when the other end is gone."""
+    """One end. `take` is called with each message, `lost` once when the other end is gone. With `gather`, the messages
+    of one turn of the event loop are sent together, at its end or by `flush`.
+    """
 
-    def __init__(self, take: Callable[[Any], None], lost: Callable[[], None]) -> None:
+    def __init__(self, take: Callable[[Any], None], lost: Callable[[], None], *, gather: bool = False) -> None:
+        self._gather = gather
         self._take = take
         self._lost = lost
         self._buffer = bytearray()
@@ -23,30 +26,33 @@ class Wire(asyncio.Protocol):
         self._unsent: list[bytes] = []
 
     @classmethod
-    async def over(cls, end: socket.socket, take: Callable[[Any], None], lost: Callable[[], None]) -> Wire:
+    async def over(
+        cls, end: socket.socket, take: Callable[[Any], None], lost: Callable[[], None], *, gather: bool = False
+    ) -> Wire:
         """The wire over one end of a pair of connected sockets, which it then owns."""
-        _, wire = await asyncio.get_running_loop().create_unix_connection(lambda: cls(take, lost), sock=end)
+        _, wire = await asyncio.get_running_loop().create_unix_connection(
+            lambda: cls(take, lost, gather=gather), sock=end
+        )
         return wire
 
     def send(self, message: Any) -> None:
-        """Send a message, together with the others of this turn of the event loop. It never waits; what the other end
-        has not read yet is kept.
-        """
-        body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._unsent += (len(body).to_bytes(_HEAD, "little"), body)
+        """Send a message. It never waits; what the other end has not read yet is kept."""
+        self._unsent += _framed(message)
+        if not self._gather:
+            self.flush()
+        elif len(self._unsent) == 2:
+            asyncio.get_running_loop().call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what was gathered."""
         whole = b"".join(self._unsent)
         self._unsent.clear()
-        if self._transport is not None and not self._transport.is_closing():
+        if whole and self._transport is not None and not self._transport.is_closing():
             self._transport.write(whole)
 
     def close(self) -> None:
         """Close this end. What was sent before is still sent."""
-        if self._unsent:
-            self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -70,3 +76,8 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         self._lost()
+
+
+def _framed(message: Any) -> tuple[bytes, bytes]:
+    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return len(body).to_bytes(_HEAD, "little"), body

@@ -60,7 +60,7 @@ async def within(seconds: float, call: Awaitable[T]) -> T:
     limit = _Limit(seconds)
     token = _limit.set(limit)
     try:
-        steps = call.__await__()
+        steps = _awaited(call).__await__()
         try:
             waits_for = next(steps)
         except StopIteration as ended:
@@ -73,6 +73,11 @@ async def within(seconds: float, call: Awaitable[T]) -> T:
         raise
     finally:
         _limit.reset(token)
+
+
+async def _awaited(call: Awaitable[T]) -> T:
+    """Whatever `await` takes, as a coroutine."""
+    return await call
 
 
 class _Rest(Awaitable[T]):

@@ -105,8 +105,8 @@ class Algorithm(Config):
     def _consistent(self) -> Self:
         if self.kl_coef and self.kl_as == "loss" and self.kl_estimator == "k1":
             raise ConfigError("algorithm.kl_estimator: k1 as a loss has no expected gradient; use k2, or kl_as=reward")
-        if self.kl_center and self.kl_as != "reward":
-            raise ConfigError("algorithm.kl_center is for a KL in the reward: set kl_as=reward")
+        if self.kl_center and (self.kl_as != "reward" or not self.kl_coef):
+            raise ConfigError("algorithm.kl_center is for a KL in the reward: set kl_as=reward and kl_coef")
         if self.correction == "double_sided" and self.loss != "reinforce":
             raise ConfigError(f"algorithm.correction: double_sided needs loss=reinforce, not {self.loss}")
         if self.dual_clip is not None and self.loss != "ppo":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -43,13 +43,13 @@ class CurriculumConfig(Config):
     """Weight of the past in the exponential moving average of pass rates (default ours, paper value unknown)."""
     floor: float = Field(default=0.05, gt=0.0, le=1.0)
     """Weight that every task has."""
-    known: Mapping[str, float] = {}
+    known: Mapping[str, Annotated[float, Field(ge=0.0, le=1.0)]] = {}
     """Pass rates of tiers before the first step, for example of an earlier evaluation; 0.5 for those not named."""
     online: bool = True
     """Update the estimates from the rollouts of each step. If false, `known` decides for the whole run."""
     guesses: bool = True
     """Subtract what guessing gives: p = max(0, (pass rate - g) / (1 - g)), where g is the guess rate of the task."""
     shuffle_weights: bool = False
-    """Negative control: each tier has the weight of another one."""
+    """Negative control: each tier has the weight of another one, and tasks have no estimates of their own."""
     expansion: ExpansionConfig | None = None
     """Start more groups than a step trains; null for exactly as many."""

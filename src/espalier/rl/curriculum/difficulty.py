@@ -10,7 +10,7 @@ UNKNOWN = 0.5
 
 
 class Difficulty:
-    """Exponential moving averages of pass rates, updated once a step.
+    """Exponential moving averages of pass rates: of tiers, updated once a step, and of tasks, updated at each visit.
 
     The estimate of a task is that of its tier, until the task was tried itself: after v visits, v parts are its own
     average and one part is its tier's.

@@ -13,7 +13,7 @@ from espalier.rl.rollout.api import ScoredGroup
 
 
 class Expansion:
-    """Chooses the groups of a step among more. A step has at most two rounds: the first, and one that tops it up."""
+    """Chooses the groups of a step among more. A step has a round, and further ones where groups are missing."""
 
     def __init__(
         self, config: ExpansionConfig, *, seed: int, correct_above: float, saved: Mapping[str, Any] | None = None
@@ -24,7 +24,8 @@ class Expansion:
         self._seed = seed
         self._correct_above = correct_above
         self._average: float = saved.get("average", 1.0 if config.average == "ratio" else 0.0)
-        self._topping_up = False
+        self._rounds = 0
+        """Of this step that have ended."""
 
     @property
     def factor(self) -> float:
@@ -37,18 +38,23 @@ class Expansion:
         """Groups to start beyond the `wanted` ones."""
         return math.ceil(wanted * self.factor - 1e-9) - wanted
 
+    def begin(self, wanted: int) -> int:
+        """A step begins; returns the number of groups to start beyond the `wanted` ones."""
+        self._rounds = 0
+        return self.extra(wanted)
+
     def choose(self, ended: Sequence[ScoredGroup], wanted: int) -> list[ScoredGroup]:
         """Of a round's usable groups, those to train: at most `wanted`, the informative ones closest to half right.
 
-        After the second round, missing ones are filled up with the others, until there are as many as `wanted`.
+        After the first round of the step, missing ones are filled up with the others.
         """
         informative = [group for group in ended if group.informative]
-        if not self._topping_up and ended:
+        if not self._rounds and ended:
             self._update(len(ended), len(informative))
         kept = sorted(informative, key=self._rank)[:wanted]
-        if self._topping_up:
+        if self._rounds:
             kept += [group for group in ended if not group.informative][: wanted - len(kept)]
-        self._topping_up = len(kept) < wanted and not self._topping_up
+        self._rounds += 1
         return kept
 
     def _update(self, started: int, informative: int) -> None:
@@ -61,7 +67,7 @@ class Expansion:
 
     def _rank(self, group: ScoredGroup) -> tuple[float, float]:
         """Distance from half right; equals in random order."""
-        right = fmean(row.info["verdict"] > self._correct_above for row in (*group.rows, *group.others))
+        right = fmean(row.info["verdict"] > self._correct_above for row in group.judged)
         return abs(right - 0.5), rng(self._seed, "expansion", group.index).random()
 
     def figures(self, groups: Sequence[ScoredGroup], counts: Mapping[str, int]) -> dict[str, float]:

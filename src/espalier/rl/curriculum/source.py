@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from espalier.core.errors import ConfigError
 from espalier.core.seed import rng
 from espalier.envs.api import Task, TaskSet
 from espalier.rl.curriculum.config import CurriculumConfig
@@ -27,13 +28,19 @@ class CurriculumSource:
         *,
         seed: int,
         guess: Callable[[Task], float],
+        tiers: Sequence[str] = (),
         correct_above: float,
         cursor: int = 0,
         saved: Mapping[str, Any] | None = None,
     ) -> None:
-        """`guess`: the guess rate of a task. `correct_above`: see `EvaluationConfig`. `cursor`, `saved`: those of a
-        checkpoint.
+        """`guess`: the guess rate of a task. `tiers`: the names of the task sets. `correct_above`: see
+        `EvaluationConfig`. `cursor`, `saved`: those of a checkpoint.
+
+        Raises ConfigError if `config` knows tiers that are not there.
         """
+        if tiers and not config.tier and (unknown := sorted(set(config.known) - set(tiers))):
+            raise ConfigError(f"curriculum.known: there is no task set {unknown[0]!r}; there are {', '.join(tiers)}")
+        self._names = tiers
         saved = saved or {}
         self._tasks = tasks
         self._config = config
@@ -70,7 +77,7 @@ class CurriculumSource:
     def learn(self, group: ScoredGroup) -> None:
         """See `Source`."""
         self._issued.pop(group.index, None)
-        judged = [row for row in (*group.rows, *group.others) if _free(row)]
+        judged = [row for row in group.judged if _free(row)]
         if judged and self._config.online:
             rate = fmean(row.info["verdict"] > self._correct_above for row in judged)
             self._difficulty.see(self._tier(group.task), rate, self._key(group.task))
@@ -103,14 +110,20 @@ class CurriculumSource:
 
     def _other(self, tier: str) -> str:
         """The tier whose weight `tier` has in the control: the next one in a random order."""
-        names = sorted(self._difficulty.tiers)
+        names = sorted(self._names if not self._config.tier else self._difficulty.tiers)
         if tier not in names:
             return tier
         rng(self._seed, "curriculum", "shuffle").shuffle(names)
         return names[(names.index(tier) + 1) % len(names)]
 
     def _tier(self, task: Task) -> str:
-        return str(task.info.get(self._config.tier, task.env)) if self._config.tier else task.env
+        if not self._config.tier or not task.info:
+            return task.env
+        if self._config.tier not in task.info:
+            raise ConfigError(
+                f"curriculum.tier: {task.source} has no column {self._config.tier!r}; it has {', '.join(task.info)}"
+            )
+        return str(task.info[self._config.tier])
 
     @staticmethod
     def _key(task: Task) -> str:

@@ -106,7 +106,7 @@ class Collector:
     async def collect(self) -> Collected:
         """Wait until the groups of a step are complete. Call it again once `Admission.advance` was called."""
         if self.expansion and self._admission.missing > 0:
-            self._admission.extra = self.expansion.extra(self._admission.missing)
+            self._admission.extra = self.expansion.begin(self._admission.missing)
         self._issue()
         while self._error is None:
             if (groups := self._take()) is not None:
@@ -167,6 +167,8 @@ class Collector:
             self._ended[index] = play.result()
             if self._admission.max_lag or not self._plays:
                 ended = [self._ended.pop(index) for index in sorted(self._ended)]
+                for group in ended:
+                    self._note(group)
                 if self.expansion:
                     ended = self._chosen(ended, self.expansion)
                 for group in ended:
@@ -183,17 +185,19 @@ class Collector:
         for group in ended:
             if group.usable and group.index not in kept:
                 self._found.counts["surplus" if group.informative else "flat"] += 1
-                self._source.learn(group)
                 self._admission.reject()
                 self.ledger.end(group.index, "filtered")
         self._admission.extra = expansion.extra(missing - len(kept))
         return [group for group in ended if not group.usable or group.index in kept]
 
-    def _judge(self, played: ScoredGroup) -> None:
+    def _note(self, played: ScoredGroup) -> None:
+        """A group has ended, whatever becomes of it."""
         self._source.learn(played)
-        counts, errors = self._found.counts, self._found.errors
-        counts["repaired"] += played.repaired
-        errors += played.errors
+        self._found.counts["repaired"] += played.repaired
+        self._found.errors += played.errors
+
+    def _judge(self, played: ScoredGroup) -> None:
+        counts = self._found.counts
         rejected = counts["failed"] + counts["filtered"]
         if not played.usable:
             counts["failed"] += 1

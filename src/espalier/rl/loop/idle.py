@@ -39,7 +39,7 @@ class IdleWatch:
 
         Raises NothingToLearnError at the last one, unless the task is solved.
         """
-        rows = [row for group in groups for row in group.rows]
+        rows = [row for group in groups for row in group.judged]
         reason = self._reason(groups, rows, trained)
         if reason is None:
             self.idle = self.solved = 0
@@ -69,7 +69,11 @@ class IdleWatch:
         rewards = {_judged(row) for row in rows}
         if self.by_reward and len(rewards) == 1:
             return f"all {len(rows)} rewards are {rewards.pop():g} ({_components(rows)}); {_first(groups)}"
-        if self.by_reward and self.by_group and all(len({_judged(row) for row in group.rows}) == 1 for group in groups):
+        if (
+            self.by_reward
+            and self.by_group
+            and all(len({_judged(row) for row in group.judged}) == 1 for group in groups)
+        ):
             equal = f"the rewards within each of the {len(groups)} groups are equal"
             return f"{equal} ({_components(rows)}); {_first(groups)}"
         if trained["updates"] == 0.0:

@@ -10,7 +10,7 @@ from espalier.rl.rollout.api import ScoredGroup
 
 def shuffle_rewards(groups: Sequence[ScoredGroup], random: Random) -> None:
     """Shuffle the rewards of the step among its rows, trained or not."""
-    rows = [row for group in groups for row in (*group.rows, *group.others)]
+    rows = [row for group in groups for row in group.judged]
     rewards = [row.reward for row in rows]
     random.shuffle(rewards)
     for row, reward in zip(rows, rewards, strict=True):

@@ -44,10 +44,12 @@ def mask_old(rows: Iterable[Trajectory], version: int, max_lag: int) -> int:
 def without_old(group: ScoredGroup, version: int, max_lag: int) -> ScoredGroup | None:
     """The group without the rows that have a token too old for a step from `version`; None if too few rows are left.
 
-    A pair or a tree is kept or dropped as a whole.
+    A pair, a tree or the leaves of a search are kept or dropped as a whole.
     """
     fresh = [row.lag(version) <= max_lag for row in group.rows]
     if all(fresh):
         return group
+    if group.kind != "group" or group.searched:
+        return None
     kept = replace(group, rows=list(compress(group.rows, fresh)), episodes=list(compress(group.episodes, fresh)))
-    return kept if kept.usable and group.kind == "group" else None
+    return kept if kept.usable else None

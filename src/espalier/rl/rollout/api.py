@@ -43,9 +43,19 @@ class ScoredGroup:
         return len(self.rows) >= self.least
 
     @property
+    def judged(self) -> list[Trajectory]:
+        """The scored rows, trained or not."""
+        return [*self.rows, *self.others]
+
+    @property
+    def searched(self) -> bool:
+        """Whether rows were forked from others."""
+        return any(row.origin is not None for row in self.judged)
+
+    @property
     def informative(self) -> bool:
         """Whether the rewards of its rows differ at all (exact comparison: equal rewards give zero advantage)."""
-        return len({row.reward for row in (*self.rows, *self.others)}) > 1
+        return len({row.reward for row in self.judged}) > 1
 
 
 class Player(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,7 +32,7 @@ from espalier.rl.trajectory import Status, Trajectory
 class Attempt:
     """A row, its episode, and the values of the reward components that score single episodes.
 
-    prefilled: tokens whose KV the engine computed for it.
+    prefilled: tokens whose KV the engine computed for its first request.
     """
 
     row: Trajectory
@@ -75,6 +75,8 @@ class Attempts:
         self._rounds = Rounds() if rounds else None
         self._held = set[int]()
         """The groups that hold a place in the round, because more of their attempts may follow."""
+        self._kept: dict[int, list[str]] = {}
+        """Sessions of each group whose KV the engine keeps."""
         self._left: dict[int, int] = {}
         """Attempts of each group that have not ended."""
         self._in_flight = in_flight or InFlight(config.max_in_flight)
@@ -102,15 +104,14 @@ class Attempts:
             raise errors.exceptions[0] from errors
         return [result for attempt in attempts if (result := attempt.result()) is not None]
 
-    async def end(self, index: int, members: Iterable[int]) -> None:
-        """No further attempts of group `index` follow; these were its members."""
+    async def end(self, index: int) -> None:
+        """No further attempts of group `index` follow."""
         if index in self._held:
             self._held.remove(index)
             assert self._rounds
             self._rounds.leave()
-        for member in members:
-            for attempt in range(self.config.repairs + 1):
-                await self._engine.release(self._name(index, member, attempt))
+        kept = self._kept.pop(index, ())
+        await asyncio.gather(*(self._engine.release(name) for name in kept))
 
     async def score(self, played: ScoredGroup, attempts: list[Attempt]) -> None:
         """Judge the attempts as a group, and put those into `played` with what all components found."""
@@ -119,7 +120,7 @@ class Attempts:
             compared = await self._rubric.compare(episodes)
         except EnvError as error:
             played.errors.append(str(error))
-            played.wasted += sum(attempt.row.sampled for attempt in attempts)
+            played.wasted += sum(attempt.row.own for attempt in attempts)
             return
         for attempt, more in zip(attempts, compared, strict=True):
             self._finish(attempt.row, played.task, attempt.values | more)
@@ -146,7 +147,7 @@ class Attempts:
             if found.row.status != Status.FAILED:
                 return found
             played.errors.append(found.row.error or "failed")
-            played.wasted += found.row.sampled - (fork.sampled if fork else 0)
+            played.wasted += found.row.own
             played.repaired += attempt < self.config.repairs
         return None
 
@@ -165,7 +166,11 @@ class Attempts:
             seed=derive(self.seed, played.index, member, attempt),
         )
         env = self._tasks.env(task)
-        name = self._name(played.index, member, attempt) if config.max_turns > 1 or more else ""
+        name = f"{self.seed}.{played.index}.{member}.{attempt}" if config.max_turns > 1 else ""
+        if fork or more:  # one engine of a pool plays the whole search
+            name = f"{self.seed}.{played.index}/{member}.{attempt}"
+        if more:
+            self._kept.setdefault(played.index, []).append(name)
         session = Session(self._engine, self._renderer, row, sampling, name=name, keep=more, forcing=self._forcing)
         begin = partial(self._rounds.begin, (played.index, member)) if self._rounds else None
         episode = await play(env, task, session, config, self._notices, begin, playing, fork)
@@ -176,11 +181,7 @@ class Attempts:
                     values = await self._rubric.judge(episode)
             except EnvError as error:
                 row.status, row.error = Status.FAILED, str(error)
-        return Attempt(row, episode, values, session.prefilled)
-
-    def _name(self, index: int, member: int, attempt: int) -> str:
-        """Of its session in the engine."""
-        return f"{self.seed}.{index}.{member}.{attempt}"
+        return Attempt(row, episode, values, session.prefilled or 0)
 
     def _finish(self, row: Trajectory, task: Task, values: Mapping[str, float]) -> None:
         scores = self._rubric.scores(values)

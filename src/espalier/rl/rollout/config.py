@@ -24,6 +24,12 @@ class ForcingConfig(Config):
     answer: PositiveInt = 16
     """Tokens that are left for the answer."""
 
+    @model_validator(mode="after")
+    def _answers(self) -> Self:
+        if not self.marker or self.marker not in self.text:
+            raise ValueError(f"forcing.text ({self.text!r}) must contain forcing.marker ({self.marker!r})")
+        return self
+
 
 class RolloutConfig(Config):
     """How trajectories are sampled. One step trains on `groups_per_step * samples_per_group` of them."""
@@ -80,7 +86,8 @@ class RolloutConfig(Config):
     tree: TreeConfig | None = None
     """Search a tree of attempts for each task (TreeRL) instead of independent ones; null for none."""
     forcing: ForcingConfig | None = None
-    """Make turns answer that think up to the limit; null to leave them without an answer."""
+    """Make turns of training answer that think up to the limit; null to leave them without an answer. Evaluations have
+    `evaluation.forcing`."""
 
     @property
     def overlap(self) -> bool:
@@ -99,6 +106,8 @@ class RolloutConfig(Config):
                 f"rollout.forcing.answer ({self.forcing.answer}) must leave tokens to think within rollout.max_tokens "
                 f"({self.max_tokens})"
             )
+        if self.tree is not None and self.tree.at == "turns" and self.max_turns < 2:
+            raise ValueError("rollout.tree.at=turns forks where later turns begin: set rollout.max_turns to 2 or more")
         if self.tree is not None and self.tree.attempts < self.samples_per_group:
             raise ValueError(
                 f"rollout.tree makes {self.tree.attempts} attempts, chains * (1 + forks * rounds * branches), fewer "

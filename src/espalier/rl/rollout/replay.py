@@ -14,20 +14,29 @@ from espalier.rl.trajectory import Trajectory
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Begin as `row` does, up to the token `at`, which the policy sampled there. messages: its conversation."""
+    """Begin as `row` does, up to the token `at`, which the policy sampled there.
+
+    messages: its conversation. surprisal: why it was chosen, in nats.
+    """
 
     row: Trajectory
     messages: Sequence[Message]
     at: int
+    surprisal: float = 0.0
 
     def begin(self, member: int) -> Trajectory:
         """The new row, which trains the tokens that it shares."""
-        return self.row.fork(self.at, member, trained=True)
+        row = self.row.fork(self.at, member, trained=True)
+        row.info["surprisal"] = self.surprisal
+        if "forced" in row.info and not self._behind_insertion:
+            del row.info["forced"]
+        return row
 
     @property
-    def sampled(self) -> int:
-        """Tokens before `at` that the policy sampled."""
-        return sum(self.row.mask[: self.at])
+    def _behind_insertion(self) -> bool:
+        """Whether tokens that the policy did not sample stand in one of its turns before `at`."""
+        turns = (turn for turn in self.row.turns if turn.role == "assistant")
+        return any(not all(self.row.mask[turn.start : min(turn.end, self.at)]) for turn in turns)
 
     @property
     def opening(self) -> list[Message]:

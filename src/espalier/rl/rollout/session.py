@@ -39,8 +39,8 @@ class Session:
         self._sampling = sampling
         self._tools: Sequence[ToolSpec] = ()
         self.crowded = False
-        self.prefilled = 0
-        """Tokens whose KV was computed for its requests."""
+        self.prefilled: int | None = None
+        """Tokens whose KV was computed for its first request."""
         self._name = name
         self._keep = keep
         self._forcing = forcing
@@ -118,7 +118,8 @@ class Session:
         sampling = replace(self._sampling, max_tokens=most)
         done = await self._engine.generate(self.row.tokens, sampling, session=self._name)
         self.row.sample(done.tokens, done.logprobs, done.versions)
-        self.prefilled += done.prefilled
+        if self.prefilled is None:
+            self.prefilled = done.prefilled
         return done
 
     async def close(self) -> None:

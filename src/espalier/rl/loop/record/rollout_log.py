@@ -95,7 +95,7 @@ class RolloutLog:
         self, step: int, group: ScoredGroup, compared: Sequence[float | None], version: int | None
     ) -> RolloutGroup:
         asked = opening(group.episodes[0])
-        tree = branches(group, self._decode)
+        tree = branches(group, lambda ids: self._spoken("assistant", self._decode(ids)).text)
         answers = [
             self._answer(row, group.task, advantage=advantage, tokens=row.sampled, finish=episode.finish)
             for row, episode, advantage in zip(group.rows, group.episodes, compared, strict=True)

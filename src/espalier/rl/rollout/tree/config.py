@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from espalier.core.config import Config
 
 Places = Literal["surprisal", "diverse", "random"]
 Credit = Literal["paper", "released_code"]
+
+
+Marker = Annotated[str, Field(min_length=1)]
 
 
 class TreeConfig(Config):
@@ -32,17 +35,22 @@ class TreeConfig(Config):
     them, those that are farthest apart. `random`: anywhere, as a control."""
     at: Literal["tokens", "turns"] = "tokens"
     """Fork at any token that the policy sampled, or only where a turn after the first begins."""
-    markers: tuple[str, ...] = ("#", "</think>", "\\boxed", "<answer>")
+    markers: tuple[Marker, ...] = ("#", "</think>", "\\boxed", "<answer>")
     """Texts that begin an answer. Nothing is forked after one."""
     credit: Credit = "paper"
-    """`paper`: the formulas of the paper, over all attempts. `released_code`: those of its code, which differ, over the
-    attempts that are trained."""
+    """`paper`: the formulas of the paper. `released_code`: those of its code, which differ."""
     global_weight: float = Field(default=1.0, ge=0.0)
     """Weight of GA: how much better a segment's leaves are than all."""
     local_weight: float = Field(default=1.0, ge=0.0)
     """Weight of LA: how much better a segment's leaves are than those of the segment before."""
     root: bool = True
     """Divide by the square root of the number of leaves, because a segment is trained once for each of them."""
+
+    @model_validator(mode="after")
+    def _some_credit(self) -> Self:
+        if not self.global_weight and not self.local_weight:
+            raise ValueError("tree.global_weight and tree.local_weight are both 0: there would be no credit")
+        return self
 
     @property
     def attempts(self) -> int:

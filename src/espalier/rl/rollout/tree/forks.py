@@ -37,8 +37,8 @@ class Place:
 def places(rows: Sequence[Trajectory], config: TreeConfig, pieces: Pieces) -> list[Place]:
     """Where the rows may be forked, the most surprising first.
 
-    A row is forked where its tokens are its own, but not at the first of them, nor where it was forked before: both
-    would repeat a fork. Nor after a marker of the answer.
+    A row is forked where its tokens are its own. The first token of a branch is left out, and so are places that were
+    forked before: both would repeat a fork. Nothing is forked after a marker of the answer.
     """
     per_row = _tokens if config.at == "tokens" else _turns
     forked = {row.origin for row in rows}
@@ -69,7 +69,7 @@ def _apart(candidates: Sequence[Place], count: int) -> list[Place]:
 def _tokens(row: Trajectory, markers: Sequence[str], pieces: Pieces) -> Iterator[Place]:
     for turn in _sampled(row):
         end = _before_answer(row, turn, markers, pieces)
-        for at in range(max(turn.start, own_start(row) + 1), end):
+        for at in range(max(turn.start, own_start(row) + (row.origin is not None)), end):
             if row.mask[at]:
                 yield Place(row.member, at, -row.logprobs[at])
 

@@ -7,8 +7,8 @@ segments, so the tree follows from the rows alone. Its root is the prompt; each 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from espalier.rl.trajectory import Trajectory
 
@@ -58,17 +58,6 @@ class Tree:
         self.paths[row.member] = path
         for index in path:
             self.segments[index].leaves.append(row.member)
-
-    def only(self, members: Collection[int]) -> Tree:
-        """The tree of these leaves alone, cut where the whole one is."""
-        kept = [i for i, segment in enumerate(self.segments) if any(leaf in members for leaf in segment.leaves)]
-        place = {ROOT: ROOT} | {old: new for new, old in enumerate(kept)}
-        part = Tree(())
-        part.paths = {m: [place[i] for i in path] for m, path in self.paths.items() if m in members}
-        for segment in (self.segments[i] for i in kept):
-            leaves = [leaf for leaf in segment.leaves if leaf in members]
-            part.segments.append(replace(segment, parent=place[segment.parent], leaves=leaves))
-        return part
 
 
 def prompt_length(row: Trajectory) -> int:

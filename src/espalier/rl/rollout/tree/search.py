@@ -44,33 +44,32 @@ class TreePlayer:
 
     async def _search(self, played: ScoredGroup, random: Random) -> list[Attempt]:
         config, numbers = self._config, count()
-        used: list[int] = []
+        rounds = config.rounds if config.forks else 0
 
-        async def run(forks: Sequence[Fork | None]) -> list[Attempt]:
+        async def run(forks: Sequence[Fork | None], number: int) -> list[Attempt]:
             members = dict(zip(islice(numbers, len(forks)), forks, strict=True))
-            used.extend(members)
-            return await self._attempts.run(played, members, more=True)
+            return await self._attempts.run(played, members, more=number < rounds)
 
         try:
-            found = await run([None] * config.chains)
+            found = await run([None] * config.chains, 0)
             trees = {attempt.row.member: [attempt] for attempt in found}
-            for _ in range(config.rounds):
+            for number in range(1, rounds + 1):
                 forks = [fork for tree in trees.values() for fork in self._forks(tree, random)]
                 if not forks:
                     break
-                found += (grown := await run(forks))
+                found += (grown := await run(forks, number))
                 for attempt in grown:
                     trees[_chain(attempt.row, found)].append(attempt)
             return found
         finally:
-            await self._attempts.end(played.index, used)
+            await self._attempts.end(played.index)
 
     def _forks(self, tree: Sequence[Attempt], random: Random) -> list[Fork]:
         rows = {attempt.row.member: attempt for attempt in tree}
         candidates = places([attempt.row for attempt in tree], self._config, self._pieces)
         chosen = choose(candidates, self._config, random)
         return [
-            Fork(rows[place.member].row, rows[place.member].episode.messages, place.at)
+            Fork(rows[place.member].row, rows[place.member].episode.messages, place.at, place.surprisal)
             for place in chosen
             for _ in range(self._config.branches)
         ]
