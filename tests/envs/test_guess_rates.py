@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, permutations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -60,6 +60,27 @@ def brackets(config: Mapping[str, Any], data: Mapping[str, Any], random: Random)
     return "".join(random.choices(closing, k=length))
 
 
+def paths(config: Mapping[str, Any], data: Mapping[str, Any], random: Random) -> str:
+    inner = [node for node in "abcdefgh"[: config["nodes"]] if node not in (data["start"], data["end"])]
+    rows = [row for count in range(1, len(inner) + 1) for row in permutations(inner, count)]
+    return "".join((data["start"], *random.choice(rows), data["end"]))
+
+
+def programs(config: Mapping[str, Any], data: Mapping[str, Any], random: Random) -> str:
+    lengths = range(1, config["longest"] + 1)
+    (length,) = random.choices(lengths, [5**n for n in lengths])
+    return "".join(random.choices("dimst", k=length))
+
+
+def factoring(config: Mapping[str, Any], data: Mapping[str, Any], random: Random) -> str:
+    known = [2, 3, 5, 7, 11, 13, 17, 19]
+    return "{}*{}".format(*random.choice(list(combinations_with_replacement(known, 2))))
+
+
+def quantities(config: Mapping[str, Any], data: Mapping[str, Any], random: Random) -> str:
+    return random.choice("ABCDEFGH"[: config["options"]])
+
+
 GUESSERS: dict[str, tuple[Guess, list[dict[str, Any]]]] = {
     "multiplication": (multiplication, [{"digits": 1}]),
     "chain_sums": (chain_sums, [{"terms": 2, "digits": 1}, {"terms": 3, "digits": 1}]),
@@ -73,6 +94,17 @@ GUESSERS: dict[str, tuple[Guess, list[dict[str, Any]]]] = {
     ),
     "sorting": (sorting, [{"length": 3}]),
     "reverse": (reverse, [{"length": 3, "letters": 2}, {"length": 2, "letters": 4}]),
+    "paths": (paths, [{"nodes": 4}, {"nodes": 5}, {"nodes": 6, "edges": 1.5}]),
+    "programs": (
+        programs,
+        [
+            {"length": 1, "longest": 1, "solutions": 1},
+            {"length": 2, "longest": 2, "solutions": 1, "inputs": 9},
+            {"length": 2, "longest": 4, "solutions": 4, "inputs": 5},
+        ],
+    ),
+    "factoring": (factoring, [{"largest": 20}]),
+    "quantities": (quantities, [{"options": 4, "steps": 1}, {"options": 8}]),
     "brackets": (brackets, [{"length": 3, "kinds": 1}, {"length": 4, "kinds": 2}]),
 }
 CASES = [(env, config) for env, (_, configs) in GUESSERS.items() for config in configs]
@@ -109,6 +141,10 @@ def test_rates_by_hand():
     assert rate("reverse", length=2, letters=2) == 1 / 4
     assert rate("sorting", length=3) == 1 / 220
     assert rate("chain_sums", terms=2, digits=1) == 1 / 19  # 0 to 18
+    assert rate("factoring", largest=7) == 1 / 10  # of 2 3 5 7
+    assert rate("quantities", options=5) == 1 / 5
+    assert rate("quantities", form="fill") == rate("paths", nodes=9) == rate("programs", examples=2) == 0.0
+    assert rate("paths", nodes=4, edges=3) == 1.0  # all edges but the one between the ends
     assert rate("multiplication", digits=4) == rate("calculator") == rate("countdown", count=4) == 0.0
 
 
