@@ -143,8 +143,8 @@ def test_rates_by_hand():
     assert rate("chain_sums", terms=2, digits=1) == 1 / 19  # 0 to 18
     assert rate("factoring", largest=7) == 1 / 10  # of 2 3 5 7
     assert rate("quantities", options=5) == 1 / 5
-    assert rate("quantities", form="fill") == rate("paths", nodes=9) == rate("programs", examples=2) == 0.0
-    assert rate("paths", nodes=4, edges=3) == 1.0  # all edges but the one between the ends
+    assert rate("quantities", form="fill") == rate("paths", nodes=10) == rate("programs", examples=2) == 0.0
+    assert rate("paths", nodes=4, edges=1.25) == 1.0  # all edges but the one between the ends
     assert rate("multiplication", digits=4) == rate("calculator") == rate("countdown", count=4) == 0.0
 
 

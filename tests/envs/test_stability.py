@@ -22,6 +22,10 @@ DIGESTS = {
     "brackets": "84750f7d11d6c419",
     "calculator": "d5230e28cb86c859",
     "guess_number": "f2018c447457696f",
+    "paths": "89cbcf87fad33777",
+    "programs": "2c3fdd5be75671f3",
+    "factoring": "5a35a21ebcadff26",
+    "quantities": "b5e3d0bf9aa14e3b",
 }
 
 

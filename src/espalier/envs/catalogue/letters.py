@@ -1,7 +1,8 @@
 """The language of `programs`: letters that change numbers, a bounded interpreter, and a count of right programs.
 
 A program is in canonical form if no letter leaves all numbers as they are (`s` at one), `i` and `m` never stand side by
-side, and no `d` follows a `t`. Every program that runs has one such form, with the same result and not longer.
+side, and no `d` follows a `t`. Every program that runs has one such form, with the same result and not longer. Other
+programs with the same result are other solutions, `id` and `dii` among them, and longer detours such as `dmm` at two.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ _BEFORE: Mapping[str, Sequence[int]] = {
 """Of which number each letter makes each; `_NONE` for no number."""
 _OPPOSITE = ("im", "mi")
 _NOT_CANONICAL = (*_OPPOSITE, "td")
-"""Pairs of neighbours that a canonical form does not have."""
+"""Pairs of neighbours that a canonical form does not have: at most one for each letter on the left, or on the right."""
+_LEFT_OF = {pair[1]: pair[0] for pair in _NOT_CANONICAL}
+_RIGHT_OF = {pair[0]: pair[1] for pair in _NOT_CANONICAL}
 
 
 def apply(letter: str, numbers: Numbers) -> Numbers | None:
@@ -95,19 +98,19 @@ def solutions(inputs: Numbers, outputs: Numbers, longest: int) -> list[int]:
 def levels(start: Numbers, longest: int, *, back: bool = False) -> tuple[Level, ...]:
     """Canonical programs of 0 to `longest` letters that lead from `start`, or to it: a level for each length.
 
-    They are counted by the numbers at their other end: their results, or with `back` their inputs.
+    They are counted by the numbers at their other end, their results or with `back` their inputs, and by the letter
+    there. A letter leads from one number only, and so adds one count to those of its results.
     """
+    tables, apart = (_BEFORE, _RIGHT_OF) if back else (_AFTER, _LEFT_OF)
     found: list[Level] = [{start: {"": 1}}]
     for _ in range(longest):
         level: dict[Numbers, dict[str, int]] = {}
         for numbers, ends in found[-1].items():
-            for letter, table in (_BEFORE if back else _AFTER).items():
+            total = sum(ends.values())
+            for letter, table in tables.items():
                 other = tuple([table[number] for number in numbers])
-                if other == numbers or _NONE in other:
-                    continue
-                pairs = {end: letter + end if back else end + letter for end in ends}
-                count = sum(ends[end] for end, pair in pairs.items() if pair not in _NOT_CANONICAL)
-                if count:
+                count = total - ends.get(apart.get(letter, "-"), 0)
+                if count and other != numbers and _NONE not in other:
                     level.setdefault(other, {})[letter] = count
         found.append(level)
     return tuple(found)

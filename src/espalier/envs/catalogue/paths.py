@@ -9,6 +9,7 @@ end with `-`, and begins again where it had a choice. A direct one is a walk tha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import combinations, pairwise, permutations
 from math import comb
 from random import Random
@@ -19,7 +20,7 @@ from pydantic import Field
 
 from espalier.envs.procedural import Question, TaskConfig
 
-_ENUMERATED = 8
+_ENUMERATED = 9
 """Nodes up to which all rows of nodes are gone through for the guess rate."""
 
 
@@ -30,7 +31,7 @@ class PathsConfig(TaskConfig):
     """The environment."""
     nodes: int = Field(default=7, ge=4, le=20)
     """Nodes of the graph: the difficulty. Some of them may have no edge."""
-    edges: float = Field(default=1.0, ge=1.0, le=3.0)
+    edges: float = Field(default=1.0, ge=1.0, le=1.5)
     """Edges for each node."""
     tries: int = Field(default=3, ge=0, le=20)
     """Dead ends, at most, that a worked demonstration shows: the last ones of its search."""
@@ -50,7 +51,7 @@ class Paths(Question[PathsConfig]):
     @property
     def guess_rate(self) -> float:
         """See `Procedural`. The form: the start, one or more of the other nodes, none twice, and the end. 0.0, for less
-        than one in a thousand, above eight nodes.
+        than one in a thousand, above nine nodes.
         """
         nodes = self.config.nodes
         return _guess_rate(nodes, self._size()) if nodes <= _ENUMERATED else 0.0
@@ -148,6 +149,7 @@ def _neighbours(data: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
+@lru_cache(maxsize=16)
 def _guess_rate(nodes: int, size: int) -> float:
     """The share of right ones among the rows of the form, expected over the graphs with so many edges.
 

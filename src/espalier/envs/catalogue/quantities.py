@@ -4,7 +4,7 @@
     acceleration 4 distance 5 mass 3 energy?       ->   3*4=12 12*5=60 #60
 
 Formulas are chained: each uses the result of the one before. The wrong options are what typical mistakes give: another
-operation, another number, a step left out, a factor of ten. Without options a guess is hardly ever right.
+operation, another number, a step left out, a factor of ten. Without options a guess is seldom right.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PRODUCTS = (
 )
 """Quantities that are the product of two others, in units in which the gas constant is one. Bodies start at rest."""
 _LARGEST = 9999
-"""Largest number in a question or its solution."""
+"""Largest number in a question, its solution and its options, but for near misses."""
 _LEAST = 5
 """Smallest quotient: were there many of two and three, these would be good guesses."""
 
@@ -222,14 +222,15 @@ def _wrong(value: int, mistakes: list[int], count: int, random: Random) -> list[
     The value has any place among the options in order of size equally often, as far as there are numbers below it.
     """
     base = random.choice([value, *mistakes])
-    pool = {*mistakes, base * 10, *_whole(base, "/", 10)} - {0, value}
+    found = {*mistakes, base * 10, *_whole(base, "/", 10)}
+    pool = [number for number in sorted(found) if 0 < number <= _LARGEST and number != value]
     below = min(random.randint(0, count), value - 1)
     wrong: list[int] = []
     for size, numbers in (
         (below, [number for number in pool if number < value]),
         (count - below, [number for number in pool if number > value]),
     ):
-        wrong += random.sample(sorted(numbers), min(size, len(numbers)))
+        wrong += random.sample(numbers, min(size, len(numbers)))
     while sum(number < value for number in wrong) < below:
         wrong += {value - random.randint(1, min(9, value - 1))} - {*wrong}
     while len(wrong) < count:
