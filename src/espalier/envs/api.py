@@ -126,3 +126,21 @@ class TaskSet(Protocol):
         Raises EnvError where the set has no oracle.
         """
         ...
+
+
+@runtime_checkable
+class Guessable(Protocol):
+    """A task set that knows its guess rate. No task set has to: see `guess_rate`."""
+
+    @property
+    def guess_rate(self) -> float:
+        """Probability, 0 to 1, that a guess is right: an answer of the right form, drawn without solving the task."""
+        ...
+
+
+def guess_rate(tasks: TaskSet) -> float:
+    """Probability, 0 to 1, that a guess at one of the tasks is right; 0.0 where the set does not say.
+
+    It is the accuracy at which a policy has learned the form of the answers and nothing else.
+    """
+    return tasks.guess_rate if isinstance(tasks, Guessable) else 0.0

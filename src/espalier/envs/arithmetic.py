@@ -27,6 +27,49 @@ def numbers(expression: str) -> list[int]:
     return list(_constants(_parse(expression)))
 
 
+def canonical(expression: str) -> str:
+    """The expression without regard to the order and the grouping of sums and of products. Raises ValueError for what
+    is not one.
+
+    `25+3*7`, `(7*3)+25` and `3*7+25` have one form, and so have `9-(4-2)` and `2+9-4`. The form has the same numbers
+    and the same value. Only the laws of commutation and association are used: `2*(3+4)` is not `2*3+2*4`, nor is `6*1`
+    the same as `6/1`.
+    """
+    return _form(_parse(expression))
+
+
+def _form(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    for inward, outward, sign, inverse in ((ast.Add, ast.Sub, "+", "-"), (ast.Mult, ast.Div, "*", "/")):
+        there, back = _operands(node, inward, outward)
+        if back or len(there) > 1:
+            first, rest = (sorted((_part(part, sign) for part in parts), key=_by_size) for parts in (there, back))
+            return sign.join(first) + "".join(inverse + part for part in rest)
+    raise ValueError("only + - * / of whole numbers are allowed")
+
+
+def _operands(
+    node: ast.expr, inward: type[ast.operator], outward: type[ast.operator]
+) -> tuple[list[ast.expr], list[ast.expr]]:
+    """Of a sum or product, flattened: what is added or multiplied, and what is subtracted or divided by."""
+    match node:
+        case ast.BinOp(left=left, op=op, right=right) if isinstance(op, inward | outward):
+            there, back = _operands(left, inward, outward)
+            more, less = _operands(right, inward, outward)
+            return (there + less, back + more) if isinstance(op, outward) else (there + more, back + less)
+    return [node], []
+
+
+def _part(node: ast.expr, sign: str) -> str:
+    """An operand as text: sums in a product need parentheses."""
+    return f"({_form(node)})" if sign == "*" and isinstance(node, ast.BinOp) else _form(node)
+
+
+def _by_size(text: str) -> tuple[int, str]:
+    return len(text), text
+
+
 def _parse(expression: str) -> ast.expr:
     if len(expression) > LONGEST or not set(expression) <= set("0123456789+-*/() "):
         raise ValueError("not an expression of whole numbers, + - * / and parentheses")

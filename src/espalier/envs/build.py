@@ -14,8 +14,12 @@ from espalier.envs.catalogue.brackets import Brackets, BracketsConfig
 from espalier.envs.catalogue.calculator import Calculator, CalculatorConfig
 from espalier.envs.catalogue.chain_sums import ChainSums, ChainSumsConfig
 from espalier.envs.catalogue.countdown import Countdown, CountdownConfig
+from espalier.envs.catalogue.factoring import Factoring, FactoringConfig
 from espalier.envs.catalogue.guess_number import GuessNumber, GuessNumberConfig
 from espalier.envs.catalogue.multiplication import Multiplication, MultiplicationConfig
+from espalier.envs.catalogue.paths import Paths, PathsConfig
+from espalier.envs.catalogue.programs import Programs, ProgramsConfig
+from espalier.envs.catalogue.quantities import Quantities, QuantitiesConfig
 from espalier.envs.catalogue.reverse import Reverse, ReverseConfig
 from espalier.envs.catalogue.sorting import Sorting, SortingConfig
 from espalier.envs.config import AnyTaskConfig, TasksConfig
@@ -57,12 +61,20 @@ def _build(
             return ChainSums(config, seed)
         case CountdownConfig():
             return Countdown(config, seed)
+        case FactoringConfig():
+            return Factoring(config, seed)
         case GuessNumberConfig():
             return GuessNumber(config, seed)
         case MultiplicationConfig():
             return Multiplication(config, seed)
+        case PathsConfig():
+            return Paths(config, seed)
         case PluginConfig():
             return PluginTasks(config, seed, start)
+        case ProgramsConfig():
+            return Programs(config, seed)
+        case QuantitiesConfig():
+            return Quantities(config, seed)
         case ReasoningGymConfig():
             return ReasoningGym(config, seed, puzzles)
         case ReverseConfig():

@@ -13,8 +13,12 @@ from espalier.envs.catalogue.brackets import BracketsConfig
 from espalier.envs.catalogue.calculator import CalculatorConfig
 from espalier.envs.catalogue.chain_sums import ChainSumsConfig
 from espalier.envs.catalogue.countdown import CountdownConfig
+from espalier.envs.catalogue.factoring import FactoringConfig
 from espalier.envs.catalogue.guess_number import GuessNumberConfig
 from espalier.envs.catalogue.multiplication import MultiplicationConfig
+from espalier.envs.catalogue.paths import PathsConfig
+from espalier.envs.catalogue.programs import ProgramsConfig
+from espalier.envs.catalogue.quantities import QuantitiesConfig
 from espalier.envs.catalogue.reverse import ReverseConfig
 from espalier.envs.catalogue.sorting import SortingConfig
 
@@ -23,9 +27,13 @@ AnyTaskConfig = Annotated[
     | CalculatorConfig
     | ChainSumsConfig
     | CountdownConfig
+    | FactoringConfig
     | GuessNumberConfig
     | MultiplicationConfig
+    | PathsConfig
     | PluginConfig
+    | ProgramsConfig
+    | QuantitiesConfig
     | ReasoningGymConfig
     | ReverseConfig
     | SortingConfig

@@ -10,7 +10,7 @@ from random import Random
 
 from espalier.core.messages import Message, ToolSpec
 from espalier.core.seed import rng
-from espalier.envs.api import Env, Split, Step, Task, TaskSet
+from espalier.envs.api import Env, Split, Step, Task, TaskSet, guess_rate
 from espalier.envs.procedural import DelayConfig
 
 
@@ -26,6 +26,11 @@ class Delayed:
         self._delay = delay
         self._seed = seed
         self._episodes: Counter[str] = Counter()
+
+    @property
+    def guess_rate(self) -> float:
+        """See `Guessable`."""
+        return guess_rate(self._inner)
 
     def task(self, split: Split, index: int) -> Task:
         """See `TaskSet`."""

@@ -7,7 +7,7 @@ from random import Random
 
 from espalier.core.errors import ConfigError
 from espalier.core.messages import Message, ToolSpec
-from espalier.envs.api import Env, Split, Task, TaskSet
+from espalier.envs.api import Env, Split, Task, TaskSet, guess_rate
 
 PERIOD = 1000
 """Indices after which the sequence of sets repeats; shares are exact to one in as many."""
@@ -30,6 +30,11 @@ class Mixture:
             raise ConfigError(f"two task sets are called {twice!r}: give one of them another `name`")
         self._cycle = interleave(weights)
         self._ranks = [self._cycle[:place].count(member) for place, member in enumerate(self._cycle)]
+
+    @property
+    def guess_rate(self) -> float:
+        """See `Guessable`: the mean of the sets', each by its share of the tasks."""
+        return sum(self._cycle.count(i) * guess_rate(member) for i, member in enumerate(self._members)) / PERIOD
 
     def task(self, split: Split, index: int) -> Task:
         """See `TaskSet`."""

@@ -57,6 +57,15 @@ class Procedural(ABC, Generic[C]):
         self.config = config
         self._seed = seed
 
+    @property
+    def guess_rate(self) -> float:
+        """Probability that a guess is right, averaged over what `draw` gives: see `Guessable`.
+
+        A guess is drawn uniformly from all answers of the right form; each set says what its form is. The value is
+        exact. 0.0 where the set states none: guesses are then seldom right, or their rate has no exact value.
+        """
+        return 0.0
+
     @abstractmethod
     def draw(self, random: Random) -> dict[str, Any]:
         """A new instance."""
@@ -110,6 +119,14 @@ class Question(Procedural[C]):
     def verify(self, data: Mapping[str, Any], answer: str) -> bool:
         """Whether the text after `#` solves the instance."""
         return answer == self.answer(data)
+
+    def canonical_answer(self, data: Mapping[str, Any], answer: str) -> str:
+        """A form of the text after `#` that is the same for right answers that are the same solution.
+
+        Counts of different solutions compare it. It is a right answer itself, without white space at its ends. An
+        answer that is wrong comes back with its white space stripped, or in some other form.
+        """
+        return answer.strip()
 
     def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """See `Procedural`."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from espalier.core.errors import ConfigError, EnvError, NoDemonstrationsError
 from espalier.core.messages import Message, ToolSpec
 from espalier.core.plugins import imported
-from espalier.envs.api import Env, Split, Step, Task, TaskSet
+from espalier.envs.api import Env, Split, Step, Task, TaskSet, guess_rate
 
 T = TypeVar("T")
 AHEAD = 64
@@ -40,6 +40,13 @@ class Host:
     def name(self) -> str:
         """The set's name."""
         return str(self._tasks.name)
+
+    def guess_rate(self) -> float:
+        """See `Guessable`."""
+        rate = float(guess_rate(self._tasks))
+        if not 0.0 <= rate <= 1.0:
+            raise ConfigError(f"{self._tasks.name}: guess_rate is {rate}, which is no probability")
+        return rate
 
     def tasks(self, split: Split, start: int) -> list[tuple[Task, Sequence[ToolSpec]]]:
         """Task `start` and its tools, and those after it that are made in no time."""

@@ -54,6 +54,11 @@ class PluginTasks:
         except (CallError, OverrunError) as error:
             raise ConfigError(f"{config.factory}: {error}") from None
 
+    @property
+    def guess_rate(self) -> float:
+        """See `Guessable`: what the user's set says, 0.0 where it says nothing."""
+        return float(self._call("guess_rate"))
+
     def task(self, split: Split, index: int) -> Task:
         """See `TaskSet`."""
         if (split, index) not in self._made:

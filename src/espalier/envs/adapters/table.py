@@ -117,6 +117,12 @@ class Table:
         self._tools = RemoteTools(config.tools, seconds=config.tool_seconds) if config.tools else None
         say(f"{self.name}: {len(train)} questions to train on, {len(heldout)} held out; {self._guesses()}")
 
+    @property
+    def guess_rate(self) -> float:
+        """See `Guessable`: one of the choices at random, and never right where there are none; over all questions."""
+        tasks = [task for split in self._tasks.tasks.values() for task in split]
+        return sum(1 / len(task.data["choices"]) for task in tasks if "choices" in task.data) / len(tasks)
+
     def task(self, split: Split, index: int) -> Task:
         """See `TaskSet`. Every question comes once before any comes again, in a new order each time."""
         return self._tasks.task(split, index)

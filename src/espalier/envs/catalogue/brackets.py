@@ -37,6 +37,12 @@ class Brackets(Question[BracketsConfig]):
 
     env_name = "brackets"
 
+    @property
+    def guess_rate(self) -> float:
+        """See `Procedural`. The form: closing brackets, as many as may be open after so many brackets."""
+        length, kinds = self.config.length, self.config.kinds
+        return 1 / sum(kinds**still_open for still_open in range(length, 0, -2))
+
     def draw(self, random: Random) -> dict[str, Any]:
         """See `Procedural`."""
         opening = list(PAIRS)[: self.config.kinds]

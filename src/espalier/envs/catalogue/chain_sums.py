@@ -35,6 +35,11 @@ class ChainSums(Question[ChainSumsConfig]):
 
     env_name = "chain_sums"
 
+    @property
+    def guess_rate(self) -> float:
+        """See `Procedural`. The form: a whole number from zero to the largest sum."""
+        return 1 / (self.config.terms * (10**self.config.digits - 1) + 1)
+
     def draw(self, random: Random) -> dict[str, Any]:
         """See `Procedural`."""
         low, high = 10 ** (self.config.digits - 1), 10**self.config.digits

@@ -7,14 +7,22 @@ Worked demonstrations try a few expressions before the right one; direct ones gu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import combinations_with_replacement, permutations, product
+from math import factorial, prod
 from random import Random
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
-from espalier.envs.arithmetic import evaluate, numbers
+from espalier.envs.arithmetic import canonical, evaluate, numbers
 from espalier.envs.procedural import Question, TaskConfig
+
+TARGETS = 100
+"""Largest target."""
 
 
 class CountdownConfig(TaskConfig):
@@ -39,6 +47,15 @@ class Countdown(Question[CountdownConfig]):
 
     env_name = "countdown"
 
+    @property
+    def guess_rate(self) -> float:
+        """See `Procedural`. The form: the numbers in any order, with any of `operators` between and no parentheses.
+        0.0 for more than three numbers, for which it is not worked out.
+        """
+        if self.config.count > 3:
+            return 0.0
+        return _guess_rate(self.config.count, self.config.largest, self.config.operators)
+
     def draw(self, random: Random) -> dict[str, Any]:
         """See `Procedural`."""
         while True:
@@ -48,7 +65,7 @@ class Countdown(Question[CountdownConfig]):
                 target = evaluate(answer)
             except ValueError:  # division by zero
                 continue
-            if target.denominator == 1 and 0 < target <= 100:
+            if target.denominator == 1 and 0 < target <= TARGETS:
                 return {"numbers": given, "target": int(target), "answer": answer}
 
     def canonical(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -70,6 +87,13 @@ class Countdown(Question[CountdownConfig]):
         except ValueError:
             return False
 
+    def canonical_answer(self, data: Mapping[str, Any], answer: str) -> str:
+        """See `Question`: sums and products without regard to order and grouping, as `arithmetic.canonical` says."""
+        try:
+            return canonical(answer)
+        except ValueError:
+            return answer.strip()
+
     def solve(self, data: Mapping[str, Any], random: Random) -> str:
         """See `Question`."""
         if random.random() < self.config.direct:
@@ -86,3 +110,40 @@ class Countdown(Question[CountdownConfig]):
     def _expression(self, given: list[int], random: Random) -> str:
         first, *rest = random.sample(given, len(given))
         return f"{first}{''.join(random.choice(self.config.operators) + str(number) for number in rest)}"
+
+
+@lru_cache(maxsize=16)
+def _guess_rate(count: int, largest: int, operators: str) -> float:
+    """Of two expressions of the same numbers, the first with a target that is allowed: how often both have one value.
+
+    All expressions of all numbers are compared, multiplied by the product of the numbers, which makes them whole.
+    """
+    given = np.array(list(combinations_with_replacement(range(1, largest + 1), count))).T
+    orders = np.array([factorial(count) / prod(factorial(row.count(n)) for n in {*row}) for row in given.T.tolist()])
+    scale = given.prod(axis=0)
+    values = np.array(
+        [
+            _scaled([given[place] for place in order], signs, scale)
+            for order in permutations(range(count))
+            for signs in product(operators, repeat=count - 1)
+        ]
+    )
+    drawn = (values % scale == 0) & (values > 0) & (values <= TARGETS * scale)
+    equal = np.array([(values == row).sum(axis=0) for row in values])
+    return float((orders * drawn * equal).sum() / (orders * drawn).sum() / len(values))
+
+
+def _scaled(
+    row: Sequence[npt.NDArray[np.int64]], signs: Sequence[str], scale: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """`scale` times the value of the numbers with the signs between them, exactly; products and quotients first."""
+    total, term = np.zeros_like(scale), scale * row[0]
+    for sign, number in zip(signs, row[1:], strict=True):
+        match sign:
+            case "*":
+                term = term * number
+            case "/":
+                term = term // number
+            case _:
+                total, term = total + term, scale * number if sign == "+" else -scale * number
+    return total + term

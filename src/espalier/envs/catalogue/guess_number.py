@@ -38,6 +38,12 @@ class GuessNumber(Procedural[GuessNumberConfig]):
 
     env_name = "guess_number"
 
+    @property
+    def guess_rate(self) -> float:
+        """See `Procedural`. The form: a number of the interval in each turn, whatever was answered before."""
+        highs = range(self.config.largest // 2, self.config.largest + 1)
+        return sum(1 - (1 - 1 / high) ** turns_allowed(high) for high in highs) / len(highs)
+
     def draw(self, random: Random) -> dict[str, Any]:
         """See `Procedural`."""
         high = random.randint(self.config.largest // 2, self.config.largest)

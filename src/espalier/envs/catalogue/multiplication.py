@@ -36,6 +36,16 @@ class Multiplication(Question[MultiplicationConfig]):
 
     env_name = "multiplication"
 
+    @property
+    def guess_rate(self) -> float:
+        """See `Procedural`. The form: a number that is one of the products. 0.0, for less than one in a thousand, above
+        three digits.
+        """
+        if self.config.digits > 3:
+            return 0.0
+        low, high = 10 ** (self.config.digits - 1), 10**self.config.digits
+        return 1 / len({a * b for a in range(low, high) for b in range(2, 10)})
+
     def draw(self, random: Random) -> dict[str, Any]:
         """See `Procedural`."""
         digits = self.config.digits

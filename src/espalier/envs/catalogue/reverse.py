@@ -34,6 +34,11 @@ class Reverse(Question[ReverseConfig]):
 
     env_name = "reverse"
 
+    @property
+    def guess_rate(self) -> float:
+        """See `Procedural`. The form: a word of as many letters."""
+        return float(self.config.letters) ** -self.config.length
+
     def draw(self, random: Random) -> dict[str, Any]:
         """See `Procedural`."""
         return {"word": "".join(random.choices(ascii_lowercase[: self.config.letters], k=self.config.length))}
