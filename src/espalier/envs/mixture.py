@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from espalier.core.errors import ConfigError
@@ -23,8 +23,9 @@ class Mixture:
 
     def __init__(self, sets: Sequence[TaskSet], weights: Sequence[float]) -> None:
         self._members = list(sets)
-        self._sets = {tasks.name: tasks for tasks in sets}
-        if len(self._sets) < len(sets):
+        self.sets: Mapping[str, TaskSet] = {tasks.name: tasks for tasks in sets}
+        """By name."""
+        if len(self.sets) < len(sets):
             names = [tasks.name for tasks in sets]
             twice = next(name for name in names if names.count(name) > 1)
             raise ConfigError(f"two task sets are called {twice!r}: give one of them another `name`")
@@ -45,15 +46,20 @@ class Mixture:
 
     def env(self, task: Task) -> Env:
         """See `TaskSet`."""
-        return self._sets[task.env].env(task)
+        return self.sets[task.env].env(task)
 
     def tools(self, task: Task) -> Sequence[ToolSpec]:
         """See `TaskSet`."""
-        return self._sets[task.env].tools(task)
+        return self.sets[task.env].tools(task)
 
     def demonstrate(self, task: Task, rng: Random) -> Sequence[Message]:
         """See `TaskSet`."""
-        return self._sets[task.env].demonstrate(task, rng)
+        return self.sets[task.env].demonstrate(task, rng)
+
+
+def sets_of(tasks: TaskSet) -> Mapping[str, TaskSet]:
+    """The sets of a mixture by name, or the one that it is."""
+    return tasks.sets if isinstance(tasks, Mixture) else {tasks.name: tasks}
 
 
 def interleave(weights: Sequence[float]) -> list[int]:

@@ -18,8 +18,9 @@ from espalier.engine.api import Engine
 from espalier.engine.build import check_capabilities
 from espalier.engine.channels.api import Channel
 from espalier.engine.config import EngineConfig
-from espalier.envs.api import TaskSet
+from espalier.envs.api import TaskSet, guess_rate
 from espalier.envs.build import build_tasks
+from espalier.envs.mixture import sets_of
 from espalier.envs.workers.worker import Worker
 from espalier.lm.build import LanguageModel, build
 from espalier.rewards.rubric import Rubric
@@ -136,8 +137,7 @@ class Setting:
             self.tasks,
             config.curriculum,
             seed=derive(self.seed, "curriculum"),
-            guess=lambda task: 0.0,
-            tiers=[entry.name or entry.env for entry in config.tasks],
+            guesses={name: guess_rate(tasks) for name, tasks in sets_of(self.tasks).items()},
             correct_above=self.correct_above,
             cursor=cursor,
             saved=saved,

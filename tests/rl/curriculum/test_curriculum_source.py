@@ -1,5 +1,6 @@
 """The source that prefers tasks of middle difficulty, alone and in whole runs."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ from espalier.core.errors import ConfigError
 from espalier.core.messages import Message, ToolSpec
 from espalier.core.run.run import Run
 from espalier.envs.api import Env, Split, Task
+from espalier.rl.assemble import setting
 from espalier.rl.config import TrainConfig
 from espalier.rl.curriculum.config import CurriculumConfig
+from espalier.rl.curriculum.difficulty import weight
 from espalier.rl.curriculum.source import CurriculumSource
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Status, Trajectory
@@ -55,8 +58,7 @@ def source(
         Tiers(finite),
         CurriculumConfig.model_validate(settings),
         seed=0,
-        guess=lambda task: 0.5 if task.env == "middle" else 0.0,
-        tiers=list(RATES),
+        guesses={"easy": 0.0, "middle": 0.5, "hard": 0.0},
         correct_above=0.5,
         cursor=cursor,
         saved=saved,
@@ -183,6 +185,17 @@ MIXTURE = [
 
 def curriculum(**settings: Any) -> TrainConfig:
     return config(tasks=MIXTURE, curriculum={"candidates": 4, **settings})
+
+
+def test_a_run_subtracts_the_guess_rates_of_its_task_sets(tmp_path: Path):
+    tasks = [{"env": "quantities", "form": form, "name": form} for form in ("choice", "fill")]
+    wanted = config(tasks=tasks, curriculum={})
+    scene = setting(wanted, start(tmp_path, wanted))
+    source = scene.source(wanted, 0, {})
+    assert isinstance(source, CurriculumSource)
+    weights = {task.env: source._weight(task) for task in (scene.tasks.task("train", i) for i in range(4))}
+    assert weights == pytest.approx({"choice": weight(0.5, 0.25, 0.05), "fill": weight(0.5, 0.0, 0.05)})
+    asyncio.run(scene.engine.close())
 
 
 @pytest.mark.parametrize("settings", [{}, {"expansion": {}}])

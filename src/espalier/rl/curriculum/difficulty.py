@@ -60,5 +60,5 @@ def weight(rate: float, guess: float, floor: float) -> float:
     """w = 4 p (1 - p) + floor, with p = max(0, (rate - guess) / (1 - guess)): the share of answers that are right for
     another reason than luck.
     """
-    p = max(0.0, (rate - guess) / (1.0 - guess))
+    p = max(0.0, (rate - guess) / (1.0 - guess)) if guess < 1.0 else 0.0
     return 4.0 * p * (1.0 - p) + floor

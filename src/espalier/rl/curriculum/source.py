@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
@@ -27,25 +27,23 @@ class CurriculumSource:
         config: CurriculumConfig,
         *,
         seed: int,
-        guess: Callable[[Task], float],
-        tiers: Sequence[str] = (),
+        guesses: Mapping[str, float],
         correct_above: float,
         cursor: int = 0,
         saved: Mapping[str, Any] | None = None,
     ) -> None:
-        """`guess`: the guess rate of a task. `tiers`: the names of the task sets. `correct_above`: see
-        `EvaluationConfig`. `cursor`, `saved`: those of a checkpoint.
+        """`guesses`: the guess rate of each task set. `correct_above`: see `EvaluationConfig`. `cursor`, `saved`: those
+        of a checkpoint.
 
         Raises ConfigError if `config` knows tiers that are not there.
         """
-        if tiers and not config.tier and (unknown := sorted(set(config.known) - set(tiers))):
-            raise ConfigError(f"curriculum.known: there is no task set {unknown[0]!r}; there are {', '.join(tiers)}")
-        self._names = tiers
+        if not config.tier and (unknown := sorted(set(config.known) - set(guesses))):
+            raise ConfigError(f"curriculum.known: there is no task set {unknown[0]!r}; there are {', '.join(guesses)}")
         saved = saved or {}
         self._tasks = tasks
         self._config = config
         self._seed = seed
-        self._guess = guess
+        self._guesses = guesses
         self._correct_above = correct_above
         self.cursor = cursor
         self._seen: int = saved.get("seen", 0)
@@ -101,7 +99,7 @@ class CurriculumSource:
         }
 
     def _weight(self, task: Task) -> float:
-        guess = self._guess(task) if self._config.guesses else 0.0
+        guess = self._guesses[task.env] if self._config.guesses else 0.0
         tier = self._tier(task)
         if self._config.shuffle_weights:
             tier = self._other(tier)
@@ -110,7 +108,7 @@ class CurriculumSource:
 
     def _other(self, tier: str) -> str:
         """The tier whose weight `tier` has in the control: the next one in a random order."""
-        names = sorted(self._names if not self._config.tier else self._difficulty.tiers)
+        names = sorted(self._guesses if not self._config.tier else self._difficulty.tiers)
         if tier not in names:
             return tier
         rng(self._seed, "curriculum", "shuffle").shuffle(names)
