@@ -128,6 +128,10 @@ class Question(Procedural[C]):
         """
         return answer.strip()
 
+    def solution(self, task: Task, response: str) -> str:
+        """The canonical form of the answer in a right response."""
+        return self.canonical_answer(task.data, final(response) or "")
+
     def known(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """See `Procedural`."""
         return {"answer": self.answer(data)}

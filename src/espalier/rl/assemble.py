@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -18,17 +18,14 @@ from espalier.engine.api import Engine
 from espalier.engine.build import check_capabilities
 from espalier.engine.channels.api import Channel
 from espalier.engine.config import EngineConfig
-from espalier.envs.api import TaskSet, guess_rate
+from espalier.envs.api import TaskSet
 from espalier.envs.build import build_tasks
-from espalier.envs.mixture import sets_of
 from espalier.envs.workers.worker import Worker
 from espalier.lm.build import LanguageModel, build
 from espalier.rewards.rubric import Rubric
 from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.browse import Browser
 from espalier.rl.config import EvaluationConfig, SFTConfig, TrainConfig
-from espalier.rl.curriculum.expansion import Expansion
-from espalier.rl.curriculum.source import CurriculumSource
 from espalier.rl.demonstrations import Demonstrations, sample_texts
 from espalier.rl.eval_config import EvalConfig
 from espalier.rl.learner.api import Learner
@@ -38,7 +35,7 @@ from espalier.rl.learner.ranks.crew import Crew
 from espalier.rl.loop.evaluate import Evaluations, Evaluator
 from espalier.rl.loop.publish import Publisher
 from espalier.rl.loop.record.rollout_log import RolloutLog
-from espalier.rl.loop.source import Source, TaskSource, heldout
+from espalier.rl.loop.source import heldout
 from espalier.rl.processes import cluster_of, crew, engine
 from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
@@ -95,7 +92,21 @@ class Setting:
         """A player whose random numbers are named by `purpose`; with `algorithm`, its groups are fit for training, and
         are those of a tree search where that is configured. `in_flight` counts its attempts.
         """
-        attempts = Attempts(
+        attempts = self.attempts(rollout, purpose, algorithm, in_flight)
+        if algorithm and rollout.tree:
+            return TreePlayer(attempts, rollout.tree, self.language.tokenizer.pieces, correct_above=self.correct_above)
+        least = 1 if algorithm and not algorithm.needs_group else 2
+        return GroupPlayer(attempts, least=least, pad=algorithm is not None and rollout.pad_groups)
+
+    def attempts(
+        self,
+        rollout: RolloutConfig,
+        purpose: str,
+        algorithm: Algorithm | None = None,
+        in_flight: InFlight | None = None,
+    ) -> Attempts:
+        """What players make their groups of; see `player`."""
+        return Attempts(
             self.engine,
             self.language.renderer,
             self.tasks,
@@ -109,10 +120,6 @@ class Setting:
             notices=self.notices,
             forcing=self._forcing(rollout.forcing) if rollout.forcing else None,
         )
-        if algorithm and rollout.tree:
-            return TreePlayer(attempts, rollout.tree, self.language.tokenizer.pieces, correct_above=self.correct_above)
-        least = 1 if algorithm and not algorithm.needs_group else 2
-        return GroupPlayer(attempts, least=least, pad=algorithm is not None and rollout.pad_groups)
 
     def _forcing(self, config: ForcingConfig) -> Forcing:
         return Forcing.of(config, self.language.tokenizer)
@@ -128,27 +135,6 @@ class Setting:
                 say(line)
             if rollout.max_turns == 1 and tasks.tools(tasks.task("train", 0)):
                 say("warning: the tasks offer tools, and rollout.max_turns=1 ends an attempt with its first call")
-
-    def source(self, config: TrainConfig, cursor: int, saved: Mapping[str, Any]) -> Source:
-        """Issues the training tasks, from the state of a checkpoint on."""
-        if config.curriculum is None:
-            return TaskSource(self.tasks, cursor)
-        return CurriculumSource(
-            self.tasks,
-            config.curriculum,
-            seed=derive(self.seed, "curriculum"),
-            guesses={name: guess_rate(tasks) for name, tasks in sets_of(self.tasks).items()},
-            correct_above=self.correct_above,
-            cursor=cursor,
-            saved=saved,
-        )
-
-    def expansion(self, config: TrainConfig, saved: Mapping[str, Any]) -> Expansion | None:
-        """Chooses the groups of a step among more, if that is configured."""
-        if config.curriculum is None or config.curriculum.expansion is None:
-            return None
-        seed = derive(self.seed, "expansion")
-        return Expansion(config.curriculum.expansion, seed=seed, correct_above=self.correct_above, saved=saved)
 
     def publisher(self, learner: Learner, rollout: RolloutConfig, engine: EngineConfig) -> Publisher:
         """Publishes the weights of `learner`."""

@@ -13,6 +13,7 @@ from espalier.envs.adapters.rows import HUB_NAME, SUFFIXES
 from espalier.envs.adapters.table import TableConfig
 from espalier.rl.config import SFTConfig, TrainConfig
 from espalier.rl.eval_config import EvalConfig
+from espalier.rl.search_config import SearchConfig
 
 
 def _train() -> JobFunction:
@@ -31,6 +32,12 @@ def _evaluate() -> JobFunction:
     from espalier.rl.measure import measure
 
     return measure
+
+
+def _search() -> JobFunction:
+    from espalier.rl.search import search
+
+    return search
 
 
 def _follow() -> Callable[[TrainConfig | SFTConfig], None]:
@@ -69,4 +76,5 @@ JOBS: tuple[Job, ...] = (
     ),
     Job("rl.sft", "fine-tune a language model on demonstrations", SFTConfig, _sft, _of_config, _follow, _examine),
     Job("rl.eval", "measure a language model on held-out tasks", EvalConfig, _evaluate, _of_config),
+    Job("rl.search", "compare tree searches with independent attempts", SearchConfig, _search, _of_config),
 )

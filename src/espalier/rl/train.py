@@ -13,6 +13,7 @@ from espalier.core.run.run import Run
 from espalier.engine.process.cores import divided
 from espalier.rl.assemble import Setting, setting
 from espalier.rl.config import TrainConfig
+from espalier.rl.curriculum.build import build_expansion, build_source
 from espalier.rl.doctor.examine import examine
 from espalier.rl.learner.api import Learner
 from espalier.rl.learner.config import LearnerConfig
@@ -132,7 +133,7 @@ class Training:
             player=setting.player(config.rollout, "rollout", config.algorithm, in_flight),
             in_flight=in_flight,
             under_way=setting.under_way,
-            source=setting.source(config, state.cursor, state.source),
+            source=build_source(config, setting.tasks, state, seed=run.seed),
             evaluator=setting.evaluator(config.rollout, config.evaluation),
             checkpoints=self._checkpoints,
             rollouts=rollouts,
@@ -141,7 +142,7 @@ class Training:
             credit=TreeCredit(config.rollout.tree, overlong=not config.shuffle_rewards)
             if config.rollout.tree
             else None,
-            expansion=setting.expansion(config, state.expansion),
+            expansion=build_expansion(config, state, seed=run.seed),
         )
         loop = Loop(run, config, parts, offset=config.warm_start.steps, state=state, waiting=waiting)
         run.look = loop.now

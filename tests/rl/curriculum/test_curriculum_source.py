@@ -18,9 +18,11 @@ from espalier.core.run.run import Run
 from espalier.envs.api import Env, Split, Task
 from espalier.rl.assemble import setting
 from espalier.rl.config import TrainConfig
+from espalier.rl.curriculum.build import build_source
 from espalier.rl.curriculum.config import CurriculumConfig
 from espalier.rl.curriculum.difficulty import weight
 from espalier.rl.curriculum.source import CurriculumSource
+from espalier.rl.loop.checkpoints import State
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.trajectory import Status, Trajectory
 
@@ -191,7 +193,7 @@ def test_a_run_subtracts_the_guess_rates_of_its_task_sets(tmp_path: Path):
     tasks = [{"env": "quantities", "form": form, "name": form} for form in ("choice", "fill")]
     wanted = config(tasks=tasks, curriculum={})
     scene = setting(wanted, start(tmp_path, wanted))
-    source = scene.source(wanted, 0, {})
+    source = build_source(wanted, scene.tasks, State("rl", 0), seed=0)
     assert isinstance(source, CurriculumSource)
     weights = {task.env: source._weight(task) for task in (scene.tasks.task("train", i) for i in range(4))}
     assert weights == pytest.approx({"choice": weight(0.5, 0.25, 0.05), "fill": weight(0.5, 0.0, 0.05)})
