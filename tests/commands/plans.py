@@ -98,6 +98,14 @@ PLANS: dict[str, Plan | Unrun] = {
     "espalier run rl/skip_zero_variance --smoke": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/algorithms": Plan(add=STUDY, says="INDICATION", slow=True),
     "espalier run rl/lag": Plan(add=STUDY, says="report: ", slow=True),
+    "espalier run rl/curriculum": Plan(add=RL, says="report: "),
+    "espalier run rl/treerl": Plan(add=f"{RL} rollout.samples_per_group=4", says="report: "),
+    "espalier run rl/treerl_search": Plan(
+        add="variant=smoke warm_start.steps=2 smoke.warm_start.steps=2 warm_start.rows_per_step=8 base.chains=60 "
+        "base.evaluation.tasks=2 smoke.base.evaluation.tasks=2",
+        says="report: ",
+        slow=True,
+    ),
     "espalier run rl/async": Plan(add=RL, says="report: "),
     "espalier run rl/async trace=true": Plan(add=RL, says="report: "),
     "espalier run rl/quickstart engine.kind=process rollout.max_lag=1": Plan(add=RL, says="report: "),
