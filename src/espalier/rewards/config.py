@@ -15,6 +15,7 @@ from espalier.rewards.mathematics.maths import MathsConfig
 from espalier.rewards.mathematics.numeric import NumericConfig
 from espalier.rewards.overlap import F1Config
 from espalier.rewards.pattern import RegexConfig
+from espalier.rewards.penalties.penalties import PenaltiesConfig
 from espalier.rewards.plugin import PluginRewardConfig
 from espalier.rewards.repetition import RepetitionConfig
 
@@ -27,6 +28,7 @@ AnyComponentConfig = Annotated[
     | LengthConfig
     | MathsConfig
     | NumericConfig
+    | PenaltiesConfig
     | PluginRewardConfig
     | RegexConfig
     | RepetitionConfig,
@@ -47,7 +49,8 @@ def _named_apart(components: list[AnyComponentConfig]) -> list[AnyComponentConfi
 
 
 RewardsConfig = Annotated[list[AnyComponentConfig], Field(min_length=1), AfterValidator(_named_apart)]
-"""The reward is the weighted sum of the components; the first is the verdict on right and wrong."""
+"""The reward is the weighted sum of the components, unless one has a `veto`; the first is the verdict on right and
+wrong."""
 
 ENV_REWARD: list[AnyComponentConfig] = [EnvRewardConfig()]
 """The environment's own reward, and nothing else."""
