@@ -7,6 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from espalier.rewards.answer import AnswerConfig
+from espalier.rewards.domains.chart import ChartConfig
+from espalier.rewards.domains.choice import ChoiceConfig
+from espalier.rewards.domains.count import CountConfig
+from espalier.rewards.domains.ocr import OcrConfig
+from espalier.rewards.domains.quantity import QuantityConfig
 from espalier.rewards.environment import EnvRewardConfig
 from espalier.rewards.exact import ExactConfig
 from espalier.rewards.form import FormatConfig
@@ -21,6 +26,9 @@ from espalier.rewards.repetition import RepetitionConfig
 
 AnyComponentConfig = Annotated[
     AnswerConfig
+    | ChartConfig
+    | ChoiceConfig
+    | CountConfig
     | EnvRewardConfig
     | ExactConfig
     | F1Config
@@ -28,8 +36,10 @@ AnyComponentConfig = Annotated[
     | LengthConfig
     | MathsConfig
     | NumericConfig
+    | OcrConfig
     | PenaltiesConfig
     | PluginRewardConfig
+    | QuantityConfig
     | RegexConfig
     | RepetitionConfig,
     Field(discriminator="kind"),

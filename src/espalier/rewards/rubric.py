@@ -15,6 +15,11 @@ from espalier.envs.workers.process import CallError
 from espalier.rewards.answer import Answer, AnswerConfig
 from espalier.rewards.api import GroupReward, Reward
 from espalier.rewards.config import AnyComponentConfig, RewardsConfig, component_name
+from espalier.rewards.domains.chart import ChartConfig, chart
+from espalier.rewards.domains.choice import ChoiceConfig, choice
+from espalier.rewards.domains.count import CountConfig, count
+from espalier.rewards.domains.ocr import OcrConfig, ocr
+from espalier.rewards.domains.quantity import QuantityConfig, quantity
 from espalier.rewards.environment import EnvRewardConfig, environment
 from espalier.rewards.exact import ExactConfig, exact
 from espalier.rewards.form import FormatConfig, form
@@ -157,6 +162,12 @@ def build(config: AnyComponentConfig) -> Reward:
     match config:
         case AnswerConfig():
             return Answer()
+        case ChartConfig():
+            return partial(chart, config)
+        case ChoiceConfig():
+            return partial(choice, config)
+        case CountConfig():
+            return partial(count, config)
         case EnvRewardConfig():
             return environment
         case ExactConfig():
@@ -171,10 +182,14 @@ def build(config: AnyComponentConfig) -> Reward:
             return Maths(config)
         case NumericConfig():
             return Numeric(config)
+        case OcrConfig():
+            return partial(ocr, config)
         case PenaltiesConfig():
             return partial(penalties, config)
         case PluginRewardConfig():
             return Plugin(config)
+        case QuantityConfig():
+            return partial(quantity, config)
         case RegexConfig():
             return Regex(config)
         case RepetitionConfig():
