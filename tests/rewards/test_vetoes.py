@@ -9,13 +9,35 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from espalier.envs.api import Episode
+from espalier.rewards.answer import AnswerConfig
 from espalier.rewards.config import RewardsConfig
+from espalier.rewards.environment import EnvRewardConfig
+from espalier.rewards.exact import ExactConfig
+from espalier.rewards.form import FormatConfig
+from espalier.rewards.length import LengthConfig
+from espalier.rewards.mathematics.maths import MathsConfig
+from espalier.rewards.mathematics.numeric import NumericConfig
+from espalier.rewards.overlap import F1Config
+from espalier.rewards.pattern import RegexConfig
+from espalier.rewards.plugin import PluginRewardConfig
+from espalier.rewards.repetition import RepetitionConfig
 from espalier.rewards.rubric import Rubric, Scores
 
 NUMERIC = {"kind": "numeric"}
 SHORT = {"kind": "regex", "name": "short", "pattern": "(?s).{0,20}", "whole": True, "weight": 0.25}
 TIDY = {"kind": "regex", "name": "tidy", "pattern": "####", "weight": 0.0, "veto": 0}
 PENALTIES = {"kind": "penalties"}
+BEFORE = [
+    *(AnswerConfig(), EnvRewardConfig(), ExactConfig(), F1Config(), FormatConfig(), LengthConfig(limit=2, buffer=1)),
+    *(
+        MathsConfig(),
+        NumericConfig(),
+        PluginRewardConfig(function="a.b:c"),
+        RegexConfig(pattern=""),
+        RepetitionConfig(),
+    ),
+]
+"""Rewards that had results before there were vetoes."""
 
 
 def score(judged: Episode, *components: dict[str, Any], **settings: Any) -> Scores:
@@ -82,6 +104,21 @@ def test_a_veto_is_for_its_task_sets_and_can_be_turned_off():
     assert only.verdict == 1.0, "where nothing verifies, the first decides"
     with pytest.raises(ValidationError):
         score(cut, NUMERIC | {"veto": 0.5})
+    with pytest.raises(ValidationError):
+        score(cut, NUMERIC, {"kind": "repetition", "veto": -1})  # its best value is 0
+    with pytest.raises(ValidationError):
+        score(cut, NUMERIC, {"kind": "length", "limit": 9, "buffer": 3, "veto": -1})
+
+
+def test_options_that_came_later_leave_published_results_as_they_are():
+    later = {type(one).__name__: type(one).later for one in BEFORE}
+    plain = {"veto"}
+    assert later == dict.fromkeys(later, plain) | {
+        "FormatConfig": plain | {"tags", "box"},
+        "MathsConfig": plain | {"tolerance", "unmarked"},
+        "PluginRewardConfig": plain | {"scope"},
+    }
+    assert all(one.veto is None for one in BEFORE)
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([None, 0.0, -0.5, -1.0]), st.booleans()), min_size=1))

@@ -105,6 +105,17 @@ def test_letters_without_known_choices():
     assert [judge(said) for said in ("A", "B or C", "Because", "B and more", "B) C)", "", "B C")] == [0.0] * 7
 
 
+def test_a_letter_is_that_of_a_choice_before_it_is_the_text_of_another():
+    def taken(said: str, choices: tuple[str, ...]) -> str:
+        return "".join(
+            x for x in "ABCD"[: len(choices)] if choice(ChoiceConfig(), asked(f"\\boxed{{{said}}}", x, choices))
+        )
+
+    vitamins = ("C", "A", "B", "D")
+    assert [taken(said, vitamins) for said in ("A", "B", "C", "B) A", "B) D")] == ["A", "B", "C", "B", ""]
+    assert [taken(said, ("one", "one", "two")) for said in ("one", "B", "B) one", "two")] == ["", "B", "B", "C"]
+
+
 def test_choices_to_fill_in():
     def judge(answer: str, right: str = "B") -> float:
         return choice(ChoiceConfig(fill_in=True), asked(f"\\boxed{{{answer}}}", right))

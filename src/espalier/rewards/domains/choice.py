@@ -54,18 +54,16 @@ def taken(answer: str, choices: Sequence[str]) -> str | None:
     """The letter of the choice that an answer takes; None where it takes none or several, or where its letter and its
     text are of different choices. Without `choices`, a text must be set off from the letter, as in `B) text`.
     """
-    named = [letter for letter, text in zip(ascii_uppercase, choices, strict=False) if equal(answer, text)]
-    if len(named) == 1:
-        return named[0]
+    letters = ascii_uppercase[: len(choices)] if choices else ascii_uppercase
     found = _LETTERED.match(answer)
-    if found is None:
-        return None
-    letter, text = found[1].upper(), answer[found.end() :].strip(" \n\t.*_)]}")
-    if not choices:
-        return letter if not text or (found[2] and not _LETTERED.match(text)) else None
-    if letter not in ascii_uppercase[: len(choices)]:
-        return None
-    return letter if not text or equal(text, choices[ascii_uppercase.index(letter)]) else None
+    letter = found[1].upper() if found and found[1].upper() in letters else None
+    text = answer[found.end() :].strip(" \n\t.*_)]}") if found else ""
+    if letter and (not text or (choices and equal(text, choices[letters.index(letter)]))):
+        return letter
+    if choices:
+        named = [one for one, text in zip(letters, choices, strict=False) if equal(answer, text)]
+        return named[0] if len(named) == 1 else None
+    return letter if found and found[2] and not _LETTERED.match(text) else None
 
 
 def equal(answer: str, text: str) -> bool:
