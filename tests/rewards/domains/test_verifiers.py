@@ -22,6 +22,7 @@ def test_charts_by_hand():
 
     assert [judge(said, "40") for said in ("41", "39", "41.01", "38.99", "40.0", "-40")] == [1, 1, 0, 0, 1, 0]
     assert [judge(said, "1999") for said in ("1999", "2000", "1998", "1999.0", "2024")] == [1, 0, 0, 1, 0]
+    assert [judge(said, "3000") for said in ("3000", "2999", "3001")] == [1, 0, 1], "3001 is no year"
     assert [judge(said, "3001") for said in ("3000", "3075", "3077")] == [1, 1, 0], "no year, so within 2.5%"
     assert [judge(said, "2450.5") for said in ("2450", "2500", "2600")] == [1, 1, 0], "no integer, so no year"
     assert [judge(said, "12.5%") for said in ("12.5", "12.4 %", "0.125", "13")] == [1, 1, 0, 0]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Container
+from functools import lru_cache
 from string import ascii_letters
 
 NOISE = 24
@@ -73,6 +74,7 @@ def has_foreign(text: str, known: Container[str]) -> bool:
     return False
 
 
+@lru_cache(maxsize=2**16)
 def _script(character: str) -> str | None:
     first = unicodedata.name(character, "").partition(" ")[0] if character.isalpha() else ""
     return "CJK" if first in _CJK else first if first in SCRIPTS else None
