@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from functools import lru_cache
 from string import ascii_letters
+
+import numpy as np
 
 NOISE = 24
 """Letters without a vowel, or signs, in a row that are noise."""
@@ -24,8 +27,6 @@ _CONTROL = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]"
 )
 _MARKS = re.compile("[\u0300-\u036f]{5}")
-_PART = 10_000
-"""Characters that are looked at before it is asked whether that will do."""
 _NAMED = (
     "ARABIC ARMENIAN BENGALI CYRILLIC DEVANAGARI ETHIOPIC GEORGIAN GUJARATI GURMUKHI HANGUL HEBREW KANNADA KHMER LAO "
     "MALAYALAM MONGOLIAN MYANMAR ORIYA SINHALA TAMIL TELUGU THAI TIBETAN"
@@ -60,18 +61,21 @@ def garbled(text: str) -> set[str]:
 
 def scripts(text: str) -> set[str]:
     """Scripts of a text's letters, without Latin and Greek, which texts of all languages use for names and formulas."""
-    return set() if text.isascii() else {found for one in set(text) if (found := _script(one))}
+    return {found for one in _different(text) if (found := _script(one))}
 
 
 def has_foreign(text: str, known: Container[str]) -> bool:
     """Whether a letter is of a script that is not among `known`, and neither Latin nor Greek."""
-    seen: set[str] = set()
-    for place in range(0, 0 if text.isascii() else len(text), _PART):
-        more = set(text[place : place + _PART]) - seen
-        if any((found := _script(one)) is not None and found not in known for one in more):
-            return True
-        seen |= more
-    return False
+    return any((found := _script(one)) is not None and found not in known for one in _different(text))
+
+
+def _different(text: str) -> Iterator[str]:
+    """The different characters of a text, without ASCII."""
+    if not text.isascii():
+        found = np.zeros(sys.maxunicode + 1, np.bool_)
+        found[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)] = True
+        found[:128] = False
+        yield from map(chr, np.flatnonzero(found))
 
 
 @lru_cache(maxsize=2**16)
