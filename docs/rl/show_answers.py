@@ -1,11 +1,16 @@
-"""Judge what people and models write with `numeric` and `maths`, and print the tables of the rewards' page."""
+"""Judge what people and models write with rewards for answers, and print the tables of the rewards' page."""
 
 import asyncio
 
 from espalier.core.messages import Message
 from espalier.envs.api import Episode, Task
+from espalier.rewards.domains.chart import ChartConfig
+from espalier.rewards.domains.choice import ChoiceConfig
+from espalier.rewards.domains.count import CountConfig
+from espalier.rewards.domains.quantity import QuantityConfig
 from espalier.rewards.mathematics.maths import Maths, MathsConfig
 from espalier.rewards.mathematics.numeric import Numeric, NumericConfig
+from espalier.rewards.rubric import build
 
 NUMERIC = [
     ("minus signs of Unicode", "-5", ["−5", "minus 5"]),
@@ -39,15 +44,27 @@ MATHS = [
     ("sets and pairs", "(1, 2)", ["\\boxed{(1, 2)}", "\\boxed{(2, 1)}"]),
     ("towers, unless the same", "9^{9^{9^9}}", ["\\boxed{9^{9^{9^9}}}", "\\boxed{9^{9^{9^8}}}"]),
 ]
+DOMAINS = [
+    ("quantity", QuantityConfig(), "9.8 m/s^2", ["980 cm/s²", "9.8", "9.8 m/s", "9.81 m/s^2"]),
+    ("", QuantityConfig(), "25 °C", ["298.15 K", "77 °F", "25^\\circ\\text{C}", "25 K"]),
+    ("", QuantityConfig(), "1.6e-19 C", ["1.6 \\times 10^{-19} C", "0.16 aC", "1.6e-16 C"]),
+    ("chart, a year", ChartConfig(), "1999", ["1999", "2000"]),
+    ("chart, another number", ChartConfig(), "40", ["41", "39.2 million tonnes", "42"]),
+    ("chart, a name", ChartConfig(), "New Zealand", ["new zealand", "Zealand"]),
+    ("count", CountConfig(), "12", ["12 apples", "twelve", "12.0", "13", "12 or 13"]),
+    ("choice: cat, dog, 12", ChoiceConfig(), "B", ["B", "(b) a dog", "dog", "B) a cat", "A or B"]),
+    ("the same, to fill in", ChoiceConfig(fill_in=True), "B", ["dog", "B", "B) dog"]),
+]
 
 
 def episode(response: str, reference: str) -> Episode:
     """A finished answer."""
-    return Episode(Task("sums", "demo", {"answer": reference}), [Message.user("?"), Message.assistant(response)])
+    data = {"answer": reference} | ({"choices": ["cat", "dog", "12"]} if reference == "B" else {})
+    return Episode(Task("sums", "demo", data), [Message.user("?"), Message.assistant(response)])
 
 
 async def main() -> None:
-    """Both tables: the kind, the reference, what is right, what is wrong."""
+    """The three tables: the kind, the reference, what is right, what is wrong."""
     numeric, maths = Numeric(NumericConfig()), Maths(MathsConfig(seconds=20, workers=1))
     for kind, reference, answers in NUMERIC:
         show(kind, reference, {text: numeric(episode(f"#### {text}", reference)) for text in answers})
@@ -55,6 +72,10 @@ async def main() -> None:
     for kind, reference, answers in MATHS:
         show(kind, reference, {text: await maths(episode(text, reference)) for text in answers})
     maths.close()
+    print()
+    for kind, config, reference, answers in DOMAINS:
+        judge = build(config)
+        show(kind, reference, {text: judge(episode(f"\\boxed{{{text}}}", reference)) for text in answers})
 
 
 def show(kind: str, reference: str, verdicts: dict[str, float]) -> None:

@@ -164,6 +164,26 @@ def test_format():
     assert judge("42", once=["####"]) == 0.0
 
 
+def test_format_of_tags_and_boxes():
+    def judge(response: str, reasoning: str = "", **settings: object) -> float:
+        return form(FormatConfig.model_validate(settings), episode(response, reasoning=reasoning))
+
+    whole = "<think>so</think><answer>42</answer>"
+    assert judge(whole, tags=True) == judge(whole, tags=True, thinking="required") == 1.0
+    assert judge("<answer>42</answer>", tags=True) == 1.0
+    assert judge("<answer>42</answer>", tags=True, thinking="required") == 0.0
+    assert judge("<answer>42</answer>", "so", tags=True, thinking="required") == 1.0
+    assert judge(whole, tags=True, thinking="forbidden") == 0.0
+    malformed = ["42", whole + "!", "<think>so</think>42", "<answer></answer>", "<answer>42", whole * 2]
+    assert [judge(text, tags=True) for text in malformed] == [0.0] * 6
+    assert [judge(text) for text in malformed] == [1.0] * 6, "asked for nothing"
+    boxed = ["\\boxed{42}", "<|begin_of_box|>42<|end_of_box|>", "<answer>\\boxed{42}</answer>"]
+    empty = ["\\boxed{}", "\\boxed{42", "<|begin_of_box|>"]
+    none = ["42", "boxed{42}"]
+    assert [judge(text, box="required") for text in (*boxed, *empty, *none)] == [1.0] * 3 + [0.0] * 5
+    assert [judge(text, box="forbidden") for text in (*boxed, *empty, *none)] == [0.0] * 6 + [1.0] * 2
+
+
 @given(st.integers(1, 500), st.integers(1, 500), st.integers(0, 1000))
 def test_length_falls_from_zero_to_minus_one(a: int, b: int, tokens: int):
     limit, buffer = max(a, b), min(a, b)

@@ -17,6 +17,13 @@ def judge():
     maths.close()
 
 
+@pytest.fixture(scope="module")
+def strict_judge():
+    maths = Maths(MathsConfig(unmarked="wrong"))
+    yield maths
+    maths.close()
+
+
 @pytest.mark.parametrize(
     ("response", "answer", "right"),
     [
@@ -32,6 +39,45 @@ def judge():
 )
 def test_equivalence(judge: Maths, response: str, answer: str, right: bool):
     assert asyncio.run(judge(episode(response, answer))) == float(right)
+
+
+@pytest.mark.parametrize(
+    ("response", "answer", "lenient", "strict"),
+    [
+        ("so $\\boxed{\\frac{1}{2}}$", "0.5", True, True),
+        ("\\boxed{0.333333}", "1/3", True, True),
+        ("the answer is $\\frac{1}{2}$", "0.5", True, False),
+        ("<answer>$\\frac{1}{2}$</answer> 7", "0.5", False, True),
+        ("<|begin_of_box|>\\frac{1}{2}<|end_of_box|>", "0.5", True, True),
+        ("\\boxed{3} and \\boxed{4}", "3, 4", True, True),
+        ("\\boxed{3}. No, \\boxed{4", "3", True, False),
+    ],
+)
+def test_only_marked_answers_if_asked_for(
+    judge: Maths, strict_judge: Maths, response: str, answer: str, lenient: bool, strict: bool
+):
+    assert asyncio.run(judge(episode(response, answer))) == float(lenient)
+    assert asyncio.run(strict_judge(episode(response, answer))) == float(strict)
+    assert asyncio.run(strict_judge(episode(response, answer, finish="length"))) == 0.0
+
+
+def test_numbers_within_a_tolerance():
+    cases = [
+        *(("\\boxed{0.333331}", "1/3", True), ("\\boxed{0.333329}", "1/3", False)),
+        *(("\\boxed{1.41421}", "\\sqrt{2}", True), ("\\boxed{1.4143}", "\\sqrt{2}", False)),
+        *(("\\boxed{333.333}", "\\frac{1000}{3}", True), ("\\boxed{0.1234569}", "0.1234567", True)),
+        *(("\\boxed{0.12346}", "0.1234567", False), ("\\boxed{0}", "0", True), ("\\boxed{1e-9}", "0", False)),
+        *(("\\boxed{x^2}", "x^2", True), ("\\boxed{x^3}", "x^2", False), ("\\boxed{3, 4}", "3", False)),
+    ]
+    exact, paper = Maths(MathsConfig()), Maths(MathsConfig(tolerance=1e-5))
+    try:
+        found = [asyncio.run(paper(episode(response, answer))) for response, answer, _ in cases]
+        assert found == [float(right) for _, _, right in cases]
+        strict = [asyncio.run(exact(episode(response, answer))) for response, answer, _ in cases[:6]]
+        assert strict == [0.0] * 6
+    finally:
+        exact.close()
+        paper.close()
 
 
 def test_many_at_once_and_the_loop_goes_on(judge: Maths):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_BOX = re.compile(r"\\f?boxed\s*\{")
-_BETWEEN = re.compile(r"[\s$,;.]*(?:(?:\\text\s*\{)?\s*(?:or|and)\s*\}?)?[\s$,;]*", re.IGNORECASE)
+_SIGN = re.compile(r"\\f?boxed\s*\{|[{}]")
+_BETWEEN = re.compile(r"[\s$,;.]*+(?:(?:\\text\s*+\{)?\s*+(?:or|and)\s*+\}?)?+[\s$,;]*+", re.IGNORECASE)
 
 
 def last_boxes(text: str) -> list[str]:
@@ -13,23 +13,21 @@ def last_boxes(text: str) -> list[str]:
 
     A box that corrects an earlier one stands alone, because words are between them. Empty where there is no whole box.
     """
-    found: list[tuple[int, int, str]] = []
-    place = 0
-    while box := _BOX.search(text, place):
-        end = _closing(text, box.end())
-        if end is None:
-            place = box.end()
-            continue
-        found.append((box.start(), end + 1, text[box.end() : end].strip()))
-        place = end + 1
+    found, _ = _boxes(text)
     contents: list[str] = []
     start = None
-    for begin, end, content in reversed(found):
-        if start is not None and not _BETWEEN.fullmatch(text, end, start):
+    for begin, inner, end in reversed(found):
+        if start is not None and not _BETWEEN.fullmatch(text, end + 1, start):
             break
-        contents.insert(0, content)
+        contents.append(text[inner:end].strip())
         start = begin
-    return contents
+    return contents[::-1]
+
+
+def last_box_is_open(text: str) -> bool:
+    """Whether a box was begun after the last whole one, and does not end."""
+    found, opened = _boxes(text)
+    return opened > (found[-1][0] if found else -1)
 
 
 def final_answer(text: str) -> str:
@@ -38,11 +36,22 @@ def final_answer(text: str) -> str:
     return f"\\boxed{{{', '.join(contents)}}}" if contents else text
 
 
-def _closing(text: str, start: int) -> int | None:
-    """Where the brace closes that was opened before `start`."""
-    depth = 1
-    for place in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if depth == 0:
-            return place
-    return None
+def _boxes(text: str) -> tuple[list[tuple[int, int, int]], int]:
+    """Where each whole box begins, where its content does, and where its brace closes, without boxes within boxes; and
+    where the last box begins that does not end, or -1. In linear time.
+    """
+    found: list[tuple[int, int, int]] = []
+    if "boxed" not in text:
+        return found, -1
+    opened: list[tuple[int, int] | None] = []
+    for sign in _SIGN.finditer(text):
+        if sign[0] == "{":
+            opened.append(None)
+        elif sign[0] != "}":
+            opened.append(sign.span())
+        elif opened and (box := opened.pop()):
+            begin, inner = box
+            while found and found[-1][0] > begin:
+                found.pop()
+            found.append((begin, inner, sign.start()))
+    return found, max((box[0] for box in opened if box), default=-1)

@@ -7,6 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from espalier.rewards.answer import AnswerConfig
+from espalier.rewards.domains.chart import ChartConfig
+from espalier.rewards.domains.choice import ChoiceConfig
+from espalier.rewards.domains.count import CountConfig
+from espalier.rewards.domains.ocr import OcrConfig
+from espalier.rewards.domains.quantity import QuantityConfig
 from espalier.rewards.environment import EnvRewardConfig
 from espalier.rewards.exact import ExactConfig
 from espalier.rewards.form import FormatConfig
@@ -15,11 +20,15 @@ from espalier.rewards.mathematics.maths import MathsConfig
 from espalier.rewards.mathematics.numeric import NumericConfig
 from espalier.rewards.overlap import F1Config
 from espalier.rewards.pattern import RegexConfig
+from espalier.rewards.penalties.penalties import PenaltiesConfig
 from espalier.rewards.plugin import PluginRewardConfig
 from espalier.rewards.repetition import RepetitionConfig
 
 AnyComponentConfig = Annotated[
     AnswerConfig
+    | ChartConfig
+    | ChoiceConfig
+    | CountConfig
     | EnvRewardConfig
     | ExactConfig
     | F1Config
@@ -27,7 +36,10 @@ AnyComponentConfig = Annotated[
     | LengthConfig
     | MathsConfig
     | NumericConfig
+    | OcrConfig
+    | PenaltiesConfig
     | PluginRewardConfig
+    | QuantityConfig
     | RegexConfig
     | RepetitionConfig,
     Field(discriminator="kind"),
@@ -47,7 +59,8 @@ def _named_apart(components: list[AnyComponentConfig]) -> list[AnyComponentConfi
 
 
 RewardsConfig = Annotated[list[AnyComponentConfig], Field(min_length=1), AfterValidator(_named_apart)]
-"""The reward is the weighted sum of the components; the first is the verdict on right and wrong."""
+"""The reward is the weighted sum of the components, unless one has a `veto`; the first is the verdict on right and
+wrong."""
 
 ENV_REWARD: list[AnyComponentConfig] = [EnvRewardConfig()]
 """The environment's own reward, and nothing else."""

@@ -15,6 +15,8 @@ class LengthConfig(ComponentConfig):
 
     kind: Literal["length"] = "length"
     """The reward."""
+    veto: None = None
+    """None, since its best value is 0."""
     limit: PositiveInt
     """Tokens at which the penalty is full."""
     buffer: PositiveInt

@@ -28,7 +28,7 @@ class PluginRewardConfig(ComponentConfig):
     The code has your rights: name only what you trust.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"scope"})
+    later: ClassVar[frozenset[str]] = ComponentConfig.later | {"scope"}
 
     kind: Literal["plugin"] = "plugin"
     """The reward."""

@@ -15,6 +15,8 @@ class RepetitionConfig(ComponentConfig):
 
     kind: Literal["repetition"] = "repetition"
     """The reward."""
+    veto: None = None
+    """None, since its best value is 0; `penalties` has one."""
     n: PositiveInt = 4
     """Length of the n-grams."""
     unit: Literal["word", "character"] = "word"

@@ -15,6 +15,11 @@ from espalier.envs.workers.process import CallError
 from espalier.rewards.answer import Answer, AnswerConfig
 from espalier.rewards.api import GroupReward, Reward
 from espalier.rewards.config import AnyComponentConfig, RewardsConfig, component_name
+from espalier.rewards.domains.chart import ChartConfig, chart
+from espalier.rewards.domains.choice import ChoiceConfig, choice
+from espalier.rewards.domains.count import CountConfig, count
+from espalier.rewards.domains.ocr import OcrConfig, ocr
+from espalier.rewards.domains.quantity import QuantityConfig, quantity
 from espalier.rewards.environment import EnvRewardConfig, environment
 from espalier.rewards.exact import ExactConfig, exact
 from espalier.rewards.form import FormatConfig, form
@@ -23,6 +28,7 @@ from espalier.rewards.mathematics.maths import Maths, MathsConfig
 from espalier.rewards.mathematics.numeric import Numeric, NumericConfig
 from espalier.rewards.overlap import F1Config, f1
 from espalier.rewards.pattern import Regex, RegexConfig
+from espalier.rewards.penalties.penalties import PenaltiesConfig, penalties
 from espalier.rewards.plugin import Plugin, PluginRewardConfig
 from espalier.rewards.repetition import RepetitionConfig, repetition
 
@@ -32,7 +38,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Weighted values of the components that apply, their sum, and the unweighted verdict on right and wrong."""
+    """What is paid for the components that apply, their sum, and the unweighted verdict on right and wrong."""
 
     components: dict[str, float]
     total: float
@@ -42,11 +48,12 @@ class Scores:
 class Rubric:
     """Scores episodes: one by one, and those of a group together.
 
-    `verdict` names the component that decides on right and wrong: the first unless given. Where that component does not
-    apply to an episode's task, the first one that does decides. Raises ConfigError where no component has the name.
+    `verdict` names the component that decides on right and wrong: the first unless given, but no penalty. Where that
+    component does not apply to an episode's task, the first one that does decides. With `vetoes`, an answer with a veto
+    is wrong whatever the verdict. Raises ConfigError where no component has the name.
     """
 
-    def __init__(self, config: RewardsConfig, *, verdict: str | None = None) -> None:
+    def __init__(self, config: RewardsConfig, *, verdict: str | None = None, vetoes: bool = False) -> None:
         self._components = {component_name(component): component for component in config}
         self._judges: dict[str, Reward] = {}
         self._group_judges: dict[str, GroupReward] = {}
@@ -59,6 +66,7 @@ class Rubric:
             names = list(self._components)
             raise ConfigError(f"evaluation.component: the rewards have no {verdict!r}{nearest(verdict, names)}")
         self._verdict = verdict
+        self._vetoes = vetoes
 
     async def score(self, episode: Episode) -> Scores:
         """The scores of an episode that is a group of its own. Raises EnvError as `judge` and `compare` do."""
@@ -94,16 +102,32 @@ class Rubric:
         return found
 
     def scores(self, values: Mapping[str, float]) -> Scores:
-        """The weighted sum of what `judge` and `compare` found of an episode, in the order of the components."""
+        """The weighted sum of what `judge` and `compare` found of an episode, in the order of the components.
+
+        Where a component has a veto, its veto is paid and nothing else: the lowest, if there are several.
+        """
         applying = [name for name in self._components if name in values]
-        weighted = {name: self._components[name].weight * values[name] + 0.0 for name in applying}  # never -0.0
-        decides = self._verdict if self._verdict is not None and self._verdict in values else applying[0]
-        return Scores(weighted, math.fsum(weighted.values()), values[decides])
+        paid = {name: self._components[name].weight * values[name] + 0.0 for name in applying}  # never -0.0
+        verdict = values[self._decides(applying)]
+        if vetoes := self._vetoes_of(values, applying):
+            lowest = min(vetoes, key=lambda name: vetoes[name])
+            paid = dict.fromkeys(applying, 0.0) | {lowest: vetoes[lowest]}
+            verdict = min(verdict, vetoes[lowest]) if self._vetoes else verdict
+        return Scores(paid, math.fsum(paid.values()), verdict)
 
     def turn_weight(self, task: Task) -> float:
         """The weight of the environment's own rewards, which fall turn by turn; 0 where they are not paid for."""
         own = (name for name, component in self._components.items() if isinstance(component, EnvRewardConfig))
         return math.fsum(self._components[name].weight for name in own if self._applies(name, task))
+
+    def _decides(self, applying: Sequence[str]) -> str:
+        if self._verdict is not None and self._verdict in applying:
+            return self._verdict
+        return next((name for name in applying if self._components[name].verifies), applying[0])
+
+    def _vetoes_of(self, values: Mapping[str, float], applying: Sequence[str]) -> dict[str, float]:
+        found = {name: self._components[name].veto for name in applying if values[name] <= 0.0}
+        return {name: veto + 0.0 for name, veto in found.items() if veto is not None}
 
     def _applies(self, name: str, task: Task) -> bool:
         sets = self._components[name].tasks
@@ -138,6 +162,12 @@ def build(config: AnyComponentConfig) -> Reward:
     match config:
         case AnswerConfig():
             return Answer()
+        case ChartConfig():
+            return partial(chart, config)
+        case ChoiceConfig():
+            return partial(choice, config)
+        case CountConfig():
+            return partial(count, config)
         case EnvRewardConfig():
             return environment
         case ExactConfig():
@@ -152,8 +182,14 @@ def build(config: AnyComponentConfig) -> Reward:
             return Maths(config)
         case NumericConfig():
             return Numeric(config)
+        case OcrConfig():
+            return partial(ocr, config)
+        case PenaltiesConfig():
+            return partial(penalties, config)
         case PluginRewardConfig():
             return Plugin(config)
+        case QuantityConfig():
+            return partial(quantity, config)
         case RegexConfig():
             return Regex(config)
         case RepetitionConfig():

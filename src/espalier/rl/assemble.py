@@ -258,7 +258,7 @@ def _on(cluster: OnRay | None, config: TrainConfig | SFTConfig | EvalConfig, run
     language = build(config.model, seed=run.seed, texts=texts)
     for index in range(TOOL_TASKS):
         language.renderer.check_tools(tasks.tools(tasks.task("train", index)))
-    rubric = partial(Rubric, config.rewards, verdict=config.evaluation.component)
+    rubric = partial(Rubric, config.rewards, verdict=config.evaluation.component, vetoes=config.evaluation.vetoes)
     spans = None
     if isinstance(config, TrainConfig) and config.trace:
         spans = Spans(run.artefact(TRACE), run.name, clock=lambda: run.seconds, say=run.say)

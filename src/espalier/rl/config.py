@@ -34,7 +34,7 @@ class WarmStartConfig(Config):
 class EvaluationConfig(Config):
     """Evaluation on held-out tasks, independent of training."""
 
-    later = frozenset({"greedy", "probes", "forcing"})
+    later = frozenset({"greedy", "probes", "forcing", "vetoes"})
 
     every: PositiveInt = 20
     """Training steps between two evaluations. There is always one before the first and after the last step."""
@@ -48,6 +48,8 @@ class EvaluationConfig(Config):
     """An attempt is correct if the unweighted value of `component` is above this."""
     component: str | None = None
     """The reward component that decides whether an attempt is correct; by default the first one."""
+    vetoes: bool = False
+    """Whether an attempt with a veto (a reward's `veto`, or `penalties`) counts as wrong."""
     greedy: bool = False
     """Whether to answer each held-out task once more without sampling. The metrics are `greedy/avg` and so on."""
     probes: tuple[AnyTaskConfig, ...] = ()

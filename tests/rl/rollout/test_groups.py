@@ -15,6 +15,7 @@ from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.rewards.config import ENV_REWARD
 from espalier.rewards.environment import EnvRewardConfig
+from espalier.rewards.penalties.penalties import PenaltiesConfig
 from espalier.rewards.rubric import Rubric
 from espalier.rl.rollout.api import ScoredGroup
 from espalier.rl.rollout.attempts import Attempts
@@ -202,6 +203,23 @@ def test_rewards_of_turns_carry_the_weight_of_the_rubric(model: Decoder):
     paid = [turn.reward for turn in row.turns if turn.reward is not None]
     assert paid == [0.5, 1.0][: len(paid)]
     assert row.reward == math.fsum(paid)
+
+
+def test_a_penalised_attempt_has_the_penalty_as_its_reward_and_keeps_its_verdict(model: Decoder):
+    config = RolloutConfig(samples_per_group=16, max_tokens=12)
+    tasks, engine = ScriptedTasks(lambda: ScriptedEnv(length)), LocalEngine(model, max_rows=8, max_len=64)
+    rubric = Rubric([EnvRewardConfig(), PenaltiesConfig()])
+    player = GroupPlayer(Attempts(engine, PlainRenderer(TOKENS), tasks, rubric, config, seed=0))
+    played = asyncio.run(player.play(0, TASK))
+    cut = {row.member: episode.finish == "length" for row, episode in zip(played.rows, played.episodes, strict=True)}
+    assert set(cut.values()) == {True, False}
+    for row, episode in zip(played.rows, played.episodes, strict=True):
+        letters = episode.env_reward
+        assert row.reward == (-1.0 if cut[row.member] else letters)
+        assert row.rewards == (
+            {"env": 0.0, "penalties": -1.0} if cut[row.member] else {"env": letters, "penalties": 0.0}
+        )
+        assert row.info["verdict"] == letters
 
 
 def test_turns_of_one_conversation_prefill_only_what_is_new(model: Decoder):

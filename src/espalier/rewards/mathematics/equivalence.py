@@ -38,8 +38,10 @@ class Equivalence:
         logging.getLogger("math_verify").setLevel(logging.CRITICAL)
         parse("$1$")  # its grammar is built with the first call
 
-    def right(self, reference: str, answer: str) -> bool:
-        """Whether `answer` equals `reference`; a bare reference is read as LaTeX first."""
+    def right(self, reference: str, answer: str, tolerance: float = 0.0) -> bool:
+        """Whether `answer` equals `reference`, or is a number within that share of it; a bare reference is read as
+        LaTeX first.
+        """
         reference, answer = _plain(reference), _plain(answer)
         if _squeezed(reference) == _squeezed(_bare(answer)):
             return True
@@ -48,10 +50,21 @@ class Equivalence:
         bare = "$" not in reference and "\\boxed" not in reference
         expected = (parse(f"${reference}$") if bare else []) or parse(reference)
         found = parse(answer)
+        if tolerance and expected and found and near(expected[0], found[0], tolerance):
+            return True
         if not expected or not found or not verify(expected, found):
             return False
         percent = "%" in reference or "%" in answer
         return alike(expected[0], found[0], 100 if percent else 1)
+
+
+def near(expected: Any, found: Any, tolerance: float) -> bool:
+    """Whether two values are numbers, and the second is as far from the first as that share of it at most."""
+    expected, found = _value(expected), _value(found)
+    if not _is_number(expected) or not _is_number(found):
+        return False
+    share = sympy.Rational(str(tolerance))
+    return bool(abs(sympy.N(found - expected, 30)) <= share * abs(sympy.N(expected, 30)))
 
 
 def alike(expected: Any, found: Any, scale: int = 1) -> bool:

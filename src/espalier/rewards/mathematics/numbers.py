@@ -50,7 +50,7 @@ _DIGITS = (
 )
 _MONEY = r"(?:(?:US|A|C|HK)?\\?\$|[€£¥₹₽₩]|(?:USD|EUR|GBP|Rs\.?)\s)\s*"
 _SIGN = r"(?:[-+]|(?:minus|negative)\s)\s*"
-_NUMBER = re.compile(
+_SIZED = (
     rf"(?P<sign>{_SIGN})?(?P<money>{_MONEY})?(?P<inner>{_SIGN})?"
     rf"(?:10\s*(?:\^|\*\*)\s*\{{?\s*(?P<ten>[-+]?[0-9]{{1,4}})(?![0-9])\s*\}}?"
     rf"|(?:(?P<whole>[0-9]+)\s+)?(?P<over>[0-9]+)\s*/\s*(?P<under>[0-9]+)(?![0-9.,]*[0-9])"
@@ -58,8 +58,13 @@ _NUMBER = re.compile(
     r"(?:[eE](?P<e>[-+]?[0-9]{1,4})(?![0-9])"
     r"|\s*[*×x]\s*10\s*(?:\^|\*\*)\s*\{?\s*(?P<power>[-+]?[0-9]{1,4})(?![0-9])\s*\}?)?"
     rf"(?:\s*/\s*(?P<divisor>{_DIGITS.replace('gap', 'gap2')}))?)"
-    r"(?:(?P<letter>[kKMB])\b|\s*(?P<scale>[kK]|(?i:hundred|thousand|lakh|crore|m(?:illio|l)?n|b(?:illio)?n|trillion))\b)?"
 )
+_NUMBER = re.compile(
+    _SIZED + r"(?:(?P<letter>[kKMB])\b"
+    r"|\s*(?P<scale>[kK]|(?i:hundred|thousand|lakh|crore|m(?:illio|l)?n|b(?:illio)?n|trillion))\b)?"
+)
+_BARE = re.compile(_SIZED)
+"""Without a word of size."""
 _SCALES = {"hundred": 2, "thousand": 3, "k": 3, "lakh": 5, "m": 6, "mn": 6, "mln": 6, "million": 6, "crore": 7}
 _SCALES |= {"b": 9, "bn": 9, "billion": 9, "trillion": 12}
 _DRESS = re.compile(
@@ -141,6 +146,17 @@ def last(text: str) -> Fraction | None:
     return _value(found)
 
 
+def measure(text: str) -> tuple[Fraction, str, bool] | None:
+    """The number at the beginning of a `rewritten` text, without words of size; the text after it; and whether that
+    shows, unless it is a unit, that the number was a part of something else. None where there is none, or it is huge.
+    """
+    found = _BARE.match(text, _DRESS.match(text).end())  # type: ignore[union-attr]
+    value = _value(found) if found else None
+    if found is None or value is None:
+        return None
+    return value, text[found.end() :], _GOES_ON.match(text, found.end()) is not None
+
+
 def rewritten(text: str) -> str:
     """A text in which LaTeX, markdown and Unicode spell numbers as ASCII does."""
     for pattern, replace in _REWRITTEN:
@@ -200,7 +216,7 @@ def _value(found: re.Match[str]) -> Fraction | None:
     except ZeroDivisionError:
         return None
     sign = (found["sign"] or found["inner"] or "+").strip()
-    word = found["letter"] or found["scale"]
+    word = found.groupdict().get("letter") or found.groupdict().get("scale")
     scale = _SCALES[word.lower()] if word else 0
     return size * Fraction(10) ** (exponent + scale) * (1 if sign == "+" else -1)
 

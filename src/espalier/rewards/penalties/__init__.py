@@ -1,0 +1,1 @@
+"""Penalties that replace the whole reward: T1 (2501.11651)."""
