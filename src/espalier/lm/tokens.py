@@ -71,6 +71,10 @@ class Tokenizer:
             raise ConfigError(f"the vocabulary of {self.vocab_size} tokens has no {token!r}: name one that it has")
         return self._ids[token]
 
+    def same_tokens(self, other: Tokenizer) -> bool:
+        """Whether both have the same tokens under the same ids."""
+        return self._ids == other._ids
+
     def __contains__(self, token: str) -> bool:
         return token in self._ids
 

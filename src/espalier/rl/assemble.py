@@ -32,15 +32,16 @@ from espalier.rl.learner.api import Learner
 from espalier.rl.learner.config import LearnerConfig
 from espalier.rl.learner.learner import TorchLearner
 from espalier.rl.learner.ranks.crew import Crew
+from espalier.rl.loop.budgets import Budgets
 from espalier.rl.loop.evaluate import Evaluations, Evaluator
 from espalier.rl.loop.publish import Publisher
 from espalier.rl.loop.record.rollout_log import RolloutLog
 from espalier.rl.loop.source import heldout
-from espalier.rl.processes import cluster_of, crew, engine
+from espalier.rl.processes import answerer, cluster_of, crew, engine
 from espalier.rl.report import ROLLOUTS
 from espalier.rl.rollout.api import Player
 from espalier.rl.rollout.attempts import Attempts
-from espalier.rl.rollout.config import ForcingConfig, RolloutConfig
+from espalier.rl.rollout.config import CutConfig, RolloutConfig
 from espalier.rl.rollout.forcing import Forcing
 from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.in_flight import InFlight
@@ -73,6 +74,8 @@ class Setting:
     notices: Notices
     correct_above: float
     """See `EvaluationConfig`."""
+    answerer: Engine | None = None
+    """Who answers from thoughts that were cut, where it is not the policy."""
     probes: TaskSet | None = None
     crew: Crew | None = None
     """The processes of the learner, where it has any of its own."""
@@ -121,7 +124,7 @@ class Setting:
             forcing=self._forcing(rollout.forcing) if rollout.forcing else None,
         )
 
-    def _forcing(self, config: ForcingConfig) -> Forcing:
+    def _forcing(self, config: CutConfig) -> Forcing:
         return Forcing.of(config, self.language.tokenizer)
 
     async def check_room(self, rollout: RolloutConfig, say: Callable[[str], None]) -> None:
@@ -182,10 +185,11 @@ class Setting:
             model, config, algorithm, self.crew, temperature=temperature, skip_idle=skip_idle, seed=seed
         )
 
-    def demonstrations(self) -> Demonstrations:
-        """Demonstrations for the training tasks."""
+    def demonstrations(self, cut: CutConfig | None = None) -> Demonstrations:
+        """Demonstrations for the training tasks; `cut` as in `SFTConfig.cut`."""
         seed = derive(self.seed, "demonstrations")
-        return Demonstrations(self.tasks, self.language.renderer, self.notices, seed=seed)
+        shortened = Forcing.of(cut, self.language.tokenizer) if cut else None
+        return Demonstrations(self.tasks, self.language.renderer, self.notices, seed=seed, cut=shortened)
 
     def evaluator(self, rollout: RolloutConfig, config: EvaluationConfig, ks: Sequence[int] = ()) -> Evaluations:
         """The held-out evaluation and its further measurements; `ks` are those of pass@k."""
@@ -208,7 +212,18 @@ class Setting:
             others["probe"] = over(self.probes, config, "probe")
             if config.greedy:
                 others["probe_greedy"] = over(self.probes, greedy, "probe_greedy")
-        return Evaluations(over(self.tasks, config, "eval", ks), others)
+        budgets = self._budgets(rollout, config) if config.budgets else None
+        return Evaluations(over(self.tasks, config, "eval", ks), others, budgets)
+
+    def _budgets(self, rollout: RolloutConfig, config: EvaluationConfig) -> Budgets:
+        assert config.budgets
+        forcing = self._forcing(config.budgets)
+        greedy = {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "forcing": None}
+        limits = rollout.model_copy(update={**greedy, "max_tokens": forcing.answer})
+        own = replace(self, engine=self.answerer) if self.answerer is not None else self
+        return Budgets(
+            own.attempts(limits, "budgets"), forcing, config.budgets.tokens, correct_above=config.correct_above
+        )
 
     def browser(self, config: TrainConfig, folder: Path) -> Browser:
         """Shows samples of held-out tasks."""
@@ -271,6 +286,7 @@ def _on(cluster: OnRay | None, config: TrainConfig | SFTConfig | EvalConfig, run
         run.seed,
         Notices(run.say),
         config.evaluation.correct_above,
+        answerer(config, language),
         sets(list(probes), seed=derive(run.seed, "probes")) if probes else None,
         None if isinstance(config, EvalConfig) else crew(cluster, config.model),
         cluster,

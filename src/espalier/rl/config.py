@@ -17,7 +17,7 @@ from espalier.rl.algorithms.table import algorithm
 from espalier.rl.cluster.config import ClusterConfig
 from espalier.rl.curriculum.config import CurriculumConfig
 from espalier.rl.learner.config import LearnerConfig, OptimConfig
-from espalier.rl.rollout.config import ForcingConfig, RolloutConfig
+from espalier.rl.rollout.config import BudgetsConfig, CutConfig, ForcingConfig, RolloutConfig
 
 
 class WarmStartConfig(Config):
@@ -34,7 +34,7 @@ class WarmStartConfig(Config):
 class EvaluationConfig(Config):
     """Evaluation on held-out tasks, independent of training."""
 
-    later = frozenset({"greedy", "probes", "forcing", "vetoes"})
+    later = frozenset({"greedy", "probes", "forcing", "vetoes", "budgets"})
 
     every: PositiveInt = 20
     """Training steps between two evaluations. There is always one before the first and after the last step."""
@@ -58,6 +58,8 @@ class EvaluationConfig(Config):
     forcing: ForcingConfig | None = None
     """Make answers of evaluations end in time, as `rollout.forcing` does those of training; null to leave them as they
     are."""
+    budgets: BudgetsConfig | None = None
+    """Cut the thoughts of the held-out answers at several lengths, and measure what can be answered from the rest."""
     browse: NonNegativeInt = 12
     """Held-out tasks whose samples the report shows, before and after training."""
 
@@ -125,7 +127,7 @@ def check_evaluated(rollout: RolloutConfig) -> None:
 class SFTConfig(Config):
     """Supervised fine-tuning on demonstrations: job `rl.sft`."""
 
-    later = frozenset({"cluster"})
+    later = frozenset({"cluster", "cut"})
 
     model: ModelConfig = ModelConfig()
     """The model to train."""
@@ -137,6 +139,8 @@ class SFTConfig(Config):
     """Training steps."""
     rows_per_step: PositiveInt = 128
     """Demonstrations per step."""
+    cut: CutConfig | None = None
+    """Train an answerer: each demonstration's thought is cut at a random place, and only its answer is trained."""
     learner: LearnerConfig = LearnerConfig()
     """Optimizer and micro-batches."""
     engine: EngineConfig = EngineConfig()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from espalier.core.errors import ConfigError, DataError, EnvError, EspalierError, NoDemonstrationsError
@@ -11,6 +11,7 @@ from espalier.core.messages import Message
 from espalier.core.seed import rng
 from espalier.envs.api import Env, Task, TaskSet
 from espalier.lm.chat import Renderer
+from espalier.rl.rollout.forcing import Forcing
 from espalier.rl.rollout.notices import Notices, failed
 from espalier.rl.trajectory import Status, Trajectory
 from espalier.rl.unit import Unit
@@ -19,7 +20,11 @@ from espalier.rl.unit import Unit
 class Demonstrations:
     """Demonstration `i` is of training task `i`: a pure function of the seed. Failed ones are reported to `notices`."""
 
-    def __init__(self, tasks: TaskSet, renderer: Renderer, notices: Notices, *, seed: int) -> None:
+    def __init__(
+        self, tasks: TaskSet, renderer: Renderer, notices: Notices, *, seed: int, cut: Forcing | None = None
+    ) -> None:
+        """`cut`: see `SFTConfig.cut`."""
+        self._cut = cut
         self._tasks = tasks
         self._renderer = renderer
         self._notices = notices
@@ -56,11 +61,24 @@ class Demonstrations:
         messages = self._tasks.demonstrate(task, rng(self._seed, "demonstration", index))
         row = Trajectory(task.env, task.key, group=index, status=Status.DONE)
         weights: list[float] = []
-        for ids, spoken in self._renderer.demonstration(messages, self._tasks.tools(task)):
+        spans = self._renderer.demonstration(messages, self._tasks.tools(task))
+        for ids, spoken in spans if self._cut is None else self._shortened(index, spans, self._cut):
             row.observe(ids, "assistant" if spoken else "prompt")
             weights += [float(spoken)] * len(ids)
         row.weights = {"ce": weights}
         return row
+
+    def _shortened(
+        self, index: int, spans: Sequence[tuple[list[int], bool]], cut: Forcing
+    ) -> Iterator[tuple[Sequence[int], bool]]:
+        """The spans with the last thought cut at a random place: only what follows its marker is trained."""
+        for ids, _ in spans[:-1]:
+            yield ids, False
+        said, _ = spans[-1]
+        end = cut.thought(said)
+        yield said[: rng(self._seed, "cut", index).randint(0, end)], False
+        yield cut.ids, False
+        yield said[end + 1 :], True
 
 
 def sample_texts(tasks: TaskSet, count: int, *, seed: int) -> Iterator[str]:

@@ -43,7 +43,7 @@ async def _evaluated(config: EvalConfig, run: Run, scene: Setting) -> dict[str, 
     run.metrics.rewind(-1)
     with run.progress(config.evaluation.tasks, "evaluation") as progress:
         groups = await evaluator.play(lambda count: progress.update(count, {}))
-    evaluation = await evaluations.complete(evaluator.summary(groups))
+    evaluation = await evaluations.complete(groups)
     if evaluation.failed:
         run.say(f"warning: {evaluation.failed} attempts failed and count as wrong; the first: {evaluation.error}")
     run.metrics.log(0, evaluation.metrics)

@@ -11,7 +11,8 @@ from espalier.core.run.run import Run
 from espalier.engine.api import Engine
 from espalier.engine.build import build_engine
 from espalier.engine.channels.api import Channel
-from espalier.lm.build import device_of
+from espalier.engine.embedded import embedded
+from espalier.lm.build import LanguageModel, build, device_of
 from espalier.lm.config import ModelConfig
 from espalier.lm.decoder import Decoder
 from espalier.rl.config import SFTConfig, TrainConfig
@@ -60,3 +61,16 @@ def follow(config: TrainConfig | SFTConfig) -> None:
     from espalier.rl.learner.ranks.torchrun import obey
 
     obey(device_of(config.model))
+
+
+def answerer(config: TrainConfig | SFTConfig | EvalConfig, language: LanguageModel) -> Engine | None:
+    """The engine of the model that answers from thoughts that were cut. Raises ConfigError if its tokens are others."""
+    budgets = config.evaluation.budgets
+    if budgets is None or budgets.answerer is None:
+        return None
+    found = build(config.model.model_copy(update={"pretrained": budgets.answerer, "lora": None}), seed=0)
+    if not found.tokenizer.same_tokens(language.tokenizer):
+        raise ConfigError(
+            f"evaluation.budgets.answerer: the tokenizer of {budgets.answerer} has other tokens than the policy's"
+        )
+    return embedded(found.decoder, config.engine)

@@ -56,7 +56,7 @@ async def _supervised(config: SFTConfig, run: Run, scene: Setting) -> dict[str, 
         supervision = Supervision(
             run,
             learner,
-            scene.demonstrations(),
+            scene.demonstrations(config.cut),
             checkpoints,
             steps=config.steps,
             rows=config.rows_per_step,

@@ -13,6 +13,7 @@ from espalier.core.errors import EspalierError
 from espalier.envs.api import Task
 from espalier.rl.algorithms.evaluation import bootstrap_interval, pass_at_k
 from espalier.rl.config import EvaluationConfig
+from espalier.rl.loop.budgets import Budgets
 from espalier.rl.rollout.api import Player, ScoredGroup
 
 GIVE_UP = 8
@@ -149,18 +150,24 @@ class Evaluator:
 
 
 class Evaluations:
-    """The held-out evaluation `main`, and further measurements of the same weights by name."""
+    """The held-out evaluation `main`, and further measurements of the same weights by name. `budgets` measures the
+    answers of the main one.
+    """
 
-    def __init__(self, main: Evaluator, others: Mapping[str, Evaluator]) -> None:
+    def __init__(self, main: Evaluator, others: Mapping[str, Evaluator], budgets: Budgets | None = None) -> None:
         self.main = main
         self._others = others
+        self._budgets = budgets
 
     async def __call__(self) -> Evaluation:
         """All of them in turn. Raises EvaluationError as an `Evaluator` does."""
-        return await self.complete(await self.main())
+        return await self.complete(await self.main.play())
 
-    async def complete(self, evaluation: Evaluation) -> Evaluation:
-        """`evaluation`, which `main` gave, with what the others find."""
+    async def complete(self, groups: Sequence[ScoredGroup]) -> Evaluation:
+        """The evaluation of the `groups` that `main` played, with what the others find."""
+        evaluation = self.main.summary(groups)
+        if self._budgets:
+            evaluation = replace(evaluation, metrics=evaluation.metrics | await self._budgets(groups))
         for name, evaluator in self._others.items():
             found = await evaluator()
             evaluation = replace(

@@ -12,23 +12,40 @@ from espalier.rl.rollout.tree.config import TreeConfig
 Stale = Literal["mask", "wait", "drop"]
 
 
-class ForcingConfig(Config):
-    """Force answering: a turn that has not begun its answer when only `answer` tokens of `rollout.max_tokens` are left
-    is continued with `text`, and then answers. The inserted tokens are not trained (GLM-4.1V-Thinking).
-    """
+class CutConfig(Config):
+    """How a thought that is cut goes on to its answer."""
 
     text: str = "</think>"
     """What is inserted; control tokens by their names."""
     marker: str = "</think>"
     """What the turn contains once it has begun its answer."""
-    answer: PositiveInt = 16
-    """Tokens that are left for the answer."""
 
     @model_validator(mode="after")
     def _answers(self) -> Self:
         if not self.marker or self.marker not in self.text:
-            raise ValueError(f"forcing.text ({self.text!r}) must contain forcing.marker ({self.marker!r})")
+            raise ValueError(f"text ({self.text!r}) must contain marker ({self.marker!r})")
         return self
+
+
+class ForcingConfig(CutConfig):
+    """Force answering: a turn that has not begun its answer when only `answer` tokens of `rollout.max_tokens` are left
+    is continued with `text`, and then answers. The inserted tokens are not trained (GLM-4.1V-Thinking).
+    """
+
+    answer: PositiveInt = 16
+    """Tokens that are left for the answer."""
+
+
+class BudgetsConfig(ForcingConfig):
+    """The inference-scaling probe of T1: thoughts of the evaluation are cut at each budget, continued with `text`, and
+    answered without sampling.
+    """
+
+    tokens: tuple[NonNegativeInt, ...] = (0, 8, 16, 32, 64)
+    """Budgets: tokens of a thought. 0 is the empty thought, the control."""
+    answerer: str | None = None
+    """A model folder, whose tokenizer is that of the policy: who answers. By default the policy itself, whose way of
+    answering changes during a run."""
 
 
 class RolloutConfig(Config):

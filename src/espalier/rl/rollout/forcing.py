@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from espalier.lm.tokens import Tokenizer
-from espalier.rl.rollout.config import ForcingConfig
+from espalier.rl.rollout.config import CutConfig, ForcingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,21 @@ class Forcing:
     tokenizer: Tokenizer
 
     @staticmethod
-    def of(config: ForcingConfig, tokenizer: Tokenizer) -> Forcing:
+    def of(config: CutConfig, tokenizer: Tokenizer) -> Forcing:
         """Raises DataError if the tokenizer cannot encode the text."""
-        return Forcing(tokenizer.encode_markup(config.text), config.answer, config.marker, tokenizer)
+        answer = config.answer if isinstance(config, ForcingConfig) else 0
+        return Forcing(tokenizer.encode_markup(config.text), answer, config.marker, tokenizer)
+
+    def thought(self, turn: Sequence[int]) -> int:
+        """Tokens of the sampled turn before the one that completes the marker; all but the last where it has none,
+        because the last may end the turn.
+        """
+        text = ""
+        for place, piece in enumerate(self.tokenizer.pieces(turn)):
+            text += piece
+            if self.marker in text:
+                return place
+        return max(0, len(turn) - 1)
 
     def answered(self, turn: Sequence[int]) -> bool:
         """Whether the sampled turn has begun its answer."""
