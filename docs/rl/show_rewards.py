@@ -19,7 +19,8 @@ def show(rubric: Rubric, *answers: str, finish: str = "stop") -> None:
         episode = Episode(TASK, [Message.user("600+634?"), Message.assistant(answer)], finish)
         scores = asyncio.run(rubric.score(episode))
         parts = "  ".join(f"{name} {value:5.2f}" for name, value in scores.components.items())
-        print(f"{scores.total:5.2f} = {parts}   {answer[:40]!a}{', cut off' if finish == 'length' else ''}")
+        shown = answer if len(answer) <= 48 else f"{answer[:18]} ... {answer[-15:]}"
+        print(f"{scores.total:5.2f} = {parts}   {shown!a}{', finish=length' if finish == 'length' else ''}")
 
 
 three = Rubric([NumericConfig(), FormatConfig(weight=0.1, once=("####",)), RepetitionConfig(weight=-0.2, n=2)])

@@ -23,4 +23,5 @@ class SearchConfig(EvalConfig):
     }
     """The searches by name."""
     chains: int = Field(default=64, ge=2)
-    """Independent attempts at each prompt. They must generate as many tokens as the largest search."""
+    """Independent attempts at each prompt. The job ends with an error if they generate fewer tokens in the mean than a
+    search: raise it then."""

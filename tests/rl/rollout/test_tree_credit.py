@@ -101,7 +101,7 @@ def test_worked_case_of_the_ablations():
     rows = six()
     no_local = by_segment(rows, rows, TreeConfig(local_weight=0.0))
     no_global = by_segment(rows, rows, TreeConfig(global_weight=0.0))
-    no_root = by_segment(rows, rows, TreeConfig(root=False))
+    no_root = by_segment(rows, rows, TreeConfig(normalize=False))
     assert [no_local[0, 2], no_local[0, 5]] == pytest.approx([1 / 3 / math.sqrt(3), 2 / 3])
     assert [no_global[0, 2], no_global[3, 5]] == pytest.approx([1 / 3 / math.sqrt(3), -2 / 3])
     assert [no_root[0, 2], no_root[0, 5]] == pytest.approx([2 / 3, 1.0])
@@ -155,7 +155,7 @@ def test_the_released_code_copies_credit_where_nothing_changes():
     """Both branches are right, so the segments before and after the fork have one value."""
     one = chain(0, 6, 1.0)
     rows = [one, branch(one, 5, 1, 3, 1.0), chain(2, 4, 0.0)]
-    found = by_segment(rows, rows, TreeConfig(credit="released_code", root=False))
+    found = by_segment(rows, rows, TreeConfig(credit="released_code", normalize=False))
     assert found[0, 5] == found[1, 5] == found[0, 2] != 0.0
 
 
@@ -189,9 +189,9 @@ def test_values_add_up(seed: int):
         assert math.fsum(n * value[i] for n, i in zip(counts, below, strict=True)) == pytest.approx(
             len(leaves) * expected
         )
-        local = segment_credit(tree, reward, TreeConfig(global_weight=0.0, root=False))
+        local = segment_credit(tree, reward, TreeConfig(global_weight=0.0, normalize=False))
         assert math.fsum(n * local[i] for n, i in zip(counts, below, strict=True)) == pytest.approx(0.0, abs=1e-12)
-    far = segment_credit(tree, reward, TreeConfig(local_weight=0.0, root=False))
+    far = segment_credit(tree, reward, TreeConfig(local_weight=0.0, normalize=False))
     for row in rows:
         path = tree.paths[row.member]
         assert math.fsum(local[i] for i in path) == pytest.approx(reward[row.member] - whole)

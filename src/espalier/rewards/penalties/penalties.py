@@ -22,12 +22,12 @@ class PenaltiesConfig(ComponentConfig):
     verifies: ClassVar[bool] = False
 
     kind: Literal["penalties"] = "penalties"
-    """The reward."""
+    """Selects this component."""
     weight: float = Field(default=0.0, allow_inf_nan=False)
-    """What its value, 1 without a penalty, is multiplied with."""
+    """Weight of the value, which is 1 without a penalty and 0 with one."""
     veto: float | None = Field(default=-1.0, le=0.0)
-    """The whole reward of a penalised response; null to pay it as others. It should be below whatever the other
-    components can sum to."""
+    """The whole reward of a penalised response; null for no veto, only `weight` times the value. It should be below
+    whatever the other components can sum to."""
     repeated: bool = True
     """Penalise loops."""
     n: PositiveInt = 8
@@ -37,9 +37,9 @@ class PenaltiesConfig(ComponentConfig):
     within: PositiveInt = 1000
     """Words on end in which they are counted, so that long thinking may use a phrase again (ours)."""
     truncated: bool = True
-    """Penalise responses that `rollout.max_tokens` cut off."""
+    """Penalise responses that a limit of tokens cut off."""
     garbled: bool = True
-    """Penalise responses with replacement or control characters, or with runs of random letters or signs."""
+    """Penalise responses with replacement or control characters, or with runs of random letters or punctuation."""
     mixed: bool = False
     """Penalise letters of a script that is neither in the task's messages nor Latin or Greek. Not for translation."""
 

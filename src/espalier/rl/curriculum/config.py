@@ -42,7 +42,7 @@ class CurriculumConfig(Config):
     decay: float = Field(default=0.7, ge=0.0, lt=1.0)
     """Weight of the past in the exponential moving average of pass rates (default ours, paper value unknown)."""
     floor: float = Field(default=0.05, gt=0.0, le=1.0)
-    """Weight that every task has."""
+    """Added to every weight; the smallest weight of a task."""
     known: Mapping[str, Annotated[float, Field(ge=0.0, le=1.0)]] = {}
     """Pass rates of tiers before the first step, for example of an earlier evaluation; 0.5 for those not named."""
     online: bool = True
@@ -50,6 +50,7 @@ class CurriculumConfig(Config):
     guesses: bool = True
     """Subtract what guessing gives: p = max(0, (pass rate - g) / (1 - g)), where g is the guess rate of the task."""
     shuffle_weights: bool = False
-    """Negative control: each tier has the weight of another one, and tasks have no estimates of their own."""
+    """Negative control: each tier is weighted by the pass rate of another one, and tasks have no estimates of their
+    own."""
     expansion: ExpansionConfig | None = None
     """Start more groups than a step trains; null for exactly as many."""

@@ -18,7 +18,7 @@ class CutConfig(Config):
     text: str = "</think>"
     """What is inserted; control tokens by their names."""
     marker: str = "</think>"
-    """What the turn contains once it has begun its answer."""
+    """Text whose presence means that the answer has begun."""
 
     @model_validator(mode="after")
     def _answers(self) -> Self:
@@ -33,7 +33,7 @@ class ForcingConfig(CutConfig):
     """
 
     answer: PositiveInt = 16
-    """Tokens that are left for the answer."""
+    """Sampled tokens that are reserved for the answer."""
 
 
 class BudgetsConfig(ForcingConfig):
@@ -56,7 +56,7 @@ class RolloutConfig(Config):
     groups_per_step: PositiveInt = 16
     """Tasks in one training step."""
     samples_per_group: PositiveInt = 8
-    """Attempts at each task."""
+    """Attempts at each task; with `tree`, the leaves that are trained."""
     max_tokens: PositiveInt = 64
     """Tokens the policy may sample in one episode, all turns together."""
     max_turns: PositiveInt = 1
@@ -103,8 +103,8 @@ class RolloutConfig(Config):
     tree: TreeConfig | None = None
     """Search a tree of attempts for each task (TreeRL) instead of independent ones; null for none."""
     forcing: ForcingConfig | None = None
-    """Make turns of training answer that think up to the limit; null to leave them without an answer. Evaluations have
-    `evaluation.forcing`."""
+    """Where a turn of training reaches the limit while it thinks, insert a text and go on, so that it gives an answer.
+    Evaluations have `evaluation.forcing`."""
 
     @property
     def overlap(self) -> bool:

@@ -16,7 +16,7 @@ Marker = Annotated[str, Field(min_length=1)]
 
 
 class TreeConfig(Config):
-    """EPTree and the process rewards of TreeRL (Hou et al., arXiv 2506.11902).
+    """The entropy-guided tree search (EPTree) and the process rewards of TreeRL (Hou et al., arXiv 2506.11902).
 
     A search makes `chains * (1 + forks * rounds * branches)` attempts, of which `rollout.samples_per_group` are
     trained.
@@ -32,7 +32,7 @@ class TreeConfig(Config):
     """T, the attempts that go on from each fork."""
     places: Places = "surprisal"
     """Where to fork. `surprisal`: at the tokens with the lowest probability. `diverse`: among five times as many of
-    them, those that are farthest apart. `random`: anywhere, as a control."""
+    them, those that are farthest apart. `random`: at random allowed tokens, as a control."""
     at: Literal["tokens", "turns"] = "tokens"
     """Fork at any token that the policy sampled, or only where a turn after the first begins."""
     markers: tuple[Marker, ...] = ("#", "</think>", "\\boxed", "<answer>")
@@ -40,11 +40,11 @@ class TreeConfig(Config):
     credit: Credit = "paper"
     """`paper`: the formulas of the paper. `released_code`: those of its code, which differ."""
     global_weight: float = Field(default=1.0, ge=0.0)
-    """Weight of GA: how much better a segment's leaves are than all."""
+    """Weight of GA: how much better a segment's leaves are than the mean over all leaves."""
     local_weight: float = Field(default=1.0, ge=0.0)
     """Weight of LA: how much better a segment's leaves are than those of the segment before."""
-    root: bool = True
-    """Divide by the square root of the number of leaves, because a segment is trained once for each of them."""
+    normalize: bool = True
+    """Divide by the square root of the number of leaves below: a segment that rows share is trained once in each."""
 
     @model_validator(mode="after")
     def _some_credit(self) -> Self:

@@ -28,7 +28,7 @@ def segment_credit(tree: Tree, rewards: Mapping[int, float], config: TreeConfig)
     for segment, value in zip(tree.segments, values, strict=True):
         before = whole if segment.parent == ROOT else values[segment.parent]
         credit = config.global_weight * (value - whole) + config.local_weight * (value - before)
-        found.append(credit / math.sqrt(len(segment.leaves)) if config.root else credit)
+        found.append(credit / math.sqrt(len(segment.leaves)) if config.normalize else credit)
     return found
 
 
@@ -49,7 +49,7 @@ def released_credit(
 
     def value(members: Sequence[int]) -> float:
         found = fmean(centred[member] - mean for member in members)
-        return found / math.sqrt(sum(member in trained for member in members)) if config.root else found
+        return found / math.sqrt(sum(member in trained for member in members)) if config.normalize else found
 
     whole = value(list(tree.paths))
     values: list[float] = []
