@@ -68,11 +68,12 @@ def _latest(file: Path) -> Any:
 
 
 def _latest_reference(file: Path) -> Any:
-    found = {"cursor": 0, "groups": {}, "idle": {}, "figures": {}, **plainly.value(plainly.text(file))}
-    kinds = {"stage": str, "step": int, "cursor": int, "groups": dict, "idle": dict, "figures": dict}
+    empty: dict[str, Any] = {name: {} for name in ("groups", "idle", "figures", "source", "expansion")}
+    found = {"cursor": 0, **empty, **plainly.value(plainly.text(file))}
+    kinds = {"stage": str, "step": int, "cursor": int, **dict.fromkeys(empty, dict)}
     if any(type(found[name]) is not kind for name, kind in kinds.items()):
         raise TypeError(found)
-    if set(found) != set(kinds) or found["groups"] or found["idle"]:
+    if set(found) != set(kinds) or any(found[name] for name in ("groups", "idle", "source", "expansion")):
         raise Open
     if any(type(figure) not in (int, float) for figure in found["figures"].values()):
         raise TypeError(found)
