@@ -53,7 +53,8 @@ def build_engine(
         case "process":
             cores = divided(config.count, overlap=overlap, threads=config.threads)
             launches = [
-                partial(ProcessEngine.start, model, config, threads=cores.threads, cores=own) for own in cores.engines
+                partial(ProcessEngine.start, model, config, threads=cores.threads, cores=own, gather=not overlap)
+                for own in cores.engines
             ]
             return pool(launches, ProcessEngine.CAPABILITIES, config, say), SharedMemory()
         case "vllm" | "sglang":

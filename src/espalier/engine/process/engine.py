@@ -42,17 +42,19 @@ class ProcessEngine(CalledEngine):
 
     @classmethod
     async def start(
-        cls, model: Decoder, config: EngineConfig, *, threads: int, cores: Sequence[int] = ()
+        cls, model: Decoder, config: EngineConfig, *, threads: int, cores: Sequence[int] = (), gather: bool = False
     ) -> ProcessEngine:
         """Start the process with the weights of `model`. Raises EngineLostError if it does not start in time.
 
-        threads: of its computations. cores: the only ones that it uses; empty for all.
+        threads: of its computations. cores: the only ones that it uses; empty for all. gather: requests of one turn of
+        the event loop are sent together, so that the engine begins them in one step. They wait for the turn's end,
+        which is late where a learner holds it up.
         """
         ours, theirs = socket.socketpair()
         with theirs:
             popen = start_child("espalier.engine.process", theirs.fileno(), OMP_NUM_THREADS=str(threads))
         engine = cls(config, popen)
-        engine._wire = await Wire.over(ours, engine._take, engine._gone)
+        engine._wire = await Wire.over(ours, engine._take, engine._gone, gather=gather)
         try:
             own = copy.deepcopy(model).requires_grad_(False)
             await engine._ask("start", Start(own, config, threads, cores), seconds=START_SECONDS)
