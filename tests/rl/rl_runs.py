@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from espalier.core.data import DataRoot
 from espalier.core.run.run import Run
@@ -44,6 +47,18 @@ def finish(run: Run, settings: TrainConfig) -> dict[str, float]:
     """Do the job in `run`."""
     with run:
         return train(settings, run)
+
+
+def stopped_at(step: int, run: Run, settings: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the job in `run` until `step` was logged."""
+    log = run.metrics.log
+
+    def log_and_stop(number: int, metrics: Mapping[str, float]) -> None:
+        log(number, metrics)
+        run.stop.requested |= number == step
+
+    monkeypatch.setattr(run.metrics, "log", log_and_stop)
+    finish(run, settings)
 
 
 def trace(folder: Path) -> list[tuple[int, str, float]]:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rl_runs import config, finish, start, trace
+from rl_runs import config, finish, start, stopped_at, trace
 from safetensors.torch import load_file
 
 from espalier.core.data import DataRoot
@@ -16,17 +16,10 @@ from espalier.core.errors import RunError
 from espalier.core.run.run import Run
 
 
-def stopped_at(root: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stopped(root: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that was asked to stop at the metrics' `step`."""
     run = start(root, config())
-    log = run.metrics.log
-
-    def log_and_stop(at: int, metrics) -> None:  # type: ignore[no-untyped-def]
-        log(at, metrics)
-        run.stop.requested = at >= step
-
-    monkeypatch.setattr(run.metrics, "log", log_and_stop)
-    finish(run, config())
+    stopped_at(step, run, config(), monkeypatch)
     return run.path
 
 
@@ -47,7 +40,7 @@ def test_a_broken_newest_checkpoint_is_passed_over_and_the_run_ends_in_the_same_
 ) -> None:
     whole = start(tmp_path / "whole", config())
     finish(whole, config())
-    path = stopped_at(tmp_path / "parts", at, monkeypatch)
+    path = stopped(tmp_path / "parts", at, monkeypatch)
     newest = checkpoints(path)[-1]
     os.truncate(newest / "learner/policy.safetensors", 100)
     again = Run.reopen(path, data=DataRoot(None))
@@ -59,7 +52,7 @@ def test_a_broken_newest_checkpoint_is_passed_over_and_the_run_ends_in_the_same_
 
 
 def test_without_any_whole_checkpoint_a_run_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = stopped_at(tmp_path, 11, monkeypatch)
+    path = stopped(tmp_path, 11, monkeypatch)
     before = trace(path)
     for checkpoint in checkpoints(path):
         (checkpoint / "state.json").write_text("{")
@@ -102,7 +95,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_words_and_it_goes_on_later(
 
 def test_a_file_of_another_checkpoint_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file of a checkpoint counts: none may be swapped for another run's."""
-    path, other = (stopped_at(tmp_path / name, 11, monkeypatch) for name in ("one", "two"))
+    path, other = (stopped(tmp_path / name, 11, monkeypatch) for name in ("one", "two"))
     newest = checkpoints(path)[-1]
     files = [file.relative_to(newest) for file in newest.rglob("*") if file.is_file() and file.name != "SHA256SUMS"]
     assert len(files) == 4

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from rl_runs import SMALL, config, finish, start, trace
+from rl_runs import SMALL, config, finish, start, stopped_at, trace
 from safetensors.torch import load_file
 
 from espalier.core.data import DataRoot
@@ -98,15 +98,7 @@ def test_stopped_and_resumed_equals_uninterrupted_to_the_last_bit(
     finish(whole, config())
 
     parts = start(tmp_path / "parts", config())
-    log = parts.metrics.log
-
-    def log_and_stop(step: int, metrics) -> None:  # type: ignore[no-untyped-def]
-        log(step, metrics)
-        if step == at:
-            parts.stop.requested = True
-
-    monkeypatch.setattr(parts.metrics, "log", log_and_stop)
-    finish(parts, config())
+    stopped_at(at, parts, config(), monkeypatch)
     assert not (parts.path / "model").exists()
     again = Run.reopen(parts.path, data=DataRoot(None))
     finish(again, config())
@@ -249,14 +241,7 @@ def test_a_resumed_run_writes_the_same_rollouts(tmp_path: Path, monkeypatch: pyt
     whole = start(tmp_path / "whole", config())
     finish(whole, config())
     parts = start(tmp_path / "parts", config())
-    log = parts.metrics.log
-
-    def log_and_stop(step: int, metrics) -> None:  # type: ignore[no-untyped-def]
-        log(step, metrics)
-        parts.stop.requested |= step == 62
-
-    monkeypatch.setattr(parts.metrics, "log", log_and_stop)
-    finish(parts, config())
+    stopped_at(62, parts, config(), monkeypatch)
     finish(Run.reopen(parts.path, data=DataRoot(None)), config())
     ours, theirs = ((run.path / "artefacts/rollouts.jsonl").read_bytes() for run in (parts, whole))
     assert ours == theirs

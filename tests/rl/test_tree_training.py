@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from rl_runs import SMALL, config, finish, start, trace
+from rl_runs import SMALL, config, finish, start, stopped_at, trace
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError
@@ -52,14 +52,7 @@ def test_a_stopped_run_of_searches_goes_on_to_the_last_bit(tmp_path: Path, monke
     whole = start(tmp_path / "whole", settings)
     finish(whole, settings)
     parts = start(tmp_path / "parts", settings)
-    log = parts.metrics.log
-
-    def log_and_stop(step: int, metrics: Any) -> None:
-        log(step, metrics)
-        parts.stop.requested |= step == 62
-
-    monkeypatch.setattr(parts.metrics, "log", log_and_stop)
-    finish(parts, settings)
+    stopped_at(62, parts, settings, monkeypatch)
     finish(Run.reopen(parts.path, data=DataRoot(None)), settings)
     assert trace(parts.path) == trace(whole.path)
 

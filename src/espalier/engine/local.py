@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import itertools
 import time
 from collections.abc import AsyncGenerator, Callable
 from collections.abc import Sequence as Ordered
@@ -30,6 +29,7 @@ from espalier.engine.channels.shm import SharedReader
 from espalier.engine.config import PREFILL_TOKENS, RETAIN_ROWS, EngineConfig
 from espalier.engine.forward.choice import engine_dtype, runner_for
 from espalier.engine.forward.packed import packable
+from espalier.engine.kv.sessions import Sessions
 from espalier.engine.kv.slab import Slab
 from espalier.engine.probe import publish
 from espalier.engine.requests import check_ids, check_length
@@ -90,8 +90,7 @@ class LocalEngine:
         self._waiting: dict[Sequence, asyncio.Future[Completion]] = {}
         self.before_step: Callable[[], None] = lambda: None
         """Called before each step, which holds up the event loop."""
-        self._sessions: dict[str, int] = {}
-        self._numbers = itertools.count(1)
+        self._sessions = Sessions()
         self._paused: PauseMode | None = None
         self._asleep = False
         self._driver: asyncio.Task[None] | None = None
@@ -198,8 +197,7 @@ class LocalEngine:
 
     async def release(self, session: str) -> None:
         """See `Engine`."""
-        number = self._sessions.pop(session, 0)
-        if number:
+        if number := self._sessions.end(session):
             self._stepper.index.unpin(number)
 
     async def stats(self) -> EngineStats:
@@ -248,7 +246,7 @@ class LocalEngine:
         if self._asleep:
             raise EngineError("the engine sleeps since its weights were freed: call load before the next request")
         ids = np.array(prompt, dtype=np.int64)
-        sequence = Sequence(ids, sampling, self._number(session), submitted=time.perf_counter())
+        sequence = Sequence(ids, sampling, self._sessions.number(session), submitted=time.perf_counter())
         future = self._waiting[sequence] = asyncio.get_running_loop().create_future()
         self._stepper.submit(sequence)
         self._wake()
@@ -291,14 +289,6 @@ class LocalEngine:
             if sequence in stepper.scheduler.waiting:
                 stepper.scheduler.cancel(sequence)
             self._resolve(sequence, failure(error, "in a step"))
-
-    def _number(self, session: str) -> int:
-        if not session:
-            return 0
-        number = self._sessions.get(session)
-        if number is None:
-            number = self._sessions[session] = next(self._numbers)
-        return number
 
     def check(self, prompt: Ordered[int], sampling: Sampling) -> None:
         """Raise EngineError if a request cannot be served: settings out of range, unknown ids, too long."""

@@ -121,20 +121,21 @@ class Setting:
             in_flight=in_flight,
             under_way=self.under_way,
             notices=self.notices,
-            forcing=self._forcing(rollout.forcing) if rollout.forcing else None,
+            forcing=self._forcing(rollout.forcing),
         )
 
-    def _forcing(self, config: CutConfig) -> Forcing:
-        return Forcing.of(config, self.language.tokenizer)
+    def _forcing(self, config: CutConfig | None) -> Forcing | None:
+        return Forcing.of(config, self.language.tokenizer) if config else None
 
     async def check_room(self, rollout: RolloutConfig, say: Callable[[str], None]) -> None:
         """Raises ConfigError if prompts and answers do not fit in the engine; prints a message if only some do not
         fit.
         """
-        inserted = len(self._forcing(rollout.forcing).ids) if rollout.forcing else 0
+        forcing = self._forcing(rollout.forcing)
+        needed = rollout.max_tokens + (len(forcing.ids) if forcing else 0)
         for tasks in (self.tasks, *([self.probes] if self.probes else [])):
             lengths = await prompt_lengths(tasks, self.language.renderer, seconds=rollout.env_seconds)
-            if line := check_room(lengths, max_tokens=rollout.max_tokens + inserted, max_len=self.engine.max_len):
+            if line := check_room(lengths, max_tokens=needed, max_len=self.engine.max_len):
                 say(line)
             if rollout.max_turns == 1 and tasks.tools(tasks.task("train", 0)):
                 say("warning: the tasks offer tools, and rollout.max_turns=1 ends an attempt with its first call")
@@ -155,6 +156,8 @@ class Setting:
             yield
         finally:
             await self.engine.close()
+            if self.answerer is not None:
+                await self.answerer.close()
             self.channel.close()
             if self.crew is not None:
                 await self.crew.close()
@@ -188,23 +191,16 @@ class Setting:
     def demonstrations(self, cut: CutConfig | None = None) -> Demonstrations:
         """Demonstrations for the training tasks; `cut` as in `SFTConfig.cut`."""
         seed = derive(self.seed, "demonstrations")
-        shortened = Forcing.of(cut, self.language.tokenizer) if cut else None
-        return Demonstrations(self.tasks, self.language.renderer, self.notices, seed=seed, cut=shortened)
+        return Demonstrations(self.tasks, self.language.renderer, self.notices, seed=seed, cut=self._forcing(cut))
 
     def evaluator(self, rollout: RolloutConfig, config: EvaluationConfig, ks: Sequence[int] = ()) -> Evaluations:
         """The held-out evaluation and its further measurements; `ks` are those of pass@k."""
         greedy = config.model_copy(update={"temperature": 0.0, "samples": 1})
 
         def over(tasks: TaskSet, config: EvaluationConfig, prefix: str, ks: Sequence[int] = ()) -> Evaluator:
-            plain = {
-                "temperature": config.temperature,
-                "top_p": 1.0,
-                "top_k": 0,
-                "min_p": 0.0,
-                "forcing": config.forcing,
-            }
             purpose = "evaluation" if prefix == "eval" else prefix
-            player = replace(self, tasks=tasks).player(rollout.model_copy(update=plain), purpose)
+            limits = rollout.untruncated(temperature=config.temperature, forcing=config.forcing)
+            player = replace(self, tasks=tasks).player(limits, purpose)
             return Evaluator(player, list(heldout(tasks, config.tasks)), config, ks, prefix=prefix)
 
         others = {"greedy": over(self.tasks, greedy, "greedy")} if config.greedy else {}
@@ -212,18 +208,15 @@ class Setting:
             others["probe"] = over(self.probes, config, "probe")
             if config.greedy:
                 others["probe_greedy"] = over(self.probes, greedy, "probe_greedy")
-        budgets = self._budgets(rollout, config) if config.budgets else None
-        return Evaluations(over(self.tasks, config, "eval", ks), others, budgets)
+        return Evaluations(over(self.tasks, config, "eval", ks), others, self._budgets(rollout, config))
 
-    def _budgets(self, rollout: RolloutConfig, config: EvaluationConfig) -> Budgets:
-        assert config.budgets
+    def _budgets(self, rollout: RolloutConfig, config: EvaluationConfig) -> Budgets | None:
         forcing = self._forcing(config.budgets)
-        greedy = {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "forcing": None}
-        limits = rollout.model_copy(update={**greedy, "max_tokens": forcing.answer})
-        own = replace(self, engine=self.answerer) if self.answerer is not None else self
-        return Budgets(
-            own.attempts(limits, "budgets"), forcing, config.budgets.tokens, correct_above=config.correct_above
-        )
+        if config.budgets is None or forcing is None:
+            return None
+        limits = rollout.untruncated(temperature=0.0, forcing=None, max_tokens=forcing.answer)
+        attempts = replace(self, engine=self.answerer or self.engine).attempts(limits, "budgets")
+        return Budgets(attempts, forcing, config.budgets.tokens, correct_above=config.correct_above)
 
     def browser(self, config: TrainConfig, folder: Path) -> Browser:
         """Shows samples of held-out tasks."""

@@ -15,6 +15,7 @@ from espalier.envs.api import Task
 from espalier.envs.mixture import sets_of
 from espalier.envs.procedural import Question
 from espalier.rl.assemble import Setting, setting
+from espalier.rl.loop.evaluate import Evaluator
 from espalier.rl.loop.source import heldout
 from espalier.rl.measure import as_text
 from espalier.rl.rollout.api import Player, ScoredGroup
@@ -51,27 +52,24 @@ async def _search(config: SearchConfig, run: Run) -> dict[str, float]:
     scene = setting(config, run)
     async with scene.open():
         await scene.check_room(config.rollout, run.say)
-        tasks = list(heldout(scene.tasks, config.evaluation.tasks))
+        tasks, evaluation = list(heldout(scene.tasks, config.evaluation.tasks)), config.evaluation
         attempts = scene.attempts(config.rollout, "search", in_flight=InFlight(2 * config.engine.max_rows))
-        above, pieces = config.evaluation.correct_above, scene.language.tokenizer.pieces
+        above, pieces = evaluation.correct_above, scene.language.tokenizer.pieces
         players: dict[str, Player] = {
             name: TreePlayer(attempts, tree, pieces, correct_above=above) for name, tree in config.methods.items()
         }
-        counts = {name: tree.attempts for name, tree in config.methods.items()}
         with run.progress(len(tasks) * (len(players) + 1), "searches") as progress:
-            done = 0
 
-            async def play(player: Player, members: int) -> list[Found]:
-                nonlocal done
-                plays = [asyncio.create_task(player.play(i, task, members)) for i, task in enumerate(tasks)]
-                for finished in asyncio.as_completed(plays):
-                    await finished
-                    done += 1
-                    progress.update(done, {})
-                return [_found(scene, await one, above) for one in plays]
+            async def play(number: int, player: Player, members: int) -> list[Found]:
+                evaluator = Evaluator(player, tasks, evaluation.model_copy(update={"samples": members}))
+                groups = await evaluator.play(lambda count: progress.update(number * len(tasks) + count, {}))
+                return [_found(scene, group, above) for group in groups]
 
-            chains = await play(GroupPlayer(attempts, least=1), config.chains)
-            found = {name: await play(player, counts[name]) for name, player in players.items()}
+            chains = await play(0, GroupPlayer(attempts, least=1), config.chains)
+            found = {
+                name: await play(number, players[name], tree.attempts)
+                for number, (name, tree) in enumerate(config.methods.items(), 1)
+            }
     figures = {key: value for name in found for key, value in compared(name, found[name], chains).items()}
     table = _table(figures, list(found))
     for line in as_text(table):

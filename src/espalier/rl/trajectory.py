@@ -16,6 +16,10 @@ Stream = Literal["rl", "ce", "ref"]
 """The loss streams of a token: policy gradient, cross entropy, KL to the reference."""
 
 
+POLICY = "assistant"
+"""The role of the policy's turns."""
+
+
 class Status(StrEnum):
     """The state of a trajectory. TRUNCATED: ended by a limit; ABORTED: by the engine; FAILED: by an error."""
 
@@ -75,8 +79,8 @@ class Trajectory:
 
     def observe(self, ids: Sequence[int], role: str = "user") -> None:
         """Append context tokens: prompt, observation, tool result."""
-        self._turn(role, 0)
-        self.insert(ids)
+        self._begin(role)
+        self._unsampled(ids)
 
     def sample(self, ids: Sequence[int], logprobs: Sequence[float], versions: Sequence[int]) -> None:
         """Append tokens that the policy sampled."""
@@ -84,25 +88,37 @@ class Trajectory:
             raise ValueError(
                 f"{len(ids)} ids, {len(logprobs)} logprobs and {len(versions)} versions must be equally many"
             )
-        if self.turns and self.turns[-1].role == "assistant":  # the turn goes on
-            self.turns[-1].end += len(ids)
-        else:
-            self._turn("assistant", len(ids))
+        self._speak()
+        self.turns[-1].end += len(ids)
         self.tokens += ids
         self.mask += [True] * len(ids)
         self.logprobs += logprobs
         self.versions += versions
 
     def insert(self, ids: Sequence[int]) -> None:
-        """Append tokens to the last turn that the policy did not sample."""
+        """Append tokens to the policy's turn that it did not sample."""
+        self._speak()
+        self._unsampled(ids)
+
+    def _unsampled(self, ids: Sequence[int]) -> None:
         self.tokens += ids
         self.mask += [False] * len(ids)
         self.logprobs += [0.0] * len(ids)
         self.versions += [-1] * len(ids)
         self.turns[-1].end += len(ids)
 
-    def _turn(self, role: str, length: int) -> None:
-        self.turns.append(Turn(len(self.tokens), len(self.tokens) + length, role))
+    def _speak(self) -> None:
+        """The policy's turn goes on, or begins."""
+        if not self.turns or self.turns[-1].role != POLICY:
+            self._begin(POLICY)
+
+    def _begin(self, role: str) -> None:
+        self.turns.append(Turn(len(self.tokens), len(self.tokens), role))
+
+    @property
+    def policy_turns(self) -> list[Turn]:
+        """The turns that the policy sampled."""
+        return [turn for turn in self.turns if turn.role == POLICY]
 
     def fork(self, at: int, member: int, *, trained: bool = False) -> Trajectory:
         """A new open row, `member` of the same group, that shares the tokens `:at`. In the new row they are context, or
@@ -140,7 +156,7 @@ class Trajectory:
 
     @property
     def own(self) -> int:
-        """The same without those that it shares with the row it was forked from."""
+        """Number of trainable tokens that are not shared with the row it was forked from."""
         return sum(self.mask[self.origin[1] :]) if self.origin else self.sampled
 
     def check(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from rl_runs import SMALL, config, finish, start, trace
+from rl_runs import SMALL, config, finish, start, stopped_at, trace
 
 from espalier.core.data import DataRoot
 from espalier.core.errors import ConfigError
@@ -212,14 +212,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_last_bit(
         "curriculum/one/share",
     }
     parts = start(tmp_path / "parts", wanted)
-    log = parts.metrics.log
-
-    def log_and_stop(step: int, metrics: Any) -> None:
-        log(step, metrics)
-        parts.stop.requested |= step == 62
-
-    monkeypatch.setattr(parts.metrics, "log", log_and_stop)
-    finish(parts, wanted)
+    stopped_at(62, parts, wanted, monkeypatch)
     finish(Run.reopen(parts.path, data=DataRoot(None)), wanted)
     assert trace(parts.path) == trace(whole.path)
 

@@ -78,6 +78,14 @@ def test_what_can_be_answered_from_cut_thoughts():
     assert "q?<|assistant|>aaak a  #" in prompts, "the whole thought, without its own answer"
 
 
+def test_a_row_that_has_no_room_for_an_answer_is_wrong():
+    found = group("ak #7")
+    found.rows.append(Trajectory("scripted", "k", 0, 1))
+    found.rows[1].observe([*TOKENS.encode("q?"), TOKENS.id("<|assistant|>")], "prompt")
+    found.episodes.append(Episode(TASK, [Message.user("q?")]))
+    assert asyncio.run(budgets(Reader([], TOKENS))([found]))["budget/8"] == 0.5
+
+
 def test_a_cut_row_trains_nothing():
     (row,) = group("abc #1").rows
     cut = CutFork(row, [], 5, ids=[9, 8]).begin(3)

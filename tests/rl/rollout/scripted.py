@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+import torch
+
 from espalier.core.messages import Message, ToolSpec
 from espalier.engine.api import Completion, EngineStats, Finish, PauseMode, Sampling
 from espalier.engine.updates import WeightUpdate
 from espalier.envs.api import Split, Step, Task
 from espalier.lm.chat.plain import PlainRenderer
+from espalier.lm.config import DecoderConfig
+from espalier.lm.decoder import Decoder
 from espalier.lm.tokens import Tokenizer, char_tokenizer
 from espalier.rl.rollout.session import Session
 from espalier.rl.trajectory import Trajectory
@@ -22,6 +26,17 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789=+*#?! "
 def tokenizer() -> Tokenizer:
     """Single characters and the control tokens."""
     return char_tokenizer(ALPHABET)
+
+
+def talker() -> Decoder:
+    """A small model that does not say everything with equal probability."""
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    size = tokenizer().vocab_size
+    decoder = Decoder(DecoderConfig(family="qwen3", vocab_size=size, num_key_value_heads=2, head_dim=8, **shape))
+    decoder.reset(seed=1)
+    with torch.no_grad():
+        decoder.model.embed_tokens.weight *= 4.0
+    return decoder
 
 
 @dataclass

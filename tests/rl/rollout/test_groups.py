@@ -3,15 +3,13 @@ import math
 from collections.abc import Callable, Sequence
 
 import pytest
-import torch
-from scripted import TASK, ScriptedEnv, ScriptedTasks, tokenizer
+from scripted import TASK, ScriptedEnv, ScriptedTasks, talker, tokenizer
 
 from espalier.core.errors import EnvError
 from espalier.core.messages import Message
 from espalier.engine.local import LocalEngine
 from espalier.envs.api import Episode, Step
 from espalier.lm.chat.plain import PlainRenderer
-from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.rewards.config import ENV_REWARD
 from espalier.rewards.environment import EnvRewardConfig
@@ -28,14 +26,7 @@ TOKENS = tokenizer()
 
 @pytest.fixture(scope="module")
 def model() -> Decoder:
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    decoder = Decoder(
-        DecoderConfig(family="qwen3", vocab_size=TOKENS.vocab_size, num_key_value_heads=2, head_dim=8, **shape)
-    )
-    decoder.reset(seed=1)
-    with torch.no_grad():
-        decoder.model.embed_tokens.weight *= 4.0  # a model that does not say everything with equal probability
-    return decoder
+    return talker()
 
 
 def play(

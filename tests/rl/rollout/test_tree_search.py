@@ -5,10 +5,9 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import TASK, ScriptedEnv, ScriptedTasks, tokenizer
+from scripted import TASK, ScriptedEnv, ScriptedTasks, talker, tokenizer
 from tree_rows import PROMPT, branch, chain
 
 from espalier.core.errors import ConfigError
@@ -18,7 +17,6 @@ from espalier.engine.local import LocalEngine
 from espalier.engine.pool.routing import key_of
 from espalier.envs.api import Step
 from espalier.lm.chat.plain import PlainRenderer
-from espalier.lm.config import DecoderConfig
 from espalier.lm.decoder import Decoder
 from espalier.rewards.config import ENV_REWARD
 from espalier.rewards.rubric import Rubric
@@ -38,14 +36,7 @@ LETTERS = "abcdefgh"
 
 @pytest.fixture(scope="module")
 def model() -> Decoder:
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    decoder = Decoder(
-        DecoderConfig(family="qwen3", vocab_size=TOKENS.vocab_size, num_key_value_heads=2, head_dim=8, **shape)
-    )
-    decoder.reset(seed=1)
-    with torch.no_grad():
-        decoder.model.embed_tokens.weight *= 4.0
-    return decoder
+    return talker()
 
 
 def search(

@@ -3,7 +3,7 @@
     52714=   ->   #12457
     52714=   ->   1:5274 2:574 4:57 5:7 7: #12457
 
-The second is a demonstration with `steps`: the smallest digit goes to the front, and those that remain are copied.
+The second demonstration has `steps`: each step takes the smallest digit and copies the digits that remain.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def _known() -> dict[str, Unit]:
 
 
 def _entries(table: str, known: dict[str, Unit]) -> dict[str, Unit]:
-    """The units of a table, each made of those that are known, or stand before it."""
+    """The units of a table. The meaning of a unit may use known units and those of earlier entries."""
     found: dict[str, Unit] = {}
     for entry in " | ".join(table.strip().splitlines()).split("|"):
         name, _, meaning = (part.strip() for part in entry.partition("="))

@@ -6,6 +6,7 @@ checkpoints of a run, the slope of accuracy over budget says whether the policy 
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +29,6 @@ class CutFork(Fork):
     def begin(self, member: int) -> Trajectory:
         """See `Fork`."""
         row = self.row.fork(self.at, member)
-        if row.turns[-1].role != "assistant":  # an empty thought
-            row.sample([], [], [])
         row.insert(self.ids)
         return row
 
@@ -48,7 +47,8 @@ class Budgets:
         """`budget/B`, the accuracy with thoughts of at most B tokens, and `budget/slope`: the gain from twice the
         budget, by least squares over the budgets above 0.
         """
-        found = {budget: await self._accuracy(groups, budget) for budget in self._budgets}
+        thoughts = [[self._thought(row) for row in group.rows] for group in groups]
+        found = {budget: await self._accuracy(groups, thoughts, budget) for budget in self._budgets}
         figures = {f"budget/{budget}": accuracy for budget, accuracy in found.items()}
         positive = [budget for budget in self._budgets if budget]
         if len(positive) > 1:
@@ -56,22 +56,27 @@ class Budgets:
             figures["budget/slope"] = float(slope)
         return figures
 
-    async def _accuracy(self, groups: Sequence[ScoredGroup], budget: int) -> float:
-        right = total = 0
-        for group in groups:
-            played = ScoredGroup(group.index, group.task)
-            forks = {
-                len(group.rows) + row.member: CutFork(
-                    row, episode.messages, self._cut(row, budget), ids=self._forcing.ids
-                )
-                for row, episode in zip(group.rows, group.episodes, strict=True)
-            }
-            await self._attempts.score(played, await self._attempts.run(played, forks))
-            right += sum(row.info["verdict"] > self._correct_above for row in played.rows)
-            total += len(group.rows)
-        return right / total if total else 0.0
+    async def _accuracy(self, groups: Sequence[ScoredGroup], thoughts: Sequence[Sequence[range]], budget: int) -> float:
+        right = await asyncio.gather(*(self._right(*one, budget) for one in zip(groups, thoughts, strict=True)))
+        total = sum(len(group.rows) for group in groups)
+        return sum(right) / total if total else 0.0
 
-    def _cut(self, row: Trajectory, budget: int) -> int:
-        """Where the thought of the last turn ends, or its first `budget` tokens."""
-        turn = next(turn for turn in reversed(row.turns) if turn.role == "assistant")
-        return turn.start + min(budget, self._forcing.thought(row.tokens[turn.start : turn.end]))
+    async def _right(self, group: ScoredGroup, thoughts: Sequence[range], budget: int) -> int:
+        """How many rows of the group are right with thoughts of `budget` tokens."""
+        played = ScoredGroup(group.index, group.task)
+        rows = zip(group.rows, group.episodes, thoughts, strict=True)
+        forks = {
+            len(group.rows) + row.member: CutFork(
+                row, episode.messages, min(thought.start + budget, thought.stop), ids=self._forcing.ids
+            )
+            for row, episode, thought in rows
+        }
+        await self._attempts.score(played, await self._attempts.run(played, forks))
+        return sum(row.info["verdict"] > self._correct_above for row in played.rows)
+
+    def _thought(self, row: Trajectory) -> range:
+        """Where the thought of the last turn stands among the tokens; empty at their end where nothing was sampled."""
+        if not row.policy_turns:
+            return range(len(row.tokens), len(row.tokens))
+        turn = row.policy_turns[-1]
+        return range(turn.start, turn.start + self._forcing.thought(row.tokens[turn.start : turn.end]))

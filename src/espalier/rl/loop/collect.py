@@ -86,7 +86,7 @@ class Collector:
         self._fixed_lag = fixed_lag
         self.ledger = ledger or Ledger()
         self._waiting = {group.index: group for group in waiting}
-        self.expansion = expansion
+        self._expansion = expansion
         self._oldest = {group.index: oldest(group, admission.version) for group in waiting}
         """Of each waiting group, the smallest version of a token."""
         self._in_flight = in_flight or InFlight()
@@ -105,8 +105,8 @@ class Collector:
 
     async def collect(self) -> Collected:
         """Wait until the groups of a step are complete. Call it again once `Admission.advance` was called."""
-        if self.expansion and self._admission.missing > 0:
-            self._admission.extra = self.expansion.begin(self._admission.missing)
+        if self._expansion:
+            self._admission.extra = self._expansion.begin(self._admission.missing)
         self._issue()
         while self._error is None:
             if (groups := self._take()) is not None:
@@ -169,8 +169,8 @@ class Collector:
                 ended = [self._ended.pop(index) for index in sorted(self._ended)]
                 for group in ended:
                     self._note(group)
-                if self.expansion:
-                    ended = self._chosen(ended, self.expansion)
+                if self._expansion:
+                    ended = self._chosen(ended, self._expansion)
                 for group in ended:
                     self._judge(group)
                 self._issue()
@@ -179,7 +179,7 @@ class Collector:
         self._news.set()
 
     def _chosen(self, ended: Sequence[ScoredGroup], expansion: Expansion) -> list[ScoredGroup]:
-        """The groups of a round that are trained, and those that failed. The others are rejected here."""
+        """The groups of a round that are trained, and those that failed. All others are rejected."""
         missing = self._admission.missing
         kept = {group.index for group in expansion.choose([group for group in ended if group.usable], missing)}
         for group in ended:

@@ -77,8 +77,6 @@ class Attempts:
         """The groups that hold a place in the round, because more of their attempts may follow."""
         self._kept: dict[int, list[str]] = {}
         """Sessions of each group whose KV the engine keeps."""
-        self._left: dict[int, int] = {}
-        """Attempts of each group that have not ended."""
         self._in_flight = in_flight or InFlight(config.max_in_flight)
         self._under_way = under_way or UnderWay()
         self._notices = notices
@@ -87,7 +85,7 @@ class Attempts:
     async def run(
         self, played: ScoredGroup, members: Mapping[int, Fork | None], *, more: bool = False
     ) -> list[Attempt]:
-        """The attempts of these members side by side, without those that failed, which `played` counts.
+        """Play these members side by side. Returns the attempts that did not fail; `played` counts those that did.
 
         A member begins with the task, or goes on from its fork. With `more`, further attempts of the group may follow:
         until `end` is called, the engine keeps the KV of their tokens, and the next round waits for the group.
@@ -96,10 +94,20 @@ class Attempts:
         if self._rounds:
             self._rounds.enter(len(members) - (played.index in self._held))
             self._held.discard(played.index)
-        self._left[played.index] = len(members)
+        left = len(members)
+
+        async def member(number: int, fork: Fork | None) -> Attempt | None:
+            nonlocal left
+            try:
+                async with self._in_flight.place():
+                    return await self._attempts(played, number, fork, more)
+            finally:
+                left -= 1
+                self._leave(played.index, hold=more and not left)
+
         try:
             async with asyncio.TaskGroup() as group:
-                attempts = [group.create_task(self._member(played, *one, more)) for one in members.items()]
+                attempts = [group.create_task(member(*one)) for one in members.items()]
         except BaseExceptionGroup as errors:  # a bug, not data: the first one tells most
             raise errors.exceptions[0] from errors
         return [result for attempt in attempts if (result := attempt.result()) is not None]
@@ -108,8 +116,7 @@ class Attempts:
         """No further attempts of group `index` follow."""
         if index in self._held:
             self._held.remove(index)
-            assert self._rounds
-            self._rounds.leave()
+            self._leave(index, hold=False)
         kept = self._kept.pop(index, ())
         await asyncio.gather(*(self._engine.release(name) for name in kept))
 
@@ -126,19 +133,12 @@ class Attempts:
             self._finish(attempt.row, played.task, attempt.values | more)
         played.rows, played.episodes = [attempt.row for attempt in attempts], episodes
 
-    async def _member(self, played: ScoredGroup, member: int, fork: Fork | None, more: bool) -> Attempt | None:
-        try:
-            async with self._in_flight.place():
-                return await self._attempts(played, member, fork, more)
-        finally:
-            self._left[played.index] -= 1
-            last = not self._left[played.index]
-            if last:
-                del self._left[played.index]
-            if self._rounds and last and more:
-                self._held.add(played.index)
-            elif self._rounds:
-                self._rounds.leave()
+    def _leave(self, index: int, *, hold: bool) -> None:
+        """An attempt of group `index` has ended. With `hold`, the group keeps its place in the round."""
+        if self._rounds and hold:
+            self._held.add(index)
+        elif self._rounds:
+            self._rounds.leave()
 
     async def _attempts(self, played: ScoredGroup, member: int, fork: Fork | None, more: bool) -> Attempt | None:
         for attempt in range(self.config.repairs + 1):

@@ -95,8 +95,8 @@ class RolloutConfig(Config):
     """The learner waits until the groups of `max_lag` further steps are finished. After the first `max_lag` steps,
     every token has the largest lag. For studies of staleness; it makes training slower."""
     max_in_flight: NonNegativeInt = 0
-    """Largest number of attempts that run at a time, including those that wait for an environment; 0 for as many as
-    `max_lag` allows."""
+    """Largest number of attempts that run at a time, those that wait for an environment included; 0: `max_lag` alone
+    limits it."""
     after_publish: Literal["keep", "recompute"] = "keep"
     """What a publish does to the KV cache of unfinished answers: `keep` it, or `recompute` it with the new weights,
     which costs a prefill of each. The tokens are kept in both cases."""
@@ -115,6 +115,19 @@ class RolloutConfig(Config):
     def truncated(self) -> bool:
         """Whether the sampling distribution differs from the policy's, because of truncation."""
         return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
+
+    def untruncated(self, *, temperature: float, forcing: ForcingConfig | None, max_tokens: int | None = None) -> Self:
+        """The same limits with the policy's whole distribution at `temperature`, 0 for no sampling at all."""
+        return self.model_copy(
+            update={
+                "temperature": temperature,
+                "top_p": 1.0,
+                "top_k": 0,
+                "min_p": 0.0,
+                "forcing": forcing,
+                "max_tokens": max_tokens or self.max_tokens,
+            }
+        )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

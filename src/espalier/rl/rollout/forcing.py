@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from espalier.lm.tokens import Tokenizer
 from espalier.rl.rollout.config import CutConfig, ForcingConfig
+from espalier.rl.rollout.markers import marked_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,8 @@ class Forcing:
         """Tokens of the sampled turn before the one that completes the marker; all but the last where it has none,
         because the last may end the turn.
         """
-        text = ""
-        for place, piece in enumerate(self.tokenizer.pieces(turn)):
-            text += piece
-            if self.marker in text:
-                return place
-        return max(0, len(turn) - 1)
+        place = marked_at(self.tokenizer.pieces(turn), (self.marker,))
+        return max(0, len(turn) - 1) if place is None else place
 
     def answered(self, turn: Sequence[int]) -> bool:
         """Whether the sampled turn has begun its answer."""

@@ -35,8 +35,7 @@ class Fork:
     @property
     def _behind_insertion(self) -> bool:
         """Whether tokens that the policy did not sample stand in one of its turns before `at`."""
-        turns = (turn for turn in self.row.turns if turn.role == "assistant")
-        return any(not all(self.row.mask[turn.start : min(turn.end, self.at)]) for turn in turns)
+        return any(not all(self.row.mask[turn.start : min(turn.end, self.at)]) for turn in self.row.policy_turns)
 
     @property
     def opening(self) -> list[Message]:
@@ -46,8 +45,8 @@ class Fork:
     def exchanges(self) -> Iterator[tuple[Message, list[Message]]]:
         """The actions that end before `at`, each with the answer of the environment."""
         rest = self.messages[len(self.opening) :]
-        for turn in self.row.turns:
-            if turn.role == "assistant" and turn.end <= self.at:
+        for turn in self.row.policy_turns:
+            if turn.end <= self.at:
                 answer = list(_heard(rest[1:]))
                 yield rest[0], answer
                 rest = rest[1 + len(answer) :]

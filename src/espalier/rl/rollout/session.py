@@ -12,7 +12,7 @@ from espalier.core.messages import Message, ToolSpec
 from espalier.engine.api import Completion, Engine, Finish, Sampling
 from espalier.lm.chat import Renderer
 from espalier.rl.rollout.forcing import Forcing
-from espalier.rl.trajectory import Trajectory
+from espalier.rl.trajectory import POLICY, Trajectory
 
 
 class Session:
@@ -89,7 +89,7 @@ class Session:
     async def act(self) -> tuple[Message, Finish]:
         """Sample the assistant's next turn, or the rest of one. Returns it parsed, and its finish reason."""
         last = self.row.turns[-1]
-        start = last.start if last.role == "assistant" else last.end
+        start = last.start if last.role == POLICY else last.end
         finish = await self._sample_until(self._forcing.answer if self._forcing else 0)
         if self._forcing and finish == "length":
             if not self._forcing.answered(self.row.tokens[start:]):
@@ -101,8 +101,6 @@ class Session:
     def _force(self, ids: Sequence[int]) -> None:
         """Cut the thought, unless there is no room for an answer."""
         if len(ids) < self._room:
-            if self.row.turns[-1].role != "assistant":
-                self.row.sample([], [], [])
             self.row.insert(ids)
             self.row.info["forced"] = True
 

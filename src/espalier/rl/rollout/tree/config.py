@@ -31,8 +31,8 @@ class TreeConfig(Config):
     branches: PositiveInt = 2
     """T, the attempts that go on from each fork."""
     places: Places = "surprisal"
-    """Where to fork. `surprisal`: at the tokens with the lowest probability. `diverse`: among five times as many of
-    them, those that are farthest apart. `random`: at random allowed tokens, as a control."""
+    """Where to fork. `surprisal`: at the tokens with the lowest probability. `diverse`: at tokens far apart, chosen
+    among five times as many as `forks`. `random`: at random allowed tokens, as a control."""
     at: Literal["tokens", "turns"] = "tokens"
     """Fork at any token that the policy sampled, or only where a turn after the first begins."""
     markers: tuple[Marker, ...] = ("#", "</think>", "\\boxed", "<answer>")

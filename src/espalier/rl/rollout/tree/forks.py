@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from random import Random
 from statistics import fmean
 
+from espalier.rl.rollout.markers import marked_at
 from espalier.rl.rollout.tree.config import TreeConfig
 from espalier.rl.rollout.tree.nodes import own_start
-from espalier.rl.trajectory import Trajectory, Turn
+from espalier.rl.trajectory import Trajectory
 
 OVERSUPPLY = 5
 """Among so many times the wanted places are the diverse ones chosen (the authors' code)."""
@@ -67,28 +68,16 @@ def _apart(candidates: Sequence[Place], count: int) -> list[Place]:
 
 
 def _tokens(row: Trajectory, markers: Sequence[str], pieces: Pieces) -> Iterator[Place]:
-    for turn in _sampled(row):
-        end = _before_answer(row, turn, markers, pieces)
-        for at in range(max(turn.start, own_start(row) + (row.origin is not None)), end):
+    first = own_start(row) + (row.origin is not None)
+    for turn in row.policy_turns:
+        answer = marked_at(pieces(row.tokens[turn.start : turn.end]), markers)
+        end = turn.end if answer is None else turn.start + answer + 1
+        for at in range(max(turn.start, first), end):
             if row.mask[at]:
                 yield Place(row.member, at, -row.logprobs[at])
 
 
 def _turns(row: Trajectory, markers: Sequence[str], pieces: Pieces) -> Iterator[Place]:
-    for turn in _sampled(row)[1:]:
+    for turn in row.policy_turns[1:]:
         if turn.start > own_start(row):
             yield Place(row.member, turn.start, -fmean(row.logprobs[turn.start : turn.end] or [0.0]))
-
-
-def _sampled(row: Trajectory) -> list[Turn]:
-    return [turn for turn in row.turns if turn.role == "assistant"]
-
-
-def _before_answer(row: Trajectory, turn: Turn, markers: Sequence[str], pieces: Pieces) -> int:
-    """The place after the token that completes the first marker; the end of the turn where it has none."""
-    text, longest = "", max(map(len, markers), default=0)
-    for at, piece in enumerate(pieces(row.tokens[turn.start : turn.end]), turn.start):
-        text = text[-longest:] + piece if longest else ""
-        if any(marker in text for marker in markers):
-            return at + 1
-    return turn.end

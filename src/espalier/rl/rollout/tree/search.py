@@ -52,14 +52,17 @@ class TreePlayer:
 
         try:
             found = await run([None] * config.chains, 0)
-            trees = {attempt.row.member: [attempt] for attempt in found}
+            trees = [[attempt] for attempt in found]
+            tree_of = {attempt.row.member: tree for attempt, tree in zip(found, trees, strict=True)}
             for number in range(1, rounds + 1):
-                forks = [fork for tree in trees.values() for fork in self._forks(tree, random)]
+                forks = [fork for tree in trees for fork in self._forks(tree, random)]
                 if not forks:
                     break
                 found += (grown := await run(forks, number))
                 for attempt in grown:
-                    trees[_chain(attempt.row, found)].append(attempt)
+                    assert attempt.row.origin is not None
+                    tree = tree_of[attempt.row.member] = tree_of[attempt.row.origin[0]]
+                    tree.append(attempt)
             return found
         finally:
             await self._attempts.end(played.index)
@@ -100,11 +103,3 @@ class TreePlayer:
             "tree/solved": float(any(right)),
             "tree/recomputed": float(sum(attempt.prefilled for attempt in forked)),
         }
-
-
-def _chain(row: Trajectory, found: Sequence[Attempt]) -> int:
-    """The member of the chain that `row` goes back to."""
-    rows = {attempt.row.member: attempt.row for attempt in found}
-    while row.origin is not None:
-        row = rows[row.origin[0]]
-    return row.member
