@@ -88,6 +88,17 @@ def test_the_counts_are_those_of_the_rows(page: Path) -> None:
     assert f"{counts[0]}, {counts[1]} and {states.count('planned')} are planned" in text
 
 
+def test_the_readme_names_as_many_systems_of_each_state() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    start = lines.index("| field | works | begun | planned |") + 2
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")][1:] for line in lines[start : lines.index("", start)]
+    ]
+    named = [sum(len(cell.split(", ")) for cell in column if cell) for column in zip(*table, strict=True)]
+    states = [row.state.partition(";")[0] for row in ROWS]
+    assert named == [states.count(state) for state in ("works", "begun", "planned")]
+
+
 def test_a_number_without_proof_is_found() -> None:
     row = ROWS[0]._replace(here="Cora 99.99 ± 0.84: [results](../graph/results.md)")
     assert unproved(row) == ["99.99"]
