@@ -51,6 +51,12 @@ def finish(run: Run, settings: TrainConfig) -> dict[str, float]:
 
 def stopped_at(step: int, run: Run, settings: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do the job in `run` until `step` was logged."""
+    stop_once_logged(step, run, monkeypatch)
+    finish(run, settings)
+
+
+def stop_once_logged(step: int, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask `run` to stop when `step` is logged."""
     log = run.metrics.log
 
     def log_and_stop(number: int, metrics: Mapping[str, float]) -> None:
@@ -58,7 +64,6 @@ def stopped_at(step: int, run: Run, settings: TrainConfig, monkeypatch: pytest.M
         run.stop.requested |= number == step
 
     monkeypatch.setattr(run.metrics, "log", log_and_stop)
-    finish(run, settings)
 
 
 def trace(folder: Path) -> list[tuple[int, str, float]]:

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rl_runs import SMALL, trace
+from rl_runs import SMALL, stop_once_logged, trace
 from safetensors.torch import load_file
 
 from espalier.core.data import DataRoot
@@ -43,13 +43,7 @@ def test_stopped_and_resumed_equals_uninterrupted_to_the_last_bit(tmp_path: Path
     with begin(tmp_path / "whole") as whole:
         sft(config, whole)
     parts = begin(tmp_path / "parts")
-    log = parts.metrics.log
-
-    def log_and_stop(step: int, metrics: dict[str, float]) -> None:
-        log(step, metrics)
-        parts.stop.requested = step == 23
-
-    monkeypatch.setattr(parts.metrics, "log", log_and_stop)
+    stop_once_logged(23, parts, monkeypatch)
     with parts:
         sft(config, parts)
     with Run.reopen(parts.path, data=DataRoot(None)) as again:

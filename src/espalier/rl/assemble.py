@@ -211,9 +211,9 @@ class Setting:
         return Evaluations(over(self.tasks, config, "eval", ks), others, self._budgets(rollout, config))
 
     def _budgets(self, rollout: RolloutConfig, config: EvaluationConfig) -> Budgets | None:
-        forcing = self._forcing(config.budgets)
-        if config.budgets is None or forcing is None:
+        if config.budgets is None:
             return None
+        forcing = Forcing.of(config.budgets, self.language.tokenizer)
         limits = rollout.untruncated(temperature=0.0, forcing=None, max_tokens=forcing.answer)
         attempts = replace(self, engine=self.answerer or self.engine).attempts(limits, "budgets")
         return Budgets(attempts, forcing, config.budgets.tokens, correct_above=config.correct_above)

@@ -18,7 +18,7 @@ from espalier.rl.algorithms.config import Algorithm
 from espalier.rl.algorithms.credit import advantages
 from espalier.rl.loop.record.rollout_log import title
 from espalier.rl.rollout.api import Player, ScoredGroup
-from espalier.rl.trajectory import Trajectory
+from espalier.rl.trajectory import POLICY, Trajectory
 
 _SET = TypeAdapter(list[Sample])
 _BY_GROUP = {"advantage": "group_mean", "whiten": "none", "kl_coef": 0.0}
@@ -72,7 +72,7 @@ class Browser:
         for turn in row.turns:
             ids = row.tokens[turn.start : turn.end]
             passage: dict[str, Any] = {"role": turn.role, "pieces": self._tokenizer.pieces(ids), "values": {}}
-            if turn.role == "assistant":
+            if turn.role == POLICY:
                 passage["values"] = {
                     "advantage": list(advantage[turn.start : turn.end]),
                     "logprob": row.logprobs[turn.start : turn.end],
@@ -80,7 +80,7 @@ class Browser:
             passages.append(passage)
         facts: dict[str, str | float] = {"task": row.task, "answer": group.task.answer, "status": row.status.value}
         facts |= {"reward": row.reward or 0.0, "tokens": row.sampled, **row.rewards}
-        correct = row.info["verdict"] > self._correct_above
+        correct = row.is_right(self._correct_above)
         return {"key": f"{row.key}/{row.member}", "passages": passages, "correct": correct, "facts": facts}
 
     def block(self) -> Samples:

@@ -13,7 +13,7 @@ from espalier.envs.api import Env, Task, TaskSet
 from espalier.lm.chat import Renderer
 from espalier.rl.rollout.forcing import Forcing
 from espalier.rl.rollout.notices import Notices, failed
-from espalier.rl.trajectory import Status, Trajectory
+from espalier.rl.trajectory import POLICY, Status, Trajectory
 from espalier.rl.unit import Unit
 
 
@@ -63,7 +63,7 @@ class Demonstrations:
         weights: list[float] = []
         spans = self._renderer.demonstration(messages, self._tasks.tools(task))
         for ids, spoken in spans if self._cut is None else self._shortened(index, spans, self._cut):
-            row.observe(ids, "assistant" if spoken else "prompt")
+            row.observe(ids, POLICY if spoken else "prompt")
             weights += [float(spoken)] * len(ids)
         row.weights = {"ce": weights}
         return row

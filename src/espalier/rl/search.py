@@ -23,6 +23,7 @@ from espalier.rl.rollout.groups import GroupPlayer
 from espalier.rl.rollout.in_flight import InFlight
 from espalier.rl.rollout.tree.search import TreePlayer
 from espalier.rl.search_config import SearchConfig
+from espalier.rl.trajectory import Trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +105,13 @@ def compared(name: str, found: Sequence[Found], chains: Sequence[Found]) -> dict
 
 def _found(scene: Setting, group: ScoredGroup, above: float) -> Found:
     rows = sorted(group.judged, key=lambda row: row.member)
-    texts = {row.member: scene.language.renderer.parse(row.tokens[row.turns[-1].start :]).content for row in rows}
-    right = [row.info["verdict"] > above for row in rows]
-    solutions = [
-        _solution(scene, group.task, texts[row.member]) if correct else None
-        for row, correct in zip(rows, right, strict=True)
-    ]
+    solutions = [_solution(scene, group.task, row) if row.is_right(above) else None for row in rows]
     return Found([row.own for row in rows], solutions)
 
 
-def _solution(scene: Setting, task: Task, response: str) -> str:
-    """The canonical form of a right response."""
+def _solution(scene: Setting, task: Task, row: Trajectory) -> str:
+    """The canonical form of a right row's last turn."""
+    response = scene.language.renderer.parse(row.tokens[row.turns[-1].start :]).content
     tasks = sets_of(scene.tasks)[task.env]
     return tasks.solution(task, response) if isinstance(tasks, Question) else response.strip()
 

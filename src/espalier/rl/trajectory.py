@@ -143,6 +143,10 @@ class Trajectory:
         child.origin = (self.member, at)
         return child
 
+    def is_right(self, above: float) -> bool:
+        """Whether the verdict of its rewards is larger than `above`. The row must have been scored."""
+        return bool(self.info["verdict"] > above)
+
     def lag(self, trained_from: int) -> int:
         """Number of versions between the weights being trained and the oldest sampled token; 0 if nothing was
         sampled.

@@ -67,7 +67,7 @@ class Expansion:
 
     def _rank(self, group: ScoredGroup) -> tuple[float, float]:
         """Distance from half right; equals in random order."""
-        right = fmean(row.info["verdict"] > self._correct_above for row in group.judged)
+        right = fmean(row.is_right(self._correct_above) for row in group.judged)
         return abs(right - 0.5), rng(self._seed, "expansion", group.index).random()
 
     def figures(self, groups: Sequence[ScoredGroup], counts: Mapping[str, int]) -> dict[str, float]:

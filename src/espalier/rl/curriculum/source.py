@@ -77,7 +77,7 @@ class CurriculumSource:
         self._issued.pop(group.index, None)
         judged = [row for row in group.judged if _free(row)]
         if judged and self._config.online:
-            rate = fmean(row.info["verdict"] > self._correct_above for row in judged)
+            rate = fmean(row.is_right(self._correct_above) for row in judged)
             self._difficulty.see(self._tier(group.task), rate, self._key(group.task))
 
     def advance(self) -> dict[str, float]:

@@ -72,7 +72,7 @@ class Budgets:
             for row, episode, thought in rows
         }
         await self._attempts.score(played, await self._attempts.run(played, forks))
-        return sum(row.info["verdict"] > self._correct_above for row in played.rows)
+        return sum(row.is_right(self._correct_above) for row in played.rows)
 
     def _thought(self, row: Trajectory) -> range:
         """Where the thought of the last turn stands among the tokens; empty at their end where nothing was sampled."""

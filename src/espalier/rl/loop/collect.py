@@ -179,7 +179,7 @@ class Collector:
         self._news.set()
 
     def _chosen(self, ended: Sequence[ScoredGroup], expansion: Expansion) -> list[ScoredGroup]:
-        """The groups of a round that are trained, and those that failed. All others are rejected."""
+        """Reject the groups of a round that are not kept. Returns the kept groups and the failed ones."""
         missing = self._admission.missing
         kept = {group.index for group in expansion.choose([group for group in ended if group.usable], missing)}
         for group in ended:

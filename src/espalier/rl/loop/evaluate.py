@@ -128,7 +128,7 @@ class Evaluator:
             raise EvaluationError(
                 f"the player gave {len(group.rows)} rows for {self._config.samples} attempts at task {group.task.key}"
             )
-        verdicts = [row.info["verdict"] > self._config.correct_above for row in group.rows]
+        verdicts = [row.is_right(self._config.correct_above) for row in group.rows]
         return verdicts + [False] * (self._config.samples - len(verdicts))
 
     def _figures(self, prefix: str, groups: Sequence[ScoredGroup]) -> dict[str, float]:

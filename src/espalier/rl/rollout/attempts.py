@@ -85,7 +85,7 @@ class Attempts:
     async def run(
         self, played: ScoredGroup, members: Mapping[int, Fork | None], *, more: bool = False
     ) -> list[Attempt]:
-        """Play these members side by side. Returns the attempts that did not fail; `played` counts those that did.
+        """Play these members concurrently. Returns the attempts that succeeded. Failures are counted in `played`.
 
         A member begins with the task, or goes on from its fork. With `more`, further attempts of the group may follow:
         until `end` is called, the engine keeps the KV of their tokens, and the next round waits for the group.

@@ -95,8 +95,8 @@ class RolloutConfig(Config):
     """The learner waits until the groups of `max_lag` further steps are finished. After the first `max_lag` steps,
     every token has the largest lag. For studies of staleness; it makes training slower."""
     max_in_flight: NonNegativeInt = 0
-    """Largest number of attempts that run at a time, those that wait for an environment included; 0: `max_lag` alone
-    limits it."""
+    """Largest number of attempts that run at a time, including those that wait for an environment. With 0, only
+    `max_lag` limits it."""
     after_publish: Literal["keep", "recompute"] = "keep"
     """What a publish does to the KV cache of unfinished answers: `keep` it, or `recompute` it with the new weights,
     which costs a prefill of each. The tokens are kept in both cases."""

@@ -90,7 +90,7 @@ class TreePlayer:
         played.episodes = [played.episodes[place] for place in chosen]
 
     def _right(self, row: Trajectory) -> bool:
-        return bool(row.info["verdict"] > self._correct_above)
+        return row.is_right(self._correct_above)
 
     def _figures(self, found: Sequence[Attempt]) -> dict[str, float]:
         right = [self._right(attempt.row) for attempt in found]

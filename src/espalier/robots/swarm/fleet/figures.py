@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from espalier.robots.swarm.fleet.metrics import Series, measure
+from espalier.robots.swarm.fleet.metrics import Series, Shape, measure
 from espalier.robots.swarm.fleet.recording import Recording
 from espalier.robots.swarm.fleet.simulate import TICK_S, Flagged, Flight
 
@@ -39,16 +39,26 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
     - effort_m2ps3: integral of the squared acceleration, mean of the healthy vehicles
     - flag_precision, flag_recall: of `Flagged`
     """
-    recording, healthy = flight.recording, flight.recording.healthy
+    recording = flight.recording
     kept, safe = measure(recording) if series is None else series
-    ms = [ms for agent in flight.agents for ms in agent.ms[1:]] or [float("nan")]
-    touches, arrival_s, without = float(safe.touches.sum()), _arrival_s(recording), _without_slot(recording)
-    slot = recording.slot[-1, _sound(recording)]
-    filled = len(np.unique(slot[slot >= 0])) / recording.formations.shape[1]
-    is_full = filled >= flight.success_share - 1e-9
-    seconds = max(float(recording.times[-1]), TICK_S)
+    return {
+        **_formation(recording, kept),
+        **_places(flight, touched=bool(safe.touches.sum())),
+        "least_separation_m": float(safe.separation.min()),
+        "least_clearance_m": float(safe.clearance.min()),
+        "least_altitude_m": float(safe.altitude.min()),
+        "touches": float(safe.touches.sum()),
+        "touches_adrift": float(safe.adrift_touches.sum()),
+        **_rejoined(recording, kept.off),
+        "effort_m2ps3": _effort(recording.positions[:, recording.healthy]),
+        **_planning(flight),
+        **_flags(flight.flagged),
+    }
+
+
+def _formation(recording: Recording, kept: Shape) -> dict[str, float]:
+    """How well the formation was kept, over the flight and at the end of each act."""
     ends = np.array([np.flatnonzero(recording.act == act)[-1] for act in np.unique(recording.act)])
-    ways = _ways(recording)
     return {
         "error_percent": 100.0 * _mean(kept.error),
         "error_percent_end": 100.0 * _mean(kept.error[-len(kept.error) // 4 :]),
@@ -58,20 +68,33 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
         "misfit": _over_way(recording, kept.misfit),
         "scale_least": float(np.fmin.reduce(kept.scale)),
         "scale_most": float(np.fmax.reduce(kept.scale)),
+    }
+
+
+def _places(flight: Flight, *, touched: bool) -> dict[str, float]:
+    """Who reached which place. touched: whether there was a collision."""
+    recording = flight.recording
+    without, arrival_s, ways = _without_slot(recording), _arrival_s(recording), _ways(recording)
+    sound = _sound(recording)
+    slot = recording.slot[-1, sound]
+    filled = len(np.unique(slot[slot >= 0])) / recording.formations.shape[1]
+    is_full = filled >= flight.success_share - 1e-9
+    return {
         "without_slot": float(without),
         "travelled_share": float(np.mean(ways)) if len(ways) else float("nan"),
         "travelled_least": float(np.min(ways)) if len(ways) else float("nan"),
         "filled_share": filled,
-        "fillable_share": float(_sound(recording).mean()),
-        "success": float(touches == 0.0 and not without and np.isfinite(arrival_s) and is_full),
+        "fillable_share": float(sound.mean()),
+        "success": float(not touched and not without and np.isfinite(arrival_s) and is_full),
         "arrival_s": arrival_s if np.isfinite(arrival_s) else float("nan"),
-        "least_separation_m": float(safe.separation.min()),
-        "least_clearance_m": float(safe.clearance.min()),
-        "least_altitude_m": float(safe.altitude.min()),
-        "touches": touches,
-        "touches_adrift": float(safe.adrift_touches.sum()),
-        **_rejoined(recording, kept.off),
-        "effort_m2ps3": _effort(recording.positions[:, healthy]),
+    }
+
+
+def _planning(flight: Flight) -> dict[str, float]:
+    """Time and messages that the planners took."""
+    ms = [ms for agent in flight.agents for ms in agent.ms[1:]] or [float("nan")]
+    seconds = max(float(flight.recording.times[-1]), TICK_S)
+    return {
         "plan_ms_median": float(np.median(ms)),
         "plan_ms_p95": float(np.quantile(ms, 0.95)),
         "plan_ms_most": float(np.max(ms)),
@@ -79,7 +102,6 @@ def figures(flight: Flight, series: Series | None = None) -> dict[str, float]:
         "brakes": float(sum(agent.pilot.brakes for agent in flight.agents)),
         "messages_per_s": flight.channel.sent / seconds,
         "kilobytes_per_s": flight.channel.bytes / 1000.0 / seconds,
-        **_flags(flight.flagged),
     }
 
 
